@@ -1,0 +1,1 @@
+"""Pure decisions: states, plans and order; the clock reading is an argument."""

@@ -1,0 +1,1 @@
+"""The base of plugins, and those that come with the distribution."""

@@ -1,0 +1,1 @@
+"""Gevent adapters: they feed events to the core and carry out its effects."""

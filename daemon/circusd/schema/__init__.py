@@ -1,0 +1,1 @@
+"""Tables of plain data: options, commands, events, errors and the wire format."""
