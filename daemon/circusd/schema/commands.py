@@ -1,0 +1,655 @@
+"""The command table: every command of the daemon and of ``circusctl``, written once.
+
+From the rows come the parser and help of ``circusctl``, the daemon's validation and authorisation, the console's
+buttons and forms, the reference manual, and the tests that call every row through every door.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ROLES = ("viewer", "operator", "admin")
+"""From least to most: who may read, who may run what is there, who decides what code runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One property of a command (or one value of its reply)."""
+
+    name: str
+    type: str = "string"
+    """``string``, ``int``, ``seconds``, ``bool``, ``signal``, ``json`` (any), ``strings`` (a list), ``object``."""
+    doc: str = ""
+    required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    positional: bool = False
+    """Taken by position on the command line; everything else is a flag ``--name``."""
+    flag: str = ""
+    """Name of the flag if it differs from the property's."""
+    short: str = ""
+    metavar: str = ""
+    target: str = ""
+    """What it names: ``watcher``, ``process``, ``socket``, ``option`` (for completion and the console's lists)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A test of the row through any front end: set-up lines, the command, and a query that must answer anew."""
+
+    setup: tuple[str, ...] = ()
+    argv: str = ""
+    query: str = ""
+    """A ``circusctl --json`` line asked before and after; empty for a command that only reads."""
+    before: str = ""
+    """Text that the query's answer holds before."""
+    after: str = ""
+    """Text that it holds after (and did not hold before); for a reading command, text of its own output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table."""
+
+    name: str
+    summary: str
+    doc: str
+    args: tuple[Field, ...] = ()
+    reply: tuple[Field, ...] = ()
+    role: str = "viewer"
+    effect: str = "read"
+    """``read``, ``change`` or ``destroy`` (asks for confirmation where a person gives it)."""
+    scope: str = "daemon"
+    """``daemon``, ``watcher``, ``process`` or ``socket``: the page that shows it."""
+    where: str = "daemon"
+    """``daemon`` (a request), ``client`` (done by circusctl with other requests) or ``door`` (the console's own)."""
+    waits: bool = False
+    """Honours ``waiting``: the reply comes when it is done and carries the result."""
+    original: bool = True
+    """The original has it too, with the same replies."""
+    since: str = "0.1"
+    aliases: tuple[str, ...] = ()
+    example: str = ""
+    case: Case = field(default_factory=Case)
+
+
+def _name(required: bool = True, doc: str = "the watcher, in any case of letters") -> Field:
+    return Field("name", doc=doc, required=required, positional=True, metavar="NAME", target="watcher")
+
+
+_MATCH = Field(
+    "match",
+    doc="how NAME is read: as it stands, as a glob, or as a regular expression anchored at the start",
+    default="glob",
+    choices=("simple", "glob", "regex"),
+)
+_NB = Field("nb", "int", "how many processes", default=1, positional=True, metavar="NB")
+_PID = Field("pid", "int", "a process of the watcher", positional=True, metavar="PID", target="process")
+_OPTIONS_SET = Field(
+    "options",
+    "object",
+    "pairs of option and value",
+    required=True,
+    positional=True,
+    metavar="KEY VALUE",
+    target="option",
+)
+_TIMEOUT = Field(
+    "graceful_timeout", "seconds", "seconds until SIGKILL; the watcher's own when not given", metavar="T"
+)
+
+_STARTED = Field("started", "json", "pids that were started")
+_KEPT = Field("kept", "json", "pids that ran already")
+_STOPPED = Field("stopped", "json", "pids that were stopped")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "add",
+        "add a watcher",
+        "The watcher is added to the running daemon, and started when ``--start`` is given. Words of the command are kept "
+        "as they are quoted. Over the wire, ``options`` takes every option of a watcher.",
+        (
+            Field("name", doc="name of the new watcher", required=True, positional=True, metavar="NAME"),
+            Field(
+                "cmd", doc="the command that is kept running", required=True, positional=True, metavar="CMD"
+            ),
+            Field("args", "json", "arguments, as text or as a list of words"),
+            Field("start", "bool", "start it at once", default=False),
+            Field("options", "object", "options of the watcher", default=None),
+        ),
+        (_STARTED, _KEPT),
+        role="admin",
+        effect="change",
+        scope="daemon",
+        waits=True,
+        example="circusctl add --start worker sleep 1000",
+        case=Case(argv="add --start --waiting extra sleep 1000", query="list", before="web", after="extra"),
+    ),
+    Command(
+        "decr",
+        "run fewer processes",
+        "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",
+        (_name(), _NB),
+        (Field("numprocesses", "int", "the new number"),),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        example="circusctl decr web 2",
+        case=Case(argv="decr web --waiting", query="numprocesses web", before="2", after="1"),
+    ),
+    Command(
+        "dstats",
+        "show the daemon's own statistics",
+        "CPU, memory and age of circusd itself.",
+        reply=(Field("info", "object", "the process information of circusd"),),
+        example="circusctl dstats",
+        case=Case(argv="dstats", after="Main Process"),
+    ),
+    Command(
+        "events",
+        "show what happened last, and what happens",
+        "The last events, oldest first; with ``--follow`` the coming ones too. The daemon keeps the last 2,000.",
+        (
+            Field("name", doc="only of this watcher", positional=True, metavar="NAME", target="watcher"),
+            Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),
+            Field("follow", "bool", "go on with what comes", default=False, short="f"),
+        ),
+        (Field("events", "json", "list of events, oldest first"),),
+        original=False,
+        example="circusctl events -n 5",
+        case=Case(argv="events", after="started"),
+    ),
+    Command(
+        "get",
+        "show the value of options",
+        "The values of some options of a watcher.",
+        (
+            _name(),
+            Field(
+                "keys",
+                "strings",
+                "names of options",
+                required=True,
+                positional=True,
+                metavar="KEY",
+                target="option",
+            ),
+        ),
+        (Field("options", "object", "values by name"),),
+        scope="watcher",
+        example="circusctl get web numprocesses graceful_timeout",
+        case=Case(argv="get web numprocesses", after="numprocesses: 2"),
+    ),
+    Command(
+        "globaloptions",
+        "show the daemon's own options",
+        "Endpoints and the other options of the ``[circus]`` section that are in force.",
+        (Field("option", doc="only this one", positional=True, metavar="OPTION"),),
+        (Field("options", "object", "values by name"),),
+        example="circusctl globaloptions endpoint",
+        case=Case(argv="globaloptions", after="endpoint"),
+    ),
+    Command(
+        "help",
+        "show the commands, or one of them",
+        "Without a name, every command with its summary; with a name, its whole text.",
+        (Field("command", doc="a command", positional=True, metavar="COMMAND"),),
+        where="client",
+        example="circusctl help reload",
+        case=Case(argv="help reload", after="sequential"),
+    ),
+    Command(
+        "incr",
+        "run more processes",
+        "The number of processes is raised; the new ones are started at once.",
+        (_name(), _NB),
+        (Field("numprocesses", "int", "the new number"),),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        example="circusctl incr web 2",
+        case=Case(argv="incr web --waiting", query="numprocesses web", before="2", after="3"),
+    ),
+    Command(
+        "inspect",
+        "show everything that is known of watchers",
+        "States of all processes with their reasons, the next try, the last exit, and a sentence that explains it. As JSON; "
+        "for people there is ``status``.",
+        (_name(False, "only this watcher"),),
+        (
+            Field("watchers", "json", "one object for each watcher"),
+            Field("daemon", "object", "the daemon"),
+            Field("sockets", "json", "the sockets"),
+        ),
+        original=False,
+        example="circusctl inspect web",
+        case=Case(argv="inspect web", after="explain"),
+    ),
+    Command(
+        "ipython",
+        "not available any more",
+        "The original could open an IPython kernel inside the daemon. It would let a client run any code there, so it answers "
+        "that there is none, as the original does on today's Python.",
+        reply=(Field("shell", "json", "always false"), Field("msg", "string", "why")),
+        role="admin",
+        example="circusctl ipython",
+        case=Case(argv="ipython", after="shell"),
+    ),
+    Command(
+        "kill",
+        "stop processes; they are started again",
+        "A process, or all of a watcher, gets the stop signal, then SIGKILL when the time is over, with everything below it. "
+        "What was killed is started again; to keep it down, use ``stop`` or ``decr``.",
+        (
+            _name(),
+            _PID,
+            Field(
+                "signum", "signal", "first signal; the watcher's stop_signal when not given", metavar="SIGNAL"
+            ),
+            _TIMEOUT,
+        ),
+        role="operator",
+        effect="destroy",
+        scope="process",
+        waits=True,
+        example="circusctl kill web --signum KILL",
+        case=Case(argv="kill web --waiting", query="list web", before="{pids}", after="{other pids}"),
+    ),
+    Command(
+        "list",
+        "list the watchers, or the processes of one",
+        "Without a name, the watchers; with a name, the pids of its live processes.",
+        (_name(False, "a watcher, to list its processes"),),
+        (Field("watchers", "json", "names in lower case, sorted"), Field("pids", "json", "live processes")),
+        example="circusctl list",
+        case=Case(argv="list", after="web"),
+    ),
+    Command(
+        "listen",
+        "print the raw messages of the event endpoint",
+        "Each message as topic and JSON, until it is interrupted, as the original prints them. For events in words there is ``events -f``.",
+        (Field("topic", "strings", "only topics that begin so", positional=True, metavar="TOPIC"),),
+        where="client",
+        example="circusctl listen watcher.web.",
+        case=Case(argv="listen", query="", after=""),
+    ),
+    Command(
+        "listsockets",
+        "list the sockets that the daemon owns",
+        "Name, address, descriptor and backlog of each managed socket.",
+        reply=(Field("sockets", "json", "one object for each, by descriptor"),),
+        scope="socket",
+        example="circusctl listsockets",
+        case=Case(argv="listsockets", after="shared"),
+    ),
+    Command(
+        "numprocesses",
+        "count processes",
+        "How many processes there are, of all watchers or of one.",
+        (_name(False, "only this watcher"),),
+        (
+            Field("numprocesses", "int", "the number"),
+            Field("watcher_name", "string", "the watcher, if one was named"),
+        ),
+        example="circusctl numprocesses web",
+        case=Case(argv="numprocesses web", after="2"),
+    ),
+    Command(
+        "numwatchers",
+        "count watchers",
+        "How many watchers there are.",
+        reply=(Field("numwatchers", "int", "the number"),),
+        example="circusctl numwatchers",
+        case=Case(argv="numwatchers", after="3"),
+    ),
+    Command(
+        "options",
+        "show all options of a watcher",
+        "Every option with its value, free-form ones included.",
+        (_name(),),
+        (Field("options", "object", "values by name"),),
+        scope="watcher",
+        example="circusctl options web",
+        case=Case(argv="options web", after="graceful_timeout"),
+    ),
+    Command(
+        "output",
+        "read what processes wrote",
+        "Lines of the daemon's history. ``tail`` shows them to people.",
+        (
+            Field(
+                "names",
+                "strings",
+                "watchers; all when none is given",
+                positional=True,
+                metavar="NAME",
+                target="watcher",
+            ),
+            Field("lines", "int", "how many of the last lines", default=100, short="n", metavar="N"),
+            Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+        ),
+        (Field("lines", "json", "list of {watcher, wid, pid, stream, number, time, text}, oldest first"),),
+        original=False,
+        example="circusctl output web -n 5",
+        case=Case(setup=("wait-output loud tick",), argv="output loud", after="tick"),
+    ),
+    Command(
+        "ping",
+        "ask whether the daemon answers",
+        "Exits with 0 when it does.",
+        reply=(
+            Field("pong", "bool", "true"),
+            Field("version", "string", "version of circusd"),
+            Field("pid", "int", "its process"),
+        ),
+        original=False,
+        example="circusctl ping",
+        case=Case(argv="ping", after="pong"),
+    ),
+    Command(
+        "quit",
+        "stop everything and end the daemon",
+        "All watchers are stopped in the reverse order of their start, then circusd exits with 0.",
+        role="operator",
+        effect="destroy",
+        waits=True,
+        example="circusctl quit",
+        case=Case(argv="quit --waiting", query="ping", before="pong", after="no daemon"),
+    ),
+    Command(
+        "reload",
+        "replace processes with new ones, gently",
+        "New processes are started first, then the old ones are stopped; with ``--sequential`` one after another. With "
+        "``send_hup`` the processes get SIGHUP instead. A stopped watcher is started when it is named; without a name, those "
+        "that run are reloaded.",
+        (
+            _name(False, "a watcher; all that run when not given"),
+            Field("graceful", "bool", "false: stop all, then start", default=True),
+            Field("terminate", "bool", "the opposite of graceful", default=False),
+            Field("sequential", "bool", "one process after another", default=False),
+        ),
+        (_STARTED, _KEPT, _STOPPED),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        example="circusctl reload web --sequential",
+        case=Case(argv="reload web --waiting", query="list web", before="{pids}", after="{other pids}"),
+    ),
+    Command(
+        "reloadconfig",
+        "read the configuration again",
+        "The file is read and checked as a whole; when it holds an error, nothing changes. Then watchers and sockets are added, "
+        "removed and changed as the difference says.",
+        role="admin",
+        effect="change",
+        waits=True,
+        example="circusctl reloadconfig --waiting",
+        case=Case(
+            setup=("append-to-config late",),
+            argv="reloadconfig --waiting",
+            query="list",
+            before="web",
+            after="late",
+        ),
+    ),
+    Command(
+        "restart",
+        "stop, then start",
+        "Processes are stopped and started again. Without a name, every watcher that runs.",
+        (_name(False, "a watcher, or a pattern; all that run when not given"), _MATCH),
+        (_STARTED, _KEPT, _STOPPED),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        example="circusctl restart 'web*' --waiting",
+        case=Case(argv="restart web --waiting", query="list web", before="{pids}", after="{other pids}"),
+    ),
+    Command(
+        "rm",
+        "remove a watcher",
+        "The watcher is stopped and forgotten; with ``--nostop`` its processes run on, no longer managed.",
+        (_name(), Field("nostop", "bool", "leave its processes running", default=False)),
+        role="admin",
+        effect="destroy",
+        scope="watcher",
+        waits=True,
+        example="circusctl rm web",
+        case=Case(argv="rm loud --waiting", query="list", before="loud", after="{gone}"),
+    ),
+    Command(
+        "set",
+        "change options of a running watcher",
+        "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes.",
+        (_name(), _OPTIONS_SET),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        example="circusctl set web graceful_timeout 5 max_age 3600",
+        case=Case(
+            argv="set web graceful_timeout 7 --waiting",
+            query="get web graceful_timeout",
+            before="5",
+            after="7",
+        ),
+    ),
+    Command(
+        "signal",
+        "send a signal",
+        "To all processes of a watcher, to one of them, or to their children.",
+        (
+            _name(),
+            Field("pid", "int", "only this process", positional=True, metavar="PID", target="process"),
+            Field(
+                "signum",
+                "signal",
+                "the signal, by number or name",
+                required=True,
+                positional=True,
+                metavar="SIGNAL",
+            ),
+            Field("childpid", "int", "a child of PID", metavar="PID"),
+            Field("children", "bool", "the children instead of the processes", default=False),
+            Field("recursive", "bool", "all descendants too", default=False),
+        ),
+        role="operator",
+        effect="change",
+        scope="process",
+        example="circusctl signal web HUP",
+        case=Case(argv="signal web KILL", query="list web", before="{pids}", after="{other pids}"),
+    ),
+    Command(
+        "start",
+        "start watchers",
+        "Without a name, those with ``autostart``. A watcher that runs with too few processes gets the missing ones; one that was "
+        "given up is tried again.",
+        (_name(False, "a watcher, or a pattern; all with autostart when not given"), _MATCH),
+        (_STARTED, _KEPT),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        example="circusctl start web --waiting",
+        case=Case(
+            setup=("stop web --waiting",),
+            argv="start web --waiting",
+            query="status web",
+            before="stopped",
+            after="active",
+        ),
+    ),
+    Command(
+        "stats",
+        "show statistics of processes",
+        "CPU, memory and age of all processes, those of a watcher, or one.",
+        (
+            _name(False, "only this watcher"),
+            Field("process", "int", "only this process", positional=True, metavar="PID", target="process"),
+            Field("extended", "bool", "with what the extended_stats hook adds", default=False),
+        ),
+        (
+            Field("infos", "object", "by watcher and pid"),
+            Field("info", "object", "by pid, or of one process"),
+        ),
+        scope="watcher",
+        example="circusctl stats web",
+        case=Case(argv="stats web", after="sh"),
+    ),
+    Command(
+        "status",
+        "show the state of watchers",
+        "``active``, ``stopped``, ``starting`` or ``stopping``; what differs stands after a comma.",
+        (_name(False, "only this watcher"),),
+        (
+            Field("statuses", "object", "state by watcher"),
+            Field("status", "string", "state of the one named"),
+        ),
+        example="circusctl status",
+        case=Case(argv="status", after="web: active"),
+    ),
+    Command(
+        "stop",
+        "stop watchers",
+        "Processes get the stop signal, then SIGKILL when ``graceful_timeout`` is over. Without a name, all watchers, in the "
+        "reverse order of their start.",
+        (_name(False, "a watcher, or a pattern; all when not given"), _MATCH),
+        role="operator",
+        effect="destroy",
+        scope="watcher",
+        waits=True,
+        example="circusctl stop web",
+        case=Case(argv="stop web --waiting", query="status web", before="active", after="stopped"),
+    ),
+    Command(
+        "tail",
+        "show what processes write",
+        "The last lines, then with ``-f`` what comes, of one or several watchers, merged; each line with the process that wrote it.",
+        (
+            Field(
+                "names",
+                "strings",
+                "watchers; all when none is given",
+                positional=True,
+                metavar="NAME",
+                target="watcher",
+            ),
+            Field("lines", "int", "how many of the last lines", default=10, short="n", metavar="N"),
+            Field("follow", "bool", "go on with what comes", default=False, short="f"),
+            Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+            Field("timestamps", "bool", "with the time of each line", default=False, short="t"),
+        ),
+        where="client",
+        original=False,
+        example="circusctl tail -f -n 100 web worker",
+        case=Case(setup=("wait-output loud tick",), argv="tail loud", after="tick"),
+    ),
+    Command(
+        "version",
+        "show the versions",
+        "Of circusctl, and of the daemon that answers.",
+        reply=(Field("version", "string", "version of circusd"),),
+        original=False,
+        example="circusctl version",
+        case=Case(argv="version", after="."),
+    ),
+    Command(
+        "weblink",
+        "make a one-time link into the console",
+        "Opens the console without a password, once, within ten minutes, as the role given.",
+        (
+            Field("role", doc="what the person may do", default="admin", choices=ROLES),
+            Field("person", doc="name shown in the console", default=""),
+        ),
+        (Field("link", "string", "the address"), Field("expires", "json", "epoch seconds")),
+        role="admin",
+        effect="change",
+        original=False,
+        example="circusctl weblink --role viewer",
+        case=Case(argv="weblink", after="#"),
+    ),
+    # The rows below are spoken by programs: streams on one connection, and the console's door.
+    Command(
+        "follow",
+        "open a stream of state, events, load or output",
+        "Messages with the id of this request come on the same connection until ``unfollow``, or its end. Never more bytes are on "
+        "their way than the credit allows; what was passed over is counted.",
+        (
+            Field("topics", "strings", "``state.``, ``event.``, ``load.``, ``output.NAME.``", required=True),
+            Field("credit", "int", "bytes that may be on their way", default=1 << 18),
+            Field("lines", "int", "lines of history that come first", default=0),
+            Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+        ),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "credit",
+        "let more of a followed stream come",
+        "Adds to the credit of a stream.",
+        (
+            Field("followed", "json", "id of the follow request", required=True),
+            Field("bytes", "int", "bytes that were used up", required=True),
+        ),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "unfollow",
+        "end a followed stream",
+        "No message of that stream comes after the reply.",
+        (Field("followed", "json", "id of the follow request", required=True),),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "redeem",
+        "turn a one-time token into a session",
+        "The token is used up. The session is the caller's to keep: the daemon holds only its hash.",
+        (Field("token", doc="from the one-time link", required=True),),
+        (
+            Field("session", "string", ""),
+            Field("person", "string", ""),
+            Field("role", "string", ""),
+            Field("expires", "json", ""),
+        ),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "whoami",
+        "tell who the daemon takes one for",
+        "Person and role of the connection, or of the session.",
+        reply=(Field("person", "string", ""), Field("role", "string", ""), Field("expires", "json", "")),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "logout",
+        "end the session",
+        "The session is forgotten, and the streams opened with it end.",
+        where="door",
+        original=False,
+    ),
+)
+
+WAITING = Field("waiting", "bool", "wait until it is done", default=False)
+"""The property that every row with ``waits`` takes beside its own."""
+
+
+def find(name: str) -> Command | None:
+    """The row of that name or alias, in any case of letters."""
+    name = name.lower()
+    for row in COMMANDS:
+        if row.name == name or name in row.aliases:
+            return row
+    return None
+
+
+def reaches(role: str, needed: str) -> bool:
+    """Whether a person of that role may do what needs the other."""
+    return role in ROLES and ROLES.index(role) >= ROLES.index(needed)

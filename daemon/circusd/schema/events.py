@@ -1,0 +1,119 @@
+"""The event table: what can happen, what each event carries, and the original's topic for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One row of the table."""
+
+    name: str
+    """Inner name, past tense: ``process.exited``."""
+    original: str
+    """Last part of the original's topic ``watcher.NAME.<original>``; empty when the original has none."""
+    fields: tuple[str, ...]
+    """Payload beside ``time`` (epoch seconds), ``number`` (counts up by one) and ``text``."""
+    doc: str
+    level: str = "info"
+    """``info``, ``warning`` or ``error``: how the console marks it."""
+
+
+_PROCESS = ("watcher", "wid", "pid")
+
+EVENTS: tuple[EventKind, ...] = (
+    EventKind(
+        "watcher.started", "start", ("watcher",), "A watcher was started: its processes are on their way."
+    ),
+    EventKind("watcher.stopped", "stop", ("watcher",), "The last process of a stopping watcher is gone."),
+    EventKind("watcher.reloaded", "reload", ("watcher",), "A reload of the watcher's processes has ended."),
+    EventKind(
+        "watcher.updated",
+        "updated",
+        ("watcher", "key"),
+        "An option was changed while running; one event for each key.",
+    ),
+    EventKind("watcher.added", "add", ("watcher",), "A watcher was added."),
+    EventKind("watcher.removed", "remove", ("watcher",), "A watcher was removed."),
+    EventKind(
+        "watcher.scaled", "", ("watcher", "before", "after"), "The number of wanted processes was changed."
+    ),
+    EventKind(
+        "watcher.failed",
+        "",
+        ("watcher", "reason"),
+        "A watcher was given up: nothing more happens by itself.",
+        "error",
+    ),
+    EventKind("process.started", "spawn", _PROCESS, "A process runs."),
+    EventKind(
+        "process.refused",
+        "",
+        ("watcher", "wid", "stage", "errno", "reason"),
+        "A process could not be started.",
+        "error",
+    ),
+    EventKind(
+        "process.exited",
+        "reap",
+        (*_PROCESS, "code", "signal"),
+        "A process has ended and was reaped.",
+        "warning",
+    ),
+    EventKind("process.signalled", "kill", (*_PROCESS, "signum"), "A signal was sent to stop a process."),
+    EventKind(
+        "process.backoff",
+        "",
+        ("watcher", "wid", "delay", "attempt"),
+        "A process died too soon; it is tried again after the delay (seconds).",
+        "warning",
+    ),
+    EventKind(
+        "process.failed",
+        "",
+        ("watcher", "wid", "reason"),
+        "A process was given up after max_retry quick deaths.",
+        "error",
+    ),
+    EventKind("hook.succeeded", "hook_success", ("watcher", "hook"), "A hook returned truth."),
+    EventKind(
+        "hook.failed",
+        "hook_failure",
+        ("watcher", "hook", "error"),
+        "A hook returned false, raised, or ran over its time.",
+        "warning",
+    ),
+    EventKind(
+        "output.dropped",
+        "",
+        ("watcher", "stream", "count"),
+        "A sink could not keep up or could not write: so many bytes did not reach it.",
+        "warning",
+    ),
+    EventKind(
+        "output.recovered",
+        "",
+        ("watcher", "stream", "count"),
+        "A sink writes again; the count is what was lost (bytes).",
+    ),
+    EventKind(
+        "output.rotated", "", ("watcher", "stream", "file"), "A log file reached its size and was rotated."
+    ),
+    EventKind("socket.opened", "", ("socket", "address"), "A managed socket listens."),
+    EventKind("socket.closed", "", ("socket",), "A managed socket was closed."),
+    EventKind("daemon.started", "", ("pid",), "circusd has started everything that starts by itself."),
+    EventKind("daemon.stopping", "", ("reason",), "circusd is stopping; everything is stopped in order."),
+    EventKind("daemon.reloaded", "", ("summary",), "The configuration was read again and applied."),
+    EventKind(
+        "client.refused", "", ("door", "uid", "reason"), "A connection or a command was refused.", "warning"
+    ),
+)
+
+
+def event_kind(name: str) -> EventKind:
+    """The row of that name."""
+    for row in EVENTS:
+        if row.name == name:
+            return row
+    raise KeyError(name)

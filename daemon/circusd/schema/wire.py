@@ -1,0 +1,109 @@
+"""The wire format: requests, replies and pushes as bytes, with their limits.
+
+A request is one ZeroMQ frame that holds a JSON object (the original's format, version 0.19): ``id`` (any JSON,
+echoed), ``command``, ``properties``, and ``msg_type: "cast"`` for no reply at all. Our additions: ``session``
+(the console's door) and pushes, messages with the id of a ``follow`` request and a key ``push``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import BadJson, CircusError
+
+VERSION = 1
+"""Version of our additions; the original's clients need none."""
+
+REQUEST_LIMIT_BYTES = 1 << 20
+"""Longest request that is decoded."""
+
+
+class NoReply(CircusError):
+    """A message that the original leaves without any reply, and so do we."""
+
+    code = "bad_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A decoded request."""
+
+    id: Any
+    command: str
+    properties: dict[str, Any] = field(default_factory=dict)
+    cast: bool = False
+    session: str = ""
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode_request(frames: list[bytes]) -> Request:
+    """The request of one message.
+
+    Raises `NoReply` where the original answers nothing (extra frames, blank text, no object, no command name) and
+    `BadJson` for what is no JSON, is longer than `REQUEST_LIMIT_BYTES` or too deep for the parser.
+    """
+    if len(frames) != 1 or not frames[0].strip():
+        raise NoReply("a request is one frame of JSON")
+    raw = frames[0]
+    if len(raw) > REQUEST_LIMIT_BYTES:
+        raise BadJson(f"json invalid: longer than {REQUEST_LIMIT_BYTES} bytes")
+    try:
+        data = json.loads(raw.decode("utf-8"), parse_constant=_constant)
+    except (ValueError, RecursionError):
+        raise BadJson("json invalid") from None
+    if not isinstance(data, dict) or not isinstance(data.get("command"), str) or not data["command"]:
+        raise NoReply("a request is an object with a command")
+    properties = data.get("properties")
+    session = data.get("session")
+    return Request(
+        id=data.get("id"),
+        command=data["command"].lower(),
+        properties=properties if isinstance(properties, dict) else {},
+        cast=data.get("msg_type") == "cast",
+        session=session if isinstance(session, str) else "",
+    )
+
+
+def encode(data: Any) -> bytes:
+    """JSON text as bytes; lone surrogates (undecodable bytes of the system) come out escaped."""
+    return json.dumps(data, separators=(",", ":"), default=str).encode("ascii")
+
+
+def ok_reply(request_id: Any, payload: dict[str, Any], now: float) -> bytes:
+    """An ok reply as the original forms it: the payload is merged and may overwrite ``status``."""
+    return encode({"status": "ok", "time": now, **payload, "id": request_id})
+
+
+def error_reply(request_id: Any, error: CircusError, now: float, traceback: str | None = None) -> bytes:
+    """An error reply: the original's keys, and ``error`` with our code, text and hint."""
+    return encode(
+        {
+            "status": "error",
+            "reason": str(error),
+            "tb": traceback,
+            "time": now,
+            "errno": error.kind.errno,
+            "error": error.as_dict(),
+            "id": request_id,
+        }
+    )
+
+
+def push(request_id: Any, topic: str, data: dict[str, Any]) -> bytes:
+    """A message of a stream that a ``follow`` opened."""
+    return encode({"id": request_id, "push": topic, "data": data})
+
+
+def escape_name(name: str) -> str:
+    """A watcher's name inside a topic: lower case, spaces as in the original, dots and percent signs escaped."""
+    return name.lower().replace(" ", "_").replace("%", "%25").replace(".", "%2E")
+
+
+def event_topic(watcher: str, original: str) -> str:
+    """The original's topic of an event: ``watcher.NAME.EVENT`` (name in lower case, spaces as ``_``)."""
+    return f"watcher.{watcher.lower().replace(' ', '_')}.{original}"
