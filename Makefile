@@ -1,0 +1,24 @@
+# The verbs of this project; each sets up what it needs. PYTHON=... picks the interpreter of .venv.
+.PHONY: install test lint docs run clean
+VENV := $(CURDIR)/.venv/bin
+
+install:
+	@sh tools/setup.sh
+
+test:
+	@sh tools/setup.sh chromium redis-server
+	$(VENV)/python -m pytest -m "not slow" $(ARGS)
+
+lint: install
+	$(VENV)/ruff check . && $(VENV)/ruff format --check .
+	$(VENV)/mypy && $(VENV)/mypy --no-warn-unused-configs tools && $(VENV)/python tools/gendocs.py --check
+
+docs: install
+	$(VENV)/python tools/gendocs.py
+
+run: install
+	@PATH="$(VENV):$$PATH" exec circusd examples/demo/circus.ini
+
+clean:
+	rm -rf .venv static/vendor static/.vendor-* build dist *.egg-info .*_cache .hypothesis
+	find daemon circusweb tests tools -name __pycache__ -prune -exec rm -rf {} +
