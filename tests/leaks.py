@@ -1,0 +1,120 @@
+"""What a test process holds at one moment: descriptors, threads, children, greenlets."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import greenlet
+
+SELF = Path("/proc/self")
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Each kind as a dict from what identifies a thing to what a person would call it."""
+
+    descriptors: dict[tuple[int, str], str]
+    threads: dict[int, str]
+    children: dict[int, str]
+    greenlets: dict[int, str]
+    # Idle workers of gevent's own pool stay for the next call. They can't be told from other threads, but counted.
+    pooled: int
+
+    def more_than(self, before: Holdings) -> list[str]:
+        """What is here and was not there, a line each; empty if nothing has leaked."""
+        found = [
+            f"descriptor {what}" for key, what in self.descriptors.items() if key not in before.descriptors
+        ]
+        threads = [f"thread {what}" for key, what in self.threads.items() if key not in before.threads]
+        if len(threads) > self.pooled - before.pooled:
+            found += threads
+        found += [f"child {what}" for key, what in self.children.items() if key not in before.children]
+        found += [f"greenlet {what}" for key, what in self.greenlets.items() if key not in before.greenlets]
+        return found
+
+
+def holdings(*, green: bool) -> Holdings:
+    """What this process holds now; greenlets only if asked for, because finding them walks the heap."""
+    pooled = 0
+    if "gevent" in sys.modules:
+        import gevent
+
+        # Made now if it was not yet: it stays, with its descriptors, and would look like a leak of the first user.
+        pooled = gevent.get_hub().threadpool.size
+    return Holdings(
+        descriptors=dict(descriptors()),
+        threads=dict(threads()),
+        children=dict(children()),
+        greenlets=dict(greenlets()) if green else {},
+        pooled=pooled,
+    )
+
+
+def descriptors() -> Iterator[tuple[tuple[int, str], str]]:
+    for name in os.listdir(SELF / "fd"):
+        try:
+            target = os.readlink(SELF / "fd" / name)
+        except FileNotFoundError:
+            # The descriptor by which the folder was listed.
+            continue
+        yield (int(name), target), f"{name} -> {target}"
+
+
+def threads() -> Iterator[tuple[int, str]]:
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    for task in (SELF / "task").iterdir():
+        try:
+            comm = (task / "comm").read_text().strip()
+        except OSError:
+            # It ended meanwhile: ENOENT or, if its entry was already open, ESRCH.
+            continue
+        tid = int(task.name)
+        yield tid, f"{tid} ({names.get(tid, comm)})"
+
+
+def children() -> Iterator[tuple[int, str]]:
+    for task in (SELF / "task").iterdir():
+        try:
+            pids = (task / "children").read_text().split()
+        except OSError:
+            continue
+        for pid in pids:
+            try:
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                command = (
+                    Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+            except OSError:
+                continue
+            yield int(pid), f"{pid} (zombie)" if state == "Z" else f"{pid} ({command.strip()})"
+
+
+def greenlets() -> Iterator[tuple[int, str]]:
+    """Those of this thread; those of others go with their threads."""
+    if "greenlet" not in sys.modules:
+        return
+    import greenlet
+
+    own = root(greenlet.getcurrent())
+    for thing in gc.get_objects():
+        # True for a greenlet that has been started and has not ended.
+        if not isinstance(thing, greenlet.greenlet) or not thing:
+            continue
+        # The thread's own greenlet and gevent's hub are there for good.
+        if thing is not own and root(thing) is own and type(thing).__name__ != "Hub":
+            yield id(thing), repr(thing)
+
+
+def root(thing: greenlet.greenlet) -> greenlet.greenlet:
+    """The greenlet of the thread that this one runs in."""
+    while thing.parent is not None:
+        thing = thing.parent
+    return thing
