@@ -1,0 +1,218 @@
+"""The types of option values, one row each: readers, writer, words for a message, form element.
+
+The readers are in `values`; they raise ``ValueError`` with words that stand after the quoted value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .values import (
+    NO,
+    SIGNALS,
+    YES,
+    format_args,
+    format_bytes,
+    format_env,
+    format_hook,
+    format_number,
+    format_words,
+    json_args,
+    json_bool,
+    json_env,
+    json_hook,
+    json_limit,
+    json_octal,
+    json_seconds,
+    json_signal,
+    json_text,
+    json_user,
+    json_whole,
+    json_words,
+    read_bool,
+    read_bytes,
+    read_dotted,
+    read_endpoint,
+    read_env,
+    read_filled,
+    read_hook,
+    read_limit,
+    read_octal,
+    read_paths,
+    read_seconds,
+    read_signal,
+    read_text,
+    read_user,
+    read_whole,
+    read_words,
+    signal_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """One type of value."""
+
+    name: str
+    widget: str
+    """Form element: text number switch select textarea duration bytes signal user path env command."""
+    expected: str
+    """What is expected, in words that follow "expected"."""
+    parse: Callable[[str], Any]
+    """The value of a text; raises ValueError with words."""
+    from_json: Callable[[Any], Any]
+    """The value of JSON data, the value itself or its text; raises ValueError with words."""
+    format: Callable[[Any], str]
+    """The text that `parse` reads as that value."""
+    choices: tuple[str, ...] = ()
+    """The names that may be given, where they can be listed."""
+
+
+def _choice(name: str, choices: tuple[str, ...], shape: Callable[[str], str] = str) -> ValueType:
+    def parse(text: str) -> str:
+        word = shape(text.strip())
+        if word not in choices:
+            raise ValueError("is none of them")
+        return word
+
+    return ValueType(name, "select", "one of " + ", ".join(choices), parse, json_text(parse), str, choices)
+
+
+def _socket_word(prefix: str) -> Callable[[str], str]:
+    return lambda word: word.upper() if word.upper().startswith(prefix) else prefix + word.upper()
+
+
+def _number_type(name: str, expected: str, parse: Callable[[str], int]) -> ValueType:
+    return ValueType(name, "number", expected, parse, json_whole(parse), format_number)
+
+
+TEXT = ValueType("text", "text", "a text", read_text, json_text(read_text), str)
+NAME = ValueType("name", "text", "a text that is not empty", read_filled, json_text(read_filled), str)
+COMMAND = ValueType("command", "command", "a command line", read_filled, json_text(read_filled), str)
+ARGS = ValueType("args", "command", "arguments, as a text or a list", read_text, json_args, format_args)
+PATH = ValueType("path", "path", "a path", read_filled, json_text(read_filled), str)
+PATHS = ValueType(
+    "paths", "text", "paths with spaces between them", read_paths, json_words(read_paths), format_words
+)
+WORDS = ValueType(
+    "words",
+    "text",
+    "words with spaces or commas between them",
+    read_words,
+    json_words(read_words),
+    format_words,
+)
+BOOL = ValueType(
+    "boolean",
+    "switch",
+    "yes, true, on, 1 or no, false, off, 0",
+    read_bool,
+    json_bool,
+    lambda v: "true" if v else "false",
+    (*YES, *NO),
+)
+NUMBER = _number_type("number", "a whole number", read_whole())
+COUNT = _number_type("count", "a whole number, 0 or more", read_whole(0))
+RETRIES = _number_type("retries", "a whole number, or -1 for no limit", read_whole(-1))
+PORT = _number_type("port", "a port, 0 to 65535", read_whole(0, 65535))
+SECONDS = ValueType(
+    "seconds",
+    "duration",
+    "a number of seconds, such as 30, 0.5 or 2m",
+    read_seconds,
+    json_seconds,
+    format_number,
+)
+BYTES = ValueType(
+    "bytes",
+    "bytes",
+    "a number of bytes, such as 65536, 512K or 10M",
+    read_bytes,
+    json_whole(read_bytes),
+    format_bytes,
+)
+SIGNAL = ValueType(
+    "signal",
+    "signal",
+    "a signal's name or number, such as TERM, SIGQUIT, 15 or SIGRTMIN+1",
+    read_signal,
+    json_signal,
+    signal_name,
+    tuple(SIGNALS),
+)
+USER = ValueType("user", "user", "a user's name or number", read_user, json_user, str)
+GROUP = ValueType("group", "user", "a group's name or number", read_user, json_user, str)
+ENV = ValueType(
+    "env", "env", "variables, as an object or as NAME=VALUE,NAME2=VALUE2", read_env, json_env, format_env
+)
+ENDPOINT = ValueType(
+    "endpoint", "text", "tcp://HOST:PORT or ipc://PATH", read_endpoint, json_text(read_endpoint), str
+)
+OCTAL = ValueType(
+    "octal", "text", "an octal number, such as 022", read_octal, json_octal, lambda v: f"{v:03o}"
+)
+DOTTED = ValueType(
+    "dotted", "text", "a dotted path, such as package.module.Class", read_dotted, json_text(read_dotted), str
+)
+HOOK = ValueType(
+    "hook",
+    "text",
+    "a dotted path, and after a comma true to ignore its failures",
+    read_hook,
+    json_hook,
+    format_hook,
+)
+LIMIT = ValueType(
+    "limit",
+    "number",
+    "a whole number, or nothing for no limit",
+    read_limit,
+    json_limit,
+    lambda v: "" if v is None else str(v),
+)
+LEVEL = _choice("level", ("debug", "info", "warning", "error", "critical"), str.lower)
+OVERFLOW = _choice("overflow", ("drop_oldest", "drop_newest", "block"), str.lower)
+FAMILY = _choice("family", ("AF_INET", "AF_INET6", "AF_UNIX"), _socket_word("AF_"))
+SOCKET_TYPE = _choice(
+    "socket type",
+    ("SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET"),
+    _socket_word("SOCK_"),
+)
+COLOR = _choice("color", ("red", "green", "yellow", "blue", "magenta", "cyan", "white"), str.lower)
+ROTATE_WHEN = _choice(
+    "rotation time", ("S", "M", "H", "D", "MIDNIGHT", "W0", "W1", "W2", "W3", "W4", "W5", "W6"), str.upper
+)
+
+TYPES: tuple[ValueType, ...] = (
+    TEXT,
+    NAME,
+    COMMAND,
+    ARGS,
+    PATH,
+    PATHS,
+    WORDS,
+    BOOL,
+    NUMBER,
+    COUNT,
+    RETRIES,
+    PORT,
+    SECONDS,
+    BYTES,
+    SIGNAL,
+    USER,
+    GROUP,
+    ENV,
+    ENDPOINT,
+    OCTAL,
+    DOTTED,
+    HOOK,
+    LIMIT,
+    LEVEL,
+    OVERFLOW,
+    FAMILY,
+    SOCKET_TYPE,
+    COLOR,
+    ROTATE_WHEN,
+)

@@ -1,0 +1,431 @@
+"""How single values are read from text and from JSON, and written back.
+
+A reader raises ``ValueError`` with words that stand after the quoted value: ``"many" is not a whole number``.
+Nothing here asks the system: whether a user or a file exists is the daemon's to find out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+YES = ("yes", "true", "on", "1")
+NO = ("no", "false", "off", "0")
+
+SIGNALS: Mapping[str, int] = {
+    "SIGHUP": 1,
+    "SIGINT": 2,
+    "SIGQUIT": 3,
+    "SIGILL": 4,
+    "SIGTRAP": 5,
+    "SIGABRT": 6,
+    "SIGIOT": 6,
+    "SIGBUS": 7,
+    "SIGFPE": 8,
+    "SIGKILL": 9,
+    "SIGUSR1": 10,
+    "SIGSEGV": 11,
+    "SIGUSR2": 12,
+    "SIGPIPE": 13,
+    "SIGALRM": 14,
+    "SIGTERM": 15,
+    "SIGSTKFLT": 16,
+    "SIGCHLD": 17,
+    "SIGCLD": 17,
+    "SIGCONT": 18,
+    "SIGSTOP": 19,
+    "SIGTSTP": 20,
+    "SIGTTIN": 21,
+    "SIGTTOU": 22,
+    "SIGURG": 23,
+    "SIGXCPU": 24,
+    "SIGXFSZ": 25,
+    "SIGVTALRM": 26,
+    "SIGPROF": 27,
+    "SIGWINCH": 28,
+    "SIGIO": 29,
+    "SIGPOLL": 29,
+    "SIGPWR": 30,
+    "SIGSYS": 31,
+    "SIGRTMIN": 34,
+    "SIGRTMAX": 64,
+}
+"""Names and numbers of Linux on the machines that Debian runs on (all but the MIPS family)."""
+
+RLIMITS = (
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "ofile",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+)
+"""What may follow ``rlimit_``, in any case of letters."""
+
+
+def read_text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL byte")
+    return text
+
+
+def read_filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return read_text(text)
+
+
+def json_word(value: Any) -> str:
+    """A text, or a number as text."""
+    if isinstance(value, str):
+        return read_text(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"holds {value!r}, which is not a text")
+
+
+def json_text(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """A reader of JSON that takes text only, and numbers where a text of digits is meant."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            return parse(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return parse(f"{value:g}" if isinstance(value, float) else str(value))
+        raise ValueError("is not a text")
+
+    return read
+
+
+def read_bool(text: str) -> bool:
+    word = text.strip().lower()
+    if word in YES:
+        return True
+    if word in NO:
+        return False
+    raise ValueError("is neither yes nor no")
+
+
+def json_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str):
+        return read_bool(value)
+    raise ValueError("is neither yes nor no")
+
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]*)?|\.[0-9]+)")
+
+
+def read_whole(least: int | None = None, most: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        text = text.strip()
+        if not _WHOLE.fullmatch(text):
+            raise ValueError("is not a whole number")
+        value = int(text)
+        if least is not None and value < least:
+            raise ValueError(f"is less than {least}")
+        if most is not None and value > most:
+            raise ValueError(f"is more than {most}")
+        return value
+
+    return parse
+
+
+def json_whole(parse: Callable[[str], int]) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return parse(str(value))
+        if isinstance(value, str):
+            return parse(value)
+        raise ValueError("is not a whole number")
+
+    return read
+
+
+_SECONDS = re.compile(
+    r"([0-9]{1,12}(?:\.[0-9]*)?|\.[0-9]+)\s*(ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)?", re.I
+)
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_seconds(text: str) -> float:
+    match = _SECONDS.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a number of seconds")
+    unit = (match[2] or "s").lower()
+    return float(match[1]) * (0.001 if unit == "ms" else _UNITS.get(unit[0], 1.0))
+
+
+def json_seconds(value: Any) -> float:
+    if isinstance(value, str):
+        return read_seconds(value)
+    # the comparison is false for nan too
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+        raise ValueError("is not a number of seconds")
+    return float(value)
+
+
+def format_number(value: Any) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{float(value):.15g}"
+
+
+_BYTES = re.compile(r"([0-9]{1,15}(?:\.[0-9]*)?)\s*([kmgt]?)(?:i?b)?", re.I)
+_BYTE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def read_bytes(text: str) -> int:
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a size")
+    return (
+        int(float(match[1]) * _BYTE_UNITS[match[2].lower()])
+        if "." in match[1]
+        else int(match[1]) * _BYTE_UNITS[match[2].lower()]
+    )
+
+
+def format_bytes(value: Any) -> str:
+    size = int(value)
+    for unit, scale in (("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
+        if size and size % scale == 0:
+            return f"{size // scale}{unit}"
+    return str(size)
+
+
+_SIGNAL = re.compile(r"([A-Za-z][A-Za-z0-9]*)\s*(?:([+-])\s*([0-9]{1,2}))?")
+
+
+def read_signal(text: str) -> int:
+    text = text.strip()
+    if _WHOLE.fullmatch(text):
+        return signal_number(int(text))
+    match = _SIGNAL.fullmatch(text)
+    if match is None:
+        raise ValueError("is not a signal")
+    name = match[1].upper()
+    number = SIGNALS.get(name if name.startswith("SIG") else f"SIG{name}")
+    if number is None:
+        raise ValueError("is not a signal")
+    if match[3]:
+        if number not in (34, 64):
+            raise ValueError("is not a signal: only SIGRTMIN and SIGRTMAX are counted from")
+        number += int(match[3]) * (1 if match[2] == "+" else -1)
+    return signal_number(number)
+
+
+def signal_number(number: int) -> int:
+    # 32 and 33 are the C library's own and can't be used by programs
+    if not 1 <= number <= 64 or number in (32, 33):
+        raise ValueError("is not a signal: numbers go from 1 to 64, without 32 and 33")
+    return number
+
+
+def json_signal(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return signal_number(value)
+    if isinstance(value, str):
+        return read_signal(value)
+    raise ValueError("is not a signal")
+
+
+def signal_name(number: int) -> str:
+    """The usual name of a signal: ``SIGTERM``, ``SIGRTMIN+3``; its number as text when it has none."""
+    for name, value in SIGNALS.items():
+        if value == number:
+            return name
+    return f"SIGRTMIN+{number - 34}" if 34 < number < 64 else str(number)
+
+
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@\\-]*\$?")
+
+
+def read_user(text: str) -> str | int:
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if not _USER.fullmatch(text):
+        raise ValueError("is neither a name nor a number")
+    return text
+
+
+def json_user(value: Any) -> str | int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str):
+        return read_user(value)
+    raise ValueError("is neither a name nor a number")
+
+
+def read_env(text: str) -> dict[str, str]:
+    env: dict[str, str] = {}
+    for pair in text.split(","):
+        if not pair.strip():
+            continue
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"has no = in {pair.strip()!r}")
+        env[env_name(name.strip())] = read_text(value.strip())
+    return env
+
+
+def env_name(name: str) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise ValueError(f"has {name!r} for a variable's name")
+    return name
+
+
+def json_env(value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        return read_env(value)
+    if isinstance(value, Mapping):
+        return {env_name(json_word(name)): json_word(text) for name, text in value.items()}
+    raise ValueError("is not an object of texts")
+
+
+def format_env(value: Any) -> str:
+    return ",".join(f"{name}={text}" for name, text in value.items())
+
+
+def json_args(value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return read_text(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(json_word(word) for word in value)
+    raise ValueError("is neither a text nor a list of texts")
+
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+
+
+def quote(word: str) -> str:
+    """The word as a shell reads it back."""
+    return word if _PLAIN_WORD.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def format_args(value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(quote(word) for word in value)
+
+
+_TCP = re.compile(r"(?:tcp|udp)://(\*|\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+):(\*|[0-9]{1,5})")
+
+
+def read_endpoint(text: str) -> str:
+    text = text.strip()
+    if text.startswith("ipc://") and len(text) > len("ipc://"):
+        return read_text(text)
+    match = _TCP.fullmatch(text)
+    if match is None:
+        raise ValueError("is not an endpoint")
+    if match[2] != "*" and int(match[2]) > 65535:
+        raise ValueError("has a port above 65535")
+    return text
+
+
+_OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}")
+
+
+def read_octal(text: str) -> int:
+    text = text.strip()
+    if not _OCTAL.fullmatch(text):
+        raise ValueError("is not an octal number")
+    value = int(text, 8)
+    if value > 0o777:
+        raise ValueError("is more than 0777")
+    return value
+
+
+def json_octal(value: Any) -> int:
+    if isinstance(value, str):
+        return read_octal(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777:
+        return value
+    raise ValueError("is not an octal number")
+
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+
+def read_dotted(text: str) -> str:
+    text = text.strip()
+    if not _DOTTED.fullmatch(text):
+        raise ValueError("is not a dotted path")
+    return text
+
+
+def read_hook(text: str) -> tuple[str, bool]:
+    path, comma, flag = text.partition(",")
+    return read_dotted(path), read_bool(flag) if comma else False
+
+
+def json_hook(value: Any) -> tuple[str, bool]:
+    if isinstance(value, str):
+        return read_hook(value)
+    if isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str):
+        return read_dotted(value[0]), json_bool(value[1])
+    if isinstance(value, Mapping) and isinstance(value.get("path"), str):
+        return read_dotted(value["path"]), json_bool(value.get("ignore_failure", False))
+    raise ValueError("is not a hook")
+
+
+def format_hook(value: Any) -> str:
+    path, ignore = value
+    return f"{path},true" if ignore else str(path)
+
+
+def read_limit(text: str) -> int | None:
+    text = text.strip()
+    if text.lower() in ("", "infinity", "unlimited", "-1"):
+        return None
+    if not _WHOLE.fullmatch(text) or int(text) < 0:
+        raise ValueError("is not a limit")
+    return int(text)
+
+
+def json_limit(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return read_limit(str(value))
+    if isinstance(value, str):
+        return read_limit(value)
+    raise ValueError("is not a limit")
+
+
+def read_words(text: str) -> tuple[str, ...]:
+    return tuple(read_text(text).replace(",", " ").split())
+
+
+def read_paths(text: str) -> tuple[str, ...]:
+    return tuple(read_text(text).split())
+
+
+def json_words(parse: Callable[[str], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    def read(value: Any) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return parse(value)
+        if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+        raise ValueError("is not a list of texts")
+
+    return read
+
+
+def format_words(value: Any) -> str:
+    return " ".join(value)
