@@ -1,0 +1,22 @@
+"""When a process that ended is tried again."""
+
+from __future__ import annotations
+
+SIGKILL = 9
+
+
+def delay(attempts: int, base: float, cap: float, chance: float) -> float:
+    """Seconds to wait before the next try, after ``attempts`` failures in a row (1 or more).
+
+    Doubles from ``base`` up to ``cap``, spread by ± 20 % through ``chance`` (0 to 1), so that processes that died
+    together do not come back together. 0 when ``base`` is 0: back-off is switched off.
+    """
+    if base <= 0 or attempts <= 0:
+        return 0.0
+    plain = min(cap, base * 2.0 ** min(attempts - 1, 60))
+    return min(cap, plain * (0.8 + 0.4 * chance))
+
+
+def gives_up(attempts: int, max_retry: int) -> bool:
+    """Whether a program that could not be started ``attempts`` times in a row is left alone; -1 never gives up."""
+    return max_retry >= 0 and attempts > max_retry

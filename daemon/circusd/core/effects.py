@@ -1,0 +1,85 @@
+"""What the core asks to be done: plain data, carried out by the runtime, compared in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start the program of slot ``wid``; answered by `Spawned` or `SpawnRefused`."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send ``signum`` to the process of slot ``wid``, and to its children where ``children`` says so."""
+
+    wid: int
+    signum: int
+    children: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KillTree:
+    """SIGKILL to the process of slot ``wid`` and to all below it, until none is left."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTimer:
+    """Send `TimerFired` of that kind at ``at`` (monotonic seconds); a second one of the same key replaces the first."""
+
+    wid: int | None
+    kind: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget the timer of that key, if there is one."""
+
+    wid: int | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallHook:
+    """Call the user's hook; answered by `HookReturned`."""
+
+    hook: str
+    wid: int | None = None
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell the world: a row of the event table with its fields (times and texts are added by the publisher)."""
+
+    event: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """The command under way has come to its end; ``error`` is empty when it did what it should."""
+
+    job: int
+    error: str = ""
+    started: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+    stopped: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vacate:
+    """Slot ``wid`` is no more: what the runtime holds for it (timers, pipes) can go."""
+
+    wid: int
+
+
+Effect = Spawn | Signal | KillTree | ArmTimer | CancelTimer | CallHook | Publish | JobEnded | Vacate

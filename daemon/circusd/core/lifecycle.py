@@ -1,0 +1,384 @@
+"""The life of one process: states, events, and a table that says what each event means in each state.
+
+`step` is pure: it gets a process, an event and the clock reading that comes with it, and returns the new process
+and what is to be done. Every pair of state and event stands in `TABLE`; a test holds it complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from . import backoff
+from .effects import ArmTimer, CallHook, CancelTimer, Effect, KillTree, Publish, Signal, Spawn
+
+
+class State(StrEnum):
+    """What a process (one slot of a watcher) is doing."""
+
+    STOPPED = "stopped"
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    READY = "ready"
+    STOPPING = "stopping"
+    EXITED = "exited"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+    COMPLETED = "completed"
+
+
+ALIVE = frozenset({State.RUNNING, State.READY, State.STOPPING})
+"""A process of the OS may be there."""
+GONE = frozenset({State.STOPPED, State.EXITED, State.FAILED, State.COMPLETED})
+"""Nothing is there and nothing will come by itself."""
+UNDECIDED = frozenset({State.WAITING, State.STARTING})
+"""A start is under way and its outcome is not known yet."""
+
+WAITING_REASONS = ("hook", "dependency", "budget", "socket", "schedule")
+
+
+class Kind(StrEnum):
+    """What can happen to a process."""
+
+    START = "start"
+    ALLOWED = "allowed"
+    FORBIDDEN = "forbidden"
+    SPAWNED = "spawned"
+    REFUSED = "refused"
+    BECAME_READY = "became ready"
+    EXITED = "exited"
+    TREE_GONE = "tree gone"
+    STOP = "stop"
+    GRACE_OVER = "grace over"
+    BACKOFF_OVER = "backoff over"
+    AGED = "aged"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of one process, with what it carries."""
+
+    kind: Kind
+    pid: int | None = None
+    code: int | None = None
+    signal: int | None = None
+    stage: str = ""
+    errno: int = 0
+    text: str = ""
+    again: bool = False
+    """Of a stop: the process is wanted again afterwards."""
+    signum: int | None = None
+    grace: float | None = None
+    chance: float = 0.5
+    """A random number of 0 to 1, drawn by the caller (jitter)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the process ended last, or why it could not be started."""
+
+    at: float
+    code: int | None = None
+    signal: int | None = None
+    stage: str = ""
+    errno: int = 0
+    text: str = ""
+    lived: float | None = None
+    """Seconds between start and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What of a watcher's options the core decides by; seconds where it is a time."""
+
+    numprocesses: int = 1
+    respawn: bool = True
+    max_retry: int = 5
+    graceful_timeout: float = 30.0
+    stop_signal: int = 15
+    stop_children: bool = False
+    send_hup: bool = False
+    warmup_delay: float = 0.0
+    max_age: float = 0.0
+    max_age_variance: float = 30.0
+    backoff: float = 0.1
+    backoff_max: float = 60.0
+    settle_time: float = 1.0
+    hooks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One slot of a watcher."""
+
+    wid: int
+    state: State = State.STOPPED
+    since: float = 0.0
+    reason: str = ""
+    pid: int | None = None
+    started: float | None = None
+    starts: int = 0
+    attempts: int = 0
+    """Failures in a row: quick deaths and refused starts."""
+    refusals: int = 0
+    """Of these, refused starts in a row: what ``max_retry`` counts."""
+    next_try: float | None = None
+    stop_by: float | None = None
+    again: bool = False
+    """While stopping: it is started again afterwards."""
+    exit: Exit | None = None
+
+
+Result = tuple[Process, tuple[Effect, ...]]
+Cell = Callable[[Process, Happening, float, Policy], Result]
+
+SIGHUP = 1
+
+
+def step(process: Process, event: Happening, now: float, policy: Policy) -> Result:
+    """The process after the event, and what is to be done."""
+    return TABLE[process.state, event.kind](process, event, now, policy)
+
+
+# -- cells ------------------------------------------------------------------------------------------------------
+
+
+def ignore(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """The event changes nothing in this state."""
+    return p, ()
+
+
+def launch(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """On the way up: by way of the hook that may forbid it."""
+    calm = (CancelTimer(p.wid, "backoff"),) if p.state is State.BACKOFF else ()
+    fresh = replace(p, since=now, next_try=None, again=False, reason="")
+    if "before_spawn" in policy.hooks:
+        return replace(fresh, state=State.WAITING, reason="hook"), (*calm, CallHook("before_spawn", p.wid))
+    return replace(fresh, state=State.STARTING), (*calm, Spawn(p.wid))
+
+
+def start_anew(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """Somebody wants it started: earlier failures count no more."""
+    return launch(replace(p, attempts=0, refusals=0), e, now, policy)
+
+
+def allowed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return replace(p, state=State.STARTING, since=now, reason=""), (Spawn(p.wid),)
+
+
+def forbidden(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """A hook said no: the process stays down."""
+    ended = Exit(at=now, stage="hook", text=e.text)
+    return replace(p, state=State.FAILED, since=now, reason="", exit=ended), ()
+
+
+def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    effects: list[Effect] = []
+    if policy.max_age > 0:
+        life = policy.max_age + policy.max_age_variance * e.chance
+        effects.append(ArmTimer(p.wid, "age", now + life))
+    effects.append(Publish("process.started", {"wid": p.wid, "pid": e.pid}))
+    if "after_spawn" in policy.hooks:
+        effects.append(CallHook("after_spawn", p.wid, e.pid))
+    up = replace(
+        p,
+        state=State.RUNNING,
+        since=now,
+        pid=e.pid,
+        started=now,
+        starts=p.starts + 1,
+        next_try=None,
+        refusals=0,
+    )
+    return up, tuple(effects)
+
+
+def late_spawn(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It came up after somebody had it stopped: it is stopped like any other."""
+    up = replace(
+        p, state=State.RUNNING, since=now, pid=e.pid, started=now, starts=p.starts + 1, next_try=None
+    )
+    return stop(up, Happening(Kind.STOP), now, policy)
+
+
+def refused(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """The program could not be started: tried again, later and later, ``max_retry`` times."""
+    attempts, refusals = p.attempts + 1, p.refusals + 1
+    ended = Exit(at=now, stage=e.stage, errno=e.errno, text=e.text)
+    told = Publish("process.refused", {"wid": p.wid, "stage": e.stage, "errno": e.errno, "reason": e.text})
+    down = replace(p, attempts=attempts, refusals=refusals, exit=ended, pid=None, since=now)
+    if backoff.gives_up(refusals, policy.max_retry):
+        lost = Publish("process.failed", {"wid": p.wid, "reason": e.text})
+        return replace(down, state=State.FAILED, next_try=None), (told, lost)
+    later, effects = _back_off(down, e, now, policy, never_at_once=True)
+    return later, (told, *effects)
+
+
+def _back_off(p: Process, e: Happening, now: float, policy: Policy, never_at_once: bool) -> Result:
+    wait = backoff.delay(p.attempts, policy.backoff, policy.backoff_max, e.chance)
+    if never_at_once:
+        # A program that can't be started would spin: without a back-off of the user's, ours is the least.
+        wait = max(wait, 0.1)
+    if wait <= 0:
+        return launch(p, e, now, policy)
+    at = now + wait
+    told = Publish("process.backoff", {"wid": p.wid, "delay": wait, "attempt": p.attempts})
+    return replace(p, state=State.BACKOFF, since=now, next_try=at), (told, ArmTimer(p.wid, "backoff", at))
+
+
+def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
+    lived = now - p.started if p.started is not None else 0.0
+    ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
+    down = replace(p, pid=None, started=None, exit=ended, since=now)
+    told: tuple[Effect, ...] = (_reaped(p, e), CancelTimer(p.wid, "age"))
+    if not policy.respawn:
+        state = State.COMPLETED if e.code == 0 else State.EXITED
+        return replace(down, state=state, attempts=0), told
+    if lived >= policy.settle_time:
+        up, effects = launch(replace(down, attempts=0), e, now, policy)
+        return up, (*told, *effects)
+    later, effects = _back_off(replace(down, attempts=p.attempts + 1), e, now, policy, never_at_once=False)
+    return later, (*told, *effects)
+
+
+def _reaped(p: Process, e: Happening) -> Publish:
+    return Publish("process.exited", {"wid": p.wid, "pid": p.pid, "code": e.code, "signal": e.signal})
+
+
+def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    signum = policy.stop_signal if e.signum is None else e.signum
+    by = now + (policy.graceful_timeout if e.grace is None else e.grace)
+    down = replace(p, state=State.STOPPING, since=now, stop_by=by, again=e.again)
+    if signum == backoff.SIGKILL:
+        return down, (CancelTimer(p.wid, "age"), KillTree(p.wid))
+    return down, (
+        CancelTimer(p.wid, "age"),
+        ArmTimer(p.wid, "grace", by),
+        Signal(p.wid, signum, policy.stop_children),
+    )
+
+
+def stop_more(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """Stopped while it is stopping: the later wish decides whether it comes back; a shorter time counts."""
+    if e.signum == backoff.SIGKILL:
+        return replace(p, again=e.again), (KillTree(p.wid),)
+    by = now + (policy.graceful_timeout if e.grace is None else e.grace)
+    if p.stop_by is not None and by < p.stop_by:
+        return replace(p, again=e.again, stop_by=by), (ArmTimer(p.wid, "grace", by),)
+    return replace(p, again=e.again), ()
+
+
+def start_after_stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return replace(p, again=True), ()
+
+
+def stopped(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """The process that was told to stop is gone."""
+    lived = now - p.started if p.started is not None else 0.0
+    ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
+    down = replace(p, pid=None, started=None, exit=ended)
+    if policy.stop_children:
+        # What is left of its children has until the end of the grace time.
+        return down, (_reaped(p, e),)
+    over, effects = tree_gone(down, e, now, policy)
+    return over, (_reaped(p, e), *effects)
+
+
+def tree_gone(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.pid is not None:
+        return p, ()
+    calm = CancelTimer(p.wid, "grace")
+    down = replace(p, state=State.STOPPED, since=now, attempts=0, refusals=0, stop_by=None)
+    if p.again:
+        up, effects = launch(down, e, now, policy)
+        return up, (calm, *effects)
+    return down, (calm,)
+
+
+def grace_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return p, (KillTree(p.wid),)
+
+
+def stay_down(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """Nothing runs: the plan to start it is given up."""
+    calm: tuple[Effect, ...] = (CancelTimer(p.wid, "backoff"),) if p.state is State.BACKOFF else ()
+    if e.again and p.state is State.BACKOFF:
+        up, effects = launch(p, e, now, policy)
+        return up, (*calm, *effects)
+    return replace(p, state=State.STOPPED, since=now, next_try=None, reason="", attempts=0, refusals=0), calm
+
+
+def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return replace(p, state=State.READY, since=now), ()
+
+
+def aged(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return stop(p, replace(e, again=True), now, policy)
+
+
+def after_spawn_forbidden(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """The after_spawn hook said no: the process is killed at once."""
+    return stop(p, replace(e, signum=backoff.SIGKILL, again=False), now, policy)
+
+
+_S, _K = State, Kind
+_DOWN: dict[Kind, Cell] = {
+    _K.START: start_anew,
+    _K.ALLOWED: ignore,
+    _K.FORBIDDEN: ignore,
+    _K.SPAWNED: late_spawn,
+    _K.REFUSED: ignore,
+    _K.BECAME_READY: ignore,
+    _K.EXITED: ignore,
+    _K.TREE_GONE: ignore,
+    _K.STOP: ignore,
+    _K.GRACE_OVER: ignore,
+    _K.BACKOFF_OVER: ignore,
+    _K.AGED: ignore,
+}
+_UP: dict[Kind, Cell] = {
+    _K.START: ignore,
+    _K.ALLOWED: ignore,
+    _K.FORBIDDEN: after_spawn_forbidden,
+    _K.SPAWNED: ignore,
+    _K.REFUSED: ignore,
+    _K.BECAME_READY: became_ready,
+    _K.EXITED: exited,
+    _K.TREE_GONE: ignore,
+    _K.STOP: stop,
+    _K.GRACE_OVER: ignore,
+    _K.BACKOFF_OVER: ignore,
+    _K.AGED: aged,
+}
+_ROWS: dict[State, dict[Kind, Cell]] = {
+    _S.STOPPED: _DOWN,
+    _S.EXITED: {**_DOWN, _K.STOP: stay_down},
+    _S.COMPLETED: {**_DOWN, _K.STOP: stay_down},
+    _S.FAILED: {**_DOWN, _K.STOP: stay_down},
+    _S.BACKOFF: {**_DOWN, _K.BACKOFF_OVER: launch, _K.STOP: stay_down},
+    _S.WAITING: {**_DOWN, _K.START: ignore, _K.ALLOWED: allowed, _K.FORBIDDEN: forbidden, _K.STOP: stay_down},
+    _S.STARTING: {**_DOWN, _K.START: ignore, _K.SPAWNED: spawned, _K.REFUSED: refused, _K.STOP: stay_down},
+    _S.RUNNING: _UP,
+    _S.READY: {**_UP, _K.BECAME_READY: ignore},
+    _S.STOPPING: {
+        _K.START: start_after_stop,
+        _K.ALLOWED: ignore,
+        _K.FORBIDDEN: ignore,
+        _K.SPAWNED: ignore,
+        _K.REFUSED: ignore,
+        _K.BECAME_READY: ignore,
+        _K.EXITED: stopped,
+        _K.TREE_GONE: tree_gone,
+        _K.STOP: stop_more,
+        _K.GRACE_OVER: grace_over,
+        _K.BACKOFF_OVER: ignore,
+        _K.AGED: ignore,
+    },
+}
+
+TABLE: dict[tuple[State, Kind], Cell] = {
+    (state, kind): cell for state, row in _ROWS.items() for kind, cell in row.items()
+}

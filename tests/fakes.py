@@ -1,0 +1,218 @@
+"""A world for the pure core: it carries out effects by chance, and checks what must always hold."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from circusd.core.effects import (
+    ArmTimer,
+    CallHook,
+    CancelTimer,
+    Effect,
+    JobEnded,
+    KillTree,
+    Publish,
+    Signal,
+    Spawn,
+    Vacate,
+)
+from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State
+from circusd.core.watcher import SUPERSEDES, Job, Planner
+
+
+class World:
+    """One watcher in a world where starts, deaths, timers and hooks come in any order."""
+
+    def __init__(self, seed: int, policy: Policy) -> None:
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.planner = Planner("w", policy)
+        self.live: dict[int, int] = {}
+        self.told: dict[int, int] = {}
+        """Slots of processes that have the stop signal."""
+        self.trees: set[int] = set()
+        self.spawns: list[int] = []
+        self.timers: dict[tuple[int | None, str], float] = {}
+        self.hooks: list[CallHook] = []
+        self.queue: list[Job] = []
+        self.ended: list[JobEnded] = []
+        self.published: list[str] = []
+        self.jobs = 0
+        self.next_pid = 100
+        self.history: list[str] = []
+
+    # -- effects -------------------------------------------------------------------------------------------------
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Do what the planner asks for."""
+        for effect in effects:
+            self.history.append(f"  -> {effect}")
+            match effect:
+                case Spawn(wid):
+                    assert wid not in self.live, f"two processes in slot {wid}"
+                    if wid not in self.spawns:
+                        self.spawns.append(wid)
+                case Signal(wid, _, _):
+                    if wid in self.live:
+                        self.told[wid] = self.live[wid]
+                case KillTree(wid):
+                    if wid in self.live:
+                        self.told[wid] = self.live[wid]
+                    elif self.planner.processes[wid].state is State.STOPPING:
+                        self.trees.add(wid)
+                case ArmTimer(wid, kind, at):
+                    self.timers[wid, kind] = at
+                case CancelTimer(wid, kind):
+                    self.timers.pop((wid, kind), None)
+                case CallHook():
+                    self.hooks.append(effect)
+                case JobEnded():
+                    self.ended.append(effect)
+                case Vacate(wid):
+                    assert wid not in self.live
+                case Publish(event):
+                    self.published.append(event)
+        self.check()
+        if self.planner.job is None and self.queue:
+            self.carry_out(self.planner.begin(self.queue.pop(0), self.now))
+
+    def happen(self, wid: int, event: Happening) -> None:
+        self.history.append(f"{self.now:.2f} {wid} {event.kind}")
+        self.carry_out(self.planner.happen(wid, replace(event, chance=self.random.random()), self.now))
+
+    # -- what can come to pass -----------------------------------------------------------------------------------
+
+    def command(self, kind: str, **values: object) -> None:
+        """A person gives a command; it waits its turn as in the runtime."""
+        self.jobs += 1
+        job = Job(self.jobs, kind, command=kind)
+        for key, value in values.items():
+            setattr(job, key, value)
+        if kind == "scale":
+            self.planner.policy = replace(self.planner.policy, numprocesses=job.number)
+        self.history.append(f"{self.now:.2f} command {kind} {values}")
+        if kind in SUPERSEDES:
+            self.queue.clear()
+            self.carry_out(self.planner.begin(job, self.now))
+        elif self.planner.job is None:
+            self.carry_out(self.planner.begin(job, self.now))
+        else:
+            self.queue.append(job)
+
+    def spawn(self, ok: bool = True) -> None:
+        wid = self.spawns.pop(self.random.randrange(len(self.spawns)))
+        process = self.planner.processes.get(wid)
+        if process is None or process.state is not State.STARTING:
+            return
+        if ok:
+            self.next_pid += 1
+            self.live[wid] = self.next_pid
+            self.happen(wid, Happening(Kind.SPAWNED, pid=self.next_pid))
+        else:
+            self.happen(wid, Happening(Kind.REFUSED, stage="exec", errno=2, text="no such file"))
+
+    def die(self, wid: int, code: int | None = 1, signal: int | None = None) -> None:
+        del self.live[wid]
+        self.told.pop(wid, None)
+        if self.planner.policy.stop_children:
+            self.trees.add(wid)
+        self.happen(wid, Happening(Kind.EXITED, code=code, signal=signal))
+
+    def lose_tree(self, wid: int) -> None:
+        self.trees.discard(wid)
+        if wid not in self.live:
+            self.happen(wid, Happening(Kind.TREE_GONE))
+
+    def fire(self) -> None:
+        key = min(self.timers, key=lambda k: self.timers[k])
+        self.now = max(self.now, self.timers.pop(key))
+        self.history.append(f"{self.now:.2f} timer {key}")
+        self.carry_out(self.planner.timer(*key, self.now, self.random.random()))
+
+    def answer(self, ok: bool = True) -> None:
+        hook = self.hooks.pop(0)
+        self.history.append(f"{self.now:.2f} hook {hook.hook} {hook.wid} {ok}")
+        if hook.hook == "after_spawn" and self.live.get(hook.wid or 0) != hook.pid:
+            return
+        self.carry_out(
+            self.planner.hook_returned(hook.hook, hook.wid, ok, "", self.now, self.random.random())
+        )
+
+    def turn(self) -> None:
+        """One thing comes to pass, by chance."""
+        r, moves = self.random, []
+        self.now += r.choice((0.0, 0.001, 0.5, 3.0))
+        if self.spawns:
+            moves += [lambda: self.spawn(r.random() > 0.15)] * 4
+        if self.hooks:
+            moves += [lambda: self.answer(r.random() > 0.1)] * 4
+        if self.timers:
+            moves += [self.fire] * 2
+        if self.told:
+            moves += [lambda: self.die(r.choice(list(self.told)), None, 15)] * 4
+        if self.trees:
+            moves += [lambda: self.lose_tree(r.choice(list(self.trees)))] * 3
+        if self.live:
+            moves += [lambda: self.die(r.choice(list(self.live)), r.choice((0, 1)))] * 2
+        moves += [self.order] * 2
+        r.choice(moves)()
+
+    def order(self) -> None:
+        """Some command, as a careless person would give it."""
+        r = self.random
+        kind = r.choice(("start", "start", "stop", "restart", "reload", "scale", "scale", "kill"))
+        match kind:
+            case "scale":
+                self.command("scale", number=r.randrange(5))
+            case "reload":
+                self.command("reload", graceful=r.random() > 0.2, sequential=r.random() > 0.5)
+            case "kill":
+                self.command("kill", signum=r.choice((None, 9, 2)), grace=r.choice((None, 0.5)))
+            case _:
+                self.command(kind)
+
+    def settle(self, turns: int = 2000) -> None:
+        """Everything goes well from now on, until nothing is under way."""
+        for _ in range(turns):
+            if self.hooks:
+                self.answer()
+            elif self.spawns:
+                self.spawn()
+            elif self.told:
+                self.die(next(iter(self.told)), None, 15)
+            elif self.trees:
+                self.lose_tree(next(iter(self.trees)))
+            elif self.timers and (self.planner.job is not None or self.queue):
+                self.fire()
+            elif self.planner.job is None and not self.queue:
+                return
+            else:
+                raise AssertionError(f"stuck: {self.planner.job}\n" + "\n".join(self.history[-60:]))
+        raise AssertionError("it does not come to rest\n" + "\n".join(self.history[-60:]))
+
+    # -- what must always hold -----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        planner = self.planner
+        processes = planner.processes
+        for wid, process in processes.items():
+            why = f"slot {wid}: {process}\n" + "\n".join(self.history[-40:])
+            if process.state is State.BACKOFF:
+                assert (wid, "backoff") in self.timers, f"a backoff without an end, {why}"
+            if process.state is State.STOPPING and wid in self.live and wid not in self.told:
+                raise AssertionError(f"it stops but nobody told it, {why}")
+            if process.state in GONE or process.state is State.BACKOFF:
+                assert wid not in self.live, f"a process runs that should not, {why}"
+            if process.state in (State.RUNNING, State.READY):
+                assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why}"
+            if process.state is State.STARTING:
+                assert wid in self.spawns, f"a start that nobody carries out, {why}"
+            if process.state is State.WAITING:
+                assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why}"
+        assert set(self.live) <= set(processes), "a live process is forgotten"
+        counted = [p for p in planner.active if p.state in ALIVE and p.state is not State.STOPPING]
+        if planner.job is None and planner.wanted:
+            assert len(counted) <= planner.policy.numprocesses, "more processes than wanted\n" + "\n".join(
+                self.history[-40:]
+            )

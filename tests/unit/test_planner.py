@@ -1,0 +1,253 @@
+"""The pure core against thousands of random histories, and the cases that people rely on."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from circusd.core.effects import ArmTimer, KillTree, Publish, Signal, Spawn
+from circusd.core.lifecycle import ALIVE, GONE, TABLE, Happening, Kind, Policy, Process, State, step
+
+from tests.fakes import World
+
+HOOKS = ("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop")
+
+
+def policy_by_chance(seed: int) -> Policy:
+    """Some combination of options."""
+    r = random.Random(seed * 7 + 1)
+    return Policy(
+        numprocesses=r.randrange(5),
+        respawn=r.random() > 0.2,
+        max_retry=r.choice((-1, 0, 2, 5)),
+        graceful_timeout=r.choice((0.5, 30.0)),
+        stop_children=r.random() > 0.6,
+        send_hup=r.random() > 0.8,
+        warmup_delay=r.choice((0.0, 0.0, 0.3)),
+        max_age=r.choice((0.0, 0.0, 5.0)),
+        backoff=r.choice((0.0, 0.1)),
+        hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
+    )
+
+
+@pytest.mark.parametrize("block", range(20))
+def test_random_histories_keep_the_promises_and_a_stop_always_ends(block: int) -> None:
+    """Whatever comes to pass in whatever order: one process a slot, no endless wait, and stop reaches stopped."""
+    for seed in range(block * 100, block * 100 + 100):
+        world = World(seed, policy_by_chance(seed))
+        for _ in range(60):
+            world.turn()
+        world.command("stop")
+        world.settle()
+        assert all(p.state in GONE for p in world.planner.processes.values()), "\n".join(world.history[-40:])
+        assert not world.live
+        assert world.planner.status() == "stopped"
+        world.hooks.clear()
+        world.timers.clear()
+        assert not any(isinstance(e, Spawn) for e in world.planner.timer(None, "warmup", world.now + 100))
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_after_any_history_start_brings_up_exactly_the_wanted_number(block: int) -> None:
+    """A start after a random history ends with numprocesses running, none more."""
+    for seed in range(block * 100, block * 100 + 100):
+        world = World(seed, policy_by_chance(seed))
+        for _ in range(50):
+            world.turn()
+        world.command("stop")
+        world.settle()
+        world.command("start")
+        world.settle()
+        if world.planner.policy.respawn:
+            assert len(world.live) == world.planner.policy.numprocesses, "\n".join(world.history[-60:])
+
+
+def test_every_pair_of_state_and_event_is_decided() -> None:
+    """No combination was forgotten."""
+    assert set(TABLE) == set(itertools.product(State, Kind))
+
+
+def test_every_job_gets_exactly_one_end() -> None:
+    """Each command that was begun ends once."""
+    for seed in range(300):
+        world = World(seed, policy_by_chance(seed))
+        for _ in range(60):
+            world.turn()
+        world.command("stop")
+        world.settle()
+        ids = [e.job for e in world.ended]
+        assert len(ids) == len(set(ids))
+
+
+def running(**options: object) -> tuple[Process, Policy]:
+    """A process that runs since the moment 0."""
+    policy = Policy(**options)  # type: ignore[arg-type]
+    return Process(1, State.RUNNING, pid=5, started=0.0), policy
+
+
+def test_a_process_that_lived_is_back_at_once() -> None:
+    """No back-off after a life longer than settle_time."""
+    process, policy = running()
+    after, effects = step(process, Happening(Kind.EXITED, signal=9), 3.0, policy)
+    assert after.state is State.STARTING
+    assert Spawn(1) in effects
+
+
+def test_quick_deaths_wait_longer_and_longer_up_to_the_cap_and_never_give_up() -> None:
+    """The back-off doubles, is capped, and an old failure is forgotten after a longer life."""
+    process, policy = running(backoff=0.1, backoff_max=5.0, max_retry=5)
+    now, waits = 0.0, []
+    for _ in range(20):
+        process, effects = step(process, Happening(Kind.EXITED, code=1), now, policy)
+        (timer,) = [e for e in effects if isinstance(e, ArmTimer)]
+        assert process.state is State.BACKOFF
+        assert process.next_try == timer.at
+        waits.append(timer.at - now)
+        now = timer.at
+        process, _ = step(process, Happening(Kind.BACKOFF_OVER), now, policy)
+        process, _ = step(process, Happening(Kind.SPAWNED, pid=6), now, policy)
+        now += 0.01
+    assert waits[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert waits[-1] == pytest.approx(5.0)
+    process, _ = step(process, Happening(Kind.EXITED, code=1), now + 50, policy)
+    assert process.attempts == 0
+
+
+def test_a_program_that_cannot_be_started_is_given_up_after_max_retry() -> None:
+    """max_retry tries again so many times, then the process has failed and says so."""
+    policy = Policy(max_retry=2)
+    process, now, told = Process(1, State.STARTING), 0.0, []
+    for _ in range(3):
+        process, effects = step(
+            process, Happening(Kind.REFUSED, stage="exec", errno=2, text="no"), now, policy
+        )
+        told += [e.event for e in effects if isinstance(e, Publish)]
+        if process.state is State.BACKOFF:
+            now = process.next_try or 0.0
+            process, _ = step(process, Happening(Kind.BACKOFF_OVER), now, policy)
+    assert process.state is State.FAILED
+    assert told.count("process.refused") == 3
+    assert told[-1] == "process.failed"
+
+
+def test_stop_signals_then_kills_the_tree() -> None:
+    """The stop signal first; SIGKILL for everything when the time is over."""
+    process, policy = running(graceful_timeout=7.0, stop_signal=2, stop_children=True)
+    process, effects = step(process, Happening(Kind.STOP), 10.0, policy)
+    assert Signal(1, 2, True) in effects
+    assert ArmTimer(1, "grace", 17.0) in effects
+    process, effects = step(process, Happening(Kind.GRACE_OVER), 17.0, policy)
+    assert effects == (KillTree(1),)
+
+
+def test_graceful_reload_starts_new_ones_before_old_ones_go_and_flips_the_slots() -> None:
+    """Slots go from 1..N to N+1..2N, and the old ones stop only when the new ones run."""
+    world = World(1, Policy(numprocesses=2))
+    world.command("start")
+    world.settle()
+    old = dict(world.live)
+    world.command("reload")
+    assert not world.told
+    world.spawn()
+    assert not world.told
+    world.spawn()
+    assert set(world.told) == set(old)
+    world.settle()
+    assert set(world.live) == {3, 4}
+    assert world.ended[-1].error == ""
+    assert set(world.ended[-1].stopped) == set(old.values())
+
+
+def test_reload_with_a_broken_program_keeps_the_old_processes() -> None:
+    """A new version that can't be started doesn't cost the old one."""
+    world = World(1, Policy(numprocesses=2))
+    world.command("start")
+    world.settle()
+    old = dict(world.live)
+    world.command("reload")
+    world.spawn(ok=False)
+    world.spawn(ok=False)
+    world.settle()
+    assert world.live == old
+    assert "old processes stay" in world.ended[-1].error
+
+
+def test_sequential_reload_never_has_two_down_at_once() -> None:
+    """One after another."""
+    world = World(1, Policy(numprocesses=3))
+    world.command("start")
+    world.settle()
+    old = set(world.live.values())
+    world.command("reload", sequential=True)
+    while world.planner.job is not None:
+        assert sum(p.state not in (State.RUNNING,) for p in world.planner.active) <= 1
+        if world.spawns:
+            world.spawn()
+        else:
+            world.die(next(iter(world.told)), None, 15)
+    assert len(world.live) == 3
+    assert not old & set(world.live.values())
+
+
+def test_decr_stops_the_oldest() -> None:
+    """The process that has run longest goes first."""
+    world = World(1, Policy(numprocesses=3))
+    world.command("start")
+    for _ in range(3):
+        world.now += 1
+        world.spawn()
+    oldest = min(world.planner.processes.values(), key=lambda p: p.started or 0)
+    world.command("scale", number=2)
+    assert list(world.told) == [oldest.wid]
+
+
+def test_stop_takes_the_place_of_a_start_that_takes_long() -> None:
+    """A stop during a start with warm-up does not wait for it."""
+    world = World(1, Policy(numprocesses=5, warmup_delay=10.0))
+    world.command("start")
+    world.spawn()
+    world.command("stop")
+    world.settle()
+    assert not world.live
+    assert "superseded" in world.ended[0].error
+
+
+def test_without_respawn_the_watcher_is_stopped_when_the_last_process_has_ended() -> None:
+    """As in the original: it becomes stopped, and start runs it again."""
+    world = World(1, Policy(numprocesses=2, respawn=False))
+    world.command("start")
+    world.settle()
+    for wid in list(world.live):
+        world.die(wid, 0)
+    assert world.planner.status() == "stopped"
+    world.command("start")
+    world.settle()
+    assert len(world.live) == 2
+
+
+def test_before_start_that_refuses_keeps_the_watcher_stopped() -> None:
+    """Nothing is spawned, and the reason is kept."""
+    world = World(1, Policy(hooks=frozenset({"before_start"})))
+    world.command("start")
+    world.answer(ok=False)
+    assert not world.spawns
+    assert world.planner.status() == "stopped"
+    assert "before_start" in world.planner.failure
+
+
+def test_after_spawn_that_refuses_kills_and_stops() -> None:
+    """The process is killed at once and the watcher stopped."""
+    world = World(1, Policy(hooks=frozenset({"after_spawn"})))
+    world.command("start")
+    world.spawn()
+    world.answer(ok=False)
+    world.settle()
+    assert not world.live
+    assert world.planner.status() == "stopped"
+    assert world.planner.failure
+
+
+def test_alive_and_gone_do_not_overlap() -> None:
+    """The named groups of states are what they say."""
+    assert not ALIVE & GONE
