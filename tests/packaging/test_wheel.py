@@ -147,7 +147,9 @@ def test_sdist_holds_what_a_build_and_a_developer_need(tree: Path, sdist: Path) 
     """The whole tree is in it: the backend, the lock file, the filled vendor folder, the tests."""
     with tarfile.open(sdist) as archive:
         there = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    in_tree = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    in_tree = {
+        str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    }
     # What setuptools writes beside it, into the tree too.
     made = {name for name in there | in_tree if ".egg-info/" in name} | {"PKG-INFO"}
     assert there - made == in_tree - made - {".gitignore"}
