@@ -254,7 +254,7 @@ CONFINED = (
             "datetime.datetime.utcnow",
             "datetime.datetime.today",
         ),
-        ("daemon/circusd/runtime/publisher.py",),
+        ("daemon/circusd/runtime/clock.py",),
         "decisions go by the monotonic clock; the time of day is for what people read, and set in one place",
     ),
     Confined(("pickle", "marshal", "shelve", "dill"), (), "reading it runs what is in it"),
