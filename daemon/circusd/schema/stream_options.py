@@ -5,44 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .option import Option
-from .types import BOOL, BYTES, COLOR, COUNT, DOTTED, OVERFLOW, PATH, ROTATE_WHEN, TEXT
-
-STREAM: tuple[Option, ...] = (
-    Option(
-        "class",
-        DOTTED,
-        "FileStream",
-        "What takes the output: one of the classes below by its short name, or the dotted path of one of your own.",
-        section="stream",
-        role="admin",
-    ),
-    Option(
-        "queue_bytes",
-        BYTES,
-        1 << 20,
-        "How much output waits in memory for a sink that is slower than the process.",
-        section="stream",
-        unit="bytes",
-    ),
-    Option(
-        "overflow",
-        OVERFLOW,
-        "drop_oldest",
-        "What happens when the queue is full: the oldest or the newest output is dropped and counted, or the process is no "
-        "longer read until there is room (``block``: it then stops at its next write).",
-        section="stream",
-    ),
-    Option(
-        "refresh_time",
-        TEXT,
-        "",
-        "From before version 0.4 of the original.",
-        section="stream",
-        legacy=True,
-        note="accepted and without effect: output is read when it is there",
-    ),
-)
-"""Options of every stream."""
+from .types import BOOL, BYTES, COLOR, COUNT, OVERFLOW, PATH, ROTATE_WHEN, TEXT, ValueType
+from .values import json_text, read_dotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +119,62 @@ def stream_class(name: str) -> StreamClass | None:
         if row.name == short:
             return row
     return None
+
+
+def _class(text: str) -> str:
+    name = text.strip()
+    known = stream_class(name)
+    return known.name if known else read_dotted(name)
+
+
+_NAMES = tuple(row.name for row in STREAM_CLASSES)
+CLASS = ValueType(
+    "stream class",
+    "text",
+    "one of " + ", ".join(_NAMES) + ", or the dotted path of a class",
+    _class,
+    json_text(_class),
+    str,
+    _NAMES,
+)
+"""A class by its short name, by the original's dotted path of it, or any other by its dotted path."""
+
+STREAM: tuple[Option, ...] = (
+    Option(
+        "class",
+        CLASS,
+        "FileStream",
+        "What takes the output: one of the classes below by its short name, or the dotted path of one of your own.",
+        section="stream",
+        role="admin",
+    ),
+    Option(
+        "queue_bytes",
+        BYTES,
+        1 << 20,
+        "How much output waits in memory for a sink that is slower than the process.",
+        section="stream",
+        unit="bytes",
+    ),
+    Option(
+        "overflow",
+        OVERFLOW,
+        "drop_oldest",
+        "What happens when the queue is full: the oldest or the newest output is dropped and counted, or the process is no "
+        "longer read until there is room (``block``: it then stops at its next write).",
+        section="stream",
+    ),
+    Option(
+        "refresh_time",
+        TEXT,
+        "",
+        "From before version 0.4 of the original.",
+        section="stream",
+        legacy=True,
+        note="accepted and without effect: output is read when it is there",
+    ),
+)
+"""Options of every stream."""
 
 
 def stream_option(name: str, classname: str = "") -> Option | None:

@@ -1,0 +1,316 @@
+"""From options to watchers and back: what a file's section, ``add``, ``set`` and ``options`` have in common."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from circusd.schema.options import HOOKS, WATCHER, Option, find, near_miss, watcher_option
+from circusd.schema.values import RLIMITS
+
+from .problems import Place, Problem, Report, did_you_mean, quoted
+from .records import (
+    CircusConfig,
+    Configuration,
+    HookConfig,
+    PluginConfig,
+    SocketConfig,
+    StreamConfig,
+    WatcherConfig,
+)
+from .streams import build_stream, describe_stream
+from .values import MISSING, Raw, as_json, read
+
+__all__ = [
+    "CircusConfig",
+    "Configuration",
+    "HookConfig",
+    "PluginConfig",
+    "Problem",
+    "SocketConfig",
+    "StreamConfig",
+    "WatcherConfig",
+    "build_watcher",
+    "describe",
+    "plugin_watcher",
+    "watcher_from_options",
+    "with_options",
+]
+
+STREAMS = ("stdout_stream", "stderr_stream")
+_FAMILIES = ("rlimits", "hooks", *STREAMS)
+"""Attributes that hold the keys of a pattern."""
+
+
+def _flat(raw: Mapping[str, Raw], report: Report) -> list[tuple[str, Raw]]:
+    """The keys with families written as one object (``"hooks": {…}``) taken apart."""
+    flat: list[tuple[str, Raw]] = []
+    for key, given in raw.items():
+        if key not in _FAMILIES or given.from_file:
+            flat.append((key, given))
+            continue
+        value = given.value
+        if key == "hooks" and isinstance(value, str):
+            # the original's command line: name:dotted,name2:dotted2
+            value = dict(pair.partition(":")[::2] for pair in value.split(",") if pair)
+        prefix = "rlimit_" if key == "rlimits" else f"{key}."
+        if isinstance(value, Mapping):
+            if key in STREAMS:
+                # a whole stream takes the place of the one before
+                flat.append((key, replace(given, value=None)))
+            flat += [
+                (f"{prefix}{name}", Raw(item, replace(given.place, option=f"{prefix}{name}")))
+                for name, item in value.items()
+            ]
+        elif value is None:
+            flat.append((key, given))
+        else:
+            report.error(given.place, f"{quoted(value)} is not an object", "an object of options")
+    return flat
+
+
+class _Parts:
+    """What a watcher is made of while its keys are read one by one."""
+
+    def __init__(self, before: WatcherConfig | None) -> None:
+        self.fields: dict[str, Any] = {}
+        self.places: dict[str, Place] = {}
+        self.wrong: set[str] = set()
+        self.rlimits: dict[str, int | None] = dict(before.rlimits) if before else {}
+        self.hooks: dict[str, HookConfig] = dict(before.hooks) if before else {}
+        self.streams: dict[str, StreamConfig | None] = {
+            name: getattr(before, name) if before else None for name in STREAMS
+        }
+        self.given_streams: dict[str, dict[str, Raw]] = {name: {} for name in STREAMS}
+        self.extras: dict[str, str] = dict(before.extras) if before else {}
+
+
+def _unknown(parts: _Parts, key: str, raw: Raw, report: Report) -> None:
+    near = near_miss(WATCHER, key)
+    if not raw.from_file:
+        report.error(raw.place, f"unknown key {key!r}", hint=f"did you mean {near}?" if near else "")
+        return
+    parts.extras[key] = str(raw.value)
+    if near:
+        report.warning(
+            raw.place, "is no option of a watcher and has no effect by itself", hint=f"did you mean {near}?"
+        )
+
+
+def _pattern(parts: _Parts, option: Option, key: str, raw: Raw, report: Report) -> None:
+    name = key.removeprefix(option.prefix)
+    family = option.prefix[:-1]
+    if family in STREAMS:
+        parts.given_streams[family][name] = raw
+    elif family == "rlimit":
+        name = name.lower()
+        if name not in RLIMITS:
+            report.error(
+                raw.place,
+                f"{quoted(name)} is no resource limit",
+                "one of " + ", ".join(RLIMITS),
+                did_you_mean(name, RLIMITS),
+            )
+            return
+        value = read(option, raw, report)
+        if value is not MISSING:
+            parts.rlimits[name] = value
+    elif name not in HOOKS:
+        add = report.warning if raw.from_file else report.error
+        add(raw.place, f"{quoted(name)} is no hook", "one of " + ", ".join(HOOKS), did_you_mean(name, HOOKS))
+    elif raw.value is None or raw.value == "":
+        parts.hooks.pop(name, None)
+    else:
+        value = read(option, raw, report)
+        if value is not MISSING:
+            parts.hooks[name] = HookConfig(*value)
+
+
+def _take(parts: _Parts, key: str, raw: Raw, report: Report) -> None:
+    parts.places[key] = raw.place
+    option = find(WATCHER, key)
+    if key in _FAMILIES and raw.value is None:
+        if key in STREAMS:
+            parts.streams[key] = None
+        elif key == "hooks":
+            parts.hooks.clear()
+        else:
+            parts.rlimits.clear()
+    elif option is None:
+        _unknown(parts, key, raw, report)
+    elif option.pattern:
+        _pattern(parts, option, key, raw, report)
+    elif option.legacy:
+        report.note(raw.place, option.told)
+        if raw.from_file:
+            parts.extras[key] = str(raw.value)
+    elif key == "env" and raw.from_file:
+        report.warning(
+            raw.place,
+            "has no effect here",
+            hint=f"write the variables in a section [env:{_short(raw.place.section)}]",
+        )
+    else:
+        value = read(option, raw, report)
+        if value is MISSING:
+            parts.wrong.add(key)
+        else:
+            parts.fields[key] = value
+        if option.told:
+            report.note(raw.place, option.told)
+
+
+def _short(section: str) -> str:
+    return section.partition(":")[2] or section
+
+
+def build_watcher(
+    name: str,
+    raw: Mapping[str, Raw],
+    report: Report,
+    *,
+    place: Place,
+    before: WatcherConfig | None = None,
+    env: Mapping[str, str] | None = None,
+) -> WatcherConfig | None:
+    """The watcher of these values on top of what was before; None when an error went to the report."""
+    errors = len(report.errors)
+    parts = _Parts(before)
+    for key, given in _flat(raw, report):
+        _take(parts, key, given, report)
+    for stream, given_options in parts.given_streams.items():
+        parts.streams[stream] = build_stream(stream, given_options, parts.streams[stream], report)
+    if env is not None:
+        parts.fields["env"] = dict(env)
+    changes: dict[str, Any] = {
+        **parts.fields,
+        **parts.streams,
+        "rlimits": parts.rlimits,
+        "hooks": parts.hooks,
+        "extras": parts.extras,
+    }
+    changes["cmd"] = parts.fields.get("cmd", before.cmd if before else None) or ""
+    watcher = replace(before or WatcherConfig(name=name, cmd=""), **changes)
+    _check(watcher, parts, place, report)
+    return watcher if len(report.errors) == errors else None
+
+
+def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) -> None:
+    """What no single option can know."""
+
+    def at(key: str) -> Place:
+        return parts.places.get(key, replace(place, option=key))
+
+    if not watcher.name.strip():
+        report.error(place, "the watcher has no name")
+    elif any(ord(letter) < 32 for letter in watcher.name):
+        report.error(place, f"{watcher.name!r} holds a control character")
+    if not watcher.cmd and "cmd" not in parts.wrong:
+        report.error(at("cmd"), "is missing", "the command to run")
+    if watcher.singleton and watcher.numprocesses > 1:
+        report.error(
+            at("numprocesses"),
+            f"{watcher.numprocesses} processes of a singleton",
+            "0 or 1, or singleton off",
+        )
+    for key in ("cmd", "args", "shell_args"):
+        text = getattr(watcher, key)
+        if isinstance(text, str):
+            try:
+                shlex.split(text)
+            except ValueError:
+                report.error(
+                    at(key),
+                    "has a quote that is not closed",
+                    hint="\\' stands for one",
+                )
+
+
+def _from_json(name: str, options: Mapping[str, object]) -> dict[str, Raw]:
+    section = f"watcher:{name}"
+    return {key: Raw(value, Place(section=section, option=key)) for key, value in options.items()}
+
+
+def watcher_from_options(name: str, options: Mapping[str, object]) -> WatcherConfig:
+    """The watcher of that name with these options (``cmd`` among them), as the ``add`` command gives them.
+
+    Values are JSON data or their text. Raises ConfigError with all problems.
+    """
+    report = Report()
+    watcher = build_watcher(name, _from_json(name, options), report, place=Place(section=f"watcher:{name}"))
+    report.raise_errors()
+    assert watcher is not None
+    return watcher
+
+
+def with_options(watcher: WatcherConfig, changes: Mapping[str, object]) -> WatcherConfig:
+    """The watcher with these options changed, as the ``set`` command gives them; raises ConfigError with all problems.
+
+    Keys are those of a file (``rlimit_nofile``, ``hooks.before_start``, ``stdout_stream.filename``, ``env``) or whole
+    families (``hooks``, ``stdout_stream``); null takes a hook or a stream away.
+    """
+    report = Report()
+    changed = build_watcher(
+        watcher.name,
+        _from_json(watcher.name, changes),
+        report,
+        place=Place(section=f"watcher:{watcher.name}"),
+        before=watcher,
+    )
+    report.raise_errors()
+    assert changed is not None
+    return changed
+
+
+def describe(watcher: WatcherConfig) -> dict[str, Any]:
+    """What the ``options`` command shows: every option as JSON data, and free-form keys. Nothing is masked here."""
+    shown: dict[str, Any] = dict(watcher.extras)
+    for attribute in fields(watcher):
+        option = find(WATCHER, attribute.name)
+        if option is not None:
+            shown[attribute.name] = as_json(option, getattr(watcher, attribute.name))
+    for name, limit in watcher.rlimits.items():
+        shown[f"rlimit_{name}"] = limit
+    for name, hook in watcher.hooks.items():
+        option = watcher_option(f"hooks.{name}")
+        assert option is not None
+        shown[f"hooks.{name}"] = option.type.format((hook.path, hook.ignore_failure))
+    for stream in STREAMS:
+        described = describe_stream(getattr(watcher, stream))
+        shown[f"{stream}_conf"] = described
+        shown.update((f"{stream}.{key}", value) for key, value in described.items())
+    return shown
+
+
+def plugin_watcher(
+    plugin: PluginConfig, cmd: str, args: Sequence[str] = (), *, debug: bool = False
+) -> WatcherConfig:
+    """The watcher that runs a plugin by this command; raises ConfigError with all problems.
+
+    Its options are the plugin's own on top of the original's for a plugin: one process, started before others, with
+    the daemon's environment and module search path, its output shown only with ``debug``.
+    """
+    raw: dict[str, Raw] = _from_json(
+        plugin.watcher_name,
+        {
+            "cmd": cmd,
+            "args": list(args),
+            "priority": 1,
+            "singleton": True,
+            "copy_env": True,
+            "copy_path": True,
+            "close_child_stdout": not debug,
+            "close_child_stderr": not debug,
+            "env": dict(plugin.env),
+        },
+    )
+    section = f"plugin:{plugin.name}"
+    for key, text in plugin.watcher_options.items():
+        raw[key] = Raw(text, Place(section=section, option=key), from_file=True)
+    report = Report()
+    watcher = build_watcher(plugin.watcher_name, raw, report, place=Place(section=section))
+    report.raise_errors()
+    assert watcher is not None
+    return watcher

@@ -1,0 +1,59 @@
+"""From one raw value (text of a file, JSON of a command) to the value of an option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from circusd.schema.options import Option
+
+from .problems import Place, Report, did_you_mean, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A value as it came."""
+
+    value: object
+    place: Place
+    from_file: bool = False
+
+
+class _Missing:
+    """The mark of a value that was wrong and has been reported."""
+
+
+MISSING = _Missing()
+
+
+def read(option: Option, raw: Raw, report: Report) -> Any:
+    """The value for that option; `MISSING` after the problem went to the report.
+
+    Nothing (an empty text, JSON null) means the default where the default is "not given".
+    """
+    value = raw.value
+    if option.default is None and (value is None or value == "") and not option.pattern:
+        return None
+    try:
+        if raw.from_file:
+            return option.type.parse(str(value))
+        if value is None and not option.pattern:
+            raise ValueError("is not given")
+        return option.type.from_json(value)
+    except ValueError as problem:
+        hint = did_you_mean(value, option.type.choices) if isinstance(value, str) else ""
+        shown = quoted("***" if option.secret else value)
+        report.error(raw.place, f"{shown} {problem}", option.type.expected, hint)
+        return MISSING
+
+
+def as_json(option: Option, value: Any) -> Any:
+    """The value as JSON data: whole numbers without a point unless the option's default has one."""
+    if isinstance(value, float) and value.is_integer() and isinstance(option.default, int):
+        return int(value)
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
