@@ -20,7 +20,7 @@ class Job:
 
     id: int
     kind: str
-    """``start``, ``stop``, ``restart``, ``reload``, ``scale``, ``kill``."""
+    """``start``, ``stop``, ``restart``, ``reload``, ``scale``, ``kill``, ``apply``."""
     command: str = ""
     """The command's name, as a person gave it."""
     since: float = 0.0
@@ -385,6 +385,10 @@ class Planner:
             not self.wanted or (self._decided() and len(self.active) <= self.policy.numprocesses)
         ) and not self.leaving:
             self._end_job()
+
+    def _advance_apply(self, job: Job, now: float) -> None:
+        """Options were changed before the job began: nothing else is to be done."""
+        self._end_job()
 
     def _drop_idle_slots(self) -> None:
         """Of a stopped watcher, slots beyond the number wanted are forgotten."""

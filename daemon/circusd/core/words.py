@@ -1,0 +1,276 @@
+"""What is going on, in words: the sentences of ``explain``, of events, and of the console's first line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .lifecycle import ALIVE, GONE, Exit, Process, State
+from .watcher import Planner
+
+WORST_FIRST: tuple[State, ...] = (
+    State.FAILED,
+    State.BACKOFF,
+    State.WAITING,
+    State.STARTING,
+    State.STOPPING,
+    State.EXITED,
+    State.RUNNING,
+    State.READY,
+    State.COMPLETED,
+    State.STOPPED,
+)
+"""What needs a person comes first."""
+
+
+def worst(states: Iterable[State]) -> State:
+    """The state that says most about the need of help; stopped when there is none."""
+    found = set(states)
+    return next((s for s in WORST_FIRST if s in found), State.STOPPED)
+
+
+def duration(seconds: float) -> str:
+    """A time span as people say it: ``0.4 s``, ``12 s``, ``3 min``, ``2 h 05``, ``3 d 4 h``."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02d}"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+SIGNAL_NAMES: dict[int, str] = {
+    1: "HUP",
+    2: "INT",
+    3: "QUIT",
+    4: "ILL",
+    6: "ABRT",
+    7: "BUS",
+    8: "FPE",
+    9: "KILL",
+    10: "USR1",
+    11: "SEGV",
+    12: "USR2",
+    13: "PIPE",
+    14: "ALRM",
+    15: "TERM",
+    24: "XCPU",
+    25: "XFSZ",
+    31: "SYS",
+}
+
+
+def signal_word(number: int) -> str:
+    """``SIGTERM``, or ``signal 42`` where there is no common name."""
+    name = SIGNAL_NAMES.get(number)
+    return f"SIG{name}" if name else f"signal {number}"
+
+
+def ending(end: Exit) -> str:
+    """How it ended: ``exited with code 1 after 0.4 s``, ``was ended by SIGKILL``, ``could not be started: …``."""
+    if end.stage:
+        return f"could not be started: {end.text}"
+    after = f" after {duration(end.lived)}" if end.lived is not None else ""
+    if end.signal is not None:
+        return f"was ended by {signal_word(end.signal)}{after}"
+    if end.code is not None:
+        return f"exited with code {end.code}{after}"
+    return f"ended{after}, its exit status is not known"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 process``, ``3 processes``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def detail(planner: Planner) -> str:
+    """What differs from the plain word of the state: ``1 in backoff``, ``reloading 3 of 5``."""
+    parts: list[str] = []
+    job = planner.job
+    if job is not None and job.kind == "reload":
+        parts.append(f"reloading {job.done} of {job.total}")
+    slots = list(planner.processes.values())
+    for state, words in (
+        (State.FAILED, "failed"),
+        (State.BACKOFF, "in backoff"),
+        (State.WAITING, "waiting"),
+    ):
+        n = sum(p.state is state for p in slots)
+        if n:
+            parts.append(f"{n} {words}")
+    if planner.failure:
+        parts.append(planner.failure)
+    return ", ".join(parts)
+
+
+def watcher_state(planner: Planner) -> str:
+    """The state whose shape stands for the whole watcher: that of its worst process."""
+    status = planner.status()
+    if planner.failure:
+        return State.FAILED.value
+    if status in ("starting", "stopping"):
+        return status
+    states = [p.state for p in planner.processes.values()]
+    if status == "stopped":
+        ill = [s for s in states if s in (State.FAILED,)]
+        return worst(ill).value
+    return worst(states).value if states else State.RUNNING.value
+
+
+def explain(planner: Planner, now: float) -> str:
+    """One or two sentences: why the watcher is in this state, and what happens next."""
+    name, n = "", planner.policy.numprocesses
+    status = planner.status()
+    job = planner.job
+    if status == "stopped":
+        return _why_stopped(planner)
+    if status == "stopping":
+        left = [p for p in planner.processes.values() if p.state is State.STOPPING]
+        if left:
+            by = max((p.stop_by or now) for p in left)
+            return (
+                f"{count(len(left), 'process')} still to end; what is left in {duration(max(0.0, by - now))} "
+                "is ended with SIGKILL."
+            )
+        return "It is being stopped."
+    up = sum(p.state in (State.RUNNING, State.READY) for p in planner.processes.values())
+    parts: list[str] = []
+    if job is not None and job.kind == "reload":
+        parts.append(f"It is being reloaded: {job.done} of {job.total} done.")
+    elif status == "starting":
+        parts.append(f"It is being started: {up} of {n} run.")
+    if n == 0:
+        parts.append("It is active with no process, as numprocesses is 0.")
+    elif up == n and not parts:
+        parts.append("The process runs." if n == 1 else f"All {n} processes run.")
+    elif not parts:
+        parts.append(f"{up} of {count(n, 'process')} {'runs' if up == 1 else 'run'}.")
+    for process in sorted(planner.processes.values(), key=lambda p: p.wid):
+        said = _process_sentence(process, now, planner.policy.max_retry)
+        if said and len(parts) < 4:
+            parts.append(said)
+    return name + " ".join(parts)
+
+
+def _process_sentence(p: Process, now: float, max_retry: int) -> str:
+    if p.state is State.BACKOFF and p.exit is not None and p.next_try is not None:
+        tries = f", try {p.attempts + 1}" if p.exit.stage == "" else _tries(p, max_retry)
+        return (
+            f"Process {p.wid} {ending(p.exit)}; it is tried again in {duration(max(0.0, p.next_try - now))}{tries}."
+        )
+    if p.state is State.FAILED and p.exit is not None:
+        return f"Process {p.wid} {ending(p.exit)}; nothing more happens until somebody starts it."
+    if p.state is State.WAITING:
+        return f"Process {p.wid} waits for its {p.reason}."
+    if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
+        return f"Process {p.wid} {ending(p.exit)}; it is not started again, as respawn is off."
+    return ""
+
+
+def _tries(p: Process, max_retry: int) -> str:
+    return f", try {p.refusals + 1} of {max_retry + 1}" if max_retry >= 0 else f", try {p.refusals + 1}"
+
+
+def _why_stopped(planner: Planner) -> str:
+    if planner.failure:
+        return f"It was given up: {planner.failure}. Nothing more happens until somebody starts it."
+    failed = [p for p in planner.processes.values() if p.state is State.FAILED and p.exit is not None]
+    if failed and failed[0].exit is not None:
+        return (
+            f"It {ending(failed[0].exit)}. It was tried {count(failed[0].refusals, 'time')}; "
+            "nothing more happens until somebody starts it."
+        )
+    ended = [p for p in planner.processes.values() if p.state in (State.EXITED, State.COMPLETED) and p.exit]
+    if ended and ended[0].exit is not None and not planner.policy.respawn:
+        return f"It {ending(ended[0].exit)}, and is not started again, as respawn is off."
+    return "It is stopped, and stays so until somebody starts it."
+
+
+def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
+    """The console's first lines: a title, one text, and a level (``calm``, ``busy`` or ``needs``)."""
+    ill: list[str] = []
+    busy: list[str] = []
+    processes = 0
+    for name, planner in sorted(planners.items()):
+        state = watcher_state(planner)
+        processes += sum(p.state in ALIVE for p in planner.processes.values())
+        if state in (State.FAILED, State.BACKOFF) or any(
+            p.state in (State.FAILED, State.BACKOFF) for p in planner.processes.values()
+        ):
+            ill.append(f"{name}: {explain(planner, now)}")
+        elif state in (State.STARTING, State.STOPPING, State.WAITING):
+            busy.append(name)
+    rest = f"{count(processes, 'process')} of {count(len(planners), 'watcher')} run."
+    if ill:
+        title = "One thing needs you" if len(ill) == 1 else f"{len(ill)} things need you"
+        more = f" And {len(ill) - 2} more." if len(ill) > 2 else ""
+        return {"title": title, "text": " ".join(ill[:2]) + more, "level": "needs"}
+    if busy:
+        return {"title": "Something is on its way", "text": f"{', '.join(busy[:5])}. {rest}", "level": "busy"}
+    if not planners:
+        return {"title": "Nothing to run yet", "text": "Add a watcher to begin.", "level": "calm"}
+    stopped = sum(planner.status() == "stopped" for planner in planners.values())
+    tail = f" {count(stopped, 'watcher')} stopped." if stopped else ""
+    return {"title": "All is well", "text": rest + tail, "level": "calm"}
+
+
+def event_text(event: str, fields: Mapping[str, Any]) -> str:
+    """An event as a short phrase; the watcher's name stands beside it, not in it."""
+    wid = fields.get("wid")
+    match event:
+        case "process.started":
+            return f"{wid} started, pid {fields.get('pid')}"
+        case "process.exited":
+            end = Exit(at=0.0, code=fields.get("code"), signal=fields.get("signal"), lived=fields.get("lived"))
+            return f"{wid} {ending(end)}"
+        case "process.refused":
+            return f"{wid} could not be started: {fields.get('reason')}"
+        case "process.backoff":
+            return f"{wid} is tried again in {duration(float(fields.get('delay') or 0))}, failure {fields.get('attempt')}"
+        case "process.failed":
+            return f"{wid} given up: {fields.get('reason')}"
+        case "process.signalled":
+            return f"{wid} got {signal_word(int(fields.get('signum') or 0))}, pid {fields.get('pid')}"
+        case "watcher.scaled":
+            return f"numprocesses {fields.get('before')} → {fields.get('after')}"
+        case "watcher.updated":
+            return f"{fields.get('key')} changed"
+        case "watcher.failed":
+            return f"given up: {fields.get('reason')}"
+        case "hook.succeeded":
+            return f"hook {fields.get('hook')} passed"
+        case "hook.failed":
+            error = fields.get("error")
+            return f"hook {fields.get('hook')} refused" + (f": {error}" if error else "")
+        case "output.dropped":
+            return f"{fields.get('stream')} can't be written, {fields.get('count')} bytes lost"
+        case "output.recovered":
+            return f"{fields.get('stream')} is written again, {fields.get('count')} bytes were lost"
+        case "output.rotated":
+            return f"{fields.get('stream')} file rotated"
+        case "socket.opened":
+            return f"socket {fields.get('socket')} listens on {fields.get('address')}"
+        case "socket.closed":
+            return f"socket {fields.get('socket')} closed"
+        case "daemon.started":
+            return f"circusd runs, pid {fields.get('pid')}"
+        case "daemon.stopping":
+            return f"circusd is stopping: {fields.get('reason')}"
+        case "daemon.reloaded":
+            return f"configuration read again: {fields.get('summary')}"
+        case "client.refused":
+            return f"refused uid {fields.get('uid')} at {fields.get('door')}: {fields.get('reason')}"
+    return event.rpartition(".")[2]
+
+
+def is_down(process: Process) -> bool:
+    """Nothing of it runs and nothing will come by itself."""
+    return process.state in GONE

@@ -1,0 +1,257 @@
+"""The owner of all watchers: one greenlet that takes what happened from a queue, and acts.
+
+Callbacks of the loop and commands only post to it, so nothing is changed in the middle of something else. An error
+of ours in one watcher ends with that watcher being given up; supervision goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from ..config.model import WatcherConfig
+from ..core.effects import JobEnded
+from ..core.order import start_order, stop_groups
+from ..core.watcher import Job
+from ..kernel import users
+from ..schema.errors import CircusError, Conflict, NotFound, SpawnError
+from . import clock
+from .journal import Journal
+from .reaper import Reaper
+from .sockets import Sockets
+from .timers import Timers
+from .watcher import Credentials, Ticket, Watcher
+
+log = logging.getLogger("circus.arbiter")
+
+TURN = 0.004
+"""Seconds of work after which others get their turn."""
+
+
+class CallsHooks(Protocol):
+    """What the arbiter needs of the hooks."""
+
+    def call(
+        self,
+        snapshot: dict[str, Any],
+        hook: str,
+        config: Any,
+        extra: dict[str, Any],
+        timeout: float,
+        done: Callable[[Any], None],
+    ) -> None: ...
+
+    def close(self, watcher: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Services:
+    """What watchers use of the rest of the daemon."""
+
+    output: Callable[[WatcherConfig], Any]
+    hooks: CallsHooks
+    base_env: Mapping[str, str]
+    nofile: tuple[int, int] | None = None
+    oom_score_adj: int | None = None
+    forgotten: Callable[[str], None] = field(default=lambda name: None)
+    """Called with the name of a watcher that was removed."""
+
+
+class Arbiter:
+    """All watchers, by lower-case name."""
+
+    def __init__(self, services: Services, journal: Journal, reaper: Reaper, sockets: Sockets) -> None:
+        self.services = services
+        self.journal = journal
+        self.reaper = reaper
+        self.sockets = sockets
+        self.timers = Timers()
+        self.watchers: dict[str, Watcher] = {}
+        self.warmup_delay = 0.0
+        self.on_change: Callable[[Watcher | str], None] = lambda watcher: None
+        """Told, in the arbiter's greenlet, of each watcher that may look different now (its name if it is gone)."""
+        self.stopping = False
+        self._jobs = itertools.count(1)
+        self._posted: deque[tuple[Watcher | None, Callable[..., None], tuple[Any, ...]]] = deque()
+        self._wake = Event()
+        self._greenlet = gevent.spawn(self._run)
+
+    # -- the queue -----------------------------------------------------------------------------------------------
+
+    def post(self, watcher: Watcher | None, act: Callable[..., None], *args: Any) -> None:
+        """``act`` is called in the arbiter's greenlet, in the order of posting; safe from the hub's callbacks."""
+        self._posted.append((watcher, act, args))
+        if len(self._posted) == 1:
+            self._wake.set()
+
+    def _run(self) -> None:
+        posted = self._posted
+        while True:
+            if not posted:
+                self._wake.clear()
+                self._wake.wait()
+            until = clock.now() + TURN
+            while posted:
+                watcher, act, args = posted[0]
+                try:
+                    act(*args)
+                except Exception:
+                    self._fault(watcher, act)
+                finally:
+                    posted.popleft()
+                if clock.now() >= until:
+                    break
+            if posted:
+                gevent.sleep(0)
+
+    def _fault(self, watcher: Watcher | None, act: Callable[..., None]) -> None:
+        error_id = secrets.token_hex(4)
+        name = watcher.name if watcher is not None else "-"
+        log.exception("unexpected error watcher=%r in=%s id=%s", name, getattr(act, "__name__", act), error_id)
+        if watcher is not None:
+            try:
+                watcher.fail(error_id)
+            except Exception:
+                log.exception("the watcher could not be given up watcher=%r id=%s", name, error_id)
+
+    def changed(self, watcher: Watcher | str) -> None:
+        """Whoever watches is told that the watcher may look different."""
+        self.on_change(watcher)
+
+    # -- finding -------------------------------------------------------------------------------------------------
+
+    def find(self, name: str) -> Watcher:
+        """The watcher of that name, in any case of letters."""
+        watcher = self.watchers.get(str(name).lower())
+        if watcher is None:
+            raise NotFound(f"program {name} not found")
+        return watcher
+
+    def job(self, kind: str, command: str = "", **values: Any) -> Job:
+        """A new job with an id of its own."""
+        return Job(next(self._jobs), kind, command=command or kind, **values)
+
+    # -- adding and removing -------------------------------------------------------------------------------------
+
+    def add(self, config: WatcherConfig, kind: str = "watcher", credentials: Credentials | None = None) -> Watcher:
+        """The watcher is there, not started. Raises `Conflict` if the name is taken.
+
+        May switch greenlets: users and groups are looked up in a thread.
+        """
+        if config.name.lower() in self.watchers:
+            raise Conflict(f"watcher {config.name} already exists")
+        found = credentials or resolve_credentials(config)
+        if config.name.lower() in self.watchers:
+            raise Conflict(f"watcher {config.name} already exists")
+        watcher = Watcher(self, config, found, kind)
+        self.watchers[config.name.lower()] = watcher
+        watcher.tell("watcher.added")
+        self.changed(watcher)
+        return watcher
+
+    def remove(self, watcher: Watcher) -> None:
+        """The watcher is forgotten; what still runs of it is no longer managed."""
+        if self.watchers.pop(watcher.name.lower(), None) is None:
+            return
+        watcher.tell("watcher.removed")
+        watcher.close()
+        self.services.forgotten(watcher.name)
+        self.changed(watcher.name)
+
+    # -- all at once ---------------------------------------------------------------------------------------------
+
+    def start_all(self, names: Iterable[str] | None = None, command: str = "start") -> AsyncResult:
+        """Watchers are started by priority, one after another with ``warmup_delay`` between; by default those with autostart.
+
+        The result is a list of names with their `JobEnded` or error.
+        """
+        if names is None:
+            names = [n for n, w in self.watchers.items() if w.config.autostart]
+        order = start_order({n: self.watchers[n].config.priority for n in names})
+
+        def run() -> list[tuple[str, JobEnded | CircusError]]:
+            results: list[tuple[str, JobEnded | CircusError]] = []
+            for i, name in enumerate(order):
+                watcher = self.watchers.get(name)
+                if watcher is None or self.stopping:
+                    continue
+                if i and self.warmup_delay > 0:
+                    gevent.sleep(self.warmup_delay)
+                results.append((name, _outcome(watcher.submit(self.job("start", command)))))
+            return results
+
+        return _in_background(run)
+
+    def stop_all(self, names: Iterable[str] | None = None, command: str = "stop") -> AsyncResult:
+        """Watchers are stopped in the reverse order of their start: groups of one priority together, the lowest first."""
+        chosen = list(self.watchers if names is None else names)
+        groups = stop_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
+
+        def run() -> list[tuple[str, JobEnded | CircusError]]:
+            results: list[tuple[str, JobEnded | CircusError]] = []
+            for group in groups:
+                there = [self.watchers[n] for n in group if n in self.watchers]
+                tickets = [(w.name, w.submit(self.job("stop", command))) for w in there]
+                results += [(name, _outcome(ticket)) for name, ticket in tickets]
+            return results
+
+        return _in_background(run)
+
+    def each(self, names: Iterable[str], submit: Callable[[Watcher], Ticket]) -> AsyncResult:
+        """The command is given to all these watchers side by side; the result lists how each ended."""
+        tickets = [(n, submit(self.watchers[n])) for n in names]
+        return _in_background(lambda: [(n, _outcome(t)) for n, t in tickets])
+
+    def hook_snapshot(self, watcher: Watcher) -> dict[str, Any]:
+        """What a hook may look at of its watcher and the others."""
+        from .snapshot import hook_view
+
+        return hook_view(self, watcher)
+
+    def close(self) -> None:
+        """The greenlet and the timers are no more."""
+        self.timers.close()
+        self._greenlet.kill()
+
+
+def resolve_credentials(config: WatcherConfig) -> Credentials:
+    """Who the watcher's processes run as; looked up in a thread, as name services can take seconds."""
+    if config.uid is None and config.gid is None:
+        return Credentials()
+    pool = gevent.get_hub().threadpool
+    try:
+        return pool.apply(_look_up, (config.uid, config.gid))
+    except SpawnError as error:
+        return Credentials(error=error)
+
+
+def _look_up(uid: str | int | None, gid: str | int | None) -> Credentials:
+    try:
+        found = users.resolve(uid, gid)
+    except CircusError as error:
+        if isinstance(error, SpawnError):
+            raise
+        raise SpawnError("user", 0, str(uid), str(error)) from error
+    return Credentials(found.uid, found.gid, found.groups)
+
+
+def _outcome(ticket: Ticket) -> JobEnded | CircusError:
+    try:
+        ended: JobEnded = ticket.result.get()
+    except CircusError as error:
+        return error
+    return ended
+
+
+def _in_background(run: Callable[[], Any]) -> AsyncResult:
+    result = AsyncResult()
+    gevent.spawn(run).link(result)
+    return result

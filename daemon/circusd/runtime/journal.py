@@ -1,0 +1,69 @@
+"""Tells events: keeps the last ones, publishes them in our form and in the original's."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ..core.words import event_text
+from ..schema.events import event_kind
+from ..schema.wire import escape_name, event_topic
+from . import clock
+
+KEPT_EVENTS = 2000
+
+_ORIGINAL_KEYS = {"pid": "process_pid", "hook": "name", "error": "error"}
+
+
+class Publishes(Protocol):
+    """What the journal needs of the publisher."""
+
+    def publish(self, channel: str, topic: str, body: Callable[[], Mapping[str, Any]]) -> None: ...
+
+
+class Journal:
+    """The events of this daemon's life, numbered from 1."""
+
+    def __init__(self, publisher: Publishes) -> None:
+        self._publisher = publisher
+        self._number = 0
+        self.kept: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
+
+    def tell(self, event: str, watcher: str = "", **fields: Any) -> dict[str, Any]:
+        """The event is kept and published to whoever listens; returns it as it is kept."""
+        row = event_kind(event)
+        self._number += 1
+        record: dict[str, Any] = {"event": event, "number": self._number, "time": clock.wall(), "level": row.level}
+        if watcher:
+            record["watcher"] = watcher
+        record.update(fields)
+        record["text"] = event_text(event, fields)
+        self.kept.append(record)
+        self._publisher.publish("events", f"event.{escape_name(watcher)}.", lambda: record)
+        if row.original and watcher:
+            self._publisher.publish("events", event_topic(watcher, row.original), lambda: _original(record))
+        return record
+
+    def last(self, count: int, watcher: str | None = None) -> list[dict[str, Any]]:
+        """The last events, oldest first; of one watcher if it is named."""
+        found: list[dict[str, Any]] = []
+        wanted = watcher.lower() if watcher else None
+        for record in reversed(self.kept):
+            if len(found) >= count:
+                break
+            if wanted is None or str(record.get("watcher", "")).lower() == wanted:
+                found.append(record)
+        return found[::-1]
+
+
+def _original(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload as the original's subscribers know it."""
+    payload: dict[str, Any] = {"time": record["time"]}
+    for ours, theirs in _ORIGINAL_KEYS.items():
+        if ours in record:
+            payload[theirs] = record[ours]
+    if record["event"] == "process.exited":
+        signal = record.get("signal")
+        payload["exit_code"] = -signal if signal is not None else record.get("code")
+    return payload

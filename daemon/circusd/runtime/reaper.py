@@ -1,0 +1,120 @@
+"""Notices the end of processes: our own by pidfd, orphans that came to us by SIGCHLD.
+
+No child watcher of gevent and no ``waitpid(-1)`` exists in the daemon: either would take exit statuses that are
+not meant for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from ..kernel import pidfd
+from ..kernel.pidfd import ExitStatus
+from ..kernel.signals import SignalPipe
+
+READ = 1
+ORPHANS_A_TURN = 256
+
+
+class Reaper:
+    """Owns the pidfds of all children of the daemon."""
+
+    def __init__(self) -> None:
+        self._loop = gevent.get_hub().loop
+        self._watched: dict[int, tuple[int, Any]] = {}
+        self._pipe: SignalPipe | None = None
+        self._io: Any = None
+        self.handlers: dict[int, Callable[[int], None]] = {}
+        """What to call, in the hub's turn, for signals other than SIGCHLD."""
+
+    @property
+    def known(self) -> dict[int, tuple[int, Any]]:
+        """Our own children, by pid."""
+        return self._watched
+
+    def listen(self, signums: tuple[int, ...]) -> None:
+        """From now on orphans are reaped, and the signals reach ``handlers``."""
+        self._pipe = SignalPipe((signal.SIGCHLD, *signums))
+        self._io = self._loop.io(self._pipe.fd, READ)
+        self._io.start(self._signalled)
+
+    def _signalled(self) -> None:
+        assert self._pipe is not None
+        seen = self._pipe.read()
+        for signum in dict.fromkeys(seen):
+            if signum == signal.SIGCHLD:
+                # After the pidfds of this turn: our own dead are then reaped, and do not hide orphans.
+                self._loop.run_callback(self._reap_orphans)
+            elif signum in self.handlers:
+                self.handlers[signum](signum)
+
+    def _reap_orphans(self) -> None:
+        if len(pidfd.reap_orphans(self._watched, ORPHANS_A_TURN)) >= ORPHANS_A_TURN:
+            self._loop.run_callback(self._reap_orphans)
+
+    def watch(self, pid: int, fd: int, ended: Callable[[ExitStatus], None]) -> None:
+        """``ended`` is called once, in the hub's turn, when our child ``pid`` is gone; the pidfd is closed then."""
+        watcher = self._loop.io(fd, READ)
+        self._watched[pid] = (fd, watcher)
+
+        def readable() -> None:
+            status = pidfd.reap(fd)
+            if status is None:
+                return
+            self._release(pid, fd, watcher)
+            ended(status)
+
+        watcher.start(readable)
+
+    def watch_stranger(self, pid: int, gone: Callable[[], None]) -> Callable[[], None]:
+        """``gone`` is called when a process that is not our child has ended; returns what cancels that."""
+        try:
+            fd = pidfd.open_pidfd(pid)
+        except OSError:
+            self._loop.run_callback(gone)
+            return lambda: None
+        watcher = self._loop.io(fd, READ)
+        open_ = [True]
+
+        def cancel() -> None:
+            if open_:
+                open_.clear()
+                watcher.stop()
+                watcher.close()
+                os.close(fd)
+
+        def readable() -> None:
+            cancel()
+            gone()
+
+        watcher.start(readable)
+        return cancel
+
+    def send(self, pid: int, signum: int, *, wake: bool = False) -> bool:
+        """Whether the signal reached our live child ``pid``; with ``wake`` a stopped one goes on to hear it."""
+        entry = self._watched.get(pid)
+        return entry is not None and pidfd.send(entry[0], signum, wake=wake)
+
+    def _release(self, pid: int, fd: int, watcher: Any) -> None:
+        if self._watched.get(pid, (None,))[0] == fd:
+            del self._watched[pid]
+        watcher.stop()
+        watcher.close()
+        os.close(fd)
+
+    def close(self) -> None:
+        """Nothing is watched any more."""
+        for pid, (fd, watcher) in list(self._watched.items()):
+            self._release(pid, fd, watcher)
+        if self._io is not None:
+            self._io.stop()
+            self._io.close()
+            self._io = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None

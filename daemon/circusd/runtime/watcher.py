@@ -1,0 +1,498 @@
+"""One watcher at work: its planner's effects carried out, what happens to its processes fed back.
+
+Everything here runs in the arbiter's greenlet; callbacks of the loop only post to the arbiter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gevent.event import AsyncResult
+
+from ..config.launch import build
+from ..config.model import WatcherConfig
+from ..core.effects import (
+    ArmTimer,
+    CallHook,
+    CancelTimer,
+    Effect,
+    JobEnded,
+    KillTree,
+    Publish,
+    Signal,
+    Spawn,
+    Vacate,
+)
+from ..core.lifecycle import Happening, Kind, Policy, State
+from ..core.watcher import SUPERSEDES, Job, Planner
+from ..kernel import proc
+from ..kernel.pidfd import ExitStatus
+from ..kernel.spawn import SpawnSpec, spawn
+from ..schema.errors import CircusError, Conflict, Failed, SpawnError
+from . import clock
+
+if TYPE_CHECKING:
+    from .arbiter import Arbiter
+    from .hooks import HookResult
+
+log = logging.getLogger("circus.watcher")
+
+RESTARTS_KEPT = 1000
+HOUR = 3600.0
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A command on its way: waits in line, is under way, or has its result."""
+
+    job: Job
+    result: AsyncResult = field(default_factory=AsyncResult)
+    prepare: Callable[[], None] | None = None
+    """Done when the command's turn has come, before the planner hears of it; may raise a `CircusError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Whom the processes run as; None where nothing was asked for."""
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] | None = None
+    error: SpawnError | None = None
+
+
+def policy_of(config: WatcherConfig) -> Policy:
+    """What the core needs of a configuration."""
+    return Policy(
+        numprocesses=config.numprocesses,
+        respawn=config.respawn,
+        max_retry=config.max_retry,
+        graceful_timeout=config.graceful_timeout,
+        stop_signal=config.stop_signal,
+        stop_children=config.stop_children,
+        send_hup=config.send_hup,
+        warmup_delay=config.warmup_delay,
+        max_age=config.max_age,
+        max_age_variance=config.max_age_variance,
+        backoff=config.backoff,
+        backoff_max=config.backoff_max,
+        settle_time=config.settle_time,
+        hooks=frozenset(config.hooks),
+    )
+
+
+class Tree:
+    """The descendants of a process that is being stopped together with them."""
+
+    def __init__(self, sid: int) -> None:
+        self.sid = sid
+        self.members: dict[int, Callable[[], None]] = {}
+        """What cancels the watch, by pid."""
+
+    def close(self) -> None:
+        for cancel in self.members.values():
+            cancel()
+        self.members.clear()
+
+
+class Watcher:
+    """A watcher as the arbiter manages it."""
+
+    def __init__(self, arbiter: Arbiter, config: WatcherConfig, credentials: Credentials, kind: str = "watcher") -> None:
+        self.arbiter = arbiter
+        self.config = config
+        self.credentials = credentials
+        self.kind = kind
+        """``watcher``, ``plugin`` or ``httpd``."""
+        self.pass_fds: dict[str, int] = {}
+        """Descriptors handed down beside the sockets, by name."""
+        self.planner = Planner(config.name, policy_of(config))
+        self.output = arbiter.services.output(config)
+        self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
+        """When processes were started again (monotonic)."""
+        self.last_event: dict[str, Any] | None = None
+        self.fault = ""
+        """An error of ours in this watcher; the others run on."""
+        self.removed = False
+        self._line: deque[Ticket] = deque()
+        self._ticket: Ticket | None = None
+        self._trees: dict[int, Tree] = {}
+        self._wids: dict[int, int] = {}
+        """Slots by pid."""
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def submit(self, job: Job, prepare: Callable[[], None] | None = None) -> Ticket:
+        """The command waits its turn; the ticket's result is the `JobEnded`, or the error it ended with."""
+        ticket = Ticket(job, prepare=prepare)
+        if self.removed:
+            ticket.result.set_exception(Conflict(f"watcher {self.name} has been removed"))
+            return ticket
+        if job.kind in SUPERSEDES and not self._is_stopping():
+            self._supersede_line(job)
+            self._line.append(ticket)
+            self.arbiter.post(self, self._begin_next, True)
+        else:
+            self._line.append(ticket)
+            self.arbiter.post(self, self._begin_next)
+        return ticket
+
+    def _is_stopping(self) -> bool:
+        """Whether a stop is under way or next in line: a second one has nothing to push aside."""
+        jobs = [self.planner.job, *(t.job for t in self._line)]
+        return any(job is not None and job.kind in SUPERSEDES for job in jobs)
+
+    def _supersede_line(self, by: Job) -> None:
+        """Commands that wait behind a stop would undo it: they end here. Settings among them still count."""
+        waiting, self._line = self._line, deque()
+        for ticket in waiting:
+            if ticket.job.kind in ("scale", "apply") and self._prepare(ticket):
+                ticket.result.set(JobEnded(ticket.job.id))
+            elif not ticket.result.ready():
+                ticket.result.set_exception(Conflict(f"superseded by {by.command or by.kind} of {self.name}"))
+
+    def _prepare(self, ticket: Ticket) -> bool:
+        if ticket.prepare is None:
+            return True
+        try:
+            ticket.prepare()
+        except CircusError as error:
+            ticket.result.set_exception(error)
+            return False
+        return True
+
+    def _begin_next(self, supersede: bool = False) -> None:
+        while self._line and (self.planner.job is None or supersede):
+            supersede = False
+            ticket = self._line.popleft()
+            if not self._prepare(ticket):
+                continue
+            before = self._ticket
+            effects = self.planner.begin(ticket.job, clock.now())
+            self._ticket = ticket
+            self._carry_out(effects, before)
+
+    @property
+    def waiting_commands(self) -> list[str]:
+        """Names of the commands that wait in line."""
+        return [t.job.command or t.job.kind for t in self._line]
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def happen(self, wid: int, event: Happening) -> None:
+        """Something happened to the process of a slot."""
+        event = replace(event, chance=random.random())
+        self._carry_out(self.planner.happen(wid, event, clock.now()))
+
+    def _carry_out(self, effects: list[Effect], before: Ticket | None = None) -> None:
+        for effect in effects:
+            match effect:
+                case Spawn(wid):
+                    self.arbiter.post(self, self._spawn, wid)
+                case Signal(wid, signum, children):
+                    self._signal(wid, signum, children)
+                case KillTree(wid):
+                    self._kill_tree(wid)
+                case ArmTimer(wid, kind, at):
+                    fire = partial(self.arbiter.post, self, self._timer, wid, kind)
+                    self.arbiter.timers.arm((id(self), wid, kind), at, fire)
+                case CancelTimer(wid, kind):
+                    self.arbiter.timers.cancel((id(self), wid, kind))
+                case CallHook(hook, wid, pid):
+                    self._call_hook(hook, wid, pid)
+                case Publish(event, fields):
+                    self.tell(event, **fields)
+                case JobEnded():
+                    self._job_ended(effect, before)
+                case Vacate(wid):
+                    self._forget(wid)
+        if effects:
+            self.arbiter.changed(self)
+
+    def _timer(self, wid: int | None, kind: str) -> None:
+        self._carry_out(self.planner.timer(wid, kind, clock.now(), random.random()))
+
+    def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
+        for ticket in (before, self._ticket):
+            if ticket is not None and ticket.job.id == end.job and not ticket.result.ready():
+                if end.error:
+                    ticket.result.set_exception(Failed(f"{self.name}: {end.error}"))
+                else:
+                    ticket.result.set(end)
+                if ticket is self._ticket:
+                    self._ticket = None
+        self.arbiter.post(self, self._begin_next)
+
+    def _forget(self, wid: int) -> None:
+        for kind in ("backoff", "grace", "age"):
+            self.arbiter.timers.cancel((id(self), wid, kind))
+        tree = self._trees.pop(wid, None)
+        if tree is not None:
+            tree.close()
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """The event is told with this watcher's name, and shown as its last one."""
+        if event == "process.started":
+            process = self.planner.processes.get(fields["wid"])
+            if process is not None and process.starts > 1:
+                self.restarts.append(clock.now())
+        self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
+
+    def restarts_last_hour(self) -> int:
+        """How often a process was started again within the last hour."""
+        since = clock.now() - HOUR
+        while self.restarts and self.restarts[0] < since:
+            self.restarts.popleft()
+        return len(self.restarts)
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def _spawn(self, wid: int) -> None:
+        process = self.planner.processes.get(wid)
+        if process is None or process.state is not State.STARTING:
+            return  # it was given up while it waited for its turn
+        try:
+            if self.credentials.error is not None:
+                raise self.credentials.error
+            spec = self._spec(wid)
+            ends = self.output.attach(wid)
+        except SpawnError as error:
+            return self._refused(wid, error)
+        except CircusError as error:
+            return self._refused(wid, SpawnError("command", 0, self.config.cmd, str(error)))
+        except OSError as error:
+            text = f"no pipe for its output: {error.strerror}"
+            return self._refused(wid, SpawnError("descriptors", error.errno or 0, self.config.cmd, text))
+        try:
+            child = spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr))
+        except SpawnError as error:
+            self.output.abandon(wid)
+            return self._refused(wid, error)
+        finally:
+            if spec.stdin is not None and not self.config.stdin_socket:
+                os.close(spec.stdin)
+        self.output.spawned(wid, child.pid)
+        self._wids[child.pid] = wid
+        self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
+        self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
+
+    def _refused(self, wid: int, error: SpawnError) -> None:
+        self.happen(wid, Happening(Kind.REFUSED, stage=error.stage, errno=error.errno, text=error.text))
+
+    def _spec(self, wid: int) -> SpawnSpec:
+        config, services = self.config, self.arbiter.services
+        sockets = self.arbiter.sockets.descriptors()
+        launch = build(config, wid, {**sockets, **self.pass_fds}, services.base_env)
+        named = self.arbiter.sockets.handed_down(config)
+        stdin: int | None = None
+        if config.stdin_socket:
+            stdin = sockets.get(config.stdin_socket.lower())
+        elif not config.close_child_stdin:
+            stdin = os.dup(0)
+        limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
+        return SpawnSpec(
+            argv=launch.argv,
+            executable=launch.executable,
+            env=launch.env,
+            cwd=launch.cwd,
+            uid=self.credentials.uid,
+            gid=self.credentials.gid,
+            groups=self.credentials.groups,
+            limits=limits,
+            stdin=stdin,
+            pass_fds=(*named, *self.pass_fds.values()),
+            nofile=services.nofile,
+            oom_score_adj=services.oom_score_adj,
+        )
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def _exited(self, pid: int, status: ExitStatus) -> None:
+        """In the hub's turn: the process is gone."""
+        self.arbiter.post(self, self._reaped, pid, status)
+
+    def _reaped(self, pid: int, status: ExitStatus) -> None:
+        wid = self._wids.pop(pid, None)
+        if wid is None:
+            return
+        self.output.ended(wid, pid)
+        process = self.planner.processes.get(wid)
+        if process is None or process.pid != pid:
+            return
+        self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
+        stopping = process.state is State.STOPPING
+        self.happen(wid, Happening(Kind.EXITED, code=status.code, signal=status.signal))
+        code = status.code if status.signal is None else -status.signal
+        self._notify_hook(
+            "after_reap", process_pid=pid, time=clock.wall(), exit_code=code, process_status="dead"
+        )
+        if stopping and self.config.stop_children:
+            self._look_after_tree(wid, pid)
+
+    def _signal(self, wid: int, signum: int, children: bool) -> None:
+        process = self.planner.processes.get(wid)
+        if process is None or process.pid is None:
+            return
+        pid = process.pid
+        if children:
+            self._track(wid, pid)
+        if "before_signal" in self.config.hooks:
+            extra = {"pid": pid, "signum": signum}
+            self._ask("before_signal", extra, lambda ok, _: self._send(wid, pid, signum, children) if ok else None)
+        else:
+            self._send(wid, pid, signum, children)
+
+    def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
+        told = self.arbiter.reaper.send(pid, signum, wake=True)
+        if told:
+            self.tell("process.signalled", wid=wid, pid=pid, signum=signum)
+            self._notify_hook("after_signal", pid=pid, signum=signum)
+        if children:
+            for child in proc.descendants([pid]).get(pid, []):
+                if child.parent == pid and proc.send(child, signum):
+                    self.tell("process.signalled", wid=wid, pid=child.pid, signum=signum)
+
+    def _track(self, wid: int, pid: int) -> Tree:
+        """From now on the end of each of the process's descendants is seen."""
+        tree = self._trees.get(wid)
+        if tree is None or tree.sid != pid:
+            if tree is not None:
+                tree.close()
+            tree = self._trees[wid] = Tree(pid)
+        for child in [*proc.descendants([pid]).get(pid, []), *proc.members_of_sessions({pid})]:
+            if child.pid != pid and child.pid not in tree.members:
+                gone = partial(self._member_gone, wid, tree, child.pid)
+                tree.members[child.pid] = self.arbiter.reaper.watch_stranger(child.pid, gone)
+        return tree
+
+    def _member_gone(self, wid: int, tree: Tree, pid: int) -> None:
+        tree.members.pop(pid, None)
+        if not tree.members:
+            self.arbiter.post(self, self._look_after_tree, wid, tree.sid)
+
+    def _look_after_tree(self, wid: int, sid: int) -> None:
+        """The main process is gone: when the rest is gone too, the stop is at its end."""
+        process = self.planner.processes.get(wid)
+        if process is None or process.state is not State.STOPPING or process.pid is not None:
+            return
+        tree = self._track(wid, sid)
+        if not tree.members:
+            self._trees.pop(wid, None)
+            self.happen(wid, Happening(Kind.TREE_GONE))
+
+    def _kill_tree(self, wid: int) -> None:
+        process = self.planner.processes.get(wid)
+        if process is None:
+            return
+        tree = self._trees.get(wid)
+        if process.pid is not None:
+            tree = self._track(wid, process.pid)
+            self.arbiter.reaper.send(process.pid, 9)
+            self.tell("process.signalled", wid=wid, pid=process.pid, signum=9)
+        if tree is not None:
+            proc.kill_tree(tree.sid, list(tree.members))
+            if process.pid is None:
+                self.arbiter.post(self, self._look_after_tree, wid, tree.sid)
+            elif not self.config.stop_children:
+                self._trees.pop(wid).close()
+        elif process.pid is None:
+            self.happen_later(wid, Happening(Kind.TREE_GONE))
+
+    def happen_later(self, wid: int, event: Happening) -> None:
+        """As `happen`, after the effects under way have been carried out."""
+        self.arbiter.post(self, self.happen, wid, event)
+
+    def signal_processes(self, signum: int, pids: list[int]) -> None:
+        """A signal that a person sends to processes: hooks are asked, nothing else changes."""
+        for pid in pids:
+            wid = self._wids.get(pid)
+            if wid is not None:
+                self._signal(wid, signum, children=False)
+
+    # -- hooks ---------------------------------------------------------------------------------------------------
+
+    def _call_hook(self, hook: str, wid: int | None, pid: int | None) -> None:
+        extra = {} if pid is None else {"pid": pid}
+
+        def answered(ok: bool, error: str) -> None:
+            process = self.planner.processes.get(wid) if wid is not None else None
+            if pid is not None and (process is None or process.pid != pid):
+                return  # the process that it was asked about is gone
+            self._carry_out(self.planner.hook_returned(hook, wid, ok, error, clock.now(), random.random()))
+
+        self._ask(hook, extra, answered)
+
+    def _notify_hook(self, hook: str, **extra: Any) -> None:
+        if hook in self.config.hooks:
+            self._ask(hook, extra, lambda ok, error: None)
+
+    def _ask(self, hook: str, extra: Mapping[str, Any], answered: Callable[[bool, str], None]) -> None:
+        config = self.config.hooks.get(hook)
+        if config is None:
+            self.arbiter.post(self, answered, True, "")
+            return
+
+        def done(result: HookResult) -> None:
+            self.arbiter.post(self, finished, result)
+
+        def finished(result: HookResult) -> None:
+            if result.ok:
+                self.tell("hook.succeeded", hook=hook)
+            else:
+                self.tell("hook.failed", hook=hook, error=result.error)
+            answered(result.ok, result.error)
+
+        snapshot = self.arbiter.hook_snapshot(self)
+        self.arbiter.services.hooks.call(snapshot, hook, config, dict(extra), self.config.hook_timeout, done)
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    def reconfigure(self, config: WatcherConfig, credentials: Credentials) -> None:
+        """The new options count from now on; processes that run keep what they were started with."""
+        streams = (config.stdout_stream, config.stderr_stream) != (
+            self.config.stdout_stream,
+            self.config.stderr_stream,
+        )
+        hooks = config.hooks != self.config.hooks
+        self.config, self.credentials = config, credentials
+        self.planner.policy = policy_of(config)
+        if streams:
+            self.output.reconfigure(config)
+        if hooks:
+            self.arbiter.services.hooks.close(config.name)
+        self.arbiter.changed(self)
+
+    def fail(self, error_id: str) -> None:
+        """An error of ours: this watcher is given up and says so, the rest runs on."""
+        self.fault = f"an error inside circusd, see its log for {error_id}"
+        self.planner.failure = self.fault
+        if self._ticket is not None and not self._ticket.result.ready():
+            self._ticket.result.set_exception(Failed(f"{self.name}: {self.fault}"))
+            self._ticket = None
+        self.planner.job = None
+        self.tell("watcher.failed", reason=self.fault)
+        self.arbiter.post(self, self._begin_next)
+
+    def close(self) -> None:
+        """Nothing of it is held any more; processes that still run are no longer managed."""
+        self.removed = True
+        for ticket in (self._ticket, *self._line):
+            if ticket is not None and not ticket.result.ready():
+                ticket.result.set_exception(Conflict(f"watcher {self.name} has been removed"))
+        self._line.clear()
+        for wid in list(self.planner.processes):
+            self._forget(wid)
+        self.arbiter.timers.cancel((id(self), None, "warmup"))
+        self.output.close()
+        self.arbiter.services.hooks.close(self.name)
