@@ -18,14 +18,15 @@ apt_install() {
         chmod 755 $policy
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update && apt-get -q -y install --no-install-recommends "$@"
+    apt-get -qq update && apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
 }
 
 # Debian's packages "$@" are there afterwards, or the script ends with the line to type.
 need() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing $*"
-        apt_install "$@" </dev/null >&2 && return
+        # What it does is many lines and of no interest; what goes wrong is on stderr.
+        apt_install "$@" </dev/null >/dev/null && return
         say "apt-get could not install $*"
         exit 1
     fi
