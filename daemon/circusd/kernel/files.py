@@ -1,0 +1,344 @@
+"""Files of the daemon: its private runtime folder, the lock, the pidfile, logs, and writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+import time
+from typing import Final, NamedTuple
+
+from circusd.kernel.diagnosis import in_words
+from circusd.schema.errors import ConfigError, Conflict
+
+# sun_path has 108 bytes and ends in a zero.
+LONGEST_SOCKET_PATH: Final = 107
+
+OVERRIDE: Final = "CIRCUS_RUNTIME_DIR"
+INNER: Final = "inner"
+LOCK: Final = "lock"
+
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+# Somebody who only looks whether a daemon runs holds its lock for a moment.
+LOCK_PATIENCE: Final = 0.25
+LOCK_PAUSE: Final = 0.01
+
+
+class Daemon(NamedTuple):
+    """A daemon that runs: its name, its runtime folder, its pid (0 if it has not written it yet)."""
+
+    name: str
+    folder: str
+    pid: int
+
+
+class LogFile(NamedTuple):
+    """A log that is open for appending; `waits` tells that writing may fail with EAGAIN: a FIFO, a terminal, a device."""
+
+    fd: int
+    waits: bool
+
+
+def runtime_folder(name: str) -> str:
+    """The daemon's private folder, made if it was not there, with a subfolder for inner endpoints (`inner_folder`).
+
+    Root: /run/circus/NAME; else XDG_RUNTIME_DIR/circus/NAME; else /tmp/circus-UID/NAME; the environment variable
+    CIRCUS_RUNTIME_DIR replaces all before NAME. Raises ConfigError unless all are real folders of ours, and the last
+    one is closed to everybody else.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            [
+                f"the name \"{name}\" can't be a daemon's: up to 64 letters, digits, dots, dashes and underscores"
+            ]
+        )
+    base = runtime_bases()[0]
+    # /tmp is everybody's: a folder made there by somebody else must not be taken for ours.
+    _private_folder(base, strict=base == _temporary_base())
+    folder = os.path.join(base, name)
+    _private_folder(folder, strict=True)
+    _private_folder(inner_folder(folder), strict=True)
+    return folder
+
+
+def inner_folder(folder: str) -> str:
+    """The subfolder of a runtime folder for endpoints that only the daemon itself connects to."""
+    return os.path.join(folder, INNER)
+
+
+def runtime_bases() -> list[str]:
+    """Where runtime folders of this user may be: the first is where a new one is made."""
+    if override := os.environ.get(OVERRIDE):
+        return [override]
+    if os.geteuid() == 0:
+        return ["/run/circus"]
+    bases = [f"/run/user/{os.geteuid()}/circus", _temporary_base()]
+    if session := os.environ.get("XDG_RUNTIME_DIR"):
+        bases.insert(0, os.path.join(session, "circus"))
+    else:
+        # Where a daemon started within a session would be; from here on none is made there.
+        bases.reverse()
+    return list(dict.fromkeys(bases))
+
+
+def daemons() -> list[Daemon]:
+    """The daemons of this user that run now, by name."""
+    found: list[Daemon] = []
+    for base in runtime_bases():
+        try:
+            names = sorted(os.listdir(base))
+        except OSError:
+            continue
+        for name in names:
+            folder = os.path.join(base, name)
+            holder = _lock_holder(os.path.join(folder, LOCK))
+            if holder is not None:
+                found.append(Daemon(name, folder, holder))
+    return found
+
+
+def check_socket_path(path: str) -> None:
+    """Raises ConfigError if a unix socket can't have that path because it is too long, or empty."""
+    length = len(os.fsencode(path))
+    if not length:
+        raise ConfigError(["a unix socket needs a path"])
+    if length > LONGEST_SOCKET_PATH:
+        problem = f"the path {path} has {length} bytes, and a unix socket's can have {LONGEST_SOCKET_PATH}"
+        raise ConfigError([f"{problem}; choose a shorter one (for the runtime folder by {OVERRIDE})"])
+
+
+class Lock:
+    """The lock of a runtime folder, held until `release` or the end of the process; its file has the holder's pid."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        """From a descriptor that holds it already: the one that was kept while this process executed itself anew."""
+        self.path = path
+        self.fd = fd
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+
+    @classmethod
+    def acquire(cls, folder: str) -> Lock:
+        """The folder is this process's; Conflict, with the pid of the holder, if it is another daemon's."""
+        path = os.path.join(folder, LOCK)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while not _flock(fd, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                pid = _pid_in(fd)
+                os.close(fd)
+                raise Conflict(
+                    f"another daemon runs already (pid {pid or 'unknown'}): it holds {path}",
+                    hint="stop that one, or start this one under another --name",
+                )
+            time.sleep(LOCK_PAUSE)
+        return cls(path, fd)
+
+    def release(self) -> None:
+        """Another daemon may have the folder. The file stays: unlinking it would let two have it at once."""
+        os.ftruncate(self.fd, 0)
+        os.close(self.fd)
+
+
+def write_pidfile(path: str) -> None:
+    """The file holds this process's pid and a line end, readable by all.
+
+    One that a dead process left is overwritten, and one whose pid now belongs to a program that is no circusd. Raises
+    Conflict if it names a circusd that runs, ConfigError if it can't be written.
+    """
+    try:
+        with open(path, "rb") as file:
+            pid = _first_number(file.read(32))
+    except FileNotFoundError:
+        pid = 0
+    except OSError as error:
+        raise ConfigError([f"could not read the pidfile {path}: {in_words(error.errno)}"]) from error
+    if pid and pid != os.getpid() and _is_circusd(pid):
+        raise Conflict(
+            f"the pidfile {path} names a daemon that runs already (pid {pid})",
+            hint="stop that one, or give this one another pidfile",
+        )
+    try:
+        atomic_write(path, b"%d\n" % os.getpid(), mode=0o644)
+    except OSError as error:
+        why = in_words(error.errno)
+        if error.errno == errno.ENOENT:
+            why = f"there is no folder {os.path.dirname(path)}"
+        raise ConfigError([f"could not write the pidfile {path}: {why}"]) from error
+
+
+def remove_pidfile(path: str) -> None:
+    """The pidfile is gone, if it is there and this process's own."""
+    try:
+        with open(path, "rb") as file:
+            own = _first_number(file.read(32)) == os.getpid()
+        if own:
+            os.unlink(path)
+    except OSError:
+        return
+
+
+def atomic_write(path: str, data: bytes, mode: int | None = None) -> None:
+    """The file holds exactly `data`, and did hold exactly its old content until then, also if the power fails.
+
+    A symbolic link stays one and its target is replaced. Mode and owner stay as they were unless `mode` is given; a new
+    file has mode 0600 without it. Raises OSError, and then nothing has changed.
+    """
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    owner: tuple[int, int] | None = None
+    try:
+        before = os.stat(target)
+        mode = stat.S_IMODE(before.st_mode) if mode is None else mode
+        owner = before.st_uid, before.st_gid
+    except FileNotFoundError:
+        pass
+    draft = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            with open(fd, "wb", closefd=False) as file:
+                file.write(data)
+            ours = os.fstat(fd)
+            if owner is not None and owner != (ours.st_uid, ours.st_gid):
+                os.fchown(fd, *owner)
+            os.fchmod(fd, 0o600 if mode is None else mode)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(draft, target)
+    except BaseException:
+        os.unlink(draft)
+        raise
+    _sync_folder(folder)
+
+
+def open_log(path: str) -> LogFile:
+    """The file is open for appending, made if it was not there, with the umask's mode; the open itself never waits.
+
+    Links are followed, but as root none that another user made: he could point it at any file. A FIFO is opened for both
+    directions, so that it needs no reader yet. Raises OSError.
+    """
+    flags = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    _refuse_foreign_link(path)
+    access = os.O_RDWR if _is_fifo(path) else os.O_WRONLY
+    try:
+        fd = os.open(path, flags | access, 0o666)
+    except PermissionError:
+        # A FIFO that may be written and not read.
+        if access == os.O_WRONLY:
+            raise
+        fd = os.open(path, flags | os.O_WRONLY, 0o666)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return LogFile(fd, waits=False)
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return LogFile(fd, waits=True)
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a file, a FIFO or a character device", path)
+
+
+def _private_folder(path: str, *, strict: bool) -> None:
+    """The folder is there and ours; nobody else may write in it or, if `strict`, look into it."""
+    try:
+        if not os.path.isdir(path):
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            os.mkdir(path, 0o700)
+    except FileExistsError:
+        # Made by somebody else at this moment, or a file: the check below tells.
+        pass
+    except OSError as error:
+        raise ConfigError(
+            [
+                f"could not make the runtime folder {path}: {in_words(error.errno)}; choose another by {OVERRIDE}"
+            ]
+        ) from error
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        problem = "it is not a folder (symbolic links are not followed here)"
+    elif status.st_uid != os.geteuid():
+        problem = f"it belongs to user {status.st_uid}"
+    elif status.st_mode & (0o077 if strict else 0o022):
+        problem = (
+            f"others have access to it (mode {stat.S_IMODE(status.st_mode):04o}); chmod 700 would end that"
+        )
+    else:
+        return
+    raise ConfigError([f"the runtime folder {path} is not safe: {problem}"])
+
+
+def _temporary_base() -> str:
+    return f"/tmp/circus-{os.geteuid()}"  # noqa: S108 - its owner and mode are checked
+
+
+def _lock_holder(path: str) -> int | None:
+    """The pid in a lock file that somebody holds; None if nobody does."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return None if _flock(fd, fcntl.LOCK_SH) else _pid_in(fd)
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _pid_in(fd: int) -> int:
+    return _first_number(os.pread(fd, 32, 0))
+
+
+def _first_number(data: bytes) -> int:
+    """The number that a pidfile holds; 0 for anything else that may be in it."""
+    word = data.split(b"\n", 1)[0].strip()
+    return int(word) if word.isdigit() and len(word) < 10 else 0
+
+
+def _is_circusd(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(4096).split(b"\0")
+    except OSError:
+        return False
+    names = [word.rsplit(b"/", 1)[-1] for word in words]
+    # Under its interpreter it comes second, or after options: python -I /usr/bin/circusd, python -m circusd.cli.circusd.
+    under = names[1:6] if b"py" in names[0] else []
+    return names[0] == b"circusd" or any(name in (b"circusd", b"circusd.cli.circusd") for name in under)
+
+
+def _refuse_foreign_link(path: str) -> None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return
+    if stat.S_ISLNK(status.st_mode) and os.geteuid() == 0 and status.st_uid != 0:
+        raise OSError(errno.ELOOP, f"a symbolic link made by user {status.st_uid} is not followed", path)
+
+
+def _is_fifo(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some file systems can't; the file itself is safe.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(fd)

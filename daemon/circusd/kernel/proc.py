@@ -1,0 +1,363 @@
+"""The process table: who descends from whom, killing a tree of processes whole, what each costs.
+
+A process is identified by its pid and its start time: a pid alone may have been given to another by now.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import psutil
+
+from circusd.kernel.users import user_name
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+# Each round of `kill_tree` finds what was forked during the one before. Frozen processes fork nothing, so two do
+# unless somebody works against us.
+MOST_ROUNDS: Final = 12
+
+UNREADABLE: Final = "N/A"
+
+
+class Identity(NamedTuple):
+    """One process and no other that gets its pid later; `start` in clock ticks since boot."""
+
+    pid: int
+    start: int
+
+
+class Row(NamedTuple):
+    """What one line of the process table tells; `state` is a letter, Z for a zombie, T for a stopped process."""
+
+    pid: int
+    ppid: int
+    session: int
+    state: str
+    start: int
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.pid, self.start)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state not in "ZX"
+
+
+Table = Mapping[int, Row]
+
+
+def row(pid: int) -> Row | None:
+    """That process's line of the table; None if there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        # It ended between the two calls.
+        return None
+    finally:
+        os.close(fd)
+    # The name in parentheses may hold spaces and parentheses of its own: count from the last one.
+    fields = data[data.rindex(b")") + 2 :].split(None, 20)
+    return Row(pid, int(fields[1]), int(fields[3]), chr(fields[0][0]), int(fields[19]))
+
+
+def start_time(pid: int) -> int | None:
+    """When that process was started, in clock ticks since boot; None if there is none."""
+    found = row(pid)
+    return None if found is None else found.start
+
+
+def age(start: int) -> float:
+    """Seconds since a start time."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start / TICKS)
+
+
+def sweep() -> dict[int, Row]:
+    """The whole process table, read once: some 6 microseconds a process."""
+    rows = (row(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {found.pid: found for found in rows if found is not None}
+
+
+def children(pids: Iterable[int], table: Table | None = None) -> dict[int, list[Identity]]:
+    """The direct children of each of these processes, oldest first."""
+    by_parent = _by_parent(sweep() if table is None else table)
+    return {pid: [child.identity for child in by_parent.get(pid, ())] for pid in pids}
+
+
+def descendants(pids: Iterable[int], table: Table | None = None) -> dict[int, list[Identity]]:
+    """All descendants of each of these processes, parents before their children."""
+    by_parent = _by_parent(sweep() if table is None else table)
+    return {pid: [found.identity for found in _below([pid], by_parent)] for pid in pids}
+
+
+def members_of_sessions(sids: Collection[int], table: Table | None = None) -> list[Identity]:
+    """The living processes of these sessions, also those whose parents are gone.
+
+    A session has the pid of the process that we started; the number is not given to another session before the last
+    member has gone. Ask before the dead leader is reaped, or at once afterwards.
+    """
+    rows = sweep() if table is None else table
+    return [found.identity for found in rows.values() if found.session in sids and found.is_alive]
+
+
+def tree(roots: Iterable[Identity], table: Table | None = None) -> list[Identity]:
+    """The living processes among these, their descendants, and the members of their sessions with descendants.
+
+    Parents come before their children. This process, its own session and init are never among them. A root may be
+    gone already: its session is looked for, unless its pid is in use again.
+    """
+    return [found.identity for found in _tree(roots, sweep() if table is None else table, frozenset())]
+
+
+def signal_process(identity: Identity, signum: int) -> bool:
+    """That process, and no later one with its pid, has been sent the signal; False if it is gone."""
+    try:
+        pidfd = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # From here on the pidfd stands for one process; was it already another one when it was opened?
+        if start_time(identity.pid) != identity.start:
+            return False
+        signal.pidfd_send_signal(pidfd, signum)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
+def kill_tree(roots: Iterable[Identity], signum: int = signal.SIGKILL) -> list[Identity]:
+    """Every process of the trees of `roots` (see `tree`) has been sent the signal once, and is named in the result.
+
+    The table is read again until nobody new is found. Before a SIGKILL all are stopped, so that none forks while the
+    others are killed; those whose parents died meanwhile are found by their sessions. After any other signal stopped
+    processes are continued, or they would not act on it. Those that we may not signal are left out. Costs two
+    sweeps: give it all the roots at once.
+    """
+    wanted = tuple(roots)
+    reached: dict[Identity, bool] = {}
+    sessions: set[int] = set()
+    fatal = signum == signal.SIGKILL
+    for _ in range(MOST_ROUNDS):
+        found = _tree((*wanted, *reached), sweep(), sessions)
+        new = [one for one in found if one.identity not in reached]
+        if not new:
+            break
+        sessions.update(one.session for one in new)
+        for one in new:
+            reached[one.identity] = _try(one.identity, signal.SIGSTOP if fatal else signum)
+            if not fatal and one.state == "T" and signum not in (signal.SIGSTOP, signal.SIGCONT):
+                _try(one.identity, signal.SIGCONT)
+    return [one for one, allowed in reached.items() if allowed and (not fatal or _try(one, signum))]
+
+
+def _try(identity: Identity, signum: int) -> bool:
+    try:
+        return signal_process(identity, signum)
+    except PermissionError:
+        return False
+
+
+def _by_parent(table: Table) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for one in sorted(table.values(), key=lambda one: one.start):
+        found.setdefault(one.ppid, []).append(one)
+    return found
+
+
+def _below(pids: Iterable[int], by_parent: Mapping[int, list[Row]]) -> list[Row]:
+    found: list[Row] = []
+    waiting = list(pids)
+    # Two reads of a moving table could show a circle: nobody is looked at twice.
+    seen = set(waiting)
+    for pid in waiting:
+        for one in by_parent.get(pid, ()):
+            if one.pid not in seen:
+                seen.add(one.pid)
+                found.append(one)
+                waiting.append(one.pid)
+    return found
+
+
+def _tree(roots: Iterable[Identity], table: Table, sessions: Collection[int]) -> list[Row]:
+    ours = os.getpid()
+    own = table.get(ours)
+    barred = {0, 1, ours, own.session if own else 0}
+    sids = set(sessions)
+    first: list[Row] = []
+    for root in roots:
+        now = table.get(root.pid)
+        if now is None:
+            sids.add(root.pid)
+        elif now.start == root.start:
+            sids.add(root.pid)
+            first.append(now)
+    sids -= barred
+    there = {one.pid for one in first}
+    first += [one for one in table.values() if one.session in sids and one.pid not in there]
+    first.sort(key=lambda one: one.start)
+    below = _below([one.pid for one in first], _by_parent(table))
+    return [one for one in first + below if one.is_alive and one.pid not in barred]
+
+
+class Sampler:
+    """Processor and memory use, measured against this object's own last look: one object for each who looks."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Known] = {}
+        self._names: dict[int, str] = {}
+        self._memory_total = psutil.virtual_memory().total
+
+    def forget(self, pid: int) -> None:
+        """Nothing is remembered of that pid; to be called when it has been reaped."""
+        self._known.pop(pid, None)
+
+    def sample(self, pids: Iterable[int]) -> dict[int, tuple[float, int]]:
+        """For each process that still runs: per cent of one processor since the last call (first 0), RSS in bytes."""
+        found: dict[int, tuple[float, int]] = {}
+        for pid in pids:
+            try:
+                known = self._known.get(pid)
+                if known is None:
+                    known = self._known[pid] = _Known(psutil.Process(pid))
+                with known.process.oneshot():
+                    times = known.process.cpu_times()
+                    resident = known.process.memory_info().rss
+            except psutil.Error:
+                self._known.pop(pid, None)
+                continue
+            found[pid] = (known.cpu_percent(times.user + times.system, time.monotonic()), resident)
+        return found
+
+    def info(self, pid: int, *, extended: bool = False) -> dict[str, Any] | None:
+        """The original's process info with the direct children in it; None if there is no such process."""
+        return self.infos([pid], extended=extended).get(pid)
+
+    def infos(self, pids: Iterable[int], *, extended: bool = False) -> dict[int, dict[str, Any]]:
+        """The process info of each of these that exists, at the cost of one sweep for all.
+
+        What can't be read is ``N/A``; ``age`` and ``create_time`` are seconds. `extended` adds status, threads, fds.
+        """
+        table = sweep()
+        for pid in [pid for pid in self._known if pid not in table]:
+            self.forget(pid)
+        wanted = [pid for pid in pids if pid in table]
+        below = children(wanted, table)
+        found: dict[int, dict[str, Any]] = {}
+        for pid in wanted:
+            info = self._info(table[pid], extended)
+            if info is not None:
+                nested = (self._info(table[child.pid], extended) for child in below[pid])
+                found[pid] = info | {"children": [child for child in nested if child is not None]}
+        return found
+
+    def _info(self, one: Row, extended: bool) -> dict[str, Any] | None:
+        try:
+            known = self._known.get(one.pid)
+            if known is None or known.start not in (0, one.start):
+                known = self._known[one.pid] = _Known(psutil.Process(one.pid))
+            known.start = one.start
+            process = known.process
+            with process.oneshot():
+                memory = process.memory_info()
+                times = process.cpu_times()
+                info: dict[str, Any] = {
+                    "mem_info1": _human(memory.rss),
+                    "mem_info2": _human(memory.vms),
+                    "cpu": known.cpu_percent(times.user + times.system, time.monotonic()),
+                    "mem": round(memory.rss * 100 / self._memory_total, 3),
+                    "ctime": _processor_time(sum(times)),
+                    "pid": one.pid,
+                    "username": self._user(process),
+                    "nice": _nice(process) if one.is_alive else "Zombie",
+                    "create_time": process.create_time(),
+                    "age": age(one.start),
+                    "cmdline": _program(process),
+                    "children": [],
+                }
+                if extended:
+                    info |= {
+                        "status": process.status(),
+                        "threads": process.num_threads(),
+                        "fds": _descriptors(process),
+                    }
+        except psutil.NoSuchProcess:
+            self.forget(one.pid)
+            return None
+        return info
+
+    def _user(self, process: psutil.Process) -> str:
+        try:
+            uid = process.uids().real
+        except psutil.AccessDenied:
+            return UNREADABLE
+        # A directory service may take its time: it is asked once for each user.
+        if uid not in self._names:
+            self._names[uid] = user_name(uid)
+        return self._names[uid]
+
+
+class _Known:
+    """A process that was looked at before, and how much processor time it had used then."""
+
+    __slots__ = ("busy", "process", "start", "when")
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.process = process
+        self.start = 0
+        self.busy: float | None = None
+        self.when = 0.0
+
+    def cpu_percent(self, busy: float, now: float) -> float:
+        before, then = self.busy, self.when
+        self.busy, self.when = busy, now
+        if before is None or now <= then:
+            return 0.0
+        # Never negative: the pid may have been given to another process that was not looked at before.
+        return round(max(0.0, busy - before) * 100 / (now - then), 1)
+
+
+def _human(amount: int) -> str:
+    for power, letter in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
+        if amount >= 1 << power:
+            return f"{amount / (1 << power):.2f}{letter}"
+    return f"{amount}B"
+
+
+def _processor_time(seconds: float) -> str:
+    """Minutes, seconds and hundredths; the original drops the hours."""
+    hundredths = int(seconds * 100)
+    return f"{hundredths // 6000 % 60}:{hundredths // 100 % 60:02}.{hundredths % 100:02}"
+
+
+def _nice(process: psutil.Process) -> int | str:
+    try:
+        return int(process.nice())
+    except psutil.AccessDenied:
+        return UNREADABLE
+
+
+def _program(process: psutil.Process) -> str:
+    try:
+        words = process.cmdline()
+    except (psutil.AccessDenied, psutil.ZombieProcess):
+        return UNREADABLE
+    # A process may have overwritten its arguments with a title: its first word counts.
+    return os.path.basename(words[0].split(" ", 1)[0]) if words else UNREADABLE
+
+
+def _descriptors(process: psutil.Process) -> int | str:
+    try:
+        return int(process.num_fds())
+    except (psutil.AccessDenied, psutil.ZombieProcess):
+        return UNREADABLE
