@@ -158,7 +158,7 @@ def _take(parts: _Parts, key: str, raw: Raw, report: Report) -> None:
             parts.wrong.add(key)
         else:
             parts.fields[key] = value
-        if option.told:
+        if option.told and value:
             report.note(raw.place, option.told)
 
 
@@ -174,9 +174,11 @@ def build_watcher(
     place: Place,
     before: WatcherConfig | None = None,
     env: Mapping[str, str] | None = None,
-) -> WatcherConfig | None:
-    """The watcher of these values on top of what was before; None when an error went to the report."""
-    errors = len(report.errors)
+) -> WatcherConfig:
+    """The watcher of these values on top of what was before.
+
+    Problems go to the report; a value that was wrong is as it was before.
+    """
     parts = _Parts(before)
     for key, given in _flat(raw, report):
         _take(parts, key, given, report)
@@ -194,7 +196,7 @@ def build_watcher(
     changes["cmd"] = parts.fields.get("cmd", before.cmd if before else None) or ""
     watcher = replace(before or WatcherConfig(name=name, cmd=""), **changes)
     _check(watcher, parts, place, report)
-    return watcher if len(report.errors) == errors else None
+    return watcher
 
 
 def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) -> None:
@@ -215,6 +217,8 @@ def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) 
             f"{watcher.numprocesses} processes of a singleton",
             "0 or 1, or singleton off",
         )
+    if watcher.shell_args and not watcher.shell:
+        report.warning(at("shell_args"), "has no effect without shell", hint="set shell = true")
     for key in ("cmd", "args", "shell_args"):
         text = getattr(watcher, key)
         if isinstance(text, str):
@@ -241,7 +245,6 @@ def watcher_from_options(name: str, options: Mapping[str, object]) -> WatcherCon
     report = Report()
     watcher = build_watcher(name, _from_json(name, options), report, place=Place(section=f"watcher:{name}"))
     report.raise_errors()
-    assert watcher is not None
     return watcher
 
 
@@ -260,7 +263,6 @@ def with_options(watcher: WatcherConfig, changes: Mapping[str, object]) -> Watch
         before=watcher,
     )
     report.raise_errors()
-    assert changed is not None
     return changed
 
 
@@ -312,5 +314,4 @@ def plugin_watcher(
     report = Report()
     watcher = build_watcher(plugin.watcher_name, raw, report, place=Place(section=section))
     report.raise_errors()
-    assert watcher is not None
     return watcher

@@ -124,6 +124,8 @@ def stream_class(name: str) -> StreamClass | None:
 def _class(text: str) -> str:
     name = text.strip()
     known = stream_class(name)
+    if known is None and "." not in name and ":" not in name:
+        raise ValueError("is no class of streams")
     return known.name if known else read_dotted(name)
 
 

@@ -1,0 +1,113 @@
+"""Which ``$(circus.NAME)`` of a watcher can be replaced when a process is started, and which never will be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from circusd.schema.options import WATCHER
+
+from .interpolate import references
+from .problems import Place, Report, did_you_mean
+from .records import WatcherConfig
+
+SPAWN_OPTIONS = tuple(
+    option.name for option in WATCHER if not option.pattern and not option.legacy and option.name != "env"
+)
+"""Options of a watcher whose value a command can name."""
+
+SPAWN_NAMES = ("wid", "use_fds", *SPAWN_OPTIONS)
+"""Everything of one part that a command can name; beside it ``env.NAME``, ``sockets.NAME`` and ``rlimits.NAME``."""
+
+COMMAND_KEYS = ("cmd", "args", "shell_args")
+"""The options in which names are replaced when a process is started."""
+
+
+def command_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
+    """Each text in which names are replaced at the start, with its option."""
+    for key in COMMAND_KEYS:
+        value = getattr(watcher, key)
+        if isinstance(value, str):
+            yield key, value
+        elif value is not None:
+            for word in value:
+                yield key, word
+
+
+def socket_names(watcher: WatcherConfig) -> tuple[str, ...]:
+    """The sockets that the watcher's processes are given: ``stdin_socket``, and with ``use_sockets`` those named."""
+    names: dict[str, None] = {}
+    for _, text in command_texts(watcher) if watcher.use_sockets else ():
+        for name, _ in references(text):
+            if name.startswith("sockets."):
+                names[name.removeprefix("sockets.")] = None
+    if watcher.stdin_socket:
+        names[watcher.stdin_socket.lower()] = None
+    return tuple(names)
+
+
+def check_references(
+    watcher: WatcherConfig,
+    sockets: Collection[str],
+    environ: Mapping[str, str],
+    places: Mapping[str, Place],
+    place: Place,
+    report: Report,
+) -> None:
+    """What no start of a process can replace goes to the report: an unknown socket as an error, others as warnings."""
+    for key, text in command_texts(watcher):
+        at = places.get(key, place)
+        for name, written in references(text):
+            _check(watcher, name, written, sockets, environ, at, report)
+        if "$WID" in text:
+            report.warning(at, "$WID is not replaced", hint="write $(circus.wid)")
+    if watcher.stdin_socket and watcher.stdin_socket.lower() not in sockets:
+        report.error(
+            places.get("stdin_socket", place),
+            f"there is no socket named {watcher.stdin_socket}",
+            "the name of a [socket:NAME] section",
+            did_you_mean(watcher.stdin_socket.lower(), tuple(sockets)),
+        )
+
+
+def _check(
+    watcher: WatcherConfig,
+    name: str,
+    written: str,
+    sockets: Collection[str],
+    environ: Mapping[str, str],
+    at: Place,
+    report: Report,
+) -> None:
+    family, _, rest = name.partition(".")
+    if family == "sockets":
+        if rest not in sockets:
+            report.error(
+                at,
+                f"{written} names a socket that there is not",
+                "the name of a [socket:NAME] section",
+                did_you_mean(rest, tuple(sockets)),
+            )
+        elif not watcher.use_sockets:
+            report.warning(
+                at,
+                f"{written} is a descriptor that the process does not inherit",
+                hint="set use_sockets = true",
+            )
+    elif family == "env" and rest:
+        known = {key.lower() for key in watcher.env} | {"circus_watcher", "circus_wid"}
+        if watcher.copy_env:
+            known.update(key.lower() for key in environ)
+        if watcher.virtualenv:
+            known.update(("virtual_env", "path", "pythonpath"))
+        if watcher.copy_path:
+            known.add("pythonpath")
+        if rest not in known:
+            report.warning(at, f"{written} is left as it stands: no such variable")
+    elif family == "rlimits" and rest:
+        if rest not in watcher.rlimits:
+            report.warning(at, f"{written} is left as it stands: no such limit is set")
+    elif name not in SPAWN_NAMES:
+        hint = did_you_mean(name, (*SPAWN_NAMES, "env", "sockets"))
+        if name in (key.lower() for key in watcher.extras):
+            hint = "options of one's own are not replaced"
+        report.warning(at, f"{written} is left as it stands: nothing has that name", hint=hint)

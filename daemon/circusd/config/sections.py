@@ -1,0 +1,125 @@
+"""From the sections of a file to the typed model: one function for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, WATCHER, Option, find, near_miss
+
+from .inifile import Section
+from .interpolate import Lookup, expand, references
+from .model import build_watcher
+from .problems import Report
+from .records import CircusConfig, PluginConfig, SocketConfig, WatcherConfig
+from .references import COMMAND_KEYS, check_references
+from .values import MISSING, Raw, read
+
+
+def _raw(section: Section, lookup: Lookup, report: Report, later: Collection[str] = ()) -> dict[str, Raw]:
+    """The section's values with the variables of the environment replaced.
+
+    What is left in them goes to the report, but for the options in which more is replaced later.
+    """
+    raw: dict[str, Raw] = {}
+    for name, entry in section.entries.items():
+        text = expand(entry.value, lookup)
+        place = section.place(name)
+        if name not in later:
+            for _, written in references(text):
+                report.warning(
+                    place, f"{written} is left as it stands: only variables of the environment are known here"
+                )
+        raw[name] = Raw(text, place, from_file=True)
+    return raw
+
+
+def _fields(table: tuple[Option, ...], raw: Mapping[str, Raw], what: str, report: Report) -> dict[str, Any]:
+    """The values of a section whose every key must be an option."""
+    values: dict[str, Any] = {}
+    for name, given in raw.items():
+        option = find(table, name)
+        if option is None:
+            near = near_miss(table, name)
+            hint = f"did you mean {near}?" if near else ""
+            report.warning(given.place, f"is no option of {what}, and has no effect", hint=hint)
+        elif option.legacy:
+            report.note(given.place, option.told)
+        else:
+            value = read(option, given, report)
+            if value is not MISSING:
+                values[name] = value
+            if option.told and value:
+                report.note(given.place, option.told)
+    return values
+
+
+def read_circus(section: Section, lookup: Lookup, report: Report) -> CircusConfig:
+    """The daemon's own options; wrong ones have their default and are in the report."""
+    return CircusConfig(**_fields(CIRCUS, _raw(section, lookup, report), "the daemon", report))
+
+
+def read_socket(section: Section, lookup: Lookup, report: Report) -> SocketConfig:
+    """One socket, its name in lower case; wrong options have their default and are in the report."""
+    name = section.name.partition(":")[2].strip().lower()
+    values = _fields(SOCKET, _raw(section, lookup, report), "a socket", report)
+    if not all(letter.isalnum() or letter in "_.-" for letter in name):
+        report.warning(
+            section.place(), f"$(circus.sockets.{name}) can't name it", "letters, digits, _, . and -"
+        )
+    if values.get("path"):
+        if values.get("family", "AF_UNIX") != "AF_UNIX":
+            report.warning(section.place("family"), "has no effect: a path makes it AF_UNIX")
+        values["family"] = "AF_UNIX"
+        for key in ("host", "port"):
+            if key in values:
+                report.note(section.place(key), "has no effect: the socket has a path")
+    elif values.get("family") == "AF_UNIX":
+        report.error(section.place("family"), "AF_UNIX without a path", "path, the file of the socket")
+    return SocketConfig(name=name, **values)
+
+
+def read_watcher(
+    section: Section,
+    lookup: Lookup,
+    env: Mapping[str, str],
+    environ: Mapping[str, str],
+    sockets: Collection[str],
+    report: Report,
+) -> WatcherConfig:
+    """One watcher; its problems are in the report."""
+    raw = _raw(section, lookup, report, COMMAND_KEYS)
+    name = section.name.partition(":")[2].strip()
+    watcher = build_watcher(name, raw, report, place=section.place(), env=env)
+    places = {key: given.place for key, given in raw.items()}
+    check_references(watcher, sockets, environ, places, section.place(), report)
+    return watcher
+
+
+def read_plugin(section: Section, lookup: Lookup, env: Mapping[str, str], report: Report) -> PluginConfig:
+    """One plugin; its problems are in the report."""
+    raw = _raw(section, lookup, report)
+    use = find(PLUGIN, "use")
+    assert use is not None
+    given = raw.pop("use", None)
+    path = ""
+    if given is not None and given.value:
+        path = str(read(use, given, report))
+    else:
+        hints = [f"{name} is no option of a plugin" for name in raw if name in use.aka]
+        report.error(
+            section.place("use"), "is missing", "the dotted path of the plugin's class", "".join(hints)
+        )
+    options = {name: str(item.value) for name, item in raw.items()}
+    watcher_options = {name: text for name, text in options.items() if _is_watchers(name)}
+    plugin = PluginConfig(section.name.partition(":")[2].strip(), path, options, watcher_options, env)
+    # those options go through a watcher's reading now, so that wrong ones are told with the rest
+    shared = {name: raw[name] for name in watcher_options}
+    cmd = {"cmd": Raw("circus-plugin", section.place())}
+    build_watcher(plugin.watcher_name, {**cmd, **shared}, report, place=section.place())
+    return plugin
+
+
+def _is_watchers(name: str) -> bool:
+    option = find(WATCHER, name)
+    return option is not None and not option.legacy and name not in ("cmd", "args", "env")
