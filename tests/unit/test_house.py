@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from circusd.schema import errors
+from circusd.schema.commands import COMMANDS
+from circusd.schema.events import EVENTS
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*(ROOT / "daemon" / "circusd").rglob("*.py"), *(ROOT / "circusweb").rglob("*.py")])
 
@@ -442,6 +446,49 @@ def test_every_program_exists() -> None:
         if program and function not in names:
             missing.append(f"{program}: {target}")
     assert missing == []
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def code_outside(*modules: str) -> Iterator[ast.AST]:
+    """Every node of the sources, but for those of these modules."""
+    for path in SOURCES:
+        if module_name(path) not in modules:
+            yield from ast.walk(parsed(path))
+
+
+def test_every_event_is_published() -> None:
+    """The name of each event row stands somewhere in the code that could publish it."""
+    said = {node.value for node in code_outside("circusd.schema.events") if isinstance(node, ast.Constant)}
+    assert [row.name for row in EVENTS if row.name not in said] == []
+
+
+def test_every_error_is_raised() -> None:
+    """Each error row has a class, and somebody makes one (or a subclass of it)."""
+    made = {dotted(node.func) for node in code_outside() if isinstance(node, ast.Call)}
+    names = {(name or "").rpartition(".")[2] for name in made}
+
+    def family(kind: type[errors.CircusError]) -> Iterator[str]:
+        yield kind.__name__
+        for child in kind.__subclasses__():
+            if child.code == kind.code:
+                yield from family(child)
+
+    classes = {kind.code: kind for kind in errors.EXCEPTIONS}
+    assert [row.code for row in errors.ERRORS if not names & set(family(classes[row.code]))] == []
+
+
+def test_every_command_has_a_handler() -> None:
+    """The rows that the daemon answers and the handlers in its runtime are the same set, each handler once."""
+    handlers = [
+        node.name.removeprefix("cmd_")
+        for path in SOURCES
+        if module_name(path).startswith("circusd.runtime.")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("cmd_")
+    ]
+    assert sorted(handlers) == sorted(row.name for row in COMMANDS if row.where != "client")
 
 
 # --- pages -------------------------------------------------------------------------------------------------------
