@@ -34,15 +34,15 @@ PURE = frozenset(
 
 @dataclass(frozen=True)
 class Row:
-    """What the modules of one row may import: rows of the project, other distributions, parts of the library."""
+    """What the modules of one row may import: rows of the project, other distributions, parts of the standard library."""
 
     own: frozenset[str]
     others: frozenset[str] = frozenset()
-    library: frozenset[str] | None = None
+    stdlib: frozenset[str] | None = None
 
 
-def row(own: str, others: str = "", library: frozenset[str] | None = None) -> Row:
-    return Row(frozenset(own.split()), frozenset(others.split()), library)
+def row(own: str, others: str = "", stdlib: frozenset[str] | None = None) -> Row:
+    return Row(frozenset(own.split()), frozenset(others.split()), stdlib)
 
 
 # From the bottom up; the longest name that fits a module is its row. Whoever needs another arrow changes the design
@@ -50,8 +50,8 @@ def row(own: str, others: str = "", library: frozenset[str] | None = None) -> Ro
 ROWS = {
     "circusd": row(""),
     "circusd.version": row(""),
-    "circusd.schema": row("circusd.schema", library=PURE),
-    "circusd.core": row("circusd.core circusd.schema", library=PURE),
+    "circusd.schema": row("circusd.schema", stdlib=PURE),
+    "circusd.core": row("circusd.core circusd.schema", stdlib=PURE),
     "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema"),
     "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema", "psutil"),
     "circusd.auth": row("circusd.kernel circusd.schema", "argon2"),
@@ -141,8 +141,8 @@ def complaint(found: Import) -> str | None:
         if target not in allowed.own:
             return f"{where}, but {row_name} may import of the project only: {listed(allowed.own)}"
     elif top in sys.stdlib_module_names:
-        if allowed.library is not None and not any(is_within(found.name, name) for name in allowed.library):
-            return f"{where}, but {row_name} is pure: it may import of the standard library only {listed(allowed.library)}"
+        if allowed.stdlib is not None and not any(is_within(found.name, name) for name in allowed.stdlib):
+            return f"{where}, but {row_name} is pure: it may import of the standard library only {listed(allowed.stdlib)}"
         return None
     elif top not in allowed.others:
         return f"{where}, but {row_name} may import of other distributions only: {listed(allowed.others)}"
