@@ -14,7 +14,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import zmtp
@@ -30,7 +30,7 @@ FOREVER = float("inf")
 """A time limit that never comes."""
 
 COMMAND_SOCKET = "commands.sock"
-"""Name of the unix socket for commands inside a daemon's runtime folder."""
+"""Name of the unix socket for commands in a daemon's runtime folder."""
 
 ORIGINAL_ENDPOINT = "tcp://127.0.0.1:5555"
 """Where the original listens when its file names no endpoint."""
@@ -40,24 +40,28 @@ Item = tuple[dict[str, Any], int]
 _RETRY = 0.05
 
 
-def runtime_base(environ: Mapping[str, str], uid: int) -> str:
-    """The folder that holds one folder for each daemon of that user."""
+def runtime_bases(environ: Mapping[str, str], uid: int) -> list[str]:
+    """The folders that may hold one folder for each daemon of that user; the daemon itself makes its own in the first."""
+    if environ.get("CIRCUS_RUNTIME_DIR"):
+        return [environ["CIRCUS_RUNTIME_DIR"]]
     if uid == 0:
-        return "/run/circus"
+        return ["/run/circus"]
+    bases = [f"/run/user/{uid}/circus", f"/tmp/circus-{uid}"]  # noqa: S108 (looked at before it is trusted)
     if environ.get("XDG_RUNTIME_DIR"):
-        return os.path.join(environ["XDG_RUNTIME_DIR"], "circus")
-    return f"/tmp/circus-{uid}"  # noqa: S108 (looked at before it is trusted)
+        bases.insert(0, os.path.join(environ["XDG_RUNTIME_DIR"], "circus"))
+    else:
+        bases.reverse()
+    return list(dict.fromkeys(bases))
 
 
-def running_daemons(base: str) -> dict[str, str]:
-    """Endpoints of the daemons in that folder that take connections, by the daemon's name."""
+def running_daemons(bases: Iterable[str]) -> dict[str, str]:
+    """Endpoints of the daemons in those folders that take connections, by the daemon's name."""
     found: dict[str, str] = {}
-    if not _is_ours(base):
-        return found
-    for name in sorted(os.listdir(base)):
-        path = os.path.join(base, name, COMMAND_SOCKET)
-        if os.path.exists(path) and _listens("ipc://" + path):
-            found[name] = "ipc://" + path
+    for base in filter(_is_ours, bases):
+        for name in sorted(os.listdir(base)):
+            endpoint = f"ipc://{base}/{name}/{COMMAND_SOCKET}"
+            if name not in found and _listens(endpoint):
+                found[name] = endpoint
     return found
 
 
@@ -69,28 +73,25 @@ def find_endpoint(name: str | None = None, environ: Mapping[str, str] | None = N
     to choose from where there are several.
     """
     environ = os.environ if environ is None else environ
-    base = runtime_base(environ, os.getuid())
-    if name is not None:
-        path = os.path.join(base, name, COMMAND_SOCKET)
-        if _is_ours(base) and os.path.exists(path):
-            return "ipc://" + path
-        names = ", ".join(running_daemons(base)) or "none"
-        raise Unavailable(f"no daemon named {name!r} runs under {base}", hint=f"running: {names}")
-    if environ.get("CIRCUSCTL_ENDPOINT"):
+    if name is None and environ.get("CIRCUSCTL_ENDPOINT"):
         return environ["CIRCUSCTL_ENDPOINT"]
-    daemons = running_daemons(base)
+    bases = runtime_bases(environ, os.geteuid())
+    daemons = running_daemons(bases)
+    names = ", ".join(daemons)
+    if name is not None:
+        if name in daemons:
+            return daemons[name]
+        raise Unavailable(f"no daemon named {name!r} runs", hint=f"running: {names or 'none'}")
     if len(daemons) == 1:
         return next(iter(daemons.values()))
     if daemons:
-        raise Unavailable(
-            f"several daemons run: {', '.join(daemons)}", hint="choose one with --name or --endpoint"
-        )
+        raise Unavailable(f"several daemons run: {names}", hint="choose one with --name or --endpoint")
     if _listens(ORIGINAL_ENDPOINT):
         return ORIGINAL_ENDPOINT
     hint = "start circusd, or name its endpoint with --endpoint or CIRCUSCTL_ENDPOINT"
-    if base != "/run/circus" and os.path.isdir("/run/circus") and os.listdir("/run/circus"):
-        hint = "circusd of root runs here: use sudo, or name an endpoint with --endpoint"
-    raise Unavailable(f"no daemon runs: none in {base}, none at {ORIGINAL_ENDPOINT}", hint=hint)
+    if os.geteuid() != 0 and os.path.isdir("/run/circus"):
+        hint = "circusd may run as root here: then use sudo; or name an endpoint with --endpoint"
+    raise Unavailable(f"no daemon runs: none in {bases[0]}, none at {ORIGINAL_ENDPOINT}", hint=hint)
 
 
 class Client:

@@ -17,6 +17,7 @@ import pytest
 
 from circusd import client as client_module
 from circusd.client import Client, find_endpoint, subscribe
+from circusd.kernel import files
 from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut, Unavailable
 from tests.scripted import scripted_daemon
 from tests.waiting import eventually
@@ -37,7 +38,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A runtime folder of this test alone, with nothing in it; nothing listens where the original does."""
     folder = tmp_path / "circus"
     folder.mkdir(mode=0o700)
-    monkeypatch.setattr(client_module, "runtime_base", lambda environ, uid: str(folder))
+    monkeypatch.setattr(client_module, "runtime_bases", lambda environ, uid: [str(folder)])
     monkeypatch.setattr(client_module, "ORIGINAL_ENDPOINT", f"ipc://{tmp_path}/original")
     return folder
 
@@ -81,11 +82,20 @@ def test_a_folder_that_others_can_write_is_not_trusted(base: Path) -> None:
             find_endpoint(environ={})
 
 
-def test_the_runtime_folder_of_each_user() -> None:
-    """root has /run, a user with a session its own folder, everybody else one below /tmp."""
-    assert client_module.runtime_base({"XDG_RUNTIME_DIR": "/run/user/0"}, 0) == "/run/circus"
-    assert client_module.runtime_base({"XDG_RUNTIME_DIR": "/run/user/7"}, 7) == "/run/user/7/circus"
-    assert client_module.runtime_base({}, 7) == "/tmp/circus-7"
+@pytest.mark.parametrize(
+    "environ", [{}, {"XDG_RUNTIME_DIR": "/run/user/7"}, {"CIRCUS_RUNTIME_DIR": "/somewhere"}]
+)
+@pytest.mark.parametrize("uid", [0, 7])
+def test_daemons_are_looked_for_where_they_are_made(
+    environ: dict[str, str], uid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client knows the same folders as the daemon, which makes them."""
+    for name in ("XDG_RUNTIME_DIR", "CIRCUS_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert client_module.runtime_bases(environ, uid) == files.runtime_bases()
 
 
 def test_a_reply_comes_whole(tmp_path: Path) -> None:
