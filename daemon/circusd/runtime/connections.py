@@ -1,0 +1,162 @@
+"""One connection through a door: who the peer is, and the two greenlets that carry its bytes to and fro."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import gevent
+import gevent.socket
+
+from circusd.schema.errors import ProtocolError
+
+from .handshake import Handshake
+
+READ_BYTES: Final = 1 << 16
+
+ID_BYTES: Final = 9
+"""Length of a connection's id, with which its identity at a ROUTER begins."""
+
+GREETING_SECONDS: Final = 10.0
+"""A peer that has not ended its handshake by then is let go."""
+
+_DRAIN_SECONDS: Final = 2.0
+_CONNECT_TRIES: Final = 50
+
+_ids = itertools.count(1)
+
+
+def _next_id() -> bytes:
+    # A first byte of 0 is libzmq's own sign.
+    return b"C%08x" % (next(_ids) & 0xFFFFFFFF)
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """A peer that was let in: who it is, and how many bytes went to it."""
+
+    door: str
+    channel: str
+    uid: int | None
+    """None for an inherited connection, whose requests carry sessions."""
+    pid: int | None
+    role: str | None
+    """What the uid may do by itself; None where only a session can say."""
+    address: str = ""
+    id: bytes = field(default_factory=_next_id)
+    sent: int = 0
+    """Bytes that were handed to libzmq for this peer."""
+    passed: int = 0
+    """Bytes that the peer's socket took."""
+
+    @property
+    def queued(self) -> int:
+        """About how many bytes lie in this process for the peer."""
+        return max(0, self.sent - self.passed)
+
+
+def connect_inner(path: str) -> socket.socket:
+    """A gevent socket that is connected to an inner endpoint; raises OSError."""
+    inner = gevent.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        for _ in range(_CONNECT_TRIES):
+            try:
+                inner.connect(path)
+                return inner
+            except BlockingIOError:
+                # The backlog is full, which no descriptor tells the end of.
+                gevent.sleep(0.01)
+        raise ConnectionRefusedError(f"{path} does not accept")
+    except BaseException:
+        inner.close()
+        raise
+
+
+def carry(
+    connection: Connection,
+    outer: socket.socket,
+    path: str,
+    *,
+    greeting_seconds: float = GREETING_SECONDS,
+    open_inner: Callable[[str], socket.socket] = connect_inner,
+) -> str:
+    """Bytes have gone to and fro until one side ended; both sockets are closed. The greenlet of the connection.
+
+    Returns why a peer was let go before its handshake was over; empty for one that got through.
+    """
+    down: gevent.Greenlet[..., None] | None = None
+    inner: socket.socket | None = None
+    try:
+        inner = open_inner(path)
+        down = gevent.spawn(_down, connection, outer, inner)
+        problem = _greet(connection, outer, inner, greeting_seconds)
+        if not problem:
+            _up(outer, inner)
+        return problem
+    except OSError as error:
+        return "" if inner is not None else f"no way in: {error.strerror or error}"
+    finally:
+        if inner is not None and down is not None:
+            _end(inner, down)
+            inner.close()
+        outer.close()
+
+
+def _greet(connection: Connection, outer: socket.socket, inner: socket.socket, seconds: float) -> str:
+    handshake = Handshake(connection.id)
+    timeout = gevent.Timeout.start_new(seconds)
+    try:
+        while not handshake.done:
+            data = outer.recv(READ_BYTES)
+            if not data:
+                return "it left before the end of its handshake"
+            data = handshake.feed(data)
+            if data:
+                inner.sendall(data)
+    except ProtocolError as problem:
+        return problem.text
+    except gevent.Timeout as late:
+        if late is not timeout:
+            raise
+        return f"no handshake within {seconds:g} s"
+    finally:
+        timeout.close()
+    return ""
+
+
+def _up(outer: socket.socket, inner: socket.socket) -> None:
+    receive, send = outer.recv, inner.sendall
+    while data := receive(READ_BYTES):
+        send(data)
+
+
+def _down(connection: Connection, outer: socket.socket, inner: socket.socket) -> None:
+    receive, send = inner.recv, outer.sendall
+    try:
+        while data := receive(READ_BYTES):
+            send(data)
+            connection.passed += len(data)
+        # libzmq has closed; the other greenlet waits for the peer and learns it by this.
+        outer.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        _shutdown(outer, socket.SHUT_RDWR)
+
+
+def _end(inner: socket.socket, down: gevent.Greenlet[..., None]) -> None:
+    # Told the end, libzmq still reads what was sent, and then closes its side, which ends the other greenlet.
+    _shutdown(inner, socket.SHUT_WR)
+    try:
+        down.join(_DRAIN_SECONDS)
+    finally:
+        down.kill(block=False)
+
+
+def _shutdown(sock: socket.socket, how: int) -> None:
+    try:
+        sock.shutdown(how)
+    except OSError:
+        # The other side was quicker.
+        return

@@ -1,0 +1,245 @@
+"""The transport of commands: inner ROUTER sockets, one for each door and uid; requests in, replies and pushes out.
+
+What a request means is not known here. A message is decoded, its caller is told from the socket that it came by, and
+both are given to ``dispatch``; the caller's ``send`` takes the answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+import zmq
+import zmq.green
+
+from circusd.schema import commands, wire
+from circusd.schema.errors import CircusError
+
+from . import clock
+from .connections import ID_BYTES, Connection
+from .repeats import ID_LENGTH, Repeats
+
+log = logging.getLogger("circusd.controller")
+
+QUEUED_LIMIT_BYTES: Final = 8 << 20
+"""Bytes that may lie in this process for one peer; what would come on top of them is lost, and counted."""
+
+REQUESTS_PER_TURN: Final = 32
+"""After so many requests in a row the loop gets its turn."""
+
+# Longer requests up to this get an answer that says so; beyond it libzmq ends the connection.
+_MESSAGE_LIMIT_BYTES: Final = 2 * wire.REQUEST_LIMIT_BYTES
+_PENDING_REQUESTS: Final = 64
+_BACKLOG: Final = 512
+
+
+@dataclass(eq=False, slots=True, frozen=True)
+class Caller:
+    """Who sent a request, and the way back."""
+
+    door: str
+    uid: int | None
+    role: str | None
+    """What the uid may do by itself; None behind a door whose requests carry sessions."""
+    identity: bytes
+    """The connection's id, then the identity that the client chose."""
+    send: Callable[[bytes], bool]
+    """Queues a reply or a push for the peer and never waits; False if it was lost: the peer is gone or does not read."""
+
+    @property
+    def connection(self) -> bytes:
+        """The id of the connection; it is told to ``left`` when that ends."""
+        return self.identity[:ID_BYTES]
+
+    @property
+    def peer(self) -> bytes:
+        """The identity that the client chose, which it keeps over connections; else the connection's id."""
+        return self.identity[ID_BYTES:] or self.identity
+
+
+Dispatch = Callable[[wire.Request, Caller], None]
+
+
+class Controller:
+    """The entrance of the channel of commands.
+
+    ``dispatch(request, caller)`` is called for each request, in the order of each connection; it must not wait, and
+    answers by ``caller.send``, now or later. What it raises becomes an error reply. ``left(connection)`` is called with
+    the id of each connection that has ended (`Caller.connection`).
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        folder: str,
+        dispatch: Dispatch,
+        left: Callable[[bytes], None] = lambda connection: None,
+    ) -> None:
+        """``context`` is a zmq.green one; ``folder`` is closed to others."""
+        self._context = context
+        self._folder = folder
+        self._dispatch = dispatch
+        self._left = left
+        self._routers: dict[object, _Router] = {}
+        self._made = 0
+        self._repeats = Repeats()
+        self.connections: dict[bytes, Connection] = {}
+        self.requests = 0
+        self.lost = 0
+        """Replies and pushes that a peer did not read, or left before."""
+
+    def enter(self, connection: Connection) -> str:
+        """The path of the ROUTER for such connections; see `doors.Entrance`."""
+        self.connections[connection.id] = connection
+        key: object = (connection.door, connection.uid)
+        if connection.uid is None:
+            key = connection.id
+        router = self._routers.get(key)
+        if router is None:
+            self._made += 1
+            path = os.path.join(self._folder, f"commands.{self._made}")
+            router = self._routers[key] = _Router(self, self._context, path, connection)
+        return router.path
+
+    def left(self, connection: Connection) -> None:
+        """The connection has ended; see `doors.Entrance`."""
+        if self.connections.pop(connection.id, None) is None:
+            return
+        if connection.uid is None and (router := self._routers.pop(connection.id, None)) is not None:
+            router.close()
+        self._left(connection.id)
+
+    def close(self) -> None:
+        """No request comes any more, and no reply goes out."""
+        for router in self._routers.values():
+            router.close()
+        self._routers.clear()
+
+    def counters(self) -> dict[str, Any]:
+        """Numbers since the start."""
+        return {"requests": self.requests, "lost": self.lost, "remembered": len(self._repeats)}
+
+    # -- for the routers -------------------------------------------------------------------------------------------
+
+    def received(self, router: _Router, frames: list[bytes]) -> None:
+        """One message: decode, recognise what came before, and hand on."""
+        self.requests += 1
+        identity = frames[0]
+
+        def send(message: bytes) -> bool:
+            return router.send(identity, message)
+
+        try:
+            request = wire.decode_request(frames[1:])
+        except wire.NoReply:
+            return
+        except CircusError as problem:
+            send(wire.error_reply(None, problem, clock.wall()))
+            return
+        caller = Caller(router.door, router.uid, router.role, identity, send)
+        if _is_repeatable(request):
+            remembered = self._remembering(caller, request)
+            if remembered is None:
+                return
+            caller = remembered
+        try:
+            self._dispatch(request, caller)
+        except CircusError as problem:
+            if not request.cast:
+                caller.send(wire.error_reply(request.id, problem, clock.wall()))
+        except Exception:
+            # One bad request must not end the others.
+            fault = secrets.token_hex(4)
+            log.exception("fault %s in command %s", fault, request.command)
+            if not request.cast:
+                error = CircusError(f"a fault of circusd itself; its log tells more under {fault}")
+                caller.send(wire.error_reply(request.id, error, clock.wall()))
+
+    def _remembering(self, caller: Caller, request: wire.Request) -> Caller | None:
+        """A caller whose first answer is kept; None if the request has come before and needs nothing more."""
+        peer = (caller.door, caller.uid, caller.peer)
+        key = (request.id, request.session, request.command, request.cast)
+        past, is_first = self._repeats.first(peer, key)
+        if is_first:
+            past.way_back = caller.send
+        elif past.answered:
+            if past.result is not None:
+                caller.send(past.result)
+            return None
+        else:
+            # Still at work: the answer goes to where the client is now.
+            past.way_back = caller.send
+            return None
+
+        def send(message: bytes) -> bool:
+            self._repeats.answered(past, message)
+            return past.way_back(message)
+
+        return Caller(caller.door, caller.uid, caller.role, caller.identity, send)
+
+
+class _Router:
+    """One ROUTER with the greenlet that receives."""
+
+    def __init__(
+        self, controller: Controller, context: zmq.Context[Any], path: str, first: Connection
+    ) -> None:
+        self.door, self.uid, self.role = first.door, first.uid, first.role
+        self.path = path
+        self._controller = controller
+        self._socket = context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.BACKLOG, _BACKLOG)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _MESSAGE_LIMIT_BYTES)
+        self._socket.setsockopt(zmq.RCVHWM, _PENDING_REQUESTS)
+        # What lies here for a peer is bounded in bytes, by `send`; and it has to be known when a peer is gone.
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.bind("ipc://" + path)
+        self._greenlet = gevent.spawn(self._receive)
+
+    def _receive(self) -> None:
+        receive, received = self._socket.recv_multipart, self._controller.received
+        while not self._socket.closed:
+            # Where requests are waiting, receiving does not give way to anybody.
+            for _ in range(REQUESTS_PER_TURN):
+                received(self, receive())
+                if self._socket.closed:
+                    # Closed by what was asked for.
+                    return
+            gevent.sleep(0)
+
+    def send(self, identity: bytes, message: bytes) -> bool:
+        """Never waits, so it is safe from any greenlet and from the hub."""
+        connection = self._controller.connections.get(identity[:ID_BYTES])
+        size = len(message) + (2 if len(message) < 256 else 9)
+        queued = 0 if connection is None else connection.queued
+        if connection is None or self._socket.closed or (queued and queued + size > QUEUED_LIMIT_BYTES):
+            self._controller.lost += 1
+            return False
+        try:
+            self._socket.send_multipart((identity, message), zmq.NOBLOCK)
+        except zmq.ZMQError:
+            # No such peer (any more).
+            self._controller.lost += 1
+            return False
+        connection.sent += size
+        return True
+
+    def close(self) -> None:
+        if self._greenlet is not gevent.getcurrent():
+            self._greenlet.kill(block=False)
+        self._socket.close()
+
+
+def _is_repeatable(request: wire.Request) -> bool:
+    """Whether its repetition must not do it again: it changes something, and has an id that is its own."""
+    if not isinstance(request.id, str) or len(request.id) < ID_LENGTH:
+        return False
+    row = commands.find(request.command)
+    return row is not None and row.effect != "read" and row.where == "daemon"

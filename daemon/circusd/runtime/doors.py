@@ -1,0 +1,337 @@
+"""The doors: every connection is accepted here, and its peer known, before a byte of it reaches libzmq.
+
+Whoever may not come in is closed before the greeting. Whoever may is carried to an inner endpoint in a folder that
+is closed to others; the requests' inner sockets are apart by uid, so that the uid belongs to the connection and
+never to a message.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import gevent
+import gevent.socket
+from gevent.hub import get_hub
+
+from circusd.kernel import peer as kernel_peer
+
+from . import clock
+from .connections import GREETING_SECONDS, Connection, carry
+from .listeners import Listener, is_loopback, listen
+
+log = logging.getLogger("circusd.doors")
+
+Policy = Callable[[int], str | None]
+"""From a uid to the role that its user has by itself, or None for who is not let in."""
+
+CONNECTIONS_PER_UID: Final = 256
+CONNECTIONS: Final = 2048
+TOLD_EACH_SECONDS: Final = 10.0
+"""Refusals of one user at one door are told at most once in this time."""
+
+TOLD_KINDS: Final = 256
+"""Different refusals that are remembered."""
+
+_ACCEPTS_PER_TURN = 32
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_BREATH_SECONDS = 0.5
+
+
+class Entrance(Protocol):
+    """What lies behind the doors of one channel."""
+
+    def enter(self, connection: Connection) -> str:
+        """The path of the inner unix socket that the connection is carried to."""
+        ...
+
+    def left(self, connection: Connection) -> None:
+        """The connection has ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Connections that were not let in, told together."""
+
+    door: str
+    uid: int | None
+    address: str
+    reason: str
+    count: int
+
+
+def own_and_root(uid: int) -> str | None:
+    """The policy of this house: the daemon's own user and root are obeyed, nobody else."""
+    return "admin" if uid in (0, os.geteuid()) else None
+
+
+class Doors:
+    """All listening sockets of commands, events, stats and output."""
+
+    def __init__(
+        self,
+        entrances: Mapping[str, Entrance],
+        policy: Policy = own_and_root,
+        refused: Callable[[Refusal], None] = lambda refusal: None,
+        *,
+        greeting_seconds: float = GREETING_SECONDS,
+        per_uid: int = CONNECTIONS_PER_UID,
+        whole: int = CONNECTIONS,
+    ) -> None:
+        """``entrances``: by name of the channel. ``refused`` is called in the hub, must not block, and gets sums."""
+        self._entrances = dict(entrances)
+        self._policy = policy
+        self._refused = refused
+        self._greeting_seconds = greeting_seconds
+        self._per_uid = per_uid
+        self._whole = whole
+        self._doors: dict[str, _Door] = {}
+        self._connections: dict[Connection, gevent.Greenlet[..., None]] = {}
+        self._by_uid: dict[int, int] = {}
+        self._tells: dict[tuple[str, int | None, str], _Tell] = {}
+        self._warned = False
+        self.accepted = 0
+        self.refusals = 0
+
+    # -- opening and closing ---------------------------------------------------------------------------------------
+
+    def open_door(self, name: str, endpoint: str, channel: str) -> str:
+        """The endpoint is listened at; returns it as bound. Raises ConfigError, Conflict.
+
+        At the first one that other machines can reach, a warning says that they are not let in, and what to do.
+        """
+        if name in self._doors:
+            raise ValueError(f"a door {name!r} is open already")
+        entrance = self._entrances[channel]
+        listener = listen(name, endpoint)
+        if listener.beyond and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s can be reached from other machines, and nobody there is obeyed, on this or any other endpoint; "
+                "from there use circusctl --ssh USER@HOST",
+                listener.endpoint,
+            )
+        self._doors[name] = _Door(
+            listener, lambda sock, address: self._arrived(name, channel, entrance, sock, address)
+        )
+        return listener.endpoint
+
+    def adopt(self, sock: socket.socket, name: str, channel: str = "commands") -> Connection:
+        """A connected unix stream socket is carried as a door of its own, whose requests have no role by themselves.
+
+        The socket belongs to the doors from now on.
+        """
+        connection = Connection(name, channel, uid=None, pid=None, role=None, address="inherited")
+        self._let_in(connection, sock, self._entrances[channel])
+        return connection
+
+    def drop(self, connection: Connection) -> None:
+        """The connection has ended, if it had not."""
+        greenlet = self._connections.get(connection)
+        if greenlet is not None:
+            greenlet.kill()
+
+    def close_door(self, name: str) -> None:
+        """Nobody comes in there any more; who is in stays."""
+        door = self._doors.pop(name, None)
+        if door is not None:
+            door.close()
+
+    def close(self) -> None:
+        """All doors are closed and all connections ended."""
+        for name in list(self._doors):
+            self.close_door(name)
+        gevent.killall(list(self._connections.values()))
+        for tell in self._tells.values():
+            tell.close()
+        self._tells.clear()
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Endpoints as bound, by name of the door."""
+        return {name: door.listener.endpoint for name, door in self._doors.items()}
+
+    def counters(self) -> dict[str, Any]:
+        """How many are in, were let in and were refused."""
+        return {"connections": len(self._connections), "accepted": self.accepted, "refused": self.refusals}
+
+    # -- who comes in ----------------------------------------------------------------------------------------------
+
+    def _arrived(
+        self, name: str, channel: str, entrance: Entrance, sock: socket.socket, address: object
+    ) -> None:
+        """Decide about an accepted socket; runs in the hub and never waits."""
+        uid: int | None = None
+        pid: int | None = None
+        shown = _shown(address)
+        try:
+            if sock.family == socket.AF_UNIX:
+                found = kernel_peer.peer_of_unix(sock)
+                uid, pid = found.uid, found.pid
+            elif _is_of_this_machine(sock, address):
+                uid = kernel_peer.uid_of_loopback_peer(sock)
+                if uid is None:
+                    self._refuse(name, None, shown, "the owner of the connection could not be found", sock)
+                    return
+            else:
+                self._refuse(name, None, shown, "it comes from another machine", sock)
+                return
+            role = self._policy(uid)
+        except OSError as problem:
+            self._refuse(
+                name, uid, shown, f"its owner could not be found: {problem.strerror or problem}", sock
+            )
+            return
+        reason = self._too_many(uid)
+        if role is None:
+            reason = "it belongs to another user"
+        if reason:
+            self._refuse(name, uid, shown, reason, sock)
+            return
+        self._let_in(Connection(name, channel, uid, pid, role, shown), sock, entrance)
+
+    def _too_many(self, uid: int) -> str:
+        if self._by_uid.get(uid, 0) >= self._per_uid:
+            return f"its user has {self._per_uid} connections already"
+        if len(self._connections) >= self._whole:
+            return f"there are {self._whole} connections already"
+        return ""
+
+    def _let_in(self, connection: Connection, sock: socket.socket, entrance: Entrance) -> None:
+        self.accepted += 1
+        if connection.uid is not None:
+            self._by_uid[connection.uid] = self._by_uid.get(connection.uid, 0) + 1
+        green = gevent.socket.socket(fileno=sock.detach())
+        self._connections[connection] = greenlet = gevent.Greenlet(self._carry, connection, green, entrance)
+        # Before it has run at all, a kill would skip its own clean-up.
+        greenlet.rawlink(lambda _: self._gone(connection, green, entrance))
+        greenlet.start()
+
+    def _carry(self, connection: Connection, sock: socket.socket, entrance: Entrance) -> None:
+        path = entrance.enter(connection)
+        problem = carry(connection, sock, path, greeting_seconds=self._greeting_seconds)
+        if problem:
+            self._count_refusal(connection.door, connection.uid, connection.address, problem)
+
+    def _gone(self, connection: Connection, sock: socket.socket, entrance: Entrance) -> None:
+        sock.close()
+        del self._connections[connection]
+        if connection.uid is not None:
+            left = self._by_uid[connection.uid] - 1
+            if left:
+                self._by_uid[connection.uid] = left
+            else:
+                del self._by_uid[connection.uid]
+        entrance.left(connection)
+
+    # -- who does not ----------------------------------------------------------------------------------------------
+
+    def _refuse(self, door: str, uid: int | None, address: str, reason: str, sock: socket.socket) -> None:
+        sock.close()
+        self._count_refusal(door, uid, address, reason)
+
+    def _count_refusal(self, door: str, uid: int | None, address: str, reason: str) -> None:
+        self.refusals += 1
+        key = (door, uid, reason)
+        tell = self._tells.get(key)
+        if tell is None:
+            if len(self._tells) >= TOLD_KINDS:
+                self._tells.pop(next(iter(self._tells))).close()
+            tell = self._tells[key] = _Tell(self._tell)
+        tell.count(Refusal(door, uid, address, reason, 1))
+
+    def _tell(self, refusal: Refusal) -> None:
+        who = "nobody known" if refusal.uid is None else f"uid {refusal.uid}"
+        times = "" if refusal.count == 1 else f", {refusal.count} times"
+        log.warning("%s: refused %s (%s): %s%s", refusal.door, who, refusal.address, refusal.reason, times)
+        self._refused(refusal)
+
+
+class _Door:
+    """One listening socket; accepts in the hub."""
+
+    def __init__(self, listener: Listener, arrived: Callable[[socket.socket, object], None]) -> None:
+        self.listener = listener
+        self._arrived = arrived
+        loop = get_hub().loop
+        self._watcher: Any = loop.io(listener.sock.fileno(), 1)
+        self._breath: Any = loop.timer(_BREATH_SECONDS)
+        self._watcher.start(self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, address = self.listener.sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as problem:
+                # Out of descriptors, the listener stays readable: without a pause this would spin.
+                if problem.errno in _NO_DESCRIPTORS:
+                    log.warning("%s: can't accept: %s", self.listener.endpoint, problem.strerror)
+                self._watcher.stop()
+                self._breath.start(self._again)
+                return
+            self._arrived(sock, address)
+
+    def _again(self) -> None:
+        self._watcher.start(self._accept)
+
+    def close(self) -> None:
+        for watcher in (self._watcher, self._breath):
+            watcher.stop()
+            watcher.close()
+        self.listener.close()
+
+
+class _Tell:
+    """Refusals of one kind: the first is told at once, those of the next seconds together."""
+
+    def __init__(self, tell: Callable[[Refusal], None]) -> None:
+        self._tell = tell
+        self._next = 0.0
+        self._held: Refusal | None = None
+        self._timer: Any = None
+
+    def count(self, refusal: Refusal) -> None:
+        now = clock.now()
+        if self._held is None and now >= self._next:
+            self._next = now + TOLD_EACH_SECONDS
+            self._tell(refusal)
+            return
+        held = 0 if self._held is None else self._held.count
+        self._held = Refusal(refusal.door, refusal.uid, refusal.address, refusal.reason, held + refusal.count)
+        if self._timer is None:
+            self._timer = get_hub().loop.timer(max(0.0, self._next - now))
+            self._timer.start(self._due)
+
+    def _due(self) -> None:
+        self._drop_timer()
+        held, self._held = self._held, None
+        if held is not None:
+            self._next = clock.now() + TOLD_EACH_SECONDS
+            self._tell(held)
+
+    def _drop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def close(self) -> None:
+        """What was held back is told now."""
+        self._due()
+
+
+def _is_of_this_machine(sock: socket.socket, address: Any) -> bool:
+    """Whether a TCP peer is on this machine: by loopback, or by the machine's own address."""
+    return is_loopback(address[0]) or address[0] == sock.getsockname()[0]
+
+
+def _shown(address: Any) -> str:
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix"

@@ -1,0 +1,216 @@
+"""The publisher: events, stats and output to whoever listens, and to nobody else.
+
+An inner XPUB for each channel tells which topics are wanted; what nobody wants is not even formatted. Listeners inside
+the daemon (followed streams, the journal of the console) are served from the same call.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+import zmq
+import zmq.green
+
+from circusd.schema import wire
+
+from .connections import Connection
+
+log = logging.getLogger("circusd.publisher")
+
+Body = Mapping[str, Any] | bytes | Callable[[], Mapping[str, Any]]
+Wake = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a subscriber of a channel may have waiting: so many messages of at most so many bytes, 4 MiB in all."""
+
+    name: str
+    messages: int
+    longest: int
+
+
+CHANNELS: Final = (
+    Channel("events", messages=1024, longest=4 << 10),
+    Channel("stats", messages=512, longest=8 << 10),
+    Channel("output", messages=60, longest=68 << 10),
+)
+
+_BACKLOG: Final = 512
+_SUBSCRIPTIONS_PER_TURN: Final = 64
+_TOPIC_LIMIT_BYTES: Final = 4096
+_CUT = "…"
+
+
+class Publisher:
+    """The channels ``events``, ``stats`` and ``output``."""
+
+    def __init__(self, context: zmq.Context[Any], folder: str) -> None:
+        """``context`` is a zmq.green one; ``folder`` is closed to others. The sockets are open after it."""
+        self._channels = {row.name: Outlet(row, context, folder, self._demand) for row in CHANNELS}
+        self._listeners: dict[object, tuple[tuple[str, ...], Wake]] = {}
+        self._watchers: dict[object, Callable[[], None]] = {}
+        self.published = 0
+        """Messages that somebody wanted."""
+        self.too_long = 0
+
+    def entrance(self, channel: str) -> Outlet:
+        """What the doors of that channel lead to; see `doors.Entrance`."""
+        return self._channels[channel]
+
+    def wanted(self, channel: str, topic: str) -> bool:
+        """Whether somebody gets messages of that topic."""
+        return self._channels[channel].wants(topic) or any(
+            topic.startswith(prefixes) for prefixes, _ in self._listeners.values()
+        )
+
+    def wanted_below(self, channel: str, prefix: str) -> bool:
+        """Whether somebody gets messages of any topic that begins so: to be asked before they are made."""
+        subscribed = list(self._channels[channel].prefixes)
+        for prefixes, _ in self._listeners.values():
+            subscribed += prefixes
+        return any(found.startswith(prefix) or prefix.startswith(found) for found in subscribed)
+
+    def publish(self, channel: str, topic: str, body: Body) -> None:
+        """Who wants it has it on the way; never waits, and calls ``body`` (if it is callable) only if somebody does.
+
+        A subscriber that does not keep up misses messages. Texts of a body that is too long for the channel are cut.
+        """
+        xpub = self._channels[channel]
+        goes_out = xpub.wants(topic)
+        wakes = [wake for prefixes, wake in self._listeners.values() if topic.startswith(prefixes)]
+        if not goes_out and not wakes:
+            return
+        payload = self._payload(xpub.row, topic, body)
+        if payload is None:
+            return
+        self.published += 1
+        if goes_out:
+            xpub.send(topic, payload)
+        for wake in wakes:
+            wake(topic, payload)
+
+    def listen(self, prefixes: Sequence[str], wake: Wake) -> Callable[[], None]:
+        """``wake(topic, body)`` is called for all messages of these prefixes until the returned function is called.
+
+        It is called from `publish` and must not wait.
+        """
+        key = object()
+        self._listeners[key] = (tuple(prefixes), wake)
+        self._demand()
+
+        def cancel() -> None:
+            if self._listeners.pop(key, None) is not None:
+                self._demand()
+
+        return cancel
+
+    def on_demand(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """``wake()`` is called when what is wanted may have changed, until the returned function is called."""
+        key = object()
+        self._watchers[key] = wake
+
+        def cancel() -> None:
+            self._watchers.pop(key, None)
+
+        return cancel
+
+    def close(self) -> None:
+        """Nothing is published any more."""
+        for xpub in self._channels.values():
+            xpub.close()
+        self._listeners.clear()
+        self._watchers.clear()
+
+    def counters(self) -> dict[str, Any]:
+        """Numbers since the start."""
+        return {"published": self.published, "too_long": self.too_long}
+
+    def _demand(self) -> None:
+        for wake in list(self._watchers.values()):
+            wake()
+
+    def _payload(self, row: Channel, topic: str, body: Body) -> bytes | None:
+        if not isinstance(body, bytes):
+            found = body() if callable(body) else body
+            payload = wire.encode(found)
+            if len(payload) > row.longest:
+                payload = wire.encode(_shortened(found, row.longest // 8))
+        else:
+            payload = body
+        if len(payload) + len(topic) <= row.longest:
+            return payload
+        self.too_long += 1
+        if self.too_long == 1:
+            log.warning(
+                "a message of %d bytes is too long for the channel %s: %s", len(payload), row.name, topic
+            )
+        return None
+
+
+class Outlet:
+    """The inner socket of one channel, with the greenlet that hears of subscriptions."""
+
+    def __init__(
+        self, row: Channel, context: zmq.Context[Any], folder: str, changed: Callable[[], None]
+    ) -> None:
+        self.row = row
+        self.prefixes: tuple[str, ...] = ()
+        self._path = os.path.join(folder, row.name)
+        self._changed = changed
+        self._subscribed: set[str] = set()
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.BACKLOG, _BACKLOG)
+        self._socket.setsockopt(zmq.SNDHWM, row.messages)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _TOPIC_LIMIT_BYTES)
+        self._socket.bind("ipc://" + self._path)
+        self._greenlet = gevent.spawn(self._hear)
+
+    def enter(self, connection: Connection) -> str:
+        """The path of the inner socket; all who get through the doors share it."""
+        return self._path
+
+    def left(self, connection: Connection) -> None:
+        """Nothing to do: libzmq takes its subscriptions back."""
+
+    def wants(self, topic: str) -> bool:
+        """Whether a subscriber gets messages of that topic."""
+        return topic.startswith(self.prefixes)
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """The message is on its way to all whose backlog is not full."""
+        # XPUB never waits: whose backlog is full is passed over.
+        self._socket.send_multipart((topic.encode("utf-8", "surrogateescape"), payload), zmq.NOBLOCK)
+
+    def _hear(self) -> None:
+        while True:
+            for _ in range(_SUBSCRIPTIONS_PER_TURN):
+                # Only the first subscription to a topic and the end of the last one are told.
+                frame = self._socket.recv()
+                prefix = frame[1:].decode("utf-8", "surrogateescape")
+                if frame[:1] == b"\x01":
+                    self._subscribed.add(prefix)
+                elif frame[:1] == b"\x00":
+                    self._subscribed.discard(prefix)
+                self.prefixes = tuple(self._subscribed)
+                self._changed()
+            gevent.sleep(0)
+
+    def close(self) -> None:
+        self.prefixes = ()
+        self._greenlet.kill(block=False)
+        self._socket.close()
+
+
+def _shortened(body: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """The body with its long texts cut."""
+    return {
+        key: value[:limit] + _CUT if isinstance(value, str) and len(value) > limit else value
+        for key, value in body.items()
+    }
