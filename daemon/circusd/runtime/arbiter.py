@@ -10,19 +10,20 @@ import itertools
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
 
-from ..config.model import WatcherConfig
-from ..core.effects import JobEnded
-from ..core.order import start_order, stop_groups
-from ..core.watcher import Job
-from ..kernel import users
-from ..schema.errors import CircusError, Conflict, NotFound, SpawnError
+from circusd.config.model import WatcherConfig
+from circusd.core.effects import JobEnded
+from circusd.core.order import start_order, stop_groups
+from circusd.core.watcher import Job
+from circusd.kernel import proc, users
+from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
+
 from . import clock
 from .journal import Journal
 from .reaper import Reaper
@@ -30,7 +31,7 @@ from .sockets import Sockets
 from .timers import Timers
 from .watcher import Credentials, Ticket, Watcher
 
-log = logging.getLogger("circus.arbiter")
+log = logging.getLogger("circusd.arbiter")
 
 TURN = 0.004
 """Seconds of work after which others get their turn."""
@@ -59,6 +60,8 @@ class Services:
     output: Callable[[WatcherConfig], Any]
     hooks: CallsHooks
     base_env: Mapping[str, str]
+    base_dir: str
+    sys_path: Sequence[str] = ()
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
     forgotten: Callable[[str], None] = field(default=lambda name: None)
@@ -81,6 +84,8 @@ class Arbiter:
         self.stopping = False
         self._jobs = itertools.count(1)
         self._posted: deque[tuple[Watcher | None, Callable[..., None], tuple[Any, ...]]] = deque()
+        self._table: proc.Table | None = None
+        self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
         self._greenlet = gevent.spawn(self._run)
 
@@ -103,7 +108,7 @@ class Arbiter:
                 watcher, act, args = posted[0]
                 try:
                     act(*args)
-                except Exception:
+                except Exception:  # noqa: BLE001 (the border of one watcher: the rest runs on)
                     self._fault(watcher, act)
                 finally:
                     posted.popleft()
@@ -115,12 +120,36 @@ class Arbiter:
     def _fault(self, watcher: Watcher | None, act: Callable[..., None]) -> None:
         error_id = secrets.token_hex(4)
         name = watcher.name if watcher is not None else "-"
-        log.exception("unexpected error watcher=%r in=%s id=%s", name, getattr(act, "__name__", act), error_id)
+        log.exception(
+            "unexpected error watcher=%r in=%s id=%s", name, getattr(act, "__name__", act), error_id
+        )
         if watcher is not None:
             try:
                 watcher.fail(error_id)
             except Exception:
                 log.exception("the watcher could not be given up watcher=%r id=%s", name, error_id)
+
+    # -- process trees -------------------------------------------------------------------------------------------
+
+    def table(self) -> proc.Table:
+        """The process table, read at most once in a turn: many watchers that stop together share it."""
+        if self._table is None:
+            self._table = proc.sweep()
+            gevent.get_hub().loop.run_callback(self._forget_table)
+        return self._table
+
+    def _forget_table(self) -> None:
+        self._table = None
+
+    def kill_trees(self, roots: Iterable[proc.Identity]) -> None:
+        """These processes and all below them get SIGKILL, together with others of the same turn."""
+        if not self._to_kill:
+            self.post(None, self._kill_now)
+        self._to_kill.update(roots)
+
+    def _kill_now(self) -> None:
+        roots, self._to_kill = self._to_kill, set()
+        proc.kill_tree(roots)
 
     def changed(self, watcher: Watcher | str) -> None:
         """Whoever watches is told that the watcher may look different."""
@@ -141,7 +170,9 @@ class Arbiter:
 
     # -- adding and removing -------------------------------------------------------------------------------------
 
-    def add(self, config: WatcherConfig, kind: str = "watcher", credentials: Credentials | None = None) -> Watcher:
+    def add(
+        self, config: WatcherConfig, kind: str = "watcher", credentials: Credentials | None = None
+    ) -> Watcher:
         """The watcher is there, not started. Raises `Conflict` if the name is taken.
 
         May switch greenlets: users and groups are looked up in a thread.
@@ -168,7 +199,7 @@ class Arbiter:
 
     # -- all at once ---------------------------------------------------------------------------------------------
 
-    def start_all(self, names: Iterable[str] | None = None, command: str = "start") -> AsyncResult:
+    def start_all(self, names: Iterable[str] | None = None, command: str = "start") -> AsyncResult[Any]:
         """Watchers are started by priority, one after another with ``warmup_delay`` between; by default those with autostart.
 
         The result is a list of names with their `JobEnded` or error.
@@ -190,7 +221,7 @@ class Arbiter:
 
         return _in_background(run)
 
-    def stop_all(self, names: Iterable[str] | None = None, command: str = "stop") -> AsyncResult:
+    def stop_all(self, names: Iterable[str] | None = None, command: str = "stop") -> AsyncResult[Any]:
         """Watchers are stopped in the reverse order of their start: groups of one priority together, the lowest first."""
         chosen = list(self.watchers if names is None else names)
         groups = stop_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
@@ -205,7 +236,7 @@ class Arbiter:
 
         return _in_background(run)
 
-    def each(self, names: Iterable[str], submit: Callable[[Watcher], Ticket]) -> AsyncResult:
+    def each(self, names: Iterable[str], submit: Callable[[Watcher], Ticket]) -> AsyncResult[Any]:
         """The command is given to all these watchers side by side; the result lists how each ended."""
         tickets = [(n, submit(self.watchers[n])) for n in names]
         return _in_background(lambda: [(n, _outcome(t)) for n, t in tickets])
@@ -237,21 +268,20 @@ def _look_up(uid: str | int | None, gid: str | int | None) -> Credentials:
     try:
         found = users.resolve(uid, gid)
     except CircusError as error:
-        if isinstance(error, SpawnError):
-            raise
         raise SpawnError("user", 0, str(uid), str(error)) from error
-    return Credentials(found.uid, found.gid, found.groups)
+    return Credentials() if found is None else Credentials(found.uid, found.gid, found.groups)
 
 
 def _outcome(ticket: Ticket) -> JobEnded | CircusError:
     try:
-        ended: JobEnded = ticket.result.get()
+        ended: Any = ticket.result.get()
     except CircusError as error:
         return error
+    assert isinstance(ended, JobEnded)
     return ended
 
 
-def _in_background(run: Callable[[], Any]) -> AsyncResult:
-    result = AsyncResult()
+def _in_background(run: Callable[[], Any]) -> AsyncResult[Any]:
+    result: AsyncResult[Any] = AsyncResult()
     gevent.spawn(run).link(result)
     return result

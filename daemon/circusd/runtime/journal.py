@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ..core.words import event_text
-from ..schema.events import event_kind
-from ..schema.wire import escape_name, event_topic
+from circusd.core.words import event_text
+from circusd.schema.events import event_kind
+from circusd.schema.wire import escape_name, event_topic
+
 from . import clock
 
 KEPT_EVENTS = 2000
@@ -34,7 +35,12 @@ class Journal:
         """The event is kept and published to whoever listens; returns it as it is kept."""
         row = event_kind(event)
         self._number += 1
-        record: dict[str, Any] = {"event": event, "number": self._number, "time": clock.wall(), "level": row.level}
+        record: dict[str, Any] = {
+            "event": event,
+            "number": self._number,
+            "time": clock.wall(),
+            "level": row.level,
+        }
         if watcher:
             record["watcher"] = watcher
         record.update(fields)

@@ -13,9 +13,9 @@ from typing import Any
 
 import gevent
 
-from ..kernel import pidfd
-from ..kernel.pidfd import ExitStatus
-from ..kernel.signals import SignalPipe
+from circusd.kernel import pidfd
+from circusd.kernel.pidfd import ExitStatus
+from circusd.kernel.signals import SignalPipe
 
 READ = 1
 ORPHANS_A_TURN = 256

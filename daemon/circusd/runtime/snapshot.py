@@ -6,8 +6,9 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from ..core import words
-from ..core.lifecycle import Exit, Process
+from circusd.core import words
+from circusd.core.lifecycle import Exit, Process
+
 from . import clock
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "priority": config.priority,
         "sockets": arbiter.sockets.named_by(config),
         "restarts": watcher.restarts_last_hour(),
-        "last_event": None if last is None else {"time": last["time"], "text": last["text"], "event": last["event"]},
+        "last_event": None
+        if last is None
+        else {"time": last["time"], "text": last["text"], "event": last["event"]},
         "job": None
         if job is None
         else {
@@ -88,7 +91,10 @@ def _output(watcher: Watcher) -> dict[str, Any]:
     config = watcher.config
     closed = [s for s in ("stdout", "stderr") if getattr(config, f"close_child_{s}")]
     if len(closed) == 2:
-        return {"captured": False, "why": "close_child_stdout and close_child_stderr send its output to the null device"}
+        return {
+            "captured": False,
+            "why": "close_child_stdout and close_child_stderr send its output to the null device",
+        }
     why = f"close_child_{closed[0]} sends its {closed[0]} to the null device" if closed else ""
     return {"captured": True, "why": why}
 
@@ -97,7 +103,9 @@ def sockets_view(arbiter: Arbiter) -> list[dict[str, Any]]:
     """The sockets that the daemon owns, and who is given them."""
     views = []
     for entry in arbiter.sockets.entries():
-        holders = [w.name for w in arbiter.watchers.values() if entry.name in arbiter.sockets.named_by(w.config)]
+        holders = [
+            w.name for w in arbiter.watchers.values() if entry.name in arbiter.sockets.named_by(w.config)
+        ]
         views.append(
             {
                 "name": entry.name,

@@ -10,15 +10,16 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
-from ..config.launch import build
-from ..config.model import WatcherConfig
-from ..core.effects import (
+from circusd.config.launch import build
+from circusd.config.model import WatcherConfig
+from circusd.core.effects import (
     ArmTimer,
     CallHook,
     CancelTimer,
@@ -30,22 +31,26 @@ from ..core.effects import (
     Spawn,
     Vacate,
 )
-from ..core.lifecycle import Happening, Kind, Policy, State
-from ..core.watcher import SUPERSEDES, Job, Planner
-from ..kernel import proc
-from ..kernel.pidfd import ExitStatus
-from ..kernel.spawn import SpawnSpec, spawn
-from ..schema.errors import CircusError, Conflict, Failed, SpawnError
+from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.core.watcher import SUPERSEDES, Job, Planner
+from circusd.kernel import proc
+from circusd.kernel.pidfd import ExitStatus
+from circusd.kernel.proc import Identity
+from circusd.kernel.spawn import Child, SpawnSpec, spawn
+from circusd.schema.errors import CircusError, Conflict, Failed, SpawnError
+
 from . import clock
+from .sockets import is_program
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
     from .hooks import HookResult
 
-log = logging.getLogger("circus.watcher")
+log = logging.getLogger("circusd.watcher")
 
 RESTARTS_KEPT = 1000
 HOUR = 3600.0
+KILL, CONTINUE = 9, 18
 
 
 @dataclass(slots=True)
@@ -53,7 +58,7 @@ class Ticket:
     """A command on its way: waits in line, is under way, or has its result."""
 
     job: Job
-    result: AsyncResult = field(default_factory=AsyncResult)
+    result: AsyncResult[Any] = field(default_factory=AsyncResult)
     prepare: Callable[[], None] | None = None
     """Done when the command's turn has come, before the planner hears of it; may raise a `CircusError`."""
 
@@ -91,10 +96,10 @@ def policy_of(config: WatcherConfig) -> Policy:
 class Tree:
     """The descendants of a process that is being stopped together with them."""
 
-    def __init__(self, sid: int) -> None:
-        self.sid = sid
-        self.members: dict[int, Callable[[], None]] = {}
-        """What cancels the watch, by pid."""
+    def __init__(self, root: Identity) -> None:
+        self.root = root
+        self.members: dict[Identity, Callable[[], None]] = {}
+        """What cancels the watch, by process."""
 
     def close(self) -> None:
         for cancel in self.members.values():
@@ -105,14 +110,16 @@ class Tree:
 class Watcher:
     """A watcher as the arbiter manages it."""
 
-    def __init__(self, arbiter: Arbiter, config: WatcherConfig, credentials: Credentials, kind: str = "watcher") -> None:
+    def __init__(
+        self, arbiter: Arbiter, config: WatcherConfig, credentials: Credentials, kind: str = "watcher"
+    ) -> None:
         self.arbiter = arbiter
         self.config = config
         self.credentials = credentials
         self.kind = kind
         """``watcher``, ``plugin`` or ``httpd``."""
-        self.pass_fds: dict[str, int] = {}
-        """Descriptors handed down beside the sockets, by name."""
+        self.before_spawn: Callable[[], dict[str, int]] | None = None
+        """Makes descriptors for the next process, by name; they are closed here once it has them."""
         self.planner = Planner(config.name, policy_of(config))
         self.output = arbiter.services.output(config)
         self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
@@ -126,6 +133,8 @@ class Watcher:
         self._trees: dict[int, Tree] = {}
         self._wids: dict[int, int] = {}
         """Slots by pid."""
+        self._roots: dict[int, Identity] = {}
+        """Processes by pid, until they are reaped."""
 
     @property
     def name(self) -> str:
@@ -263,43 +272,60 @@ class Watcher:
         if process is None or process.state is not State.STARTING:
             return  # it was given up while it waited for its turn
         try:
-            if self.credentials.error is not None:
-                raise self.credentials.error
-            spec = self._spec(wid)
-            ends = self.output.attach(wid)
+            child = self._launch(wid)
         except SpawnError as error:
-            return self._refused(wid, error)
+            self._refused(wid, error)
         except CircusError as error:
-            return self._refused(wid, SpawnError("command", 0, self.config.cmd, str(error)))
+            self._refused(wid, SpawnError("command", 0, self.config.cmd, str(error)))
         except OSError as error:
-            text = f"no pipe for its output: {error.strerror}"
-            return self._refused(wid, SpawnError("descriptors", error.errno or 0, self.config.cmd, text))
-        try:
-            child = spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr))
-        except SpawnError as error:
-            self.output.abandon(wid)
-            return self._refused(wid, error)
-        finally:
-            if spec.stdin is not None and not self.config.stdin_socket:
-                os.close(spec.stdin)
-        self.output.spawned(wid, child.pid)
-        self._wids[child.pid] = wid
-        self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
-        self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
+            text = f"no descriptor for its start: {error.strerror}"
+            self._refused(wid, SpawnError("descriptors", error.errno or 0, self.config.cmd, text))
+        else:
+            self.output.spawned(wid, child.pid)
+            self._wids[child.pid] = wid
+            self._roots[child.pid] = Identity(child.pid, proc.start_time(child.pid) or 0)
+            self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
+            self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
+
+    def _launch(self, wid: int) -> Child:
+        if self.credentials.error is not None:
+            raise self.credentials.error
+        with ExitStack() as stack:
+            extra = self.before_spawn() if self.before_spawn is not None else {}
+            for fd in extra.values():
+                stack.callback(os.close, fd)
+            spec = self._spec(wid, extra, stack)
+            ends = self.output.attach(wid)
+            try:
+                return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr))
+            except BaseException:
+                self.output.abandon(wid)
+                raise
 
     def _refused(self, wid: int, error: SpawnError) -> None:
         self.happen(wid, Happening(Kind.REFUSED, stage=error.stage, errno=error.errno, text=error.text))
 
-    def _spec(self, wid: int) -> SpawnSpec:
+    def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
         config, services = self.config, self.arbiter.services
         sockets = self.arbiter.sockets.descriptors()
-        launch = build(config, wid, {**sockets, **self.pass_fds}, services.base_env)
+        launch = build(
+            config,
+            wid,
+            {**sockets, **extra},
+            base_env=services.base_env,
+            base_dir=services.base_dir,
+            is_program=is_program,
+            sys_path=services.sys_path,
+            uid=self.credentials.uid,
+            gid=self.credentials.gid,
+        )
         named = self.arbiter.sockets.handed_down(config)
         stdin: int | None = None
         if config.stdin_socket:
             stdin = sockets.get(config.stdin_socket.lower())
         elif not config.close_child_stdin:
             stdin = os.dup(0)
+            stack.callback(os.close, stdin)
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
@@ -311,7 +337,7 @@ class Watcher:
             groups=self.credentials.groups,
             limits=limits,
             stdin=stdin,
-            pass_fds=(*named, *self.pass_fds.values()),
+            pass_fds=(*named, *extra.values()),
             nofile=services.nofile,
             oom_score_adj=services.oom_score_adj,
         )
@@ -324,6 +350,7 @@ class Watcher:
 
     def _reaped(self, pid: int, status: ExitStatus) -> None:
         wid = self._wids.pop(pid, None)
+        root = self._roots.pop(pid)
         if wid is None:
             return
         self.output.ended(wid, pid)
@@ -338,7 +365,7 @@ class Watcher:
             "after_reap", process_pid=pid, time=clock.wall(), exit_code=code, process_status="dead"
         )
         if stopping and self.config.stop_children:
-            self._look_after_tree(wid, pid)
+            self._look_after_tree(wid, root)
 
     def _signal(self, wid: int, signum: int, children: bool) -> None:
         process = self.planner.processes.get(wid)
@@ -346,10 +373,12 @@ class Watcher:
             return
         pid = process.pid
         if children:
-            self._track(wid, pid)
+            self._track(wid, self._roots[pid])
         if "before_signal" in self.config.hooks:
             extra = {"pid": pid, "signum": signum}
-            self._ask("before_signal", extra, lambda ok, _: self._send(wid, pid, signum, children) if ok else None)
+            self._ask(
+                "before_signal", extra, lambda ok, _: self._send(wid, pid, signum, children) if ok else None
+            )
         else:
             self._send(wid, pid, signum, children)
 
@@ -359,59 +388,57 @@ class Watcher:
             self.tell("process.signalled", wid=wid, pid=pid, signum=signum)
             self._notify_hook("after_signal", pid=pid, signum=signum)
         if children:
-            for child in proc.descendants([pid]).get(pid, []):
-                if child.parent == pid and proc.send(child, signum):
+            for child in proc.children([pid], self.arbiter.table())[pid]:
+                if proc.signal_process(child, signum):
+                    proc.signal_process(child, CONTINUE)
                     self.tell("process.signalled", wid=wid, pid=child.pid, signum=signum)
 
-    def _track(self, wid: int, pid: int) -> Tree:
+    def _track(self, wid: int, root: Identity) -> Tree:
         """From now on the end of each of the process's descendants is seen."""
         tree = self._trees.get(wid)
-        if tree is None or tree.sid != pid:
+        if tree is None or tree.root != root:
             if tree is not None:
                 tree.close()
-            tree = self._trees[wid] = Tree(pid)
-        for child in [*proc.descendants([pid]).get(pid, []), *proc.members_of_sessions({pid})]:
-            if child.pid != pid and child.pid not in tree.members:
-                gone = partial(self._member_gone, wid, tree, child.pid)
-                tree.members[child.pid] = self.arbiter.reaper.watch_stranger(child.pid, gone)
+            tree = self._trees[wid] = Tree(root)
+        for member in proc.tree([root, *tree.members], self.arbiter.table()):
+            if member != root and member not in tree.members:
+                gone = partial(self._member_gone, wid, tree, member)
+                tree.members[member] = self.arbiter.reaper.watch_stranger(member.pid, gone)
         return tree
 
-    def _member_gone(self, wid: int, tree: Tree, pid: int) -> None:
-        tree.members.pop(pid, None)
+    def _member_gone(self, wid: int, tree: Tree, member: Identity) -> None:
+        tree.members.pop(member, None)
         if not tree.members:
-            self.arbiter.post(self, self._look_after_tree, wid, tree.sid)
+            self.arbiter.post(self, self._look_after_tree, wid, tree.root)
 
-    def _look_after_tree(self, wid: int, sid: int) -> None:
+    def _look_after_tree(self, wid: int, root: Identity) -> None:
         """The main process is gone: when the rest is gone too, the stop is at its end."""
         process = self.planner.processes.get(wid)
         if process is None or process.state is not State.STOPPING or process.pid is not None:
             return
-        tree = self._track(wid, sid)
-        if not tree.members:
-            self._trees.pop(wid, None)
+        if not self._track(wid, root).members:
+            self._trees.pop(wid).close()
             self.happen(wid, Happening(Kind.TREE_GONE))
 
     def _kill_tree(self, wid: int) -> None:
         process = self.planner.processes.get(wid)
         if process is None:
             return
-        tree = self._trees.get(wid)
+        roots: list[Identity] = []
+        if wid in self._trees:
+            roots += [self._trees[wid].root, *self._trees[wid].members]
         if process.pid is not None:
-            tree = self._track(wid, process.pid)
-            self.arbiter.reaper.send(process.pid, 9)
-            self.tell("process.signalled", wid=wid, pid=process.pid, signum=9)
-        if tree is not None:
-            proc.kill_tree(tree.sid, list(tree.members))
-            if process.pid is None:
-                self.arbiter.post(self, self._look_after_tree, wid, tree.sid)
-            elif not self.config.stop_children:
-                self._trees.pop(wid).close()
-        elif process.pid is None:
-            self.happen_later(wid, Happening(Kind.TREE_GONE))
+            roots.append(self._roots[process.pid])
+            self.tell("process.signalled", wid=wid, pid=process.pid, signum=KILL)
+        self.arbiter.kill_trees(roots)
+        if process.pid is None:
+            self.arbiter.post(self, self._check_tree, wid)
 
-    def happen_later(self, wid: int, event: Happening) -> None:
-        """As `happen`, after the effects under way have been carried out."""
-        self.arbiter.post(self, self.happen, wid, event)
+    def _check_tree(self, wid: int) -> None:
+        if wid in self._trees:
+            self._look_after_tree(wid, self._trees[wid].root)
+        else:
+            self.happen(wid, Happening(Kind.TREE_GONE))
 
     def signal_processes(self, signum: int, pids: list[int]) -> None:
         """A signal that a person sends to processes: hooks are asked, nothing else changes."""

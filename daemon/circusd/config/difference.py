@@ -1,0 +1,106 @@
+"""What changed between two readings of the configuration, and what has to be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from circusd.schema.options import CIRCUS, WATCHER, find
+
+from .records import Configuration, SocketConfig, WatcherConfig
+from .references import socket_names
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherChange:
+    """A watcher that stands in both files with other values."""
+
+    old: WatcherConfig
+    new: WatcherConfig
+    keys: tuple[str, ...]
+    restart: bool
+    """Its processes have to be replaced for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The way from one configuration to another."""
+
+    added: tuple[WatcherConfig, ...] = ()
+    removed: tuple[WatcherConfig, ...] = ()
+    changed: tuple[WatcherChange, ...] = ()
+    sockets_opened: tuple[SocketConfig, ...] = ()
+    sockets_closed: tuple[str, ...] = ()
+    daemon_keys: tuple[str, ...] = ()
+    """Options of ``[circus]`` that changed."""
+    plugins_changed: bool = False
+    restarted: tuple[str, ...] = field(default=())
+    """Watchers whose sockets change below them."""
+
+    def summary(self) -> str:
+        """The difference in one line."""
+        parts = [
+            *(f"{w.name} added" for w in self.added),
+            *(f"{w.name} removed" for w in self.removed),
+            *(f"{c.new.name} changed ({', '.join(c.keys)})" for c in self.changed),
+            *(f"socket {s.name} opened" for s in self.sockets_opened),
+            *(f"socket {s} closed" for s in self.sockets_closed),
+        ]
+        later = [k for k in self.daemon_keys if not applies_live(k)]
+        if later:
+            parts.append(f"[circus] {', '.join(later)}: needs a restart of the daemon")
+        return "; ".join(parts) or "nothing changed"
+
+
+def applies_live(key: str) -> bool:
+    """Whether a changed option of ``[circus]`` counts without a restart of the daemon."""
+    row = find(CIRCUS, key)
+    return row is not None and row.apply == "live"
+
+
+def _keys(old: object, new: object, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n for n in names if getattr(old, n) != getattr(new, n))
+
+
+def _change(old: WatcherConfig, new: WatcherConfig) -> WatcherChange | None:
+    keys = _keys(old, new, tuple(f.name for f in fields(WatcherConfig)))
+    if not keys:
+        return None
+    rows = [find(WATCHER, k) for k in keys]
+    restart = any(row is None or row.apply in ("process", "watcher") for row in rows if row is not None)
+    return WatcherChange(old, new, keys, restart or "rlimits" in keys)
+
+
+def difference(
+    old: Configuration,
+    new: Configuration,
+    old_watchers: Mapping[str, WatcherConfig],
+    new_watchers: Mapping[str, WatcherConfig],
+) -> Difference:
+    """What is to be done so that the new configuration counts; watchers by lower-case name, plugins' among them."""
+    old_sockets = {s.name: s for s in old.sockets}
+    new_sockets = {s.name: s for s in new.sockets}
+    closed = tuple(n for n, s in old_sockets.items() if new_sockets.get(n) != s)
+    opened = tuple(s for n, s in new_sockets.items() if old_sockets.get(n) != s)
+    changed = [
+        c
+        for n, w in new_watchers.items()
+        if n in old_watchers and (c := _change(old_watchers[n], w)) is not None
+    ]
+    moved = set(closed) | {s.name for s in opened}
+    known = {c.new.name.lower() for c in changed if c.restart}
+    restarted = tuple(
+        w.name
+        for n, w in new_watchers.items()
+        if n in old_watchers and n not in known and (moved & set(socket_names(w)))
+    )
+    return Difference(
+        added=tuple(w for n, w in new_watchers.items() if n not in old_watchers),
+        removed=tuple(w for n, w in old_watchers.items() if n not in new_watchers),
+        changed=tuple(changed),
+        sockets_opened=opened,
+        sockets_closed=closed,
+        daemon_keys=_keys(old.circus, new.circus, tuple(f.name for f in fields(old.circus))),
+        plugins_changed=old.plugins != new.plugins,
+        restarted=restarted,
+    )

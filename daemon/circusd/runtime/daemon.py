@@ -1,0 +1,413 @@
+"""The daemon put together: rooms are opened in order, run until somebody says stop, and closed in reverse."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import zmq.green
+from gevent.event import AsyncResult, Event
+
+from circusd.config.ini import load
+from circusd.config.launch import base_folder
+from circusd.config.model import plugin_watcher
+from circusd.config.records import Configuration, SocketConfig, WatcherConfig
+from circusd.core import words
+from circusd.kernel import files, limits, pidfd, signals
+from circusd.schema.errors import CircusError, ConfigError
+from circusd.schema.wire import encode
+from circusd.version import __version__
+
+from . import clock, reload, snapshot
+from .accounts import Accounts
+from .arbiter import Arbiter, Services
+from .controller import Controller
+from .doors import Doors, Refusal
+from .follow import Follows
+from .handlers import Handlers
+from .history import History
+from .hooks import Hooks
+from .journal import Journal
+from .publisher import Publisher
+from .reaper import Reaper
+from .sockets import Sockets
+from .stats import Stats
+from .streams import Output, OutputServices
+from .watcher import Watcher
+
+log = logging.getLogger("circusd.daemon")
+
+CHANNELS = ("commands", "events", "stats", "output")
+HTTPD = "circushttpd"
+LINK = "circusd-link"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+OOM_SCORE_ROOT = -900
+HOOKS_PATIENCE = 2.0
+"""Seconds that the processes of hooks have to end at the end of the daemon."""
+REPLIES_PATIENCE = 1.0
+"""Seconds in which clients can take the last replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line decides."""
+
+    path: str
+    name: str = "circus"
+    pidfile: str | None = None
+
+
+class Daemon:
+    """One circusd."""
+
+    def __init__(self, configuration: Configuration, settings: Settings) -> None:
+        self.configuration = configuration
+        self.settings = settings
+        self.pid = os.getpid()
+        self.epoch = clock.wall()
+        self.started = clock.now()
+        self._stop = Event()
+        self._quit: AsyncResult[Any] | None = None
+        self._machine = snapshot.machine()
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Runs until it is told to stop; the exit code."""
+        with ExitStack() as stack:
+            self._open(stack)
+            self.arbiter.post(None, self._begin)
+            self._stop.wait()
+            log.info("circusd ends name=%s", self.settings.name)
+        return 0
+
+    def _open(self, stack: ExitStack) -> None:
+        circus = self.configuration.circus
+        signals.reset_dispositions()
+        if circus.umask is not None:
+            os.umask(circus.umask)
+        self.folder = files.runtime_folder(self.settings.name)
+        lock = files.Lock.acquire(self.folder)
+        stack.callback(lock.release)
+        if self.settings.pidfile:
+            files.write_pidfile(self.settings.pidfile)
+            stack.callback(files.remove_pidfile, self.settings.pidfile)
+        nofile = limits.raise_nofile()
+        oom = limits.oom_score_adj()
+        protected = os.geteuid() == 0 and limits.set_oom_score_adj(OOM_SCORE_ROOT)
+        if not pidfd.become_subreaper():
+            log.warning("orphans of the processes can't be adopted: the system refuses")
+        for folder in reversed(self.configuration.python_path):
+            sys.path.insert(0, folder)
+
+        context = zmq.green.Context()
+        stack.callback(context.destroy, 0)
+        inner = files.inner_folder(self.folder)
+        self.publisher = Publisher(context, inner)
+        stack.callback(self.publisher.close)
+        self.journal = Journal(self.publisher)
+        self.history = History(limit_bytes=circus.history_limit, stream_bytes=circus.history_bytes)
+        stack.callback(self.history.close)
+        self.reaper = Reaper()
+        stack.callback(self.reaper.close)
+        self.sockets = Sockets(self.journal)
+        stack.callback(self.sockets.close_all)
+        self.output_services = OutputServices.make(self.history, self._output_event)
+        stack.callback(self.output_services.close)
+        base_env = dict(os.environ)
+        self.hooks = Hooks(
+            self.reaper, base_env, self.configuration.python_path, lambda: self.endpoints["commands"]
+        )
+        stack.callback(self.hooks.close_all)
+        services = Services(
+            output=lambda config: Output(config, self.output_services),
+            hooks=self.hooks,
+            base_env=base_env,
+            base_dir=base_folder(os.environ),
+            sys_path=tuple(sys.path),
+            nofile=nofile,
+            oom_score_adj=oom if protected else None,
+            forgotten=self.history.forget,
+        )
+        self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
+        self.arbiter.warmup_delay = circus.warmup_delay
+        stack.callback(self.arbiter.close)
+        self.accounts = Accounts()
+        self.stats = Stats(self.publisher, self.arbiter)
+        stack.callback(self.stats.close)
+        self.follows = Follows(self.publisher, self.history, self)
+        stack.callback(self.follows.close)
+        self.arbiter.on_change = self.follows.changed
+        self.handlers = Handlers(self.arbiter, self)
+        self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
+        stack.callback(self.controller.close)
+        self.doors = Doors(
+            {
+                "commands": self.controller,
+                **{channel: self.publisher.entrance(channel) for channel in CHANNELS[1:]},
+            },
+            refused=self._refused,
+        )
+        stack.callback(self.doors.close)
+        self._open_doors()
+        self._open_sockets()
+        for signum in STOP_SIGNALS:
+            self.reaper.handlers[signum] = self._told_to_stop
+        self.reaper.handlers[signal.SIGHUP] = self._told_to_reload
+        self.reaper.handlers[signal.SIGWINCH] = lambda signum: log.info("signal ignored signal=SIGWINCH")
+        self.reaper.listen((*STOP_SIGNALS, signal.SIGHUP, signal.SIGWINCH))
+
+    def _open_doors(self) -> None:
+        circus = self.configuration.circus
+        given = {
+            "commands": circus.endpoint,
+            "events": circus.pubsub_endpoint,
+            "stats": circus.stats_endpoint,
+            "output": None,
+        }
+        self.endpoints: dict[str, str] = {}
+        for channel in CHANNELS:
+            default = "ipc://" + os.path.join(self.folder, f"{channel}.sock")
+            own = self.doors.open_door(channel, default, channel)
+            self.endpoints[channel] = own
+            endpoint = given[channel]
+            if endpoint:
+                self.endpoints[channel] = self.doors.open_door(f"{channel} of the file", endpoint, channel)
+
+    def _open_sockets(self) -> None:
+        configs = list(self.configuration.sockets)
+        if self.configuration.circus.httpd:
+            configs.append(self._console_socket())
+        self.sockets.open_all(configs)
+
+    def _console_socket(self) -> SocketConfig:
+        circus = self.configuration.circus
+        return SocketConfig(name=HTTPD, host=circus.httpd_host, port=circus.httpd_port, backlog=128)
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        gevent.spawn(self._start_everything)
+
+    def _start_everything(self) -> None:
+        for config, kind in self.file_watchers(self.configuration):
+            try:
+                self.add(config, kind)
+            except CircusError:
+                log.exception("a watcher could not be added watcher=%r", config.name)
+        self.arbiter.start_all().get()
+        self.journal.tell("daemon.started", pid=self.pid)
+        log.info(
+            "circusd runs name=%s pid=%d endpoint=%s",
+            self.settings.name,
+            self.pid,
+            self.endpoints["commands"],
+        )
+        if self.configuration.circus.httpd and sys.stdout.isatty():
+            # A link is a key: it is printed to a person's terminal, never into a log.
+            link, _ = self.weblink("admin", "")
+            sys.stdout.write(
+                f"\n  The console: {link}\n  (opens once, within ten minutes; another one: circusctl weblink)\n",
+                flush=True,
+            )
+
+    def file_watchers(self, configuration: Configuration) -> list[tuple[WatcherConfig, str]]:
+        """The watchers that a configuration asks for, with their kinds: its own, plugins', and the console's."""
+        found = [(w, "watcher") for w in configuration.watchers]
+        for plugin in configuration.plugins:
+            args = [
+                "--endpoint",
+                self.endpoints["commands"],
+                "--pubsub",
+                self.endpoints["events"],
+                plugin.use,
+            ]
+            cmd = shlex.join([sys.executable, "-P", "-m", "circusd.cli.plugin"])
+            config = plugin_watcher(plugin, cmd, args, debug=configuration.circus.debug)
+            found.append((with_plugin_options(config, plugin.options), "plugin"))
+        if configuration.circus.httpd:
+            found.append((self._console(configuration), "httpd"))
+        return found
+
+    def _console(self, configuration: Configuration) -> WatcherConfig:
+        circus = configuration.circus
+        words_ = [sys.executable, "-P", "-m", "circusweb.server"]
+        words_ += ["--fd", f"$(circus.sockets.{HTTPD})", "--link", f"$(circus.sockets.{LINK})"]
+        for host in circus.httpd_hosts:
+            words_ += ["--hosts", host]
+        user = circus.httpd_user if os.geteuid() == 0 else None
+        return WatcherConfig(
+            name=HTTPD,
+            cmd=" ".join(w if w.startswith("$(") else shlex.quote(w) for w in words_),
+            singleton=True,
+            uid=user,
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            priority=1000,
+            graceful_timeout=5.0,
+            extras={"httpd_host": circus.httpd_host},
+        )
+
+    def add(self, config: WatcherConfig, kind: str) -> Watcher:
+        """The watcher is added, not started; the console's gets its connection anew at each start."""
+        watcher = self.arbiter.add(config, kind)
+        if kind == "httpd":
+            watcher.before_spawn = self._console_link
+        return watcher
+
+    def _console_link(self) -> dict[str, int]:
+        """One end of a new connection for the console; the other is carried like any client's, but has no role."""
+        ours, theirs = socket.socketpair()
+        self.doors.adopt(ours, "web")
+        return {LINK: theirs.detach()}
+
+    # -- stopping ------------------------------------------------------------------------------------------------
+
+    def _told_to_stop(self, signum: int) -> None:
+        gevent.spawn(self.quit, words.signal_word(signum))
+
+    def _told_to_reload(self, signum: int) -> None:
+        if self.arbiter.stopping:
+            log.info("signal ignored signal=SIGHUP, circusd is stopping")
+            return
+        names = [n for n, w in self.arbiter.watchers.items() if w.planner.wanted]
+        log.info("reloading signal=SIGHUP watchers=%d", len(names))
+        self.arbiter.each(names, lambda w: w.submit(self.arbiter.job("reload")))
+
+    def quit(self, reason: str) -> AsyncResult[Any]:
+        """Everything is being stopped in order; the result is there when all is. A second call waits for the same."""
+        if self._quit is not None:
+            return self._quit
+        log.info("circusd is stopping reason=%r", reason)
+        self.arbiter.stopping = True
+        self.journal.tell("daemon.stopping", reason=reason)
+        result = self._quit = AsyncResult()
+
+        def stopped(outcome: AsyncResult[Any]) -> None:
+            result.set(None)
+            gevent.spawn(self._end)
+
+        self.arbiter.stop_all(command="quit").rawlink(stopped)
+        return result
+
+    def _end(self) -> None:
+        until = clock.now() + REPLIES_PATIENCE
+        while clock.now() < until and any(c.queued for c in self.controller.connections.values()):
+            gevent.sleep(0.005)
+        self._stop.set()
+
+    # -- what handlers ask for -----------------------------------------------------------------------------------
+
+    def view(self) -> dict[str, Any]:
+        """The daemon as ``inspect`` shows it."""
+        console = self.sockets.get(HTTPD)
+        return {
+            "name": self.settings.name,
+            "pid": self.pid,
+            "version": __version__,
+            "started": round(self.epoch, 3),
+            "time": round(clock.wall(), 3),
+            "epoch": f"{self.epoch:.0f}-{self.pid}",
+            "endpoints": self.endpoints,
+            "httpd": None if console is None else console.address,
+            "config": self.settings.path,
+            "lag": self.stats.lag,
+            "stopping": self.arbiter.stopping,
+            **self._machine,
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of ``inspect``."""
+        return snapshot.inspect(self.arbiter, self.view())
+
+    def watcher_view(self, name: str) -> dict[str, Any] | None:
+        """One watcher as ``inspect`` shows it; None when it is gone."""
+        watcher = self.arbiter.watchers.get(name.lower())
+        return None if watcher is None else snapshot.watcher_view(self.arbiter, watcher)
+
+    def lead(self) -> dict[str, str]:
+        """The console's first lines."""
+        return words.lead({w.name: w.planner for w in self.arbiter.watchers.values()}, clock.now())
+
+    def global_options(self) -> dict[str, Any]:
+        """The daemon's options in force, as the original names them."""
+        circus = self.configuration.circus
+        return {
+            "endpoint": self.endpoints["commands"],
+            "pubsub_endpoint": self.endpoints["events"],
+            "stats_endpoint": self.endpoints["stats"],
+            "output_endpoint": self.endpoints["output"],
+            "check_delay": circus.check_delay,
+            "multicast_endpoint": circus.multicast_endpoint,
+            "name": self.settings.name,
+            "warmup_delay": circus.warmup_delay,
+            "httpd": circus.httpd,
+        }
+
+    def weblink(self, role: str, person: str) -> tuple[str, float]:
+        """A one-time address of the console, and when it ends (epoch seconds)."""
+        console = self.sockets.get(HTTPD)
+        if console is None:
+            raise ConfigError(["the console is not on: set httpd = 1 in [circus]"])
+        token, expires = self.accounts.new_link(role, person)
+        host = self.configuration.circus.httpd_host
+        port = console.sock.getsockname()[1]
+        shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/login#token={token}", expires
+
+    def read_output(self, names: list[str], lines: int, stream: str | None) -> list[dict[str, Any]]:
+        """The last lines of these watchers, merged by time."""
+        keys = [k for name in names for k in self.history.keys(name) if stream in (None, k.stream)]
+        return [
+            {
+                "watcher": key.watcher,
+                "wid": key.wid,
+                "pid": line.pid,
+                "stream": key.stream,
+                "number": line.number,
+                "time": line.time,
+                "text": line.text.decode("utf-8", "backslashreplace"),
+            }
+            for key, line in self.history.tail(keys, lines)
+        ]
+
+    def reload_configuration(self) -> dict[str, Any]:
+        """The file is read again; with an error in it nothing changes, else the difference is applied."""
+        loaded = load(self.settings.path, os.environ)
+        if loaded.configuration is None:
+            raise ConfigError([p for p in loaded.problems if p.severity == "error"])
+        summary = reload.apply(self, loaded.configuration)
+        self.journal.tell("daemon.reloaded", summary=summary)
+        return {"summary": summary}
+
+    # -- told by the rooms ---------------------------------------------------------------------------------------
+
+    def _output_event(self, event: str, watcher: str, fields: dict[str, Any]) -> None:
+        found = self.arbiter.watchers.get(watcher.lower())
+        if found is not None:
+            self.arbiter.post(None, lambda: found.tell(event, **fields))
+
+    def _refused(self, refusal: Refusal) -> None:
+        log.warning(
+            "refused door=%s uid=%s from=%s reason=%r count=%d",
+            refusal.door,
+            refusal.uid,
+            refusal.address,
+            refusal.reason,
+            refusal.count,
+        )
+        self.journal.tell("client.refused", door=refusal.door, uid=refusal.uid, reason=refusal.reason)
+
+
+def with_plugin_options(config: WatcherConfig, options: Any) -> WatcherConfig:
+    """The plugin's own options travel in its environment, so that values with spaces and quotes arrive."""
+    from dataclasses import replace
+
+    return replace(config, env={**config.env, "CIRCUS_PLUGIN_CONFIG": encode(dict(options)).decode("ascii")})

@@ -1,0 +1,199 @@
+"""What each command does: one method for each row of the command table, found by its name.
+
+A handler returns the payload of the reply, or a `Later` when the command takes time. Nothing here knows of sockets:
+the transport gives it a request and a caller, and gets bytes to send.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from gevent.event import AsyncResult
+
+from circusd.kernel import proc
+from circusd.schema import wire
+from circusd.schema.commands import COMMANDS, Command, Field, find, reaches
+from circusd.schema.errors import BadRequest, CircusError, Denied, NoSession, UnknownCommand
+from circusd.schema.nearest import nearest
+
+from . import clock
+from .arbiter import Arbiter
+from .changing import Changing
+from .controller import Caller
+from .reading import Reading
+from .requests import Context, Later, Person, Reply, as_int, in_greenlet, truthy
+
+log = logging.getLogger("circusd.controller")
+
+
+class Handlers(Changing, Reading):
+    """The commands of one daemon."""
+
+    def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
+        self.arbiter = arbiter
+        self.daemon = daemon
+        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, follows, stats, history."""
+        self.sampler = proc.Sampler()
+
+    # -- the one gate --------------------------------------------------------------------------------------------
+
+    def dispatch(self, request: wire.Request, caller: Caller) -> None:
+        """Every request gets exactly one reply (a cast none), whatever happens."""
+        answer = _Answer(request, caller)
+        try:
+            row = self._row(request)
+            person = self._authorise(row, request, caller)
+            properties = validate(row, request.properties)
+            self.daemon.audit(row, properties, caller, person)
+            waiting = row.waits and truthy(request.properties.get("waiting"))
+            reply = getattr(self, f"cmd_{row.name}")(properties, Context(request, caller, person, waiting))
+        except Exception as error:  # noqa: BLE001 (the one place that turns errors into replies)
+            answer.fail(error)
+            return
+        if isinstance(reply, dict):
+            answer.ok(reply)
+        elif waiting:
+            answer.later(reply)
+        else:
+            answer.ok({})
+
+    def _row(self, request: wire.Request) -> Command:
+        row = find(request.command)
+        if row is None or row.where == "client":
+            if row is not None:
+                raise BadRequest(f"{row.name} is done by the client, not by a request")
+            close = nearest(request.command, [c.name for c in COMMANDS])
+            raise UnknownCommand(
+                f"unknown command: {request.command!r}", hint=f"did you mean {close}?" if close else ""
+            )
+        return row
+
+    def _authorise(self, row: Command, request: wire.Request, caller: Caller) -> Person:
+        if caller.door == "web":
+            if row.name in ("ping", "version", "redeem"):
+                return Person("", "viewer", "")
+            session = self.daemon.accounts.check(request.session)
+            if session is None:
+                raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
+            person = Person(session.person, session.role, request.session)
+        else:
+            person = Person(f"uid {caller.uid}", caller.role or "", "")
+        if not reaches(person.role, row.role):
+            raise Denied(
+                f"{row.name} is for the role {row.role}; {person.name or 'you'} has {person.role or 'none'}"
+            )
+        return person
+
+    # -- the daemon ----------------------------------------------------------------------------------------------
+
+    def cmd_quit(self, p: dict[str, Any], c: Context) -> Reply:
+        return Later(self.daemon.quit("the command quit"), lambda value: {})
+
+    def cmd_reloadconfig(self, p: dict[str, Any], c: Context) -> Reply:
+        return Later(in_greenlet(self.daemon.reload_configuration), lambda payload: payload or {})
+
+    # -- the console's door --------------------------------------------------------------------------------------
+
+    def cmd_weblink(self, p: dict[str, Any], c: Context) -> Reply:
+        role, person = p.get("role") or "admin", p.get("person") or c.person.name
+        if not isinstance(person, str):
+            raise BadRequest("person must be a text", field="person")
+        link, expires = self.daemon.weblink(role, person)
+        return {"link": link, "expires": expires}
+
+    def cmd_redeem(self, p: dict[str, Any], c: Context) -> Reply:
+        if not isinstance(p["token"], str):
+            raise BadRequest("token must be a text", field="token")
+        reply: dict[str, Any] = self.daemon.accounts.redeem(p["token"])
+        return reply
+
+    def cmd_whoami(self, p: dict[str, Any], c: Context) -> Reply:
+        session = self.daemon.accounts.check(c.person.session) if c.person.session else None
+        expires = None if session is None else session.expires
+        return {"person": c.person.name, "role": c.person.role, "expires": expires}
+
+    def cmd_logout(self, p: dict[str, Any], c: Context) -> Reply:
+        self.daemon.accounts.logout(c.person.session)
+        return {}
+
+    def cmd_follow(self, p: dict[str, Any], c: Context) -> Reply:
+        reply: dict[str, Any] = self.daemon.follow(p, c)
+        return reply
+
+    def cmd_credit(self, p: dict[str, Any], c: Context) -> Reply:
+        self.daemon.follows.credit(c.caller, p["followed"], as_int(p["bytes"], "bytes"))
+        return {}
+
+    def cmd_unfollow(self, p: dict[str, Any], c: Context) -> Reply:
+        self.daemon.follows.unfollow(c.caller, p["followed"])
+        return {}
+
+
+class _Answer:
+    """Sends the one reply of a request."""
+
+    def __init__(self, request: wire.Request, caller: Caller) -> None:
+        self.request = request
+        self.caller = caller
+
+    def ok(self, payload: dict[str, Any]) -> None:
+        if not self.request.cast:
+            self.caller.send(wire.ok_reply(self.request.id, payload, clock.wall()))
+
+    def later(self, reply: Later) -> None:
+        def ready(result: AsyncResult[Any]) -> None:
+            try:
+                self.ok(reply.payload(result.get()))
+            except Exception as error:  # noqa: BLE001 (as in dispatch)
+                self.fail(error)
+
+        reply.result.rawlink(ready)
+
+    def fail(self, error: Exception) -> None:
+        trace: str | None = None
+        if not isinstance(error, CircusError):
+            error_id = secrets.token_hex(4)
+            log.error(
+                "unexpected error command=%s id=%s\n%s",
+                self.request.command,
+                error_id,
+                "".join(traceback.format_exception(error)),
+            )
+            error = CircusError(f"an error inside circusd, see its log for {error_id}")
+        if not self.request.cast:
+            self.caller.send(wire.error_reply(self.request.id, error, clock.wall(), trace))
+
+
+def validate(row: Command, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties with defaults; others than the table's are passed over, as the original does."""
+    found: dict[str, Any] = {}
+    for field in row.args:
+        value = properties.get(field.name)
+        if value is None:
+            if field.required and field.name not in properties:
+                raise BadRequest(f"message invalid {field.name!r} is missing", field=field.name)
+            if field.default is not None:
+                found[field.name] = field.default
+            elif field.name in properties:
+                found[field.name] = None
+            continue
+        found[field.name] = _checked(field, value)
+    return found
+
+
+def _checked(field: Field, value: Any) -> Any:
+    if field.type == "string" and not isinstance(value, str):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        raise BadRequest(f"{field.name} must be a text, not {value!r}", field=field.name)
+    if field.type == "object" and not isinstance(value, dict):
+        raise BadRequest(f"{field.name} must be an object", field=field.name)
+    if field.choices and value not in field.choices and field.name != "match":
+        raise BadRequest(
+            f"{field.name} must be one of {', '.join(field.choices)}, not {value!r}", field=field.name
+        )
+    return value

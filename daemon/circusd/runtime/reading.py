@@ -1,0 +1,178 @@
+"""The commands that only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gevent.event import AsyncResult
+
+from circusd.config.model import describe
+from circusd.kernel import proc
+from circusd.schema.commands import reaches
+from circusd.schema.errors import BadRequest, NotFound
+from circusd.schema.nearest import nearest
+from circusd.schema.options import WATCHER
+from circusd.version import __version__
+
+from . import clock, snapshot
+from .arbiter import Arbiter
+from .requests import Context, Later, Reply, as_int, find_watcher, in_greenlet, truthy
+from .watcher import Watcher
+
+
+class Reading:
+    """Lists, states, options, statistics, output."""
+
+    arbiter: Arbiter
+    daemon: Any
+    sampler: proc.Sampler
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def cmd_list(self, p: dict[str, Any], c: Context) -> Reply:
+        if p.get("name"):
+            return {"pids": find_watcher(self.arbiter, p["name"]).planner.pids()}
+        return {"watchers": sorted(self.arbiter.watchers)}
+
+    def cmd_status(self, p: dict[str, Any], c: Context) -> Reply:
+        if p.get("name"):
+            return {"status": find_watcher(self.arbiter, p["name"]).planner.status()}
+        return {"statuses": {w.name: w.planner.status() for w in self.arbiter.watchers.values()}}
+
+    def cmd_numprocesses(self, p: dict[str, Any], c: Context) -> Reply:
+        if p.get("name"):
+            watcher = find_watcher(self.arbiter, p["name"])
+            return {"numprocesses": len(watcher.planner.pids()), "watcher_name": p["name"]}
+        return {"numprocesses": sum(len(w.planner.pids()) for w in self.arbiter.watchers.values())}
+
+    def cmd_numwatchers(self, p: dict[str, Any], c: Context) -> Reply:
+        return {"numwatchers": len(self.arbiter.watchers)}
+
+    def cmd_options(self, p: dict[str, Any], c: Context) -> Reply:
+        watcher = find_watcher(self.arbiter, p["name"])
+        return {"options": self._masked(describe(watcher.config), c)}
+
+    def cmd_get(self, p: dict[str, Any], c: Context) -> Reply:
+        watcher, keys = find_watcher(self.arbiter, p["name"]), p["keys"]
+        if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
+            raise BadRequest("keys must be a list of names", field="keys")
+        options = self._masked(describe(watcher.config), c)
+        for key in keys:
+            if key not in options:
+                close = nearest(key, list(options))
+                raise BadRequest(
+                    f"{key!r} not found in the options of {watcher.name}",
+                    field=key,
+                    hint=f"did you mean {close}?" if close else "",
+                )
+        return {"options": {key: options[key] for key in keys}}
+
+    def _masked(self, options: dict[str, Any], c: Context) -> dict[str, Any]:
+        """Secret values are for those who decide what runs."""
+        if reaches(c.person.role, "admin"):
+            return options
+        masked = dict(options)
+        for row in WATCHER:
+            if row.secret and isinstance(masked.get(row.name), dict):
+                masked[row.name] = dict.fromkeys(masked[row.name], "********")
+        return masked
+
+    def cmd_globaloptions(self, p: dict[str, Any], c: Context) -> Reply:
+        options = self.daemon.global_options()
+        name = p.get("option")
+        if name:
+            if name not in options:
+                raise BadRequest(f"{name!r} not found", field="option")
+            return {"options": {name: options[name]}}
+        return {"options": options}
+
+    def cmd_listsockets(self, p: dict[str, Any], c: Context) -> Reply:
+        return {"sockets": self.arbiter.sockets.listing()}
+
+    def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
+        if not p.get("name"):
+            infos = {w.name: self._infos(w, w.planner.pids()) for w in self.arbiter.watchers.values()}
+            return {"infos": infos}
+        watcher = find_watcher(self.arbiter, p["name"])
+        pids = watcher.planner.pids()
+        if p.get("process") is not None:
+            pid = as_int(p["process"], "process")
+            if pid not in pids:
+                raise NotFound(f"process {pid} not found in {watcher.name}")
+            info = self._infos(watcher, [pid])
+            return {"process": pid, "info": info.get(str(pid), {})}
+        info = self._infos(watcher, pids, truthy(p.get("extended")))
+        if truthy(p.get("extended")) and "extended_stats" in watcher.config.hooks:
+            return Later(
+                in_greenlet(lambda: self._extend(watcher, info)), lambda x: {"name": p["name"], "info": x}
+            )
+        return {"name": p["name"], "info": info}
+
+    def _infos(self, watcher: Watcher, pids: Iterable[int], extended: bool = False) -> dict[str, Any]:
+        by_pid = {q.pid: q for q in watcher.planner.processes.values() if q.pid is not None}
+        found: dict[str, Any] = {}
+        for pid, info in self.sampler.infos(pids, extended=extended).items():
+            process = by_pid.get(pid)
+            if process is not None:
+                info["wid"] = process.wid
+                info["started"] = clock.wall(process.started)
+            found[str(pid)] = info
+        return found
+
+    def _extend(self, watcher: Watcher, infos: dict[str, Any]) -> dict[str, Any]:
+        config = watcher.config.hooks["extended_stats"]
+        for pid, info in infos.items():
+            answer: AsyncResult[Any] = AsyncResult()
+            extra = {"pid": int(pid), "stats": info}
+            view = self.arbiter.hook_snapshot(watcher)
+            self.arbiter.services.hooks.call(
+                view, "extended_stats", config, extra, watcher.config.hook_timeout, answer.set
+            )
+            result: Any = answer.get()
+            if result.ok and isinstance(result.changed.get("stats"), dict):
+                infos[pid] = result.changed["stats"]
+        return infos
+
+    def cmd_dstats(self, p: dict[str, Any], c: Context) -> Reply:
+        pid = self.daemon.pid
+        info = self.sampler.info(pid) or {}
+        info["children"] = []
+        return {"info": info}
+
+    def cmd_inspect(self, p: dict[str, Any], c: Context) -> Reply:
+        name = p.get("name")
+        if name:
+            find_watcher(self.arbiter, name)
+        return snapshot.inspect(self.arbiter, self.daemon.view(), name)
+
+    def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
+        name = p.get("name")
+        if name:
+            find_watcher(self.arbiter, name)
+        lines = as_int(p.get("lines", 20), "lines")
+        return {"events": self.arbiter.journal.last(min(max(lines, 0), 2000), name)}
+
+    def cmd_output(self, p: dict[str, Any], c: Context) -> Reply:
+        names = p.get("names") or []
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list):
+            raise BadRequest("names must be a list of watchers", field="names")
+        watchers = [find_watcher(self.arbiter, n) for n in names] or list(self.arbiter.watchers.values())
+        stream = p.get("stream")
+        if stream not in (None, "stdout", "stderr"):
+            raise BadRequest("stream must be stdout or stderr", field="stream")
+        lines = min(max(as_int(p.get("lines", 100), "lines"), 0), 20_000)
+        return {"lines": self.daemon.read_output([w.name for w in watchers], lines, stream)}
+
+    def cmd_ping(self, p: dict[str, Any], c: Context) -> Reply:
+        return {"pong": True, "version": __version__, "pid": self.daemon.pid}
+
+    def cmd_version(self, p: dict[str, Any], c: Context) -> Reply:
+        return {"version": __version__}
+
+    def cmd_ipython(self, p: dict[str, Any], c: Context) -> Reply:
+        return {
+            "shell": False,
+            "msg": "there is no IPython kernel in circusd: a client could run any code in it",
+        }

@@ -1,0 +1,153 @@
+"""The listening sockets that the daemon owns and hands down."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+
+from circusd.config.interpolate import references
+from circusd.config.records import SocketConfig, WatcherConfig
+from circusd.config.references import command_texts
+from circusd.kernel import sockets as kernel
+from circusd.schema.errors import ConfigError, Conflict
+
+from .journal import Journal
+
+
+@dataclass(slots=True)
+class Entry:
+    """One managed socket."""
+
+    name: str
+    config: SocketConfig
+    sock: socket.socket
+    file: kernel.SocketFile | None
+
+    @property
+    def fd(self) -> int:
+        return self.sock.fileno()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, for people."""
+        return kernel.address(self.sock)
+
+    @property
+    def backlog(self) -> int:
+        return self.config.backlog
+
+
+def spec_of(config: SocketConfig) -> kernel.SocketSpec:
+    """The kernel's form of a socket's configuration."""
+    return kernel.SocketSpec(
+        name=config.name,
+        host=config.host,
+        port=config.port,
+        path=config.path,
+        family=config.family,
+        type=config.type,
+        proto=config.proto,
+        backlog=config.backlog,
+        umask=config.umask,
+        replace=config.replace,
+        interface=config.interface,
+        so_reuseport=config.so_reuseport,
+        blocking=config.blocking,
+    )
+
+
+class Sockets:
+    """All managed sockets, by lower-case name."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._entries: dict[str, Entry] = {}
+
+    def open(self, config: SocketConfig) -> Entry:
+        """The socket listens. Raises ConfigError or Conflict with a sentence; may switch greenlets to look up a host."""
+        name = config.name.lower()
+        if name in self._entries:
+            raise Conflict(f"socket {name} already exists")
+        spec = spec_of(config)
+        if config.path or kernel.is_number(config.host):
+            sock = kernel.open_socket(spec)
+        else:
+            sock = gevent.get_hub().threadpool.apply(kernel.open_socket, (spec,))
+        entry = self._entries[name] = Entry(name, config, sock, kernel.socket_file(sock))
+        self._journal.tell("socket.opened", socket=name, address=entry.address)
+        return entry
+
+    def open_all(self, configs: Iterable[SocketConfig]) -> None:
+        """All of them listen, or none of them and one error names every problem."""
+        opened: list[str] = []
+        problems: list[str] = []
+        for config in configs:
+            try:
+                opened.append(self.open(config).name)
+            except (ConfigError, Conflict) as error:
+                problems.append(str(error))
+        if problems:
+            for name in opened:
+                self.close(name)
+            raise ConfigError(problems)
+
+    def close(self, name: str) -> None:
+        """The socket does not listen here any more; its file is gone if it is still ours."""
+        entry = self._entries.pop(name.lower(), None)
+        if entry is None:
+            return
+        entry.sock.close()
+        if entry.file is not None:
+            kernel.unlink(entry.file)
+        self._journal.tell("socket.closed", socket=entry.name)
+
+    def entries(self) -> list[Entry]:
+        """All sockets, by descriptor."""
+        return sorted(self._entries.values(), key=lambda e: e.fd)
+
+    def get(self, name: str) -> Entry | None:
+        """The socket of that name."""
+        return self._entries.get(name.lower())
+
+    def descriptors(self) -> dict[str, int]:
+        """Descriptors by lower-case name."""
+        return {name: entry.fd for name, entry in self._entries.items()}
+
+    def named_by(self, config: WatcherConfig) -> list[str]:
+        """The sockets that a watcher's processes inherit: those it names; all when it only says ``use_sockets``."""
+        names: dict[str, None] = {}
+        for _, text in command_texts(config):
+            for name, _ in references(text):
+                if name.startswith("sockets."):
+                    names[name.removeprefix("sockets.")] = None
+        if config.use_sockets and not names:
+            names = dict.fromkeys(self._entries)
+        if config.stdin_socket:
+            names[config.stdin_socket.lower()] = None
+        return [name for name in names if name in self._entries]
+
+    def handed_down(self, config: WatcherConfig) -> tuple[int, ...]:
+        """Descriptors for the watcher's processes."""
+        return tuple(self._entries[name].fd for name in self.named_by(config))
+
+    def listing(self) -> list[dict[str, Any]]:
+        """The original's ``listsockets``."""
+        return [
+            {"fd": e.fd, "name": e.name, "backlog": e.backlog, **kernel.describe(e.sock)}
+            for e in self.entries()
+        ]
+
+    def close_all(self) -> None:
+        """No managed socket is open any more."""
+        for name in list(self._entries):
+            self.close(name)
+
+
+def is_program(path: str) -> bool:
+    """Whether the file can be executed by us; who it is run as is checked when it is run."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
