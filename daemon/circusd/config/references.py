@@ -64,9 +64,13 @@ def check_references(
         report.error(
             places.get("stdin_socket", place),
             f"there is no socket named {watcher.stdin_socket}",
-            "the name of a [socket:NAME] section",
+            _socket_words(sockets),
             did_you_mean(watcher.stdin_socket.lower(), tuple(sockets)),
         )
+
+
+def _socket_words(sockets: Collection[str]) -> str:
+    return "one of " + ", ".join(sockets) if sockets else "a section [socket:NAME], of which there is none"
 
 
 def _check(
@@ -84,7 +88,7 @@ def _check(
             report.error(
                 at,
                 f"{written} names a socket that there is not",
-                "the name of a [socket:NAME] section",
+                _socket_words(sockets),
                 did_you_mean(rest, tuple(sockets)),
             )
         elif not watcher.use_sockets:

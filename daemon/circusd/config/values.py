@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circusd.schema.options import Option
+from circusd.schema.types import SIGNAL
 
 from .problems import Place, Report, did_you_mean, quoted
 
@@ -42,10 +43,17 @@ def read(option: Option, raw: Raw, report: Report) -> Any:
             raise ValueError("is not given")
         return option.type.from_json(value)
     except ValueError as problem:
-        hint = did_you_mean(value, option.type.choices) if isinstance(value, str) else ""
+        hint = _hint(option, value) if isinstance(value, str) else ""
         shown = quoted("***" if option.secret else value)
         report.error(raw.place, f"{shown} {problem}", option.type.expected, hint)
         return MISSING
+
+
+def _hint(option: Option, text: str) -> str:
+    hint = did_you_mean(text, option.type.choices)
+    if not hint and option.type is SIGNAL:
+        hint = did_you_mean(f"SIG{text}", option.type.choices)
+    return hint
 
 
 def as_json(option: Option, value: Any) -> Any:

@@ -172,7 +172,11 @@ LIMIT = ValueType(
     json_limit,
     lambda v: "" if v is None else str(v),
 )
-LEVEL = _choice("level", ("debug", "info", "warning", "error", "critical"), str.lower)
+LEVEL = _choice(
+    "level",
+    ("debug", "info", "warning", "error", "critical"),
+    lambda word: "warning" if word.lower() == "warn" else word.lower(),
+)
 OVERFLOW = _choice("overflow", ("drop_oldest", "drop_newest", "block"), str.lower)
 FAMILY = _choice("family", ("AF_INET", "AF_INET6", "AF_UNIX"), _socket_word("AF_"))
 SOCKET_TYPE = _choice(

@@ -75,12 +75,14 @@ RLIMITS = (
 
 
 def read_text(text: str) -> str:
+    """Any text without a NUL byte."""
     if "\0" in text:
         raise ValueError("holds a NUL byte")
     return text
 
 
 def read_filled(text: str) -> str:
+    """A text that is not blank."""
     if not text.strip():
         raise ValueError("is empty")
     return read_text(text)
@@ -92,7 +94,7 @@ def json_word(value: Any) -> str:
         return read_text(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    raise ValueError(f"holds {value!r}, which is not a text")
+    raise ValueError("holds something that is not a text")
 
 
 def json_text(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
@@ -109,6 +111,7 @@ def json_text(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 
 def read_bool(text: str) -> bool:
+    """yes, true, on, 1 or no, false, off, 0, in any case of letters."""
     word = text.strip().lower()
     if word in YES:
         return True
@@ -118,6 +121,7 @@ def read_bool(text: str) -> bool:
 
 
 def json_bool(value: Any) -> bool:
+    """The same, or a boolean, or 0 or 1."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and value in (0, 1):
@@ -132,6 +136,8 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]*)?|\.[0-9]+)")
 
 
 def read_whole(least: int | None = None, most: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers between two bounds."""
+
     def parse(text: str) -> int:
         text = text.strip()
         if not _WHOLE.fullmatch(text):
@@ -147,6 +153,8 @@ def read_whole(least: int | None = None, most: int | None = None) -> Callable[[s
 
 
 def json_whole(parse: Callable[[str], int]) -> Callable[[Any], int]:
+    """A reader of JSON numbers, or of the text that the other reader takes."""
+
     def read(value: Any) -> int:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -166,6 +174,7 @@ _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def read_seconds(text: str) -> float:
+    """Seconds, with an optional unit from ms to d."""
     match = _SECONDS.fullmatch(text.strip())
     if match is None:
         raise ValueError("is not a number of seconds")
@@ -174,6 +183,7 @@ def read_seconds(text: str) -> float:
 
 
 def json_seconds(value: Any) -> float:
+    """A number of seconds, or its text."""
     if isinstance(value, str):
         return read_seconds(value)
     # the comparison is false for nan too
@@ -183,6 +193,7 @@ def json_seconds(value: Any) -> float:
 
 
 def format_number(value: Any) -> str:
+    """The number, without a point when it is whole."""
     return str(int(value)) if float(value).is_integer() else f"{float(value):.15g}"
 
 
@@ -191,6 +202,7 @@ _BYTE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def read_bytes(text: str) -> int:
+    """A size, with an optional unit K, M, G or T of 1024."""
     match = _BYTES.fullmatch(text.strip())
     if match is None:
         raise ValueError("is not a size")
@@ -202,6 +214,7 @@ def read_bytes(text: str) -> int:
 
 
 def format_bytes(value: Any) -> str:
+    """The size in the largest unit that leaves no remainder."""
     size = int(value)
     for unit, scale in (("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
         if size and size % scale == 0:
@@ -213,6 +226,7 @@ _SIGNAL = re.compile(r"([A-Za-z][A-Za-z0-9]*)\s*(?:([+-])\s*([0-9]{1,2}))?")
 
 
 def read_signal(text: str) -> int:
+    """The number of a signal given by number, name, or counted from SIGRTMIN or SIGRTMAX."""
     text = text.strip()
     if _WHOLE.fullmatch(text):
         return signal_number(int(text))
@@ -231,6 +245,7 @@ def read_signal(text: str) -> int:
 
 
 def signal_number(number: int) -> int:
+    """The number, when a program can use that signal."""
     # 32 and 33 are the C library's own and can't be used by programs
     if not 1 <= number <= 64 or number in (32, 33):
         raise ValueError("is not a signal: numbers go from 1 to 64, without 32 and 33")
@@ -238,6 +253,7 @@ def signal_number(number: int) -> int:
 
 
 def json_signal(value: Any) -> int:
+    """The number of a signal, or its text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return signal_number(value)
     if isinstance(value, str):
@@ -257,6 +273,7 @@ _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@\\-]*\$?")
 
 
 def read_user(text: str) -> str | int:
+    """A number, or a name that a user or group can have."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return int(text)
@@ -266,6 +283,7 @@ def read_user(text: str) -> str | int:
 
 
 def json_user(value: Any) -> str | int:
+    """A number or a name."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str):
@@ -274,24 +292,27 @@ def json_user(value: Any) -> str | int:
 
 
 def read_env(text: str) -> dict[str, str]:
+    """Variables as ``NAME=VALUE,NAME2=VALUE2``."""
     env: dict[str, str] = {}
     for pair in text.split(","):
         if not pair.strip():
             continue
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"has no = in {pair.strip()!r}")
+            raise ValueError("has a variable without =")
         env[env_name(name.strip())] = read_text(value.strip())
     return env
 
 
 def env_name(name: str) -> str:
+    """The name, when a variable can have it."""
     if not name or "=" in name or "\0" in name:
         raise ValueError(f"has {name!r} for a variable's name")
     return name
 
 
 def json_env(value: Any) -> dict[str, str]:
+    """An object of texts, or the text of variables."""
     if isinstance(value, str):
         return read_env(value)
     if isinstance(value, Mapping):
@@ -300,10 +321,12 @@ def json_env(value: Any) -> dict[str, str]:
 
 
 def format_env(value: Any) -> str:
+    """Variables as ``NAME=VALUE,NAME2=VALUE2``."""
     return ",".join(f"{name}={text}" for name, text in value.items())
 
 
 def json_args(value: Any) -> str | tuple[str, ...]:
+    """A text, or a list of words."""
     if isinstance(value, str):
         return read_text(value)
     if isinstance(value, (list, tuple)):
@@ -320,6 +343,7 @@ def quote(word: str) -> str:
 
 
 def format_args(value: Any) -> str:
+    """Arguments as one text."""
     return value if isinstance(value, str) else " ".join(quote(word) for word in value)
 
 
@@ -327,6 +351,7 @@ _TCP = re.compile(r"(?:tcp|udp)://(\*|\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+):(\*|[0
 
 
 def read_endpoint(text: str) -> str:
+    """An endpoint of ZeroMQ, or of UDP."""
     text = text.strip()
     if text.startswith("ipc://") and len(text) > len("ipc://"):
         return read_text(text)
@@ -342,6 +367,7 @@ _OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}")
 
 
 def read_octal(text: str) -> int:
+    """An octal number up to 0777."""
     text = text.strip()
     if not _OCTAL.fullmatch(text):
         raise ValueError("is not an octal number")
@@ -352,6 +378,7 @@ def read_octal(text: str) -> int:
 
 
 def json_octal(value: Any) -> int:
+    """The number itself, or its octal text."""
     if isinstance(value, str):
         return read_octal(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777:
@@ -363,6 +390,7 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*(?:\.[A-Za
 
 
 def read_dotted(text: str) -> str:
+    """The dotted path of an object in a module, or ``module:object``."""
     text = text.strip()
     if not _DOTTED.fullmatch(text):
         raise ValueError("is not a dotted path")
@@ -370,11 +398,13 @@ def read_dotted(text: str) -> str:
 
 
 def read_hook(text: str) -> tuple[str, bool]:
+    """A dotted path, and after a comma whether its failures are ignored."""
     path, comma, flag = text.partition(",")
     return read_dotted(path), read_bool(flag) if comma else False
 
 
 def json_hook(value: Any) -> tuple[str, bool]:
+    """A hook as text, as a pair, or as an object."""
     if isinstance(value, str):
         return read_hook(value)
     if isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str):
@@ -385,11 +415,13 @@ def json_hook(value: Any) -> tuple[str, bool]:
 
 
 def format_hook(value: Any) -> str:
+    """A hook as in a file."""
     path, ignore = value
     return f"{path},true" if ignore else str(path)
 
 
 def read_limit(text: str) -> int | None:
+    """A limit, None for no limit."""
     text = text.strip()
     if text.lower() in ("", "infinity", "unlimited", "-1"):
         return None
@@ -399,6 +431,7 @@ def read_limit(text: str) -> int | None:
 
 
 def json_limit(value: Any) -> int | None:
+    """A limit as number or text; null for no limit."""
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -409,14 +442,18 @@ def json_limit(value: Any) -> int | None:
 
 
 def read_words(text: str) -> tuple[str, ...]:
+    """Words with spaces or commas between them."""
     return tuple(read_text(text).replace(",", " ").split())
 
 
 def read_paths(text: str) -> tuple[str, ...]:
+    """Paths with spaces between them."""
     return tuple(read_text(text).split())
 
 
 def json_words(parse: Callable[[str], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    """A reader of a list of texts, or of their one text."""
+
     def read(value: Any) -> tuple[str, ...]:
         if isinstance(value, str):
             return parse(value)
@@ -428,4 +465,5 @@ def json_words(parse: Callable[[str], tuple[str, ...]]) -> Callable[[Any], tuple
 
 
 def format_words(value: Any) -> str:
+    """The words with spaces between them."""
     return " ".join(value)
