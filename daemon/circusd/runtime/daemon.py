@@ -215,9 +215,9 @@ class Daemon:
             # A link is a key: it is printed to a person's terminal, never into a log.
             link, _ = self.weblink("admin", "")
             sys.stdout.write(
-                f"\n  The console: {link}\n  (opens once, within ten minutes; another one: circusctl weblink)\n",
-                flush=True,
+                f"\n  The console: {link}\n  (opens once, within ten minutes; another one: circusctl weblink)\n"
             )
+            sys.stdout.flush()
 
     def file_watchers(self, configuration: Configuration) -> list[tuple[WatcherConfig, str]]:
         """The watchers that a configuration asks for, with their kinds: its own, plugins', and the console's."""

@@ -1,0 +1,139 @@
+"""A real circusd for tests: its own runtime folder, its own files, ended by pid."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from circusd.client import Client
+from circusd.schema.errors import CircusError
+
+from tests.waiting import eventually
+
+BIN = Path(sys.executable).parent
+
+
+class Daemon:
+    """circusd with a configuration, started by entering, stopped by leaving."""
+
+    def __init__(
+        self, ini: str, folder: Path, *, environ: dict[str, str] | None = None, args: tuple[str, ...] = ()
+    ) -> None:
+        self.folder = folder
+        self.config = folder / "circus.ini"
+        self.config.write_text(ini)
+        # Paths of unix sockets have a limit of 107 bytes, which a test's own folder may exceed.
+        self.runtime = Path(tempfile.mkdtemp(prefix="circus-"))
+        self.environ = {**os.environ, "CIRCUS_RUNTIME_DIR": str(self.runtime), **(environ or {})}
+        self.environ.pop("CIRCUSCTL_ENDPOINT", None)
+        self.args = args
+        self.log = folder / "circusd.log"
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"ipc://{self.runtime}/circus/commands.sock"
+
+    @property
+    def pid(self) -> int:
+        assert self.popen is not None
+        return self.popen.pid
+
+    def start(self) -> Daemon:
+        """The daemon answers, and has started what starts by itself."""
+        with self.log.open("ab") as out:
+            self.popen = subprocess.Popen(
+                [str(BIN / "circusd"), *self.args, str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self.environ,
+                cwd=self.folder,
+            )
+        try:
+            eventually(self.is_up, within=20, what="circusd is up")
+        except BaseException:
+            self.popen.kill()
+            self.popen.wait()
+            raise
+        return self
+
+    def is_up(self) -> bool:
+        """Whether everything that starts by itself has been started."""
+        assert self.popen is not None
+        assert self.popen.poll() is None, f"circusd ended with {self.popen.poll()}: {self.log.read_text()}"
+        try:
+            events = self.call("events", lines=2000)["events"]
+        except CircusError:
+            return False
+        return any(e["event"] == "daemon.started" for e in events)
+
+    def call(self, command: str, **properties: Any) -> dict[str, Any]:
+        """One request over the wire."""
+        with Client(self.endpoint, timeout=20) as client:
+            return client.call(command, properties)
+
+    def ctl(self, *words: str, check: bool = True, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """One run of the real circusctl."""
+        done = subprocess.run(
+            [str(BIN / "circusctl"), *words],
+            capture_output=True,
+            text=True,
+            env=self.environ,
+            cwd=self.folder,
+            timeout=timeout,
+        )
+        if check:
+            assert done.returncode == 0, (
+                f"circusctl {words} exits {done.returncode}: {done.stdout}{done.stderr}"
+            )
+        return done
+
+    def watcher(self, name: str) -> dict[str, Any]:
+        """The watcher as ``inspect`` shows it."""
+        found: dict[str, Any] = self.call("inspect", name=name)["watchers"][0]
+        return found
+
+    def pids(self, name: str) -> list[int]:
+        """The live processes of a watcher."""
+        found: list[int] = self.call("list", name=name)["pids"]
+        return found
+
+    def stop(self, signum: int = signal.SIGTERM, within: float = 20) -> int:
+        """The daemon has ended; its exit code."""
+        assert self.popen is not None
+        if self.popen.poll() is None:
+            self.popen.send_signal(signum)
+        try:
+            return self.popen.wait(within)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise
+
+    def __enter__(self) -> Daemon:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self.popen is not None:
+                self.stop()
+        finally:
+            if error is not None:
+                sys.stderr.write(self.log.read_text(errors="replace")[-5000:])
+            shutil.rmtree(self.runtime, ignore_errors=True)
+
+
+def lines_of(text: str) -> list[Any]:
+    """JSON lines as data."""
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
