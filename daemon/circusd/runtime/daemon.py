@@ -124,9 +124,14 @@ class Daemon:
         stack.callback(self.output_services.close)
         base_env = dict(os.environ)
         self.hooks = Hooks(
-            self.reaper, base_env, self.configuration.python_path, lambda: self.endpoints["commands"]
+            self.reaper,
+            base_env,
+            endpoint="ipc://" + os.path.join(self.folder, "commands.sock"),
+            python_path=self.configuration.python_path,
+            nofile=nofile,
+            oom_score_adj=oom if protected else None,
         )
-        stack.callback(self.hooks.close_all)
+        stack.callback(self.hooks.shutdown, HOOKS_PATIENCE)
         services = Services(
             output=lambda config: Output(config, self.output_services),
             hooks=self.hooks,
