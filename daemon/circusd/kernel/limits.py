@@ -80,8 +80,9 @@ def free_descriptors() -> int:
     """How many more descriptors this process may open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_DESCRIPTORS if soft == INFINITY else soft
-    # The listing has one open itself.
-    return max(0, most - len(os.listdir("/proc/self/fd")) + 1)
+    # One of them is the listing's own; those above a limit that was lowered take no room.
+    taken = sum(int(fd) < most for fd in os.listdir("/proc/self/fd")) - 1
+    return max(0, most - taken)
 
 
 def oom_score_adj() -> int:

@@ -47,6 +47,8 @@ def uid_of_loopback_peer(sock: socket.socket) -> int | None:
     Only a row of exactly this connection in state ESTABLISHED counts: a socket that its owner has closed is listed
     with uid 0. None also for peers on other machines or in other network namespaces. Takes some 10 microseconds.
     """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+        return None
     try:
         remote, local = sock.getpeername(), sock.getsockname()
         # The row wanted is the peer's: its own address is our remote one.
