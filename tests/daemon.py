@@ -15,10 +15,9 @@ from typing import Any
 
 from circusd.client import Client
 from circusd.schema.errors import CircusError
-
 from tests.waiting import eventually
 
-BIN = Path(sys.executable).parent
+BIN = Path(os.environ.get("CIRCUS_TEST_BIN", Path(sys.executable).parent))
 
 
 class Daemon:
@@ -69,7 +68,8 @@ class Daemon:
     def is_up(self) -> bool:
         """Whether everything that starts by itself has been started."""
         assert self.popen is not None
-        assert self.popen.poll() is None, f"circusd ended with {self.popen.poll()}: {self.log.read_text()}"
+        if self.popen.poll() is not None:
+            raise RuntimeError(f"circusd ended with {self.popen.poll()}: {self.log.read_text()}")
         try:
             events = self.call("events", lines=2000)["events"]
         except CircusError:

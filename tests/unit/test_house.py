@@ -68,7 +68,7 @@ ROWS = {
         "gevent",
     ),
     "circusweb": row(
-        "circusweb circusd.client circusd.schema circusd.version",
+        "circusweb circusd.client circusd.zmtp circusd.schema circusd.version",
         "bottle engineio gevent geventwebsocket greenlet jinja2 markupsafe socketio",
     ),
 }
@@ -77,6 +77,7 @@ ROWS = {
 ONLY = {
     "psutil": "circusd.kernel.proc",
     "circusd.client": "circusweb.bridge",
+    "circusd.zmtp": "circusweb.bridge",
 }
 
 
@@ -263,7 +264,7 @@ CONFINED = (
     ),
     Confined(("pickle", "marshal", "shelve", "dill"), (), "reading it runs what is in it"),
     Confined(("eval", "exec", "yaml.load"), (), "it runs text"),
-    Confined(("gevent.monkey",), (), "the daemon is not patched, and the console asks gevent by name"),
+    Confined(("gevent.monkey",), ("circusweb/server.py",), "the daemon is not patched; the console is, first of all"),
 )
 
 SIGNALS = "daemon/circusd/kernel/signals.py"
