@@ -470,6 +470,10 @@ class Subscription:
             if len(frames) >= 2:
                 return frames[0], frames[1]
 
+    def fileno(self) -> int:
+        """The descriptor, to wait on with others; `receive` until TimedOut when it is readable. -1 after `close`."""
+        return self._connection.fileno()
+
     def close(self) -> None:
         """The connection is gone; closing again does nothing."""
         self._connection.close()

@@ -67,7 +67,7 @@ def _change(old: WatcherConfig, new: WatcherConfig) -> WatcherChange | None:
     if not keys:
         return None
     rows = [find(WATCHER, k) for k in keys]
-    restart = any(row is None or row.apply in ("process", "watcher") for row in rows if row is not None)
+    restart = any(row is not None and row.apply in ("process", "watcher") for row in rows)
     return WatcherChange(old, new, keys, restart or "rlimits" in keys)
 
 

@@ -163,9 +163,7 @@ def explain(planner: Planner, now: float) -> str:
 def _process_sentence(p: Process, now: float, max_retry: int) -> str:
     if p.state is State.BACKOFF and p.exit is not None and p.next_try is not None:
         tries = f", try {p.attempts + 1}" if p.exit.stage == "" else _tries(p, max_retry)
-        return (
-            f"Process {p.wid} {ending(p.exit)}; it is tried again in {duration(max(0.0, p.next_try - now))}{tries}."
-        )
+        return f"Process {p.wid} {ending(p.exit)}; it is tried again in {duration(max(0.0, p.next_try - now))}{tries}."
     if p.state is State.FAILED and p.exit is not None:
         return f"Process {p.wid} {ending(p.exit)}; nothing more happens until somebody starts it."
     if p.state is State.WAITING:
@@ -229,7 +227,9 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
         case "process.started":
             return f"{wid} started, pid {fields.get('pid')}"
         case "process.exited":
-            end = Exit(at=0.0, code=fields.get("code"), signal=fields.get("signal"), lived=fields.get("lived"))
+            end = Exit(
+                at=0.0, code=fields.get("code"), signal=fields.get("signal"), lived=fields.get("lived")
+            )
             return f"{wid} {ending(end)}"
         case "process.refused":
             return f"{wid} could not be started: {fields.get('reason')}"

@@ -126,12 +126,12 @@ class Daemon:
         self.hooks = Hooks(
             self.reaper,
             base_env,
-            endpoint="ipc://" + os.path.join(self.folder, "commands.sock"),
-            python_path=self.configuration.python_path,
+            self.configuration.python_path,
+            lambda: "ipc://" + os.path.join(self.folder, "commands.sock"),
             nofile=nofile,
             oom_score_adj=oom if protected else None,
         )
-        stack.callback(self.hooks.shutdown, HOOKS_PATIENCE)
+        stack.callback(self.hooks.close_all, HOOKS_PATIENCE)
         services = Services(
             output=lambda config: Output(config, self.output_services),
             hooks=self.hooks,
