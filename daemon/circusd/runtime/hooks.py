@@ -1,0 +1,446 @@
+"""The users' hook functions, called outside the daemon: one process for each watcher that has hooks.
+
+The process is started when the first hook is called. Calls of one watcher run one after another, each with its time
+limit; one that does not come back is ended together with everything that it started, and the next call gets a new
+process. The daemon itself imports nothing of the user's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from signal import SIGKILL
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event
+from gevent.socket import socket as green_socket
+
+from circusd.config.model import HookConfig
+from circusd.kernel import proc
+from circusd.kernel.pidfd import ExitStatus
+from circusd.kernel.spawn import Child, SpawnSpec, spawn
+from circusd.schema.errors import SpawnError
+
+from . import clock
+from .hookoutput import HookOutput
+from .reaper import Reaper
+
+log = logging.getLogger("circusd.hooks")
+
+DECIDING: Final = ("before_start", "after_start", "before_spawn", "after_spawn", "before_signal")
+"""The hooks whose result decides; of the others only an error counts as failure."""
+
+START_LIMIT: Final = 30.0
+"""Seconds that the process has to come up in; not counted against a hook."""
+
+END_LIMIT: Final = 5.0
+"""Seconds that a process has to end in after it was told that there is nothing more to do."""
+
+PATIENCE: Final = 2.0
+"""Seconds that hooks which are under way have to end in when the daemon ends."""
+
+MESSAGE_LIMIT: Final = 4 << 20
+"""Bytes of the longest answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookResult:
+    """How a hook ended."""
+
+    ok: bool
+    """What should follow may follow: it returned truth, or raised and its failures are to be ignored."""
+    error: str = ""
+    """What went wrong, also where it is ignored."""
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """What the hook changed: ``stats`` (whole), ``env`` (by name, None for what it removed), ``options`` of its watcher."""
+
+
+@dataclass(slots=True)
+class _Call:
+    message: dict[str, Any]
+    timeout: float | None
+    done: Callable[[dict[str, Any]], None]
+
+
+class _Broken(Exception):
+    """The process did not answer; the text says why."""
+
+
+class Hooks:
+    """Calls hooks. ``endpoint`` tells where the functions reach the daemon's commands.
+
+    ``python_path`` are folders in which hook modules are found beside the installed ones. ``output`` gets, with the
+    watcher's name, each line that a hook prints; without it they are logged.
+    """
+
+    def __init__(
+        self,
+        reaper: Reaper,
+        base_env: Mapping[str, str],
+        python_path: Sequence[str] = (),
+        endpoint: Callable[[], str] = str,
+        *,
+        nofile: tuple[int, int] | None = None,
+        oom_score_adj: int | None = None,
+        output: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        self.reaper = reaper
+        self.endpoint = endpoint
+        self.python_path = python_path
+        self.base_env = base_env
+        self.nofile = nofile
+        self.oom_score_adj = oom_score_adj
+        self.output = output or _log_line
+        self._lanes: dict[str, _Lane] = {}
+        self._retired: set[_Lane] = set()
+
+    def call(
+        self,
+        snapshot: dict[str, Any],
+        hook: str,
+        config: HookConfig,
+        extra: dict[str, Any],
+        timeout: float,
+        done: Callable[[HookResult], None],
+    ) -> None:
+        """``done`` is called later with the result, never before this returns. ``snapshot["name"]`` is the watcher.
+
+        ``timeout`` is seconds from the moment on which the function is called; 0 for no limit.
+        """
+
+        def answered(answer: dict[str, Any]) -> None:
+            result = _result(hook, config, answer)
+            if answer.get("raised"):
+                log.warning("hook failed watcher=%r hook=%s error=%s", snapshot["name"], hook, result.error)
+            done(result)
+
+        message = {"call": hook, "path": config.path, "watcher": snapshot, "extra": extra}
+        self._lane(snapshot["name"]).put(_Call(message, timeout if timeout > 0 else None, answered))
+
+    def check(self, watcher: str, hooks: Mapping[str, HookConfig], timeout: float = START_LIMIT) -> list[str]:
+        """What is wrong with the paths of these hooks, a sentence each; empty if all can be imported and called.
+
+        Waits for the answer, in a greenlet that is not the hub; starts the watcher's process.
+        """
+        if not hooks:
+            return []
+        answer: dict[str, Any] = {}
+        over = Event()
+
+        def answered(given: dict[str, Any]) -> None:
+            answer.update(given)
+            over.set()
+
+        message = {"check": {f"hooks.{name}": config.path for name, config in hooks.items()}}
+        self._lane(watcher).put(_Call(message, timeout, answered))
+        over.wait()
+        return [str(problem) for problem in answer.get("problems", [answer.get("error", "")])]
+
+    def close(self, watcher: str) -> None:
+        """The watcher's process ends when what was asked of it is done; a later call starts a new one."""
+        lane = self._lanes.pop(watcher.lower(), None)
+        if lane is not None:
+            self._retired.add(lane)
+            lane.retire()
+
+    def close_all(self, patience: float = PATIENCE) -> None:
+        """All processes have ended: of themselves within so many seconds, else killed. Waits, in a greenlet."""
+        for name in list(self._lanes):
+            self.close(name)
+        until = clock.now() + patience
+        for lane in list(self._retired):
+            if not lane.gone.wait(max(0.0, until - clock.now())):
+                lane.kill()
+        for lane in list(self._retired):
+            lane.gone.wait(END_LIMIT)
+
+    def pids(self) -> dict[str, int]:
+        """The processes that run hooks now, by the watcher's name in lower case."""
+        return {name: lane.runner.child.pid for name, lane in self._lanes.items() if lane.runner is not None}
+
+    def forget(self, lane: _Lane) -> None:
+        """A lane that was retired has nothing left."""
+        self._retired.discard(lane)
+
+    def _lane(self, watcher: str) -> _Lane:
+        lane = self._lanes.get(watcher.lower())
+        if lane is None:
+            lane = self._lanes[watcher.lower()] = _Lane(self, watcher)
+        return lane
+
+
+class _Lane:
+    """The calls of one watcher, in their order, and the process that carries them out."""
+
+    def __init__(self, hooks: Hooks, watcher: str) -> None:
+        self.hooks = hooks
+        self.watcher = watcher
+        self.runner: _Runner | None = None
+        self.gone = Event()
+        """Set when a retired lane holds nothing any more."""
+        self._calls: deque[_Call] = deque()
+        self._busy = False
+        self._retired = False
+        self._killed = False
+        self._runners = 0
+
+    def put(self, call: _Call) -> None:
+        """The call is carried out when those before it are done."""
+        self._calls.append(call)
+        if not self._busy:
+            # No greenlet stays behind for a watcher whose hooks have nothing to do.
+            self._busy = True
+            gevent.spawn(self._run)
+
+    def retire(self) -> None:
+        """After the last call the process ends."""
+        self._retired = True
+        self._settle()
+
+    def kill(self) -> None:
+        """Nothing more is carried out; who waits is told so."""
+        self._killed = True
+        if self.runner is not None:
+            self.runner.kill()
+
+    def _run(self) -> None:
+        while self._calls:
+            call = self._calls.popleft()
+            try:
+                answer = self._carry_out(call)
+            except _Broken as problem:
+                answer = {"ok": False, "raised": True, "error": str(problem)}
+            try:
+                call.done(answer)
+            except Exception:
+                log.exception("the result of a hook could not be delivered watcher=%r", self.watcher)
+        self._busy = False
+        self._settle()
+
+    def _carry_out(self, call: _Call) -> dict[str, Any]:
+        if self._killed:
+            raise _Broken("the daemon ends")
+        runner = self.runner
+        if runner is None or runner.unusable:
+            runner = self._start()
+        answer: dict[str, Any] | None = None
+        with _at_most(call.timeout):
+            answer = runner.ask(call.message)
+        if answer is None:
+            runner.kill()
+            raise _Broken(f"it did not come back within {call.timeout:g} s and was ended")
+        return answer
+
+    def _start(self) -> _Runner:
+        runner = self.runner = _Runner(self.hooks, self.watcher, self._ended)
+        self._runners += 1
+        ready = False
+        with _at_most(START_LIMIT):
+            runner.await_hello()
+            ready = True
+        if not ready:
+            runner.kill()
+            raise _Broken(f"the process for hooks did not come up within {START_LIMIT:g} s")
+        return runner
+
+    def _ended(self, runner: _Runner) -> None:
+        self._runners -= 1
+        if self.runner is runner:
+            self.runner = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Once retired and without a call: no process either."""
+        if not self._retired or self._busy:
+            return
+        if self.runner is not None:
+            self.runner.dismiss()
+        if not self._runners:
+            self.gone.set()
+            self.hooks.forget(self)
+
+
+class _Runner:
+    """One process that carries out hooks, with the socket to it and the pipe of what it prints."""
+
+    def __init__(self, hooks: Hooks, watcher: str, ended: Callable[[_Runner], None]) -> None:
+        self._on_end = ended
+        self._buffer = b""
+        self._number = 0
+        self._asked = False
+        self._killer: gevent.Greenlet[..., None] | None = None
+        self._status: ExitStatus | None = None
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        try:
+            self.child = _start_process(hooks, watcher, theirs.fileno(), writing)
+        except (SpawnError, OSError) as problem:
+            ours.close()
+            os.close(reading)
+            raise _Broken(f"the process for hooks could not be started: {problem}") from problem
+        finally:
+            theirs.close()
+            os.close(writing)
+        self._socket = green_socket(ours.family, ours.type, fileno=ours.detach())
+        self._output = HookOutput(reading, lambda line: hooks.output(watcher, line))
+        hooks.reaper.watch(self.child.pid, self.child.pidfd, self._ended)
+
+    @property
+    def unusable(self) -> bool:
+        """Whether it can't be asked any more."""
+        return self._status is not None or self._socket.fileno() < 0
+
+    def await_hello(self) -> None:
+        """The process is ready for a call; raises `_Broken` when it ends first."""
+        with self._listening():
+            self._receive()
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a message; raises `_Broken` when the process ends first."""
+        self._number += 1
+        body = json.dumps({**message, "number": self._number}, default=str).encode("ascii")
+        with self._listening():
+            try:
+                self._socket.sendall(len(body).to_bytes(4, "big") + body)
+            except OSError:
+                raise _Broken(self._ending()) from None
+            answer = self._receive()
+            while answer.get("number") != self._number:
+                answer = self._receive()
+            return answer
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Meanwhile the end of the process leaves the socket open, for what was sent before."""
+        self._asked = True
+        try:
+            yield
+        finally:
+            self._asked = False
+            if self._status is not None:
+                self._socket.close()
+
+    def dismiss(self) -> None:
+        """Told that there is nothing more to do; killed if that takes long. What hooks left running goes on."""
+        if self._killer is None and self._status is None:
+            self._socket.close()
+            self._killer = gevent.spawn_later(END_LIMIT, self._kill_alone)
+
+    def kill(self) -> None:
+        """The process and everything that runs in its session or below it is killed."""
+        if self._status is None:
+            proc.kill_tree([proc.Identity(self.child.pid, self.child.start)])
+        self._socket.close()
+
+    def _kill_alone(self) -> None:
+        proc.signal_process(proc.Identity(self.child.pid, self.child.start), SIGKILL)
+
+    def _receive(self) -> dict[str, Any]:
+        size = int.from_bytes(self._take(4), "big")
+        if size > MESSAGE_LIMIT:
+            self.kill()
+            raise _Broken(f"an answer of {size} bytes is longer than {MESSAGE_LIMIT}")
+        body = self._take(size)
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            self.kill()
+            raise _Broken("its process answered something that is no JSON object")
+        return answer
+
+    def _take(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            try:
+                data = self._socket.recv(1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                raise _Broken(self._ending())
+            self._buffer += data
+        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        return taken
+
+    def _ending(self) -> str:
+        # The socket may tell of the end before the process has been reaped.
+        until = clock.now() + 1.0
+        while (status := self._status) is None:
+            if clock.now() >= until:
+                self.kill()
+                return "its process closed the connection"
+            gevent.sleep(0.005)
+        if status.signal is not None:
+            return f"its process was ended by signal {status.signal}"
+        return f"its process ended with code {status.code}"
+
+    def _ended(self, status: ExitStatus) -> None:
+        """In the hub's turn: the process is gone."""
+        self._status = status
+        if self._killer is not None:
+            self._killer.kill(block=False)
+        if self._asked and self._socket.fileno() >= 0:
+            # What it answered before its end can still be read; a child that it forked may hold the other end open.
+            self._socket.shutdown(socket.SHUT_RD)
+        else:
+            self._socket.close()
+        self._output.finish()
+        self._on_end(self)
+
+
+@contextmanager
+def _at_most(seconds: float | None) -> Iterator[None]:
+    """The block is left, without an error, when so many seconds are over; None for as long as it takes."""
+    limit = gevent.Timeout(seconds)
+    try:
+        with limit:
+            yield
+    except gevent.Timeout as over:
+        if over is not limit:
+            raise
+
+
+def _start_process(hooks: Hooks, watcher: str, fd: int, output: int) -> Child:
+    env = dict(hooks.base_env)
+    path = [*hooks.python_path, *filter(None, env.get("PYTHONPATH", "").split(":"))]
+    if path:
+        env["PYTHONPATH"] = ":".join(dict.fromkeys(path))
+    if endpoint := hooks.endpoint():
+        env["CIRCUSCTL_ENDPOINT"] = endpoint
+    # -P: a module that lies in the folder from which the daemon was started must not pass for one of the library.
+    command = (sys.executable, "-P", "-m", "circusd.cli.hookrunner", "--fd", str(fd), watcher)
+    spec = SpawnSpec(
+        argv=command,
+        executable=sys.executable,
+        env=env,
+        stdout=output,
+        stderr=output,
+        pass_fds=(fd,),
+        nofile=hooks.nofile,
+        oom_score_adj=hooks.oom_score_adj,
+    )
+    return spawn(spec)
+
+
+def _result(hook: str, config: HookConfig, answer: Mapping[str, Any]) -> HookResult:
+    """The truth table: a false result fails where the result decides, an error everywhere unless it is ignored."""
+    error = str(answer.get("error", ""))
+    if answer.get("raised"):
+        return HookResult(config.ignore_failure, error)
+    changed = answer.get("changed")
+    changed = changed if isinstance(changed, dict) else {}
+    if hook in DECIDING and not answer.get("ok"):
+        return HookResult(False, error or "it returned a false value", changed)
+    return HookResult(True, "", changed)
+
+
+def _log_line(watcher: str, line: bytes) -> None:
+    log.info("hook of %s: %s", watcher, line.decode("utf-8", "backslashreplace"))
