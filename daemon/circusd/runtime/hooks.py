@@ -16,8 +16,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from signal import SIGKILL
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -34,6 +35,8 @@ from .hookoutput import HookOutput
 from .reaper import Reaper
 
 log = logging.getLogger("circusd.hooks")
+
+T = TypeVar("T")
 
 DECIDING: Final = ("before_start", "after_start", "before_spawn", "after_spawn", "before_signal")
 """The hooks whose result decides; of the others only an error counts as failure."""
@@ -231,9 +234,7 @@ class _Lane:
         runner = self.runner
         if runner is None or runner.unusable:
             runner = self._start()
-        answer: dict[str, Any] | None = None
-        with _at_most(call.timeout):
-            answer = runner.ask(call.message)
+        answer = _within(call.timeout, partial(runner.ask, call.message))
         if answer is None:
             runner.kill()
             raise _Broken(f"it did not come back within {call.timeout:g} s and was ended")
@@ -242,11 +243,7 @@ class _Lane:
     def _start(self) -> _Runner:
         runner = self.runner = _Runner(self.hooks, self.watcher, self._ended)
         self._runners += 1
-        ready = False
-        with _at_most(START_LIMIT):
-            runner.await_hello()
-            ready = True
-        if not ready:
+        if _within(START_LIMIT, runner.await_hello) is None:
             runner.kill()
             raise _Broken(f"the process for hooks did not come up within {START_LIMIT:g} s")
         return runner
@@ -298,10 +295,10 @@ class _Runner:
         """Whether it can't be asked any more."""
         return self._status is not None or self._socket.fileno() < 0
 
-    def await_hello(self) -> None:
+    def await_hello(self) -> dict[str, Any]:
         """The process is ready for a call; raises `_Broken` when it ends first."""
         with self._listening():
-            self._receive()
+            return self._receive()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """The answer to a message; raises `_Broken` when the process ends first."""
@@ -396,16 +393,16 @@ class _Runner:
         self._on_end(self)
 
 
-@contextmanager
-def _at_most(seconds: float | None) -> Iterator[None]:
-    """The block is left, without an error, when so many seconds are over; None for as long as it takes."""
+def _within(seconds: float | None, run: Callable[[], T]) -> T | None:
+    """What it returns, or None when so many seconds were over first; None for as long as it takes."""
     limit = gevent.Timeout(seconds)
     try:
         with limit:
-            yield
+            return run()
     except gevent.Timeout as over:
         if over is not limit:
             raise
+        return None
 
 
 def _start_process(hooks: Hooks, watcher: str, fd: int, output: int) -> Child:
