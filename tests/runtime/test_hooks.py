@@ -14,7 +14,7 @@ import pytest
 from gevent.event import AsyncResult
 
 from circusd.config.model import HookConfig
-from circusd.runtime import hooks as hooks_module
+from circusd.runtime import hookprocess
 from circusd.runtime.hooks import HookResult, Hooks
 from circusd.runtime.reaper import Reaper
 from tests.scripted import scripted_daemon
@@ -409,7 +409,7 @@ def test_process_that_does_not_come_up_is_told(call: Called, monkeypatch: pytest
 
 def test_answer_beyond_the_limit_ends_the_process(call: Called, monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon never takes more than its limit from a hook."""
-    monkeypatch.setattr(hooks_module, "MESSAGE_LIMIT", 100)
+    monkeypatch.setattr(hookprocess, "MESSAGE_LIMIT", 100)
     result = call("order", "extended_stats", stats={"text": "x" * 200})
     assert not result.ok
     assert "longer than 100" in result.error

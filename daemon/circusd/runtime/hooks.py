@@ -7,31 +7,20 @@ process. The daemon itself imports nothing of the user's.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import socket
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from signal import SIGKILL
 from typing import Any, Final, TypeVar
 
 import gevent
 from gevent.event import Event
-from gevent.socket import socket as green_socket
 
 from circusd.config.model import HookConfig
-from circusd.kernel import proc
-from circusd.kernel.pidfd import ExitStatus
-from circusd.kernel.spawn import Child, SpawnSpec, spawn
-from circusd.schema.errors import SpawnError
 
 from . import clock
-from .hookoutput import HookOutput
+from .hookprocess import END_LIMIT, Broken, HookProcess, Surroundings
 from .reaper import Reaper
 
 log = logging.getLogger("circusd.hooks")
@@ -44,14 +33,8 @@ DECIDING: Final = ("before_start", "after_start", "before_spawn", "after_spawn",
 START_LIMIT: Final = 30.0
 """Seconds that the process has to come up in; not counted against a hook."""
 
-END_LIMIT: Final = 5.0
-"""Seconds that a process has to end in after it was told that there is nothing more to do."""
-
 PATIENCE: Final = 2.0
 """Seconds that hooks which are under way have to end in when the daemon ends."""
-
-MESSAGE_LIMIT: Final = 4 << 20
-"""Bytes of the longest answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +56,6 @@ class _Call:
     done: Callable[[dict[str, Any]], None]
 
 
-class _Broken(Exception):
-    """The process did not answer; the text says why."""
-
-
 class Hooks:
     """Calls hooks. ``endpoint`` tells where the functions reach the daemon's commands.
 
@@ -95,13 +74,9 @@ class Hooks:
         oom_score_adj: int | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        self.reaper = reaper
-        self.endpoint = endpoint
-        self.python_path = python_path
-        self.base_env = base_env
-        self.nofile = nofile
-        self.oom_score_adj = oom_score_adj
-        self.output = output or _log_line
+        self.around = Surroundings(
+            reaper, base_env, tuple(python_path), endpoint, nofile, oom_score_adj, output or _log_line
+        )
         self._lanes: dict[str, _Lane] = {}
         self._retired: set[_Lane] = set()
 
@@ -186,7 +161,7 @@ class _Lane:
     def __init__(self, hooks: Hooks, watcher: str) -> None:
         self.hooks = hooks
         self.watcher = watcher
-        self.runner: _Runner | None = None
+        self.runner: HookProcess | None = None
         self.gone = Event()
         """Set when a retired lane holds nothing any more."""
         self._calls: deque[_Call] = deque()
@@ -219,7 +194,7 @@ class _Lane:
             call = self._calls.popleft()
             try:
                 answer = self._carry_out(call)
-            except _Broken as problem:
+            except Broken as problem:
                 answer = {"ok": False, "raised": True, "error": str(problem)}
             try:
                 call.done(answer)
@@ -230,25 +205,25 @@ class _Lane:
 
     def _carry_out(self, call: _Call) -> dict[str, Any]:
         if self._killed:
-            raise _Broken("the daemon ends")
+            raise Broken("the daemon ends")
         runner = self.runner
         if runner is None or runner.unusable:
             runner = self._start()
         answer = _within(call.timeout, partial(runner.ask, call.message))
         if answer is None:
             runner.kill()
-            raise _Broken(f"it did not come back within {call.timeout:g} s and was ended")
+            raise Broken(f"it did not come back within {call.timeout:g} s and was ended")
         return answer
 
-    def _start(self) -> _Runner:
-        runner = self.runner = _Runner(self.hooks, self.watcher, self._ended)
+    def _start(self) -> HookProcess:
+        runner = self.runner = HookProcess(self.hooks.around, self.watcher, self._ended)
         self._runners += 1
         if _within(START_LIMIT, runner.await_hello) is None:
             runner.kill()
-            raise _Broken(f"the process for hooks did not come up within {START_LIMIT:g} s")
+            raise Broken(f"the process for hooks did not come up within {START_LIMIT:g} s")
         return runner
 
-    def _ended(self, runner: _Runner) -> None:
+    def _ended(self, runner: HookProcess) -> None:
         self._runners -= 1
         if self.runner is runner:
             self.runner = None
@@ -265,134 +240,6 @@ class _Lane:
             self.hooks.forget(self)
 
 
-class _Runner:
-    """One process that carries out hooks, with the socket to it and the pipe of what it prints."""
-
-    def __init__(self, hooks: Hooks, watcher: str, ended: Callable[[_Runner], None]) -> None:
-        self._on_end = ended
-        self._buffer = b""
-        self._number = 0
-        self._asked = False
-        self._killer: gevent.Greenlet[..., None] | None = None
-        self._status: ExitStatus | None = None
-        ours, theirs = socket.socketpair()
-        reading, writing = os.pipe()
-        try:
-            self.child = _start_process(hooks, watcher, theirs.fileno(), writing)
-        except (SpawnError, OSError) as problem:
-            ours.close()
-            os.close(reading)
-            raise _Broken(f"the process for hooks could not be started: {problem}") from problem
-        finally:
-            theirs.close()
-            os.close(writing)
-        self._socket = green_socket(ours.family, ours.type, fileno=ours.detach())
-        self._output = HookOutput(reading, lambda line: hooks.output(watcher, line))
-        hooks.reaper.watch(self.child.pid, self.child.pidfd, self._ended)
-
-    @property
-    def unusable(self) -> bool:
-        """Whether it can't be asked any more."""
-        return self._status is not None or self._socket.fileno() < 0
-
-    def await_hello(self) -> dict[str, Any]:
-        """The process is ready for a call; raises `_Broken` when it ends first."""
-        with self._listening():
-            return self._receive()
-
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a message; raises `_Broken` when the process ends first."""
-        self._number += 1
-        body = json.dumps({**message, "number": self._number}, default=str).encode("ascii")
-        with self._listening():
-            try:
-                self._socket.sendall(len(body).to_bytes(4, "big") + body)
-            except OSError:
-                raise _Broken(self._ending()) from None
-            answer = self._receive()
-            while answer.get("number") != self._number:
-                answer = self._receive()
-            return answer
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Meanwhile the end of the process leaves the socket open, for what was sent before."""
-        self._asked = True
-        try:
-            yield
-        finally:
-            self._asked = False
-            if self._status is not None:
-                self._socket.close()
-
-    def dismiss(self) -> None:
-        """Told that there is nothing more to do; killed if that takes long. What hooks left running goes on."""
-        if self._killer is None and self._status is None:
-            self._socket.close()
-            self._killer = gevent.spawn_later(END_LIMIT, self._kill_alone)
-
-    def kill(self) -> None:
-        """The process and everything that runs in its session or below it is killed."""
-        if self._status is None:
-            proc.kill_tree([proc.Identity(self.child.pid, self.child.start)])
-        self._socket.close()
-
-    def _kill_alone(self) -> None:
-        proc.signal_process(proc.Identity(self.child.pid, self.child.start), SIGKILL)
-
-    def _receive(self) -> dict[str, Any]:
-        size = int.from_bytes(self._take(4), "big")
-        if size > MESSAGE_LIMIT:
-            self.kill()
-            raise _Broken(f"an answer of {size} bytes is longer than {MESSAGE_LIMIT}")
-        body = self._take(size)
-        try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            self.kill()
-            raise _Broken("its process answered something that is no JSON object")
-        return answer
-
-    def _take(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            try:
-                data = self._socket.recv(1 << 16)
-            except OSError:
-                data = b""
-            if not data:
-                raise _Broken(self._ending())
-            self._buffer += data
-        taken, self._buffer = self._buffer[:count], self._buffer[count:]
-        return taken
-
-    def _ending(self) -> str:
-        # The socket may tell of the end before the process has been reaped.
-        until = clock.now() + 1.0
-        while (status := self._status) is None:
-            if clock.now() >= until:
-                self.kill()
-                return "its process closed the connection"
-            gevent.sleep(0.005)
-        if status.signal is not None:
-            return f"its process was ended by signal {status.signal}"
-        return f"its process ended with code {status.code}"
-
-    def _ended(self, status: ExitStatus) -> None:
-        """In the hub's turn: the process is gone."""
-        self._status = status
-        if self._killer is not None:
-            self._killer.kill(block=False)
-        if self._asked and self._socket.fileno() >= 0:
-            # What it answered before its end can still be read; a child that it forked may hold the other end open.
-            self._socket.shutdown(socket.SHUT_RD)
-        else:
-            self._socket.close()
-        self._output.finish()
-        self._on_end(self)
-
-
 def _within(seconds: float | None, run: Callable[[], T]) -> T | None:
     """What it returns, or None when so many seconds were over first; None for as long as it takes."""
     limit = gevent.Timeout(seconds)
@@ -403,28 +250,6 @@ def _within(seconds: float | None, run: Callable[[], T]) -> T | None:
         if over is not limit:
             raise
         return None
-
-
-def _start_process(hooks: Hooks, watcher: str, fd: int, output: int) -> Child:
-    env = dict(hooks.base_env)
-    path = [*hooks.python_path, *filter(None, env.get("PYTHONPATH", "").split(":"))]
-    if path:
-        env["PYTHONPATH"] = ":".join(dict.fromkeys(path))
-    if endpoint := hooks.endpoint():
-        env["CIRCUSCTL_ENDPOINT"] = endpoint
-    # -P: a module that lies in the folder from which the daemon was started must not pass for one of the library.
-    command = (sys.executable, "-P", "-m", "circusd.cli.hookrunner", "--fd", str(fd), watcher)
-    spec = SpawnSpec(
-        argv=command,
-        executable=sys.executable,
-        env=env,
-        stdout=output,
-        stderr=output,
-        pass_fds=(fd,),
-        nofile=hooks.nofile,
-        oom_score_adj=hooks.oom_score_adj,
-    )
-    return spawn(spec)
 
 
 def _result(hook: str, config: HookConfig, answer: Mapping[str, Any]) -> HookResult:
