@@ -14,12 +14,15 @@ import gevent
 import gevent.socket
 import zmq.green
 
+import circusd
 from circusd.runtime import clock
 from circusd.runtime.controller import Caller, Controller
 from circusd.runtime.doors import Doors, Refusal, own_and_root
 from circusd.runtime.publisher import Publisher
 from circusd.schema import wire
 from tests.waiting import eventually
+
+SOURCE = Path(circusd.__file__).parents[1]
 
 PRELUDE = """
 import json, os, socket, struct, sys, time
@@ -30,10 +33,15 @@ def dealer(endpoint, identity=None):
     sock = context.socket(zmq.DEALER)
     sock.linger = 0
     sock.rcvtimeo = 5000
+    sock.ipv6 = True
     if identity is not None:
         sock.setsockopt(zmq.IDENTITY, identity)
     sock.connect(endpoint)
     return sock
+
+def raw(endpoint):
+    from circusd import zmtp
+    return zmtp.dial(endpoint, 5.0)
 
 def call(sock, command, id="0123456789abcdef0123", **properties):
     sock.send(json.dumps({"id": id, "command": command, "properties": properties}).encode())
@@ -43,6 +51,7 @@ def subscriber(endpoint, *topics):
     sock = context.socket(zmq.SUB)
     sock.linger = 0
     sock.rcvtimeo = 5000
+    sock.ipv6 = True
     for topic in topics:
         sock.setsockopt(zmq.SUBSCRIBE, topic.encode())
     sock.connect(endpoint)
@@ -139,14 +148,23 @@ class Gate:
         """A door of that channel; by default a unix socket in the folder."""
         return self.doors.open_door(channel, endpoint or f"ipc://{self.folder}/{channel}.sock", channel)
 
-    def client(self, script: str, *args: str) -> Program:
-        """A process that runs the script after `PRELUDE`."""
+    def client(self, script: str, *args: str, **options: Any) -> Program:
+        """A process that runs the script after `PRELUDE`; options are those of Popen."""
         process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + script, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", PRELUDE + script, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            **options,
         )
         program = Program(process)
         self.programs.append(program)
         return program
+
+
+def until(condition: Callable[[], object], within: float = 5.0) -> None:
+    """The condition holds; the hub goes on meanwhile."""
+    eventually(condition, within=within, sleep=gevent.sleep)
 
 
 def answer(request: wire.Request, caller: Caller) -> None:

@@ -50,11 +50,11 @@ class Connection:
     sent: int = 0
     """Bytes that were handed to libzmq for this peer."""
     passed: int = 0
-    """Bytes that the peer's socket took."""
+    """Bytes that the peer's socket took, the handshake not counted."""
 
     @property
     def queued(self) -> int:
-        """About how many bytes lie in this process for the peer."""
+        """How many bytes lie in this process for the peer."""
         return max(0, self.sent - self.passed)
 
 
@@ -91,28 +91,33 @@ def carry(
     inner: socket.socket | None = None
     try:
         inner = open_inner(path)
-        down = gevent.spawn(_down, connection, outer, inner)
-        problem = _greet(connection, outer, inner, greeting_seconds)
+        handshake = Handshake(connection.id)
+        down = gevent.spawn(_down, connection, handshake, outer, inner)
+        problem = _greet(handshake, outer, inner, greeting_seconds)
         if not problem:
             _up(outer, inner)
         return problem
     except OSError as error:
         return "" if inner is not None else f"no way in: {error.strerror or error}"
     finally:
-        if inner is not None and down is not None:
-            _end(inner, down)
-            inner.close()
-        outer.close()
+        try:
+            # May be cut short by a kill.
+            if inner is not None and down is not None:
+                _end(inner, down)
+        finally:
+            if inner is not None:
+                inner.close()
+            outer.close()
 
 
-def _greet(connection: Connection, outer: socket.socket, inner: socket.socket, seconds: float) -> str:
-    handshake = Handshake(connection.id)
+def _greet(handshake: Handshake, outer: socket.socket, inner: socket.socket, seconds: float) -> str:
     timeout = gevent.Timeout.start_new(seconds)
     try:
         while not handshake.done:
             data = outer.recv(READ_BYTES)
             if not data:
-                return "it left before the end of its handshake"
+                # It looked whether somebody listens, or was killed: no refusal.
+                break
             data = handshake.feed(data)
             if data:
                 inner.sendall(data)
@@ -133,9 +138,16 @@ def _up(outer: socket.socket, inner: socket.socket) -> None:
         send(data)
 
 
-def _down(connection: Connection, outer: socket.socket, inner: socket.socket) -> None:
+def _down(connection: Connection, handshake: Handshake, outer: socket.socket, inner: socket.socket) -> None:
     receive, send = inner.recv, outer.sendall
+    head = b""
+    size = None
     try:
+        while size is None and (data := receive(READ_BYTES)):
+            send(data)
+            head += data
+            size = handshake.server_bytes(head)
+        connection.passed += len(head) - (size or 0)
         while data := receive(READ_BYTES):
             send(data)
             connection.passed += len(data)

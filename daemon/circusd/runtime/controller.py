@@ -6,6 +6,7 @@ both are given to ``dispatch``; the caller's ``send`` takes the answer.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -113,6 +114,15 @@ class Controller:
         if connection.uid is None and (router := self._routers.pop(connection.id, None)) is not None:
             router.close()
         self._left(connection.id)
+
+    def flush(self, within: float = 1.0) -> bool:
+        """Whether all replies have gone to the peers' sockets within that many seconds; called before the end."""
+        deadline = clock.now() + within
+        while any(connection.queued for connection in self.connections.values()):
+            if clock.now() > deadline:
+                return False
+            gevent.sleep(0.002)
+        return True
 
     def close(self) -> None:
         """No request comes any more, and no reply goes out."""
@@ -235,6 +245,9 @@ class _Router:
         if self._greenlet is not gevent.getcurrent():
             self._greenlet.kill(block=False)
         self._socket.close()
+        with contextlib.suppress(OSError):
+            # libzmq leaves it.
+            os.unlink(self.path)
 
 
 def _is_repeatable(request: wire.Request) -> bool:

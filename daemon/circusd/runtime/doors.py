@@ -243,14 +243,8 @@ class Doors:
         if tell is None:
             if len(self._tells) >= TOLD_KINDS:
                 self._tells.pop(next(iter(self._tells))).close()
-            tell = self._tells[key] = _Tell(self._tell)
+            tell = self._tells[key] = _Tell(self._refused)
         tell.count(Refusal(door, uid, address, reason, 1))
-
-    def _tell(self, refusal: Refusal) -> None:
-        who = "nobody known" if refusal.uid is None else f"uid {refusal.uid}"
-        times = "" if refusal.count == 1 else f", {refusal.count} times"
-        log.warning("%s: refused %s (%s): %s%s", refusal.door, who, refusal.address, refusal.reason, times)
-        self._refused(refusal)
 
 
 class _Door:

@@ -30,6 +30,15 @@ class Handshake:
         self._size = _GREETING_3
         self._buffer = b""
 
+    def server_bytes(self, head: bytes) -> int | None:
+        """How many bytes of the server, which begin with ``head``, are its handshake; None if it takes more to know."""
+        size = self._size
+        if len(head) < size + 2:
+            return None
+        if not head[size] & _LONG:
+            return size + 2 + head[size + 1]
+        return size + 9 + int.from_bytes(head[size + 1 : size + 9], "big") if len(head) >= size + 9 else None
+
     def feed(self, data: bytes) -> bytes:
         """What of the bytes given so far may be passed on now; raises ProtocolError at what is no such handshake."""
         out = b""

@@ -6,6 +6,7 @@ the daemon (followed streams, the journal of the console) are served from the sa
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -206,6 +207,9 @@ class Outlet:
         self.prefixes = ()
         self._greenlet.kill(block=False)
         self._socket.close()
+        with contextlib.suppress(OSError):
+            # libzmq leaves it.
+            os.unlink(self._path)
 
 
 def _shortened(body: Mapping[str, Any], limit: int) -> dict[str, Any]:
