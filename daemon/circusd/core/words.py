@@ -127,7 +127,7 @@ def watcher_state(planner: Planner) -> str:
 
 def explain(planner: Planner, now: float) -> str:
     """One or two sentences: why the watcher is in this state, and what happens next."""
-    name, n = "", planner.policy.numprocesses
+    n = planner.policy.numprocesses
     status = planner.status()
     job = planner.job
     if status == "stopped":
@@ -152,12 +152,16 @@ def explain(planner: Planner, now: float) -> str:
     elif up == n and not parts:
         parts.append("The process runs." if n == 1 else f"All {n} processes run.")
     elif not parts:
-        parts.append(f"{up} of {count(n, 'process')} {'runs' if up == 1 else 'run'}.")
+        parts.append(
+            "The process does not run."
+            if n == 1
+            else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
+        )
     for process in sorted(planner.processes.values(), key=lambda p: p.wid):
         said = _process_sentence(process, now, planner.policy.max_retry)
         if said and len(parts) < 4:
             parts.append(said)
-    return name + " ".join(parts)
+    return " ".join(parts)
 
 
 def _process_sentence(p: Process, now: float, max_retry: int) -> str:
