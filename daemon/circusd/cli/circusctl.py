@@ -1,0 +1,198 @@
+"""``circusctl``: the command line of circusd, for people and scripts.
+
+Made to start fast: a module is imported when what it is for is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from circusd.cli import arguments, render
+from circusd.cli.session import Session
+from circusd.client import refusal
+from circusd.schema.commands import Command, find
+from circusd.schema.errors import CircusError, Refused, TimedOut
+from circusd.version import __version__
+
+OK, LOCAL, USAGE, REFUSED = 0, 1, 2, 3
+"""The original's exit codes: done; a time-out or a wrong argument; a wrong option; the daemon said no."""
+
+_STRICT = {"denied": 4, "no_session": 4, "not_found": 5, "timeout": 6, "unavailable": 69}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names and output may hold what this terminal's encoding has not.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    session = Session({}, os.environ)
+    try:
+        code = run(sys.argv[1:] if argv is None else argv, session)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return LOCAL
+    except BrokenPipeError:
+        # Nobody reads any more; Python would complain about that at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return LOCAL
+    finally:
+        session.close()
+
+
+def run(words: Sequence[str], session: Session) -> int:
+    """Carry out one line and print what came of it; returns the exit code."""
+    strict = bool(session.options.get("strict"))
+    try:
+        line = arguments.read(words)
+        session = session.with_options(line.options)
+        strict = strict or bool(line.options.get("strict"))
+        return _carry_out(line, session)
+    except arguments.Usage as problem:
+        session.tell(f"circusctl: {problem}")
+        return USAGE
+    except Refused as problem:
+        session.tell(render.error_of("", problem.reason, session.error_style))
+        return _strict(problem.code, REFUSED) if strict else REFUSED
+    except TimedOut as problem:
+        session.tell(f"Timed out. {problem}")
+        return _strict(problem.code, LOCAL) if strict else LOCAL
+    except CircusError as problem:
+        session.tell(f"circusctl: {problem}")
+        return _strict(problem.code, LOCAL) if strict else LOCAL
+
+
+def _carry_out(line: arguments.Line, session: Session) -> int:
+    if session.options.get("help"):
+        return _help(line, session)
+    if session.options.get("version") and line.row is None:
+        session.out(f"circusctl {__version__}")
+        return OK
+    for note in line.notes:
+        session.tell(f"circusctl: {note}")
+    if line.row is None:
+        from circusd.cli.prompt import Prompt
+
+        return Prompt(session, run).run()
+    return _OWN.get(line.row.name, _ask)(line, session)
+
+
+def _ask(line: arguments.Line, session: Session) -> int:
+    row = _row(line)
+    try:
+        reply = session.request(row.name, line.properties, waiting=line.waiting)
+    except KeyboardInterrupt:
+        if line.waiting:
+            session.tell("circusctl: no longer waiting; the daemon goes on with it")
+        raise
+    return _show(row.name, reply, session)
+
+
+def _show(command: str, reply: dict[str, Any], session: Session) -> int:
+    is_error = reply.get("status") == "error"
+    strict = bool(session.options.get("strict"))
+    if session.options.get("json"):
+        session.out(render.json_of(reply, pretty=bool(session.options.get("prettify"))))
+        if not strict:
+            return OK
+    elif is_error:
+        session.tell(render.error_of(command, refusal(reply).reason, session.error_style))
+    else:
+        session.out(render.text_of(command, reply, session.style))
+    if is_error:
+        return _strict(refusal(reply).code, REFUSED) if strict else REFUSED
+    return _not_running(reply) if strict and command == "status" else OK
+
+
+def _strict(code: str, other: int) -> int:
+    return _STRICT.get(code, 1 if other == REFUSED else other)
+
+
+def _not_running(reply: Mapping[str, Any]) -> int:
+    states = reply["statuses"].values() if "statuses" in reply else [reply.get("status")]
+    return OK if all(state == "active" for state in states) else REFUSED
+
+
+def _row(line: arguments.Line) -> Command:
+    assert line.row is not None
+    return line.row
+
+
+def _help(line: arguments.Line, session: Session) -> int:
+    from circusd.cli import help as texts
+
+    row = line.row
+    wanted = line.properties.get("command", "")
+    if wanted:
+        row = find(wanted)
+        if row is None or row.where == "door":
+            raise arguments.Usage(f"no command is named {wanted!r}", hint="circusctl help lists the commands")
+    elif row is not None and row.name == "help" and not session.options.get("help"):
+        row = None
+    session.out(texts.of_command(row, session.style) if row else texts.overview(session.style))
+    return OK
+
+
+def _status(line: arguments.Line, session: Session) -> int:
+    """For people with more than the original shows; the original's daemon has no more."""
+    if not session.style.terminal or session.options.get("json") or session.options.get("strict"):
+        return _ask(line, session)
+    reply = session.request("inspect", line.properties)
+    if reply.get("status") == "error":
+        if refusal(reply).code == "unknown_command":
+            return _ask(line, session)
+        return _show("status", reply, session)
+    shown = render.watcher_text if line.properties.get("name") else render.status_table
+    session.out(shown(reply, session.style))
+    return OK
+
+
+def _version(line: arguments.Line, session: Session) -> int:
+    if session.options.get("json"):
+        return _ask(line, session)
+    session.out(f"circusctl {__version__}")
+    reply = session.request("version", {})
+    if reply.get("status") == "error":
+        return _show("version", reply, session)
+    session.out(f"circusd {render.text_of('version', reply, session.style)}")
+    return OK
+
+
+def _events(line: arguments.Line, session: Session) -> int:
+    follow = line.properties.pop("follow", False)
+    if not follow:
+        return _ask(line, session)
+    from circusd.cli.tail import follow_events
+
+    return follow_events(line.properties, session)
+
+
+def _tail(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.tail import tail
+
+    return tail(line.properties, session)
+
+
+def _listen(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.tail import listen
+
+    return listen(line.properties.get("topic", []), session)
+
+
+_OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
+    "events": _events,
+    "help": _help,
+    "listen": _listen,
+    "status": _status,
+    "tail": _tail,
+    "version": _version,
+}
+"""What is not just asked and shown."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

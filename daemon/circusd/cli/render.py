@@ -1,0 +1,332 @@
+"""Replies as text: for pipes exactly what the original prints, for people tables.
+
+Names and texts come from outside and may hold anything; everything that is printed goes through `clean`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, span
+
+Reply = Mapping[str, Any]
+
+_INFO_KEYS = ("username", "nice", "mem_info1", "mem_info2", "cpu", "mem", "ctime")
+_STATE_COLORS = {
+    "active": "green",
+    "running": "green",
+    "ready": "green",
+    "starting": "yellow",
+    "stopping": "yellow",
+    "waiting": "yellow",
+    "backoff": "yellow",
+    "exited": "yellow",
+    "failed": "red",
+    "stopped": "dim",
+    "completed": "dim",
+}
+
+
+def text_of(command: str, reply: Reply, style: Style) -> str:
+    """What is printed for an ok reply to that command."""
+    return _RENDERERS.get(command, _done)(reply, style)
+
+
+def error_of(command: str, reason: str, style: Style) -> str:
+    """What is printed for an error reply."""
+    lines = [clean(line) for line in reason.split("\n")] or [""]
+    # Only this one has no prefix in the original.
+    prefix = "" if command == "globaloptions" else style.paint("error:", "red") + " "
+    return prefix + "\n".join(lines)
+
+
+def json_of(data: Any, *, pretty: bool = False) -> str:
+    """A reply as JSON: one line, or many with the keys sorted."""
+    return json.dumps(data, indent=2, sort_keys=True) if pretty else json.dumps(data)
+
+
+def value_text(key: str, value: Any) -> str:
+    """The value of an option as the original writes it."""
+    if value is None:
+        return ""
+    if key == "env" and isinstance(value, Mapping):
+        return clean(",".join(f"{name}={text}" for name, text in sorted(value.items())))
+    return clean(str(value))
+
+
+def clock_of(moment: float, form: str = "%Y-%m-%dT%H:%M:%S") -> str:
+    """A time of day of this machine, with milliseconds."""
+    return time.strftime(form, time.localtime(moment)) + f".{int(moment % 1 * 1000):03d}"
+
+
+def output_line(line: Mapping[str, Any], style: Style, *, timestamps: bool = False, width: int = 0) -> str:
+    """A line that a process wrote, with the process before it; ``!`` instead of ``|`` marks stderr."""
+    who = clean(f"{line.get('watcher')}.{line.get('wid')}")
+    is_error = line.get("stream") == "stderr"
+    when = clock_of(float(line.get("time") or 0)) + " " if timestamps else ""
+    mark = style.paint("!", "red") if is_error else style.paint("|", "dim") if style.color else "|"
+    shown = clean_line(str(line.get("text", "")), color=style.color)
+    return f"{style.paint(when, 'dim')}{style.paint(who.ljust(width), color_of(who))} {mark} {shown}"
+
+
+def event_line(event: Mapping[str, Any], style: Style) -> str:
+    """An event: when, which watcher, what."""
+    watcher, name = clean(str(event.get("watcher") or "-")), clean(str(event.get("event", "")))
+    text = clean(str(event.get("text", "")))
+    when = float(event.get("time") or 0)
+    if not style.terminal:
+        return f"{clock_of(when)} {watcher} {name} {text}"
+    today = clock_of(when, "%H:%M:%S")
+    return f"{style.paint(today, 'dim')} {style.paint(watcher, color_of(watcher))}  {style.paint(text, *_level(name))}"
+
+
+def status_table(reply: Reply, style: Style) -> str:
+    """The reply of ``inspect`` as people want it: one line for each watcher, and first what needs them."""
+    now = float(reply.get("daemon", {}).get("time") or reply.get("time") or 0)
+    rows, colors = [], []
+    for watcher in reply.get("watchers", ()):
+        processes = watcher.get("processes", ())
+        state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
+        up = [p["started"] for p in processes if p.get("started") and p.get("state") in ("running", "ready")]
+        tries = [p["next_try"] for p in processes if p.get("next_try")]
+        detail = [watcher.get("detail") or ""]
+        if tries:
+            detail.append(f"next try in {span(min(tries) - now)}")
+        job = watcher.get("job")
+        if job and job.get("total") and "reload" not in str(watcher.get("detail")):
+            detail.append(f"{job.get('command')}: {job.get('done')} of {job.get('total')}")
+        rows.append(
+            [
+                clean(watcher["name"]),
+                state,
+                f"{len(up)}/{watcher.get('numprocesses')}",
+                span(now - max(up)) if up else "-",
+                clean(", ".join(filter(None, detail))),
+            ]
+        )
+        colors.append(["", _STATE_COLORS.get(state, ""), "", "dim", "yellow"])
+    lines = []
+    lead = reply.get("lead") or {}
+    if lead.get("level") == "needs":
+        lines.append(f"{style.paint(clean(lead['title']), 'bold')}: {clean(lead['text'])}")
+    header = ("NAME", "STATE", "RUN", "SINCE", "")
+    lines += columns(rows, style, header=header, right=(2, 3), colors=colors)
+    return "\n".join(lines) if rows else "no watchers"
+
+
+def watcher_text(reply: Reply, style: Style) -> str:
+    """The reply of ``inspect NAME`` for people: the sentence that explains it, and its processes."""
+    now = float(reply.get("daemon", {}).get("time") or reply.get("time") or 0)
+    (watcher,) = reply["watchers"]
+    state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
+    lines = [
+        f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, _STATE_COLORS.get(state, 'bold'))}",
+        clean(watcher.get("explain") or ""),
+    ]
+    rows, colors = [], []
+    for process in watcher.get("processes", ()):
+        end = process.get("exit") or {}
+        note = []
+        if process.get("reason"):
+            note.append(
+                f"waits for its {process['reason']}" if process["state"] == "waiting" else process["reason"]
+            )
+        if end.get("text") and process["state"] not in ("running", "ready"):
+            note.append(str(end["text"]))
+        if process.get("next_try"):
+            note.append(f"next try in {span(process['next_try'] - now)}")
+        rows.append(
+            [
+                str(process.get("wid")),
+                str(process.get("pid") or "-"),
+                process["state"],
+                span(now - process["since"]) if process.get("since") else "-",
+                str(process.get("starts", "")),
+                clean(", ".join(note)),
+            ]
+        )
+        colors.append(["", "", _STATE_COLORS.get(process["state"], ""), "dim", "dim", "yellow"])
+    header = ("WID", "PID", "STATE", "SINCE", "STARTS", "") if rows else ()
+    lines += columns(rows, style, header=header, right=(0, 1, 3, 4), colors=colors, indent="  ", whole=True)
+    return "\n".join(filter(None, lines))
+
+
+def _done(reply: Reply, style: Style) -> str:
+    if not style.terminal or not isinstance(reply.get("info", reply), Mapping):
+        return "ok"
+    # What was done to which processes stands in "info", and for `add` beside the status.
+    info = reply["info"] if isinstance(reply.get("info"), Mapping) else reply
+    parts = [
+        f"{word} {', '.join(str(pid) for pid in info[word])}"
+        for word in ("stopped", "started", "kept")
+        if isinstance(info.get(word), list) and info[word]
+    ]
+    return "ok" + style.paint(f" ({'; '.join(parts)})", "dim") if parts else "ok"
+
+
+def _number(key: str) -> Callable[[Reply, Style], str]:
+    return lambda reply, style: clean(str(reply.get(key)))
+
+
+def _scaled(reply: Reply, style: Style) -> str:
+    if reply.get("singleton"):
+        return "This watcher is a Singleton - not changing the number of processes"
+    return clean(str(reply.get("numprocesses", "ok")))
+
+
+def _list(reply: Reply, style: Style) -> str:
+    items = [clean(str(item)) for item in reply.get("pids", reply.get("watchers", ()))]
+    return ("\n" if style.terminal else ",").join(items)
+
+
+def _options(reply: Reply, style: Style) -> str:
+    pairs = [
+        (clean(str(key)), value_text(str(key), value)) for key, value in reply.get("options", {}).items()
+    ]
+    if style.terminal:
+        return "\n".join(columns(pairs, style, colors=[("cyan", "")] * len(pairs), whole=True))
+    return "\n".join(f"{key}: {text}" for key, text in pairs)
+
+
+def _status(reply: Reply, style: Style) -> str:
+    if "statuses" in reply:
+        states = {clean(str(name)): clean(str(state)) for name, state in reply["statuses"].items()}
+        return "\n".join(
+            f"{name}: {style.paint(states[name], *_colors(states[name]))}" for name in sorted(states)
+        )
+    return clean(str(reply.get("status")))
+
+
+def _colors(state: str) -> list[str]:
+    return [_STATE_COLORS[state]] if state in _STATE_COLORS else []
+
+
+def _level(event: str) -> list[str]:
+    from circusd.schema.events import EVENTS
+
+    level = next((row.level for row in EVENTS if row.name == event), "info")
+    return {"warning": ["yellow"], "error": ["red"]}.get(level, [])
+
+
+def _info_line(info: Any) -> str:
+    if not isinstance(info, Mapping):
+        return clean(str(info))
+    head = f"{info.get('pid')}  {info.get('cmdline')}"
+    return clean(" ".join([head, *(str(info.get(key)) for key in _INFO_KEYS)]))
+
+
+def _info_lines(info: Any) -> str:
+    children = info.get("children", ()) if isinstance(info, Mapping) else ()
+    return "\n".join([_info_line(info), *("   " + _info_line(child) for child in children)])
+
+
+def _info_rows(info: Any, depth: int = 0) -> Iterable[list[str]]:
+    if not isinstance(info, Mapping):
+        yield ["", "", clean(str(info))]
+        return
+    command = "  " * depth + str(info.get("cmdline"))
+    cells = ("pid", "wid", "", "username", "nice", "mem_info1", "mem_info2", "cpu", "mem", "ctime")
+    yield [clean(command if key == "" else str(info.get(key, ""))) for key in cells]
+    for child in info.get("children", ()):
+        yield from _info_rows(child, depth + 1)
+
+
+def _info_table(groups: Mapping[str, Mapping[str, Any]], style: Style) -> str:
+    header = ("PID", "WID", "COMMAND", "USER", "NICE", "RSS", "VMS", "CPU%", "MEM%", "TIME")
+    lines = []
+    for name, infos in groups.items():
+        rows = [row for info in infos.values() for row in _info_rows(info)]
+        lines.append(style.paint(clean(name), "bold") + ("" if rows else ": no processes"))
+        if rows:
+            lines += columns(rows, style, header=header, right=(0, 1, 4, 5, 6, 7, 8, 9), indent="  ")
+    return "\n".join(lines)
+
+
+def _stats(reply: Reply, style: Style) -> str:
+    if "name" in reply:
+        groups = {str(reply["name"]): reply.get("info") or {}}
+    elif "infos" in reply:
+        groups = {str(name): infos or {} for name, infos in reply["infos"].items()}
+    else:
+        pid, info = clean(str(reply.get("process"))), reply.get("info")
+        if style.terminal:
+            return _info_table({pid: {pid: info}}, style)
+        return f"{pid}: {_info_lines(info)}\n"
+    if style.terminal:
+        return _info_table(groups, style)
+    lines = []
+    for name, infos in groups.items():
+        lines.append(f"{clean(name)}:")
+        lines += [f"{clean(str(pid))}: {_info_lines(info)}" for pid, info in infos.items()]
+    return "\n".join(lines)
+
+
+def _dstats(reply: Reply, style: Style) -> str:
+    info = reply.get("info") or {}
+    lines = ["Main Process:", "    " + _info_line(info)]
+    children = info.get("children") or ()
+    if children:
+        lines += ["Children:", *("    " + _info_line(child) for child in children)]
+    return "\n".join(lines)
+
+
+def _sockets(reply: Reply, style: Style) -> str:
+    rows = []
+    for sock in reply.get("sockets", ()):
+        address = sock["path"] if "path" in sock else f"{sock.get('host')}:{sock.get('port')}"
+        rows.append(
+            [clean(str(cell)) for cell in (sock["name"], address, sock["fd"], sock.get("backlog", ""))]
+        )
+    if style.terminal:
+        return (
+            "\n".join(columns(rows, style, header=("NAME", "ADDRESS", "FD", "BACKLOG"), right=(2, 3)))
+            or "no sockets"
+        )
+    return "\n".join(f"{fd}:socket '{name}' at {address}" for name, address, fd, _ in rows)
+
+
+def _ipython(reply: Reply, style: Style) -> str:
+    if style.terminal and reply.get("msg"):
+        return clean(str(reply["msg"]))
+    return "error: Could not start ipython kernel"
+
+
+def _ping(reply: Reply, style: Style) -> str:
+    if not style.terminal:
+        return "pong"
+    return f"pong: circusd {clean(str(reply.get('version')))}, pid {clean(str(reply.get('pid')))}"
+
+
+def _link(reply: Reply, style: Style) -> str:
+    link = clean(str(reply.get("link")))
+    if style.terminal and isinstance(reply.get("expires"), int | float):
+        return (
+            f"{link}\n{style.paint('opens once, until ' + clock_of(reply['expires'], '%H:%M:%S')[:8], 'dim')}"
+        )
+    return link
+
+
+_RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
+    "decr": _scaled,
+    "dstats": _dstats,
+    "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),
+    "get": _options,
+    "globaloptions": _options,
+    "incr": _scaled,
+    "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
+    "ipython": _ipython,
+    "list": _list,
+    "listsockets": _sockets,
+    "numprocesses": _number("numprocesses"),
+    "numwatchers": _number("numwatchers"),
+    "options": _options,
+    "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
+    "ping": _ping,
+    "stats": _stats,
+    "status": _status,
+    "version": _number("version"),
+    "weblink": _link,
+}
