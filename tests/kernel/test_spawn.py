@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from circusd.kernel import limits, pidfd, proc, users
-from circusd.kernel.spawn import SpawnSpec, spawn
+from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import SpawnError
 from tests.kernel.conftest import ENV, NOBODY, AsNobody, Run, ended, status_field
 from tests.waiting import eventually
@@ -187,6 +187,12 @@ def test_a_daemon_with_more_open_than_its_children_may_have_starts_them(run: Run
         for fd in many:
             os.close(fd)
     assert text.split() == ["0", "1", "2"]
+
+
+def test_unlimited_descriptors_are_as_many_as_there_can_be(run: Run) -> None:
+    """The limit on descriptors can't be infinite: the child gets this process's hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft_and_hard(run, "Max open files", limits={"nofile": (-1, -1)}) == [str(hard), str(hard)]
 
 
 def test_limits_are_set_for_the_child_alone(run: Run) -> None:
@@ -421,8 +427,31 @@ def test_permission_is_looked_at_as_the_user_who_will_run_it(run: Run, root: Non
         assert f"user {NOBODY}" in str(error)
 
 
-def test_no_descriptors_left_is_told_and_harms_nothing(run: Run) -> None:
+def test_last_descriptors_are_kept_for_the_daemon(run: Run) -> None:
+    """As many children as fit are started; then it is told why no more, and all can still be looked up and killed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) < 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 120, hard))
+    children: list[Child] = []
+    try:
+        with pytest.raises(SpawnError, match="kept for the daemon itself") as caught:
+            children.extend(run.start(*SLEEP) for _ in range(200))
+        assert limits.free_descriptors() >= 25
+        killed = proc.kill_tree([proc.Identity(child.pid, child.start) for child in children])
+        assert {one.pid for one in killed} == {child.pid for child in children}
+        for child in children:
+            run.wait(child)
+        run.start(*SLEEP)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (caught.value.stage, caught.value.errno) == ("descriptors", errno.EMFILE)
+    assert len(children) > 20
+
+
+def test_no_descriptors_left_is_told_and_harms_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever in a spawn the descriptors run out, it fails with stage descriptors; with room again it works."""
+    # Others, in threads, may have taken those that were kept.
+    monkeypatch.setattr("circusd.kernel.spawn.KEPT_DESCRIPTORS", 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
     told: list[SpawnError | None] = []

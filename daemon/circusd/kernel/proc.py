@@ -5,6 +5,7 @@ A process is identified by its pid and its start time: a pid alone may have been
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -53,10 +54,13 @@ Table = Mapping[int, Row]
 
 
 def row(pid: int) -> Row | None:
-    """That process's line of the table; None if there is no such process."""
+    """That process's line of the table; None if there is none that we may see. OSError if we have no descriptor left."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            # That it could not be looked at must not be taken for its end.
+            raise
         return None
     try:
         data = os.read(fd, 4096)

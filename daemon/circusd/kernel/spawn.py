@@ -25,6 +25,9 @@ NULL_DEVICE: Final = "/dev/null"
 # What subprocess opens for one spawn: a pipe in the parent, a folder in the child; and some that threads may take.
 DESCRIPTORS_OF_A_SPAWN: Final = 8
 
+# Kept for the daemon itself: with the last descriptor gone it could neither answer nor look up whom to kill.
+KEPT_DESCRIPTORS: Final = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpawnSpec:
@@ -79,10 +82,9 @@ def spawn(spec: SpawnSpec) -> Child:
         raise SpawnError("exec", errno.EINVAL, program, "there is no command to start")
     identity = _identity(spec, program)
     with ExitStack() as stack:
-        null = -1
-        if spec.stdin is None or spec.stdout is None or spec.stderr is None:
-            null = _open_null(program)
-            stack.callback(os.close, null)
+        null = _open_null(program)
+        stack.callback(os.close, null)
+        _keep_some(null, program)
         plan = _plan_limits(spec, program)
         argv, executable = list(spec.argv), program
         if plan.by_prlimit:
@@ -191,6 +193,9 @@ def _plan_limits(spec: SpawnSpec, program: str) -> LimitPlan:
                 f"the hard one ({limits.in_words(hard)})",
             )
         ours = resource.getrlimit(limit.number)
+        if limit.name == "nofile":
+            # The one limit that can't be unlimited: the most there is.
+            soft, hard = (ours[1] if value == limits.INFINITY else value for value in (soft, hard))
         if (soft, hard) == ours:
             continue
         if limit.name == "nofile" and hard == ours[1] and _has_room_below(soft):
@@ -273,6 +278,19 @@ def _open_null(program: str) -> int:
             program,
             f"could not open the null device for {program}: {in_words(error.errno)}",
         ) from error
+
+
+def _keep_some(lowest: int, program: str) -> None:
+    """Refuse when only the last descriptors are free. They are given out from the lowest, so the newest one tells."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != limits.INFINITY and lowest >= soft - min(KEPT_DESCRIPTORS, soft // 4):
+        raise SpawnError(
+            "descriptors",
+            errno.EMFILE,
+            program,
+            f"could not start {program}: the last of {soft} file descriptors are kept for the daemon itself; it "
+            "needs a higher limit on open files (nofile)",
+        )
 
 
 def _open_pidfd(pid: int, program: str) -> int:
