@@ -1,0 +1,372 @@
+"""The pages and the HTTP API: routes, and what stands behind each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from bottle import Bottle, HTTPResponse, request
+
+from circusd.schema.commands import Command, find
+from circusd.schema.errors import (
+    BadJson,
+    BadRequest,
+    CircusError,
+    Denied,
+    NoSession,
+    NotFound,
+    UnknownCommand,
+)
+from circusd.schema.wire import REQUEST_LIMIT_BYTES
+from circusd.version import __version__
+
+from . import auth
+from .assets import Assets, Templates
+from .auth import Person
+from .bridge import CALL_TIMEOUT, Bridge, status_of
+from .live import Live
+
+log = logging.getLogger("circushttpd.app")
+
+WAIT_TIMEOUT = 3600.0
+"""Seconds for a command that is waited for: a stop of many processes takes as long as the slowest of them."""
+
+_NEXT = re.compile(r"/d/[\w%.~/:@-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the routes need."""
+
+    bridges: Mapping[str, Bridge]
+    assets: Assets
+    templates: Templates
+    live: Live
+
+    def bridge(self, name: str) -> Bridge:
+        """The connection to the daemon of that name."""
+        bridge = self.bridges.get(name)
+        if bridge is None:
+            raise NotFound(f"there is no daemon {name!r} here", hint=f"known: {', '.join(self.bridges)}")
+        return bridge
+
+    @property
+    def first(self) -> Bridge:
+        """The daemon that is meant when none is named."""
+        return next(iter(self.bridges.values()))
+
+
+def person_of(bridge: Bridge, session: str) -> Person:
+    """The person whose session it is, as circusd says at this moment. Raises NoSession, Unavailable."""
+    if not session:
+        raise NoSession("a session is needed", hint="get a link with circusctl weblink")
+    told = bridge.call("whoami", session=session)
+    return Person(str(told.get("person") or ""), str(told.get("role") or "viewer"), session)
+
+
+def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any]], Any]:
+    """The WSGI application: live connections, and everything else by Bottle."""
+    app = Bottle()
+    for path, method, handler in (
+        ("/", "GET", home),
+        ("/login", "GET", login_page),
+        ("/login", "POST", login),
+        ("/session", "GET", session),
+        ("/logout", "POST", logout),
+        ("/static/<version>/<path:path>", "GET", static),
+        ("/d/<name>", "GET", daemon_home),
+        ("/d/<name>/", "GET", page),
+        ("/d/<name>/w/<watcher:path>", "GET", page),
+        ("/d/<name>/api/v1/<command>", ["GET", "POST"], api),
+    ):
+        app.route(path, method, bound(console, handler))
+    app.default_error_handler = lambda error: plain_error(console, error)
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        return (console.live if Live.is_live(environ) else app)(environ, start_response)
+
+    return serve
+
+
+def bound(console: Console, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler with its console; the one place where errors become responses."""
+
+    def call(**arguments: str) -> Any:
+        try:
+            return handler(console, **arguments)
+        except HTTPResponse:
+            raise
+        except CircusError as problem:
+            return told(console, problem)
+        except Exception:
+            error_id = secrets.token_hex(4)
+            log.exception("unexpected error path=%r id=%s", request.path, error_id)
+            return told(
+                console, CircusError(f"a fault of the console itself; its log has more under {error_id}")
+            )
+
+    return call
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+def home(console: Console) -> HTTPResponse:
+    return redirect(f"/d/{quote(console.first.name, safe='')}/")
+
+
+def daemon_home(console: Console, name: str) -> HTTPResponse:
+    return redirect(f"/d/{quote(console.bridge(name).name, safe='')}/")
+
+
+def page(console: Console, name: str, watcher: str = "") -> HTTPResponse:
+    """The console's page; what it shows comes over its live connection."""
+    bridge = console.bridge(name)
+    try:
+        person = person_of(bridge, auth.session_of(request.environ))
+    except CircusError as problem:
+        if problem.code != NoSession.code:
+            raise
+        return redirect(f"/login?next={quote(request.path, safe='/')}")
+    missing = console.assets.missing()
+    if missing:
+        text = "this build has no console: its JavaScript was left out"
+        raise NotFound(text, hint=f"the HTTP API and circusctl work; missing: {', '.join(missing)}")
+    return html(
+        console.templates.page(
+            "console.html",
+            title=watcher or "Watchers",
+            daemon=bridge.name,
+            person=person,
+            assets=console.assets.version,
+            version=__version__,
+        )
+    )
+
+
+def login_page(console: Console) -> HTTPResponse:
+    return html(console.templates.page("login.html", title="Open the console"))
+
+
+def static(console: Console, version: str, path: str) -> HTTPResponse:
+    """A file; under its right version for ever, under another one as it is now."""
+    asset = console.assets.files.get(path)
+    if asset is None:
+        return HTTPResponse("no such file", 404, {"Content-Type": "text/plain; charset=utf-8"})
+    keep = "public, max-age=31536000, immutable" if version == console.assets.version else "no-store"
+    headers = {"Content-Type": asset.kind, "Cache-Control": keep, "Vary": "Accept-Encoding"}
+    body = asset.body
+    if asset.packed and "gzip" in request.get_header("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        body = asset.packed
+    return HTTPResponse(body, 200, headers)
+
+
+# --- sessions -------------------------------------------------------------------------------------------------------
+
+
+def login(console: Console) -> HTTPResponse:
+    """Turn the token of a one-time link into a session."""
+    need_own_page()
+    token = json_body().get("token")
+    if not isinstance(token, str) or not token:
+        raise BadRequest("a token is needed", field="token")
+    bridge = console.first
+    reply = bridge.call("redeem", {"token": token})
+    expires = reply.get("expires")
+    cookie = auth.session_cookie(
+        str(reply["session"]), float(expires) if isinstance(expires, int | float) else None, secure=is_https()
+    )
+    return as_json({"next": next_page(console)}, headers={"Set-Cookie": cookie})
+
+
+def session(console: Console) -> HTTPResponse:
+    """Whether the session counts, and where to go on; says nothing else, as every page of ours may ask."""
+    person_of(console.first, auth.session_of(request.environ))
+    return as_json({"next": next_page(console)})
+
+
+def logout(console: Console) -> HTTPResponse:
+    """End the session, and with it all its live connections."""
+    need_own_page()
+    token = auth.session_of(request.environ)
+    need_csrf(token)
+    forget = {"Set-Cookie": auth.session_cookie("", None, secure=is_https())}
+    console.live.end_session(token)
+    console.first.call("logout", session=token)
+    return as_json({"status": "ok"}, headers=forget)
+
+
+# --- the API --------------------------------------------------------------------------------------------------------
+
+
+def api(console: Console, name: str, command: str) -> HTTPResponse:
+    """One command of the table, as a request to the daemon."""
+    bridge = console.bridge(name)
+    row = find(command)
+    if row is None or row.where != "daemon":
+        raise UnknownCommand(f"there is no command {command!r} here")
+    token = auth.session_of(request.environ)
+    if not token:
+        raise NoSession("a session is needed", hint="get a link with circusctl weblink")
+    if request.method == "GET":
+        if row.effect != "read":
+            return problem_response(
+                405, "method_not_allowed", f"{row.name} changes something: use POST", allow="POST"
+            )
+        properties = from_query(row)
+    else:
+        need_own_page()
+        need_csrf(token)
+        properties = json_body()
+    waits = row.waits and properties.get("waiting") is True
+    reply = bridge.call(row.name, properties, session=token, timeout=WAIT_TIMEOUT if waits else CALL_TIMEOUT)
+    return as_json(reply)
+
+
+def from_query(row: Command) -> dict[str, Any]:
+    """The properties of a reading command from the address, typed as its row says."""
+    known = {field.name: field for field in row.args}
+    properties: dict[str, Any] = {}
+    for key in request.query:
+        field = known.get(key)
+        if field is None:
+            raise BadRequest(
+                f"{row.name} has no property {key!r}", field=key, hint=f"known: {', '.join(known)}"
+            )
+        given = request.query.getall(key)
+        text = given[-1]
+        try:
+            if field.type == "strings":
+                properties[key] = given
+            elif field.type == "int":
+                properties[key] = int(text)
+            elif field.type == "seconds":
+                properties[key] = float(text)
+            elif field.type == "bool":
+                properties[key] = {"true": True, "1": True, "": True, "false": False, "0": False}[
+                    text.lower()
+                ]
+            elif field.type in ("json", "object"):
+                properties[key] = json.loads(text)
+            else:
+                properties[key] = text
+        except (ValueError, KeyError, RecursionError):
+            raise BadRequest(f"{text!r} is no value for {key} ({field.type})", field=key) from None
+    return properties
+
+
+# --- requests and responses -----------------------------------------------------------------------------------------
+
+
+def need_own_page() -> None:
+    """Raises Denied for a POST that a page of another site has made a browser send."""
+    if not auth.is_own_origin(request.environ):
+        raise Denied("the request comes from a page of another site")
+
+
+def need_csrf(token: str) -> None:
+    """Raises Denied for a POST without the proof that our own page has sent it."""
+    if not auth.is_csrf_token(token, request.get_header("X-CSRF-Token", "")):
+        raise Denied(
+            "the header X-CSRF-Token is missing or not that of the session", hint="load the page again"
+        )
+
+
+def json_body() -> dict[str, Any]:
+    """The object in the request's body; an empty body is an empty object."""
+    kind = request.get_header("Content-Type", "").partition(";")[0].strip().lower()
+    body = request.environ["wsgi.input"].read(REQUEST_LIMIT_BYTES + 1)
+    if len(body) > REQUEST_LIMIT_BYTES:
+        raise BadRequest(f"the body is longer than {REQUEST_LIMIT_BYTES} bytes")
+    if not body.strip():
+        return {}
+    # A form on another site can send other types without asking first; this one it can't.
+    if kind != "application/json":
+        raise BadRequest("the body must be application/json")
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadJson("the body is no JSON") from None
+    if not isinstance(data, dict):
+        raise BadRequest("the body must be a JSON object")
+    return data
+
+
+def next_page(console: Console) -> str:
+    """Where to go after login: the page that was asked for, if it is one of ours."""
+    wanted = request.query.get("next", "")
+    return wanted if _NEXT.fullmatch(wanted) else f"/d/{quote(console.first.name, safe='')}/"
+
+
+def is_https() -> bool:
+    return bool(request.environ.get("wsgi.url_scheme") == "https")
+
+
+def redirect(where: str) -> HTTPResponse:
+    return HTTPResponse("", 303, {"Location": where, "Cache-Control": "no-store"})
+
+
+def html(text: str, status: int = 200) -> HTTPResponse:
+    return HTTPResponse(
+        text, status, {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+    )
+
+
+def as_json(data: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+    body = json.dumps(data, separators=(",", ":"))
+    return HTTPResponse(body, 200, {"Content-Type": "application/json", **(headers or {})})
+
+
+def problem_response(status: int, code: str, text: str, *, allow: str = "", **more: Any) -> HTTPResponse:
+    """An error as RFC 9457 has it."""
+    body = {
+        "type": "about:blank",
+        "title": code.replace("_", " "),
+        "status": status,
+        "detail": text,
+        "code": code,
+        **more,
+    }
+    headers = {"Content-Type": "application/problem+json", **({"Allow": allow} if allow else {})}
+    return HTTPResponse(json.dumps(body, separators=(",", ":")), status, headers)
+
+
+def told(console: Console, problem: CircusError) -> HTTPResponse:
+    """An error, as a page to a person and as JSON to a program."""
+    status = status_of(problem)
+    wants_page = request.method == "GET" and "text/html" in request.get_header("Accept", "")
+    if wants_page and "/api/" not in request.path:
+        text = console.templates.page(
+            "error.html",
+            title=problem.code.replace("_", " "),
+            status=status,
+            text=problem.text,
+            hint=problem.hint,
+        )
+        return html(text, status)
+    more = {key: value for key, value in problem.as_dict().items() if key not in ("code", "text")}
+    return problem_response(status, problem.code, problem.text, **more)
+
+
+def plain_error(console: Console, error: Any) -> str:
+    """What Bottle itself refuses: unknown paths and methods."""
+    response = problem_response(
+        error.status_code, "not_found" if error.status_code == 404 else "bad_request", str(error.body)
+    )
+    if "text/html" in request.get_header("Accept", "") and "/api/" not in request.path:
+        response = html(
+            console.templates.page(
+                "error.html", title=error.status_line, status=error.status_code, text=str(error.body), hint=""
+            ),
+            error.status_code,
+        )
+    for name, value in response.headers.items():
+        error.set_header(name, value)
+    return str(response.body)

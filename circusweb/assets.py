@@ -1,0 +1,94 @@
+"""Where static files and templates are: beside the package in a wheel, beside its folder in a checkout."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+_HERE = Path(__file__).resolve().parent
+
+KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".png": "image/png",
+}
+"""What is served, by the end of its name; other files in the folder are not."""
+
+NEEDED = ("app.css", "js/app.js", "js/login.js", "js/theme.js", "vendor/preact.js", "vendor/socket.io.js")
+"""Without these there is no console."""
+
+
+def folder(name: str) -> Path:
+    """The folder ``static`` or ``templates``."""
+    inside = _HERE / name
+    return inside if inside.is_dir() else _HERE.parent / name
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file, ready to be sent."""
+
+    body: bytes
+    packed: bytes
+    """The same by gzip; empty where that saves nothing."""
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """All static files in memory, under a name for the whole: it changes when any of them does.
+
+    ES modules import each other by relative address, so only a common folder can carry the version.
+    """
+
+    files: dict[str, Asset] = field(default_factory=dict)
+    version: str = ""
+
+    @classmethod
+    def load(cls, place: Path | None = None) -> Assets:
+        """The files as they are now."""
+        place = place or folder("static")
+        files: dict[str, Asset] = {}
+        digest = hashlib.sha256()
+        for path in sorted(place.rglob("*")):
+            name = path.relative_to(place).as_posix()
+            if not path.is_file() or path.suffix not in KINDS or any(p.startswith(".") for p in path.parts):
+                continue
+            body = path.read_bytes()
+            packed = gzip.compress(body, 9, mtime=0)
+            digest.update(name.encode() + b"\0" + hashlib.sha256(body).digest())
+            files[name] = Asset(body, packed if len(packed) < len(body) else b"", KINDS[path.suffix])
+        return cls(files, digest.hexdigest()[:16])
+
+    def missing(self) -> list[str]:
+        """What the console needs and is not there, as in a build without the third-party JavaScript."""
+        return [name for name in NEEDED if name not in self.files]
+
+    def address(self, name: str) -> str:
+        """The path of a file in a URL; it may be kept for ever."""
+        return f"/static/{self.version}/{name}"
+
+
+class Templates:
+    """The pages. Everything that is put into them is escaped, and what they do not get is an error."""
+
+    def __init__(self, assets: Assets, place: Path | None = None) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(place or folder("templates")),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["asset"] = assets.address
+
+    def page(self, name: str, **values: Any) -> str:
+        """The text of a page."""
+        return self._environment.get_template(name).render(**values)

@@ -1,0 +1,272 @@
+"""The HTTP server's edge: what is refused before any page, and before any WebSocket, sees it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import gevent
+from gevent.lock import RLock
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+from geventwebsocket.exceptions import FrameTooLargeException, ProtocolError, WebSocketError
+from geventwebsocket.handler import WebSocketHandler
+from geventwebsocket.websocket import Header, WebSocket
+
+from .auth import Hosts, is_own_origin
+
+log = logging.getLogger("circushttpd.gate")
+
+FRAME_LIMIT_BYTES = 1 << 16
+"""Longest frame, and longest message, that a browser may send us; ours are acknowledgements of a few bytes."""
+
+IDLE_SECONDS = 30.0
+"""For how long a connection may neither send nor take a byte: longer than between two pings of the live connection."""
+
+HEAD_SECONDS = 15.0
+"""For how long a request may take to arrive with its headers."""
+
+CONNECTIONS = 1024
+"""Open connections at most; more wait in the listening socket."""
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+
+HEADERS = (
+    ("Content-Security-Policy", CONTENT_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+"""With every response, whoever makes it."""
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Refused(Exception):
+    """A request that goes no further."""
+
+    def __init__(self, status: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """The refusal as a response."""
+        code = int(self.status.partition(" ")[0])
+        problem = {
+            "type": "about:blank",
+            "title": self.status.partition(" ")[2],
+            "status": code,
+            "detail": self.text,
+        }
+        body = json.dumps(problem).encode("ascii")
+        headers = [
+            ("Content-Type", "application/problem+json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+            *HEADERS,
+        ]
+        start_response(self.status, headers)
+        return [body]
+
+
+def secured(app: Wsgi) -> Wsgi:
+    """The application, with the security headers on each response and nothing kept in caches unless it says so."""
+
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            told = {name.lower() for name, _ in headers}
+            headers += [(name, value) for name, value in HEADERS if name.lower() not in told]
+            if "cache-control" not in told:
+                headers.append(("Cache-Control", "no-store"))
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        return app(environ, start)
+
+    return wrapped
+
+
+class Socket(WebSocket):  # type: ignore[misc]
+    """A WebSocket with an end to the size of frames and messages, that unmasks in C, and that never mixes two frames."""
+
+    __slots__ = ()
+
+    def read_frame(self) -> tuple[Any, bytes]:
+        """The next frame; one that is too long is refused by its header, before any of it is read."""
+        header = Header.decode_header(self.stream)
+        if header.flags:
+            raise ProtocolError("reserved bits are set")
+        if header.length > FRAME_LIMIT_BYTES:
+            raise FrameTooLargeException(f"a frame of {header.length} bytes")
+        if not header.mask:
+            raise ProtocolError("a browser masks its frames")
+        if not header.length:
+            return header, b""
+        payload = self.raw_read(header.length)
+        if len(payload) != header.length:
+            raise WebSocketError("the connection ended within a frame")
+        return header, unmasked(payload, header.mask)
+
+    def read_message(self) -> str | bytes | None:
+        """The next text or bytes; control frames are answered on the way, None is the end."""
+        opcode = 0
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            header, payload = self.read_frame()
+            if header.opcode == self.OPCODE_PING:
+                self.handle_ping(header, payload)
+                continue
+            if header.opcode == self.OPCODE_PONG:
+                continue
+            if header.opcode == self.OPCODE_CLOSE:
+                self.handle_close(header, payload)
+                return None
+            if header.opcode not in (self.OPCODE_TEXT, self.OPCODE_BINARY, self.OPCODE_CONTINUATION):
+                raise ProtocolError(f"unexpected opcode {header.opcode}")
+            if (header.opcode == self.OPCODE_CONTINUATION) != bool(opcode):
+                raise ProtocolError("a continuation without a beginning, or a beginning within a message")
+            opcode = opcode or header.opcode
+            parts.append(payload)
+            size += len(payload)
+            if size > FRAME_LIMIT_BYTES:
+                raise FrameTooLargeException(f"a message of more than {FRAME_LIMIT_BYTES} bytes")
+            if header.fin:
+                message = b"".join(parts)
+                return message.decode("utf-8") if opcode == self.OPCODE_TEXT else message
+
+    def receive(self) -> str | bytes | None:
+        """The next message, or None when there will be none."""
+        if self.closed:
+            return None
+        try:
+            return self.read_message()
+        except UnicodeDecodeError:
+            self.close(1007)
+        except FrameTooLargeException:
+            self.close(1009)
+        except ProtocolError:
+            self.close(1002)
+        except (OSError, ValueError):
+            self.close()
+        return None
+
+    def send_frame(self, message: str | bytes, opcode: int) -> None:
+        """The frame is with the kernel, whole, before another one begins."""
+        # A pong is sent by who reads, messages by who writes: without the lock one could end up within the other.
+        with self.handler.frame_lock:
+            super().send_frame(message, opcode)
+
+
+def unmasked(payload: bytes, mask: bytes) -> bytes:
+    """The payload, XORed with the repeated mask as one long number: a loop over bytes would hold up everybody else."""
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+
+
+class Handler(WebSocketHandler):  # type: ignore[misc]
+    """One connection. Host, then origin and session of a live connection, are looked at before anything answers."""
+
+    def run_application(self) -> None:
+        """The request goes to the application, to a WebSocket, or no further."""
+        try:
+            self.vet()
+        except Refused as refusal:
+            self.server.refused(refusal, self.client_address)
+            self.close_connection = True
+            self.application = refusal
+            WSGIHandler.run_application(self)
+            return
+        super().run_application()
+
+    def vet(self) -> None:
+        """Raises Refused."""
+        host = self.environ.get("HTTP_HOST", "")
+        name = self.socket.getsockname()
+        arrived_at = name[0].removeprefix("::ffff:") if isinstance(name, tuple) else ""
+        if not self.server.hosts.allow(host, arrived_at):
+            raise Refused(
+                "421 Misdirected Request", f"there is no {host!r} here; allow the name with --hosts"
+            )
+        if self.environ.get("HTTP_UPGRADE") or self.server.is_live(self.environ):
+            if not is_own_origin(self.environ):
+                raise Refused("403 Forbidden", "a live connection is opened by our own page only")
+            self.server.admit(self.environ)
+
+    def upgrade_connection(self) -> Any:
+        """The connection is a WebSocket of our own class."""
+        result = super().upgrade_connection()
+        websocket = getattr(self, "websocket", None)
+        if websocket is not None:
+            self.frame_lock = RLock()
+            # The handler makes its own class itself, and a second object would be closed by the first one's end.
+            websocket.__class__ = Socket
+        return result
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """The request's head; who sends it a byte at a time is not waited for."""
+        late = gevent.Timeout(HEAD_SECONDS)
+        try:
+            with late:
+                return super().read_request(raw_requestline)
+        except gevent.Timeout as over:
+            if over is not late:
+                raise
+            return False
+
+    def log_request(self) -> None:
+        """Nothing: a console asks for much, and what matters is in the daemon's events."""
+
+
+class Server(WSGIServer):
+    """The web server of the console."""
+
+    handler_class = Handler
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        application: Wsgi,
+        *,
+        hosts: Hosts,
+        is_live: Callable[[Mapping[str, Any]], bool],
+        admit: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.hosts = hosts
+        self.is_live = is_live
+        self.admit = admit
+        self.logger = logging.getLogger("circushttpd.websocket")
+        self._told: dict[str, int] = {}
+        # Given here, as pywsgi would ask the name service for it.
+        environ = {"SERVER_NAME": "localhost"}
+        super().__init__(
+            listener, secured(application), spawn=Pool(CONNECTIONS), log=None, error_log=log, environ=environ
+        )
+
+    def handle(self, sock: Any, address: Any) -> None:
+        """Serves one connection to its end."""
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # Without it each answer of a kept-alive connection waits some 40 ms for the other side's acknowledgement.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(IDLE_SECONDS)
+        super().handle(sock, address)
+
+    def refused(self, refusal: Refused, address: Any) -> None:
+        """Told in the log: the first of a kind, then each hundredth."""
+        number = self._told.get(refusal.status, 0) + 1
+        if refusal.status in self._told or len(self._told) < 64:
+            self._told[refusal.status] = number
+        if number == 1 or number % 100 == 0:
+            log.warning(
+                "refused a request from %s (%s, number %d): %s", address, refusal.status, number, refusal.text
+            )

@@ -1,0 +1,407 @@
+"""The live connection of each page: what the daemon pushes goes on in batches, and never faster than the page takes it.
+
+Every batch is acknowledged by the page; only what has been acknowledged is given back to the daemon as credit. So the
+most that one page can cost is its credit, in the daemon, here and on the way, and a page that stands still is let go.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import gevent
+import socketio
+from engineio.payload import Payload
+from gevent.event import Event
+
+from circusd.schema.errors import BadRequest, CircusError, NoSession, Unavailable
+from circusd.schema.wire import escape_name
+
+from .auth import Person, session_of
+from .bridge import Bridge, Follow, status_of
+from .gate import FRAME_LIMIT_BYTES, Refused
+
+log = logging.getLogger("circushttpd.live")
+
+BEAT = 0.05
+"""Seconds between two batches to one page."""
+
+STATE_CREDIT = 1 << 20
+"""Bytes of state, load and events on their way to one page: a snapshot of many watchers is one push."""
+
+OUTPUT_CREDIT = 1 << 18
+"""Bytes of a log on their way to one page."""
+
+STALLED_SECONDS = 30.0
+"""After so long without an acknowledgement a page is let go."""
+
+BACKLOG_LIMIT_BYTES = 1 << 23
+"""More than this is never kept for one page, whatever the daemon sends."""
+
+PANES = 16
+"""Logs that one page may follow at once."""
+
+LINES_LIMIT = 20_000
+"""Lines of history that a page may ask for."""
+
+PING_SECONDS, PONG_SECONDS = 8, 12
+
+_PATH = re.compile(r"/d/([^/]+)/live/?")
+
+BASE = 0
+"""The key of the stream that each page has."""
+
+
+class Ready(str):
+    """Text that is JSON already."""
+
+    __slots__ = ()
+
+
+class Json:
+    """JSON for socket.io that puts `Ready` text in as it is: a push is encoded once, by the daemon."""
+
+    @staticmethod
+    def dumps(data: Any, **options: Any) -> str:
+        if isinstance(data, list) and any(isinstance(item, Ready) for item in data):
+            return "[" + ",".join(i if isinstance(i, Ready) else json.dumps(i, **options) for i in data) + "]"
+        return json.dumps(data, **options)
+
+    @staticmethod
+    def loads(text: str | bytes, **options: Any) -> Any:
+        return json.loads(text, **options)
+
+
+class Viewer:
+    """One page of one person, from its connection to its end."""
+
+    def __init__(self, live: Live, sid: str, person: Person, bridge: Bridge) -> None:
+        self.sid = sid
+        self.person = person
+        self._live = live
+        self._bridge = bridge
+        self._base: Follow | None = None
+        self._panes: dict[int, Follow] = {}
+        self._outbox: list[str] = []
+        self._outbox_bytes = 0
+        self._owed: dict[Follow, int] = {}
+        self._sent: deque[tuple[int, dict[Follow, int], float]] = deque()
+        self._sequence = 0
+        self._told_up = False
+        self._wake = Event()
+        self._lost = Event()
+        self.gone = False
+        self._greenlets = [gevent.spawn(self._keep), gevent.spawn(self._write)]
+
+    # -- from the daemon -------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Follow the state for as long as the page is there, also over the daemon's restarts."""
+        told_down = False
+        while not self.gone:
+            self._lost.clear()
+            try:
+                self._base = self._follow(BASE, ("state.", "load.", "event."), STATE_CREDIT, self._lost_base)
+            except CircusError as problem:
+                if isinstance(problem, NoSession) or problem.code == NoSession.code:
+                    self._live.end(self, "over")
+                    return
+                if not told_down:
+                    told_down = True
+                    self._tell("down", str(problem))
+                self._bridge.up.wait(0.5)
+                gevent.sleep(0.1)
+                continue
+            told_down = False
+            self._tell("up", {"assets": self._live.assets_version, "daemon": self._bridge.name})
+            self._told_up = True
+            self._wake.set()
+            self._lost.wait()
+
+    def _follow(
+        self,
+        key: int,
+        topics: Iterable[str],
+        credit: int,
+        ended: Callable[[CircusError], None],
+        lines: int = 0,
+    ) -> Follow:
+        box: list[Follow] = []
+        early: list[tuple[str, str, int]] = []
+
+        def take(topic: str, data: str, size: int) -> None:
+            if not box:
+                early.append((topic, data, size))
+                return
+            self._outbox.append(f"[{key},{topic},{data}]")
+            self._outbox_bytes += size
+            self._owed[box[0]] = self._owed.get(box[0], 0) + size
+            if self._outbox_bytes > BACKLOG_LIMIT_BYTES:
+                self._live.end(self, "")
+            self._wake.set()
+
+        follow = self._bridge.follow(
+            tuple(topics), session=self.person.session, credit=credit, take=take, ended=ended, lines=lines
+        )
+        box.append(follow)
+        for push in early:
+            take(*push)
+        return follow
+
+    def _lost_base(self, problem: CircusError) -> None:
+        self._base = None
+        self._told_up = False
+        self._panes.clear()
+        self._lost.set()
+
+    # -- to the page -----------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        while not self.gone:
+            self._wake.wait()
+            self._wake.clear()
+            if self._outbox and self._told_up:
+                batch = Ready("[" + ",".join(self._outbox) + "]")
+                owed = self._owed
+                self._outbox, self._outbox_bytes, self._owed = [], 0, {}
+                self._sequence += 1
+                self._sent.append((self._sequence, owed, time.monotonic()))
+                self._live.emit(self.sid, "live", (self._sequence, batch))
+            gevent.sleep(BEAT)
+
+    def _tell(self, event: str, *data: Any) -> None:
+        if not self.gone:
+            self._live.emit(self.sid, event, data)
+
+    def acknowledged(self, sequence: int) -> None:
+        """The page has shown everything up to that batch."""
+        now = time.monotonic()
+        while self._sent and self._sent[0][0] <= sequence:
+            for follow, size in self._sent.popleft()[1].items():
+                follow.spent(size)
+        if self._sent:
+            # Progress: the time of what is still on its way counts from here.
+            number, owed, _ = self._sent[0]
+            self._sent[0] = (number, owed, now)
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether it has not acknowledged anything for too long."""
+        return bool(self._sent) and now - self._sent[0][2] > STALLED_SECONDS
+
+    def open(self, key: int, watcher: str, lines: int) -> None:
+        """The log of a watcher comes under that key. Raises CircusError."""
+        self.close(key)
+        if len(self._panes) >= PANES:
+            raise BadRequest(f"a page follows at most {PANES} logs at once")
+
+        def ended(problem: CircusError) -> None:
+            self._panes.pop(key, None)
+            # Where the whole connection is gone, the page is told once, and opens its logs again by itself.
+            if not isinstance(problem, Unavailable):
+                self._tell("ended", key, problem.as_dict())
+
+        topic = f"output.{escape_name(watcher)}."
+        self._panes[key] = self._follow(key, (topic,), OUTPUT_CREDIT, ended, lines)
+
+    def close(self, key: int) -> None:
+        """Nothing more comes under that key."""
+        follow = self._panes.pop(key, None)
+        if follow is not None:
+            follow.close()
+
+    def leave(self) -> None:
+        """The page is gone; the daemon is told to send no more. Leaving again does nothing."""
+        if self.gone:
+            return
+        self.gone = True
+        for follow in [*self._panes.values(), *([self._base] if self._base else [])]:
+            follow.close()
+        self._panes.clear()
+        self._base = None
+        self._wake.set()
+        self._lost.set()
+        me = gevent.getcurrent()
+        gevent.killall([greenlet for greenlet in self._greenlets if greenlet is not me], block=False)
+
+
+class Live:
+    """All pages that are open now."""
+
+    def __init__(
+        self,
+        bridges: Mapping[str, Bridge],
+        person_of: Callable[[Bridge, str], Person],
+        assets_version: str,
+    ) -> None:
+        self.assets_version = assets_version
+        self._bridges = bridges
+        self._person_of = person_of
+        self._viewers: dict[str, Viewer] = {}
+        self._sessions: dict[str, str] = {}
+        # A browser's acknowledgements come one by one in a single POST where there is no WebSocket.
+        Payload.max_decode_packets = 64
+        quiet = logging.getLogger("circushttpd.socketio")
+        quiet.setLevel(logging.CRITICAL)
+        self._server = socketio.Server(
+            async_mode="gevent",
+            async_handlers=False,
+            # Switched off there, as `gate` has looked at host and origin already, and by a stricter rule.
+            cors_allowed_origins=[],
+            json=Json,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
+            max_http_buffer_size=FRAME_LIMIT_BYTES,
+            logger=quiet,
+            engineio_logger=quiet,
+        )
+        for event, handler in (
+            ("connect", self._on_connect),
+            ("disconnect", self._on_disconnect),
+            ("ack", self._on_ack),
+            ("open", self._on_open),
+            ("close", self._on_close),
+            ("probe", self._on_probe),
+        ):
+            self._server.on(event, handler)
+        self._sweeper = gevent.spawn(self._sweep)
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def is_live(environ: Mapping[str, Any]) -> bool:
+        """Whether a request belongs to a live connection."""
+        return _PATH.fullmatch(environ.get("PATH_INFO", "")) is not None
+
+    def admit(self, environ: dict[str, Any]) -> None:
+        """The request has a session that counts, and it is the one that the connection began with; else Refused."""
+        match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
+        bridge = self._bridges.get(match[1]) if match else None
+        if bridge is None:
+            raise Refused("404 Not Found", "there is no live connection at this address")
+        session = session_of(environ)
+        if not session:
+            raise Refused("401 Unauthorized", "a session is needed: get a link with circusctl weblink")
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        known = self._sessions.get(query["sid"][0]) if "sid" in query else None
+        if known is not None:
+            if known != session:
+                raise Refused("401 Unauthorized", "this connection belongs to another session")
+            return
+        try:
+            person = self._person_of(bridge, session)
+        except CircusError as problem:
+            status = status_of(problem)
+            word = {401: "Unauthorized", 403: "Forbidden"}.get(status, "Service Unavailable")
+            raise Refused(f"{status if status in (401, 403) else 503} {word}", str(problem)) from None
+        environ["circus.person"] = person
+        environ["circus.bridge"] = bridge
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """The WSGI application of live connections."""
+        answer: Iterable[bytes] = self._server.handle_request(environ, start_response)
+        return answer
+
+    # -- what pages say --------------------------------------------------------------------------------------------
+
+    def _on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> bool:
+        person, bridge = environ.get("circus.person"), environ.get("circus.bridge")
+        if not isinstance(person, Person) or not isinstance(bridge, Bridge):
+            return False
+        self._sessions[self._eio(sid)] = person.session
+        self._viewers[sid] = Viewer(self, sid, person, bridge)
+        return True
+
+    def _on_disconnect(self, sid: str, reason: Any = None) -> None:
+        viewer = self._viewers.pop(sid, None)
+        if viewer is not None:
+            viewer.leave()
+        known = set(self._server.eio.sockets)
+        for eio_sid in [eio_sid for eio_sid in self._sessions if eio_sid not in known]:
+            del self._sessions[eio_sid]
+
+    def _on_ack(self, sid: str, sequence: Any = None) -> None:
+        viewer = self._viewers.get(sid)
+        if viewer is not None and isinstance(sequence, int):
+            viewer.acknowledged(sequence)
+
+    def _on_open(self, sid: str, asked: Any = None) -> dict[str, Any] | None:
+        viewer = self._viewers.get(sid)
+        if viewer is None:
+            return None
+        try:
+            if not isinstance(asked, dict):
+                raise BadRequest("key, watcher and lines are needed")
+            key, watcher, lines = asked.get("key"), asked.get("watcher"), asked.get("lines", 0)
+            if (
+                not isinstance(key, int)
+                or key <= BASE
+                or not isinstance(watcher, str)
+                or not isinstance(lines, int)
+            ):
+                raise BadRequest("key and lines are numbers, watcher is a name")
+            viewer.open(key, watcher, max(0, min(lines, LINES_LIMIT)))
+        except CircusError as problem:
+            return problem.as_dict()
+        return None
+
+    def _on_close(self, sid: str, key: Any = None) -> None:
+        viewer = self._viewers.get(sid)
+        if viewer is not None and isinstance(key, int):
+            viewer.close(key)
+
+    def _on_probe(self, sid: str) -> None:
+        """Answered at once: the page measures the way."""
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def emit(self, sid: str, event: str, data: tuple[Any, ...]) -> None:
+        """The event is on its way to that page."""
+        self._server.emit(event, data, to=sid)
+
+    def end(self, viewer: Viewer, last_word: str) -> None:
+        """That page gets no more; its connection is closed, also if it does not read."""
+        if last_word:
+            self.emit(viewer.sid, last_word, ())
+        gevent.spawn(self._drop, viewer)
+
+    def _drop(self, viewer: Viewer) -> None:
+        eio = self._server.eio.sockets.get(self._eio(viewer.sid))
+        # What waits in its queue gets a moment to go out; a page that does not read is not waited for.
+        gevent.sleep(BEAT)
+        self._on_disconnect(viewer.sid)
+        if eio is not None:
+            eio.close(wait=False, abort=True)
+
+    def end_session(self, session: str) -> None:
+        """All pages of that session are closed: somebody has logged out."""
+        for viewer in [viewer for viewer in self._viewers.values() if viewer.person.session == session]:
+            self.end(viewer, "over")
+
+    def close(self) -> None:
+        """All pages are closed; they come back when there is a console again."""
+        self._sweeper.kill()
+        for viewer in list(self._viewers.values()):
+            viewer.leave()
+        for eio in list(self._server.eio.sockets.values()):
+            eio.close(wait=False, abort=True)
+
+    def _eio(self, sid: str) -> str:
+        return str(self._server.manager.eio_sid_from_sid(sid, "/"))
+
+    def _sweep(self) -> None:
+        while True:
+            gevent.sleep(STALLED_SECONDS / 6)
+            now = time.monotonic()
+            for viewer in [viewer for viewer in self._viewers.values() if viewer.is_stalled(now)]:
+                log.warning(
+                    "a page of %s has taken nothing for %g s and is let go",
+                    viewer.person.name,
+                    STALLED_SECONDS,
+                )
+                self.end(viewer, "")

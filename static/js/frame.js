@@ -1,0 +1,140 @@
+// What stands around every page: the top bar, the band that says when what is shown may be old, and the prompt line.
+
+import { useEffect, useRef, useState } from '../vendor/hooks.js';
+import { count, clock, span, wait } from './format.js';
+import { html, icon, inWords, mark, ring, state } from './shapes.js';
+import { age, byName, isLive, needsYou, now, shape, store } from './store.js';
+import { base, page } from './page.js';
+import { askNow } from './live.js';
+import { keyTable, say, verbs } from './words.js';
+
+/** Shapes of all processes, watcher by watcher. */
+export function fleet() {
+  return byName().flatMap((watcher) => watcher.processes.map((process) => shape(process.state)));
+}
+
+function ThemeButton() {
+  const [theme, setTheme] = useState(window.circusTheme.now);
+  return html`<button class="btn icon quiet" type="button" aria-label=${`Theme: ${theme === 'auto' ? 'automatic' : theme}`} title=${`Theme: ${theme === 'auto' ? 'automatic' : theme}`}
+    onClick=${() => setTheme(window.circusTheme.next())}>${icon('theme')}</button>`;
+}
+
+function Leave() {
+  const leave = async () => {
+    await fetch('/logout', { method: 'POST', headers: { 'X-CSRF-Token': page.csrf }, cache: 'no-store' }).catch(() => {});
+    location.assign('/login');
+  };
+  return html`<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b><span class="hide-s">${page.role}</span>
+    <button class="btn small quiet" type="button" onClick=${leave}>Log out</button></span>`;
+}
+
+export function Top({ current }) {
+  const ill = byName().filter(needsYou).length;
+  const host = store.daemon?.host || '';
+  return html`<header class="top">
+    <a class="brand" href=${`${base}/`} aria-label="circus, all watchers">${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
+    <nav class="nav" aria-label="Pages"><a href=${`${base}/`} aria-current=${current === 'overview' ? 'page' : undefined}>${say.watchers}
+      ${ill > 0 && html`<span class="n alarm"><span class="only-heard">, </span>▲${ill}<span class="only-heard"> needs you</span></span>`}</a></nav>
+    <div class="right"><${ThemeButton} /><${Leave} /></div>
+  </header>`;
+}
+
+/** Since when, how old, what happens next; announced once. */
+export function Notice() {
+  const { link } = store;
+  if (link.state === 'over') {
+    return html`<div class="notice" role="alert"><span class="st is-fail">${mark('fail')}<span>${say.sessionOver}</span></span>
+      <span>${say.sessionHow} <code>circusctl weblink</code></span></div>`;
+  }
+  if (isLive()) {
+    if (store.updated) {
+      return html`<div class="notice" role="status"><span>${say.updated}</span><button class="btn small" type="button" onClick=${() => location.reload()}>${say.reload}</button></div>`;
+    }
+    if (link.transport === 'polling') return html`<div class="notice quiet" role="status"><span class="dim">${say.polling}</span></div>`;
+    return null;
+  }
+  // The first connection takes a moment: nothing is said before it is late.
+  if (!store.heard && Date.now() - link.since < 1500 && link.state === 'connecting') return null;
+  const since = clock((store.heard || link.since) / 1000 + store.skew);
+  const what = link.state === 'console' || link.state === 'connecting' ? say.lostConsole(since) : say.lostDaemon(since);
+  return html`<div class="notice" role="alert" aria-atomic="false"><span class="st is-wait">${mark('wait')}<span>${what[0].toUpperCase() + what.slice(1)}</span></span>
+    <span aria-live="off">${store.heard ? say.howOld(wait(age())) : ''}</span>
+    <button class="btn small" type="button" onClick=${askNow}>${verbs.askNow}</button></div>`;
+}
+
+function linkState() {
+  if (store.link.state === 'over') return state('fail', say.sessionOver.toLowerCase());
+  if (isLive()) return state('run', say.live);
+  if (!store.heard) return state('lost', say.connecting);
+  return state('wait', say.notLive(wait(age())));
+}
+
+/** The line of whatever is under the focus or the pointer, as circusctl takes it. */
+export const prompt = { line: '', resting: 'circusctl status' };
+
+export async function copyPrompt() {
+  await navigator.clipboard?.writeText(prompt.line || prompt.resting).catch(() => {});
+  const button = document.querySelector('[data-copy]');
+  if (!button) return;
+  button.textContent = say.copied;
+  setTimeout(() => { button.textContent = verbs.copy; }, 1200);
+}
+
+function watchPrompt(element) {
+  const follow = (event) => {
+    const thing = event.target.closest?.('[data-ctl]');
+    prompt.line = thing ? thing.dataset.ctl : '';
+    // By hand: the pointer moves far more often than the page has to be drawn.
+    element.textContent = prompt.line || prompt.resting;
+  };
+  for (const type of ['pointerover', 'focusin']) document.addEventListener(type, follow);
+  return () => { for (const type of ['pointerover', 'focusin']) document.removeEventListener(type, follow); };
+}
+
+export function Foot({ resting, onKeys }) {
+  const code = useRef();
+  useEffect(() => watchPrompt(code.current), []);
+  useEffect(() => {
+    prompt.resting = resting;
+    prompt.line = '';
+    code.current.textContent = resting;
+  }, [resting]);
+  const { daemon, link } = store;
+  const lag = store.daemonLoad.lag ?? daemon?.lag;
+  const trip = link.roundTrip === null ? '' : `, ${Math.max(1, Math.round(link.roundTrip))} ms`;
+  return html`<footer class="prompt" aria-label="Connection and command line">
+    <span class="link" role="status">${linkState()}</span><span class="dim hide-m">${isLive() && link.transport ? `${link.transport}${trip}` : ''}</span><span class="sep"></span>
+    <span class="cli"><i aria-hidden="true">$</i><code ref=${code}></code><button type="button" data-copy onClick=${copyPrompt}>${verbs.copy}</button><kbd>y</kbd></span>
+    <span class="facts">
+      ${typeof lag === 'number' && html`<span class="hide-m">loop lag ${(lag * 1000).toFixed(1)} ms</span>`}
+      ${daemon && html`<span title=${`console ${page.version}, pid of circusd ${daemon.pid}`}>circusd ${daemon.version} up ${span(now() - daemon.started)}</span>`}
+      <span class="hide-m">${clock(now())}</span>
+      <button type="button" onClick=${onKeys}><kbd>?</kbd> keys</button>
+    </span>
+  </footer>`;
+}
+
+/** All keys, in a dialog of the browser's own: it keeps the focus and closes with Esc. */
+export function Keys({ open, onClose }) {
+  const dialog = useRef();
+  useEffect(() => {
+    if (open && !dialog.current.open) dialog.current.showModal();
+    if (!open && dialog.current.open) dialog.current.close();
+  }, [open]);
+  return html`<dialog class="keys" ref=${dialog} onClose=${onClose} aria-labelledby="keys-h">
+    <header><h2 id="keys-h">${say.keys}</h2><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
+    <dl>${keyTable.map(([keys, what]) => html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
+  </dialog>`;
+}
+
+/** Three still bars: shown by the style sheet only when it takes longer than 300 ms. */
+export function Loading() {
+  return html`<section class="sheet late"><div class="blank" aria-busy="true"><p class="only-heard" role="status">${say.asking}</p>
+    <span class="ghost a"></span><span class="ghost b"></span><span class="ghost c"></span></div></section>`;
+}
+
+/** "17 processes: 15 running, 1 starting" for the ring that stands alone. */
+export function fleetLabel() {
+  const kinds = fleet();
+  return `${count(kinds.length)} ${kinds.length === 1 ? 'process' : 'processes'}: ${inWords(kinds)}`;
+}

@@ -1,0 +1,71 @@
+// Single keys. They never act while a field has the focus.
+
+import { act, barred } from './commands.js';
+import { copyPrompt } from './frame.js';
+import { address, shown, view } from './overview.js';
+import { shownPane } from './pane.js';
+import { watcherNamed } from './store.js';
+
+const ACTS = { s: 'start', r: 'restart', R: 'reload', x: 'stop', '+': 'more', '-': 'less' };
+
+function inField(target) {
+  return target.matches?.('input, textarea, select, [contenteditable]');
+}
+
+function focusRow(name) {
+  document.querySelector(`tr[data-watcher="${CSS.escape(name)}"]`)?.focus();
+}
+
+function move(by) {
+  const list = shown();
+  const here = list.findIndex((watcher) => watcher.name === view.at);
+  // The first press shows where one is, the next ones move.
+  const focused = document.activeElement?.closest?.('tr[data-watcher]');
+  const next = list[Math.min(list.length - 1, Math.max(0, here + (focused ? by : 0)))];
+  if (!next) return;
+  view.at = next.name;
+  focusRow(next.name);
+}
+
+/** Listens from now on; `app` says where one is and goes elsewhere. */
+export function listen(app) {
+  let chord = 0;
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const place = app.place();
+    if (event.key === 'Escape') {
+      if (document.querySelector('dialog[open]')) return;
+      if (inField(event.target) && event.target.id !== 'filter') return;
+      if (place.watcher) shownPane.escape?.(); else { view.filter = ''; view.segment = 'all'; }
+      if (inField(event.target)) event.target.blur();
+      app.redraw();
+      return;
+    }
+    if (inField(event.target) || document.querySelector('dialog[open]')) return;
+    if (chord && Date.now() - chord < 1500 && event.key === 'w') { chord = 0; app.go('overview'); return; }
+    chord = 0;
+    const watcher = watcherNamed(place.watcher || view.at || '');
+    const pressed = {
+      j: () => move(1), k: () => move(-1), ArrowDown: null, ArrowUp: null,
+      y: copyPrompt, '?': app.keys, f: () => shownPane.toggle?.(), g: () => { chord = Date.now(); },
+      '/': () => document.getElementById('filter')?.focus(),
+      End: shownPane.end, Home: shownPane.home,
+    }[event.key];
+    if (pressed) {
+      event.preventDefault();
+      pressed();
+      return;
+    }
+    const onRow = document.activeElement?.matches?.('tr[data-watcher]');
+    if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && onRow) {
+      event.preventDefault();
+      move(event.key === 'ArrowDown' ? 1 : -1);
+    } else if (event.key === 'Enter' && onRow && watcher) {
+      app.visit(address(watcher));
+    } else if (ACTS[event.key] && watcher && (place.watcher || onRow)) {
+      event.preventDefault();
+      const what = ACTS[event.key];
+      if (!barred(what, watcher)) act(what, watcher);
+    }
+  });
+}

@@ -1,0 +1,141 @@
+// The live connection: batches in, acknowledgements out. What is not acknowledged is not followed by more, so a page
+// that can't keep up is sent less and told what it missed, and neither the console nor the daemon keeps it in memory.
+
+import { io } from '../vendor/socket.io.js';
+import { base, page } from './page.js';
+import { apply, seedEvents, setLink, store, touch } from './store.js';
+import { call } from './commands.js';
+
+const panes = new Map(); // by key: {watcher, lines, take, ended, opened}
+let nextKey = 1;
+let up = false; // whether the daemon follows for this connection
+let ackTimer = 0;
+let seen = 0;
+
+const socket = io({
+  path: `${base}/live`,
+  transports: ['websocket', 'polling'],
+  tryAllTransports: true,
+  reconnectionDelay: 150,
+  reconnectionDelayMax: 1000,
+  randomizationFactor: 0.3,
+  timeout: 4000,
+  autoConnect: false,
+});
+
+function transport() {
+  return socket.io.engine ? socket.io.engine.transport.name : '';
+}
+
+function acknowledge() {
+  ackTimer = 0;
+  socket.emit('ack', seen);
+}
+
+socket.on('connect', () => {
+  seen = 0;
+  store.link.transport = transport();
+  socket.io.engine.on('upgrade', () => { store.link.transport = transport(); touch(); });
+  touch();
+});
+
+socket.on('disconnect', () => {
+  up = false;
+  if (store.link.state !== 'over') setLink('console');
+});
+
+socket.on('connect_error', () => {
+  up = false;
+  if (store.link.state === 'over') return;
+  setLink('console');
+  askWhetherOver();
+});
+
+let askedAt = 0;
+
+/** A browser does not say why a WebSocket was refused; an ordinary request does. */
+async function askWhetherOver() {
+  if (Date.now() - askedAt < 2000) return;
+  askedAt = Date.now();
+  try {
+    const answer = await fetch('/session', { cache: 'no-store' });
+    if (answer.status === 401) over();
+  } catch {
+    // Nobody answers at all: the connection is tried again by itself.
+  }
+}
+
+function over() {
+  setLink('over');
+  socket.disconnect();
+}
+
+socket.on('over', over);
+
+// The daemon answers: the base stream begins anew with a snapshot, and panes are opened anew.
+socket.on('up', (told) => {
+  up = true;
+  store.heard = Date.now();
+  store.link.transport = transport();
+  store.updated = told.assets !== page.assets;
+  setLink('live');
+  for (const key of panes.keys()) openPane(key);
+  call('events', { lines: 200 }).then((reply) => seedEvents(reply.events || []), () => {});
+});
+
+socket.on('down', () => {
+  up = false;
+  setLink('daemon');
+});
+
+socket.on('live', (sequence, items) => {
+  for (const [key, topic, data] of items) {
+    if (key === 0) apply(topic, data);
+    else panes.get(key)?.take(data);
+  }
+  seen = sequence;
+  // Over polling each acknowledgement is a request of its own.
+  if (transport() === 'polling') ackTimer ||= setTimeout(acknowledge, 100);
+  else acknowledge();
+});
+
+socket.on('ended', (key, error) => panes.get(key)?.ended(error));
+
+function openPane(key) {
+  const pane = panes.get(key);
+  pane.opened();
+  socket.emit('open', { key, watcher: pane.watcher, lines: pane.lines }, (error) => {
+    if (error) panes.get(key)?.ended(error);
+  });
+}
+
+/** Follows the output of a watcher until the function that this returns is called. */
+export function follow(watcher, lines, { take, ended, opened }) {
+  const key = nextKey;
+  nextKey += 1;
+  panes.set(key, { watcher, lines, take, ended, opened });
+  if (up) openPane(key);
+  return () => {
+    panes.delete(key);
+    if (up) socket.emit('close', key);
+  };
+}
+
+/** Tries to connect at once instead of when it is time. */
+export function askNow() {
+  if (!socket.connected) { socket.disconnect(); socket.connect(); }
+}
+
+export function connect() {
+  socket.connect();
+  setInterval(() => {
+    if (!socket.connected || document.hidden) return;
+    const sent = performance.now();
+    socket.volatile.emit('probe', () => {
+      store.link.roundTrip = performance.now() - sent;
+      touch();
+    });
+  }, 5000);
+  // A page that comes back to the front shows the truth at once.
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) { touch(); if (store.link.state !== 'over') askNow(); } });
+}

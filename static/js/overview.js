@@ -1,0 +1,241 @@
+// All watchers on one page: what needs a person first, everything else quiet.
+
+import { useEffect, useState } from '../vendor/hooks.js';
+import { amount, html, icon, mark, pips, ring, spark, tone } from './shapes.js';
+import { bytes, clock, count, percent, span, wait, when } from './format.js';
+import { alive, byName, isStopped, needsYou, now, rank, shape, store } from './store.js';
+import { base } from './page.js';
+import { Do, linked, nextTry, Note, progress, WatcherState } from './parts.js';
+import { fleet, fleetLabel, Loading } from './frame.js';
+import { word } from './format.js';
+import { say } from './words.js';
+
+/** What a person chose on this page; kept while other pages are looked at. */
+export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '' };
+
+const SEGMENTS = [
+  ['all', 'All', () => true],
+  ['needs', 'Needs you', needsYou],
+  ['active', 'Active', (watcher) => !isStopped(watcher)],
+  ['stopped', 'Stopped', isStopped],
+];
+
+const order = new Intl.Collator('en', { numeric: true });
+const seriesOf = (watcher) => store.load.get(watcher.name);
+const lastOf = (watcher, key) => { const value = seriesOf(watcher)?.[key].last; return Number.isNaN(value) ? -1 : value ?? -1; };
+const running = (watcher) => watcher.processes.filter((process) => shape(process.state) === 'run').length;
+
+/** When the oldest of its processes was started, or null. */
+export function startedAt(watcher) {
+  const times = watcher.processes.filter(alive).map((process) => process.started).filter((time) => time !== null);
+  return times.length ? Math.min(...times) : null;
+}
+
+const SORTS = {
+  state: (a, b) => rank(a) - rank(b),
+  name: () => 0,
+  procs: (a, b) => b.processes.length - a.processes.length,
+  cpu: (a, b) => lastOf(b, 'cpu') - lastOf(a, 'cpu'),
+  mem: (a, b) => lastOf(b, 'rss') - lastOf(a, 'rss'),
+  restarts: (a, b) => b.restarts - a.restarts,
+  up: (a, b) => (startedAt(a) ?? Infinity) - (startedAt(b) ?? Infinity),
+};
+
+export function address(watcher) {
+  return `${base}/w/${encodeURIComponent(watcher.name)}`;
+}
+
+function globbed(text) {
+  const escaped = text.replace(/[.+^${}()|\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  try { return new RegExp(`^${escaped}$`, 'i'); } catch { return null; }
+}
+
+function matches(watcher, filter) {
+  if (!filter) return true;
+  const low = filter.toLowerCase();
+  if (/[*?[]/.test(filter)) return globbed(filter)?.test(watcher.name) ?? false;
+  return watcher.name.toLowerCase().includes(low) || watcher.state.includes(low) || watcher.status.includes(low);
+}
+
+/** The watchers that are shown, in their order. */
+export function shown() {
+  const within = SEGMENTS.find((segment) => segment[0] === view.segment)[2];
+  const list = byName().filter((watcher) => within(watcher) && matches(watcher, view.filter.trim()));
+  list.sort((a, b) => (view.down ? -1 : 1) * SORTS[view.sort](a, b) || (view.sort === 'name' && view.down ? order.compare(b.name, a.name) : 0));
+  return list;
+}
+
+function Lead() {
+  const { lead, daemon } = store;
+  const names = byName().map((watcher) => watcher.name);
+  const link = (name) => html`<a class="say" href=${address({ name })}>${name}</a>`;
+  const restarts = byName().reduce((sum, watcher) => sum + watcher.restarts, 0);
+  const cpu = percent(store.total.cpu.last);
+  const rss = bytes(store.total.rss.last);
+  const lines = store.daemonLoad.lines;
+  return html`<section class="lead" aria-labelledby="lead-h">
+    ${ring(fleet(), { label: fleetLabel() })}
+    <div><h1 id="lead-h">${lead ? lead.title : say.watchers}</h1>
+      <p class="explain" aria-live="polite">${lead ? linked(lead.text, names, link) : ''}</p></div>
+    <dl class="vitals" aria-label="The whole daemon">
+      <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${spark(store.total.cpu)}${amount(cpu)}</dd></div>
+      <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${spark(store.total.rss)}${amount(rss)}</dd></div>
+      <div><dt>Restarts, 1 h</dt><dd>${count(restarts)}</dd></div>
+      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${count(Math.round(lines))}</dd></div>`}
+    </dl>
+  </section>`;
+}
+
+function Tools({ redraw }) {
+  const all = byName();
+  return html`<div class="tools" role="toolbar" aria-label="Filter and view">
+    <label class="in filter">${icon('filter')}<span class="only-heard">Filter watchers</span>
+      <input type="text" id="filter" placeholder=${say.filterWatchers} spellcheck="false" autocomplete="off" aria-keyshortcuts="/" value=${view.filter}
+        onInput=${(event) => { view.filter = event.target.value; redraw(); }} /><kbd>/</kbd></label>
+    <div class="seg" role="group" aria-label="Show">${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
+      onClick=${() => { view.segment = key; redraw(); }}>${label} <span class="n">${all.filter(within).length}</span></button>`)}</div>
+  </div>`;
+}
+
+const HEADS = [
+  ['state', 'c-state', 'State'],
+  ['name', 'c-name', 'Watcher'],
+  ['procs', 'c-procs num', 'Processes'],
+  ['cpu', 'c-cpu num', 'CPU', ', 5 min'],
+  ['mem', 'c-mem num', 'Memory', ', 5 min'],
+  ['restarts', 'c-restarts num', 'Restarts, 1 h'],
+  ['up', 'c-up num hide-m', 'Up'],
+];
+
+function Head({ redraw }) {
+  const turn = (key) => {
+    view.down = view.sort === key ? !view.down : false;
+    view.sort = key;
+    redraw();
+  };
+  return html`<thead role="rowgroup"><tr role="row">
+    ${HEADS.map(([key, name, label, more]) => html`<th role="columnheader" scope="col" class=${name} aria-sort=${view.sort === key ? (view.down ? 'ascending' : 'descending') : undefined}>
+      <button type="button" onClick=${() => turn(key)}>${label}${more && html`<span class="c-when">${more}</span>`}${view.sort === key ? (view.down ? ' ↑' : ' ↓') : ''}</button></th>`)}
+    <th role="columnheader" scope="col" class="c-last">Last event</th>
+    <th role="columnheader" scope="col" class="c-do"><span class="only-heard">Actions</span></th>
+  </tr></thead>`;
+}
+
+function last(watcher) {
+  const ill = watcher.processes.find((process) => ['backoff', 'failed'].includes(process.state) && process.exit);
+  const next = nextTry(watcher);
+  if (ill) {
+    const text = `${ill.wid} ${ill.exit.text}${next !== null ? `, next try in ${wait(next - now())}` : ''}`;
+    return [ill.exit.time, text];
+  }
+  return watcher.last_event ? [watcher.last_event.time, watcher.last_event.text] : [null, ''];
+}
+
+function Row({ watcher, at, open, choose }) {
+  const series = seriesOf(watcher);
+  const started = startedAt(watcher);
+  const [time, text] = last(watcher);
+  const ill = needsYou(watcher);
+  const stopped = isStopped(watcher);
+  const classes = [at && 'at', ill && 'needs'].filter(Boolean).join(' ');
+  return html`<tr role="row" class=${classes} tabindex=${at ? 0 : -1} data-watcher=${watcher.name} data-ctl=${`circusctl status ${word(watcher.name)}`}
+      onFocus=${() => choose(watcher.name)} onDblClick=${() => open(watcher)}>
+    <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
+    <th role="rowheader" scope="row" class="c-name"><a class="name" href=${address(watcher)} dir="auto">${watcher.name}</a>${watcher.sockets.map((name) => html`<span class="tag">${name}</span>`)}</th>
+    <td role="gridcell" class="c-procs num">${pips(watcher.processes)} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
+    <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
+    <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
+    <td role="gridcell" class="c-restarts num">${watcher.restarts ? html`<span class=${ill ? 'is-wait' : ''}>${ill ? '▲ ' : ''}${count(watcher.restarts)}</span>` : html`<span class="dim">0</span>`}</td>
+    <td role="gridcell" class="c-up num hide-m">${started === null ? html`<span class="dim">–</span>` : span(now() - started)}</td>
+    <td role="gridcell" class="c-last"><span class="last">${time !== null && html`<time>${when(time, now())}</time>`}<span title=${text}>${text}</span></span></td>
+    <td role="gridcell" class="c-do num"><span class="acts">
+      <${Do} what=${stopped ? 'start' : 'restart'} watcher=${watcher} small />
+      ${stopped ? null : html`<${Do} what="stop" watcher=${watcher} small bare />`}
+      <${Do} what="less" watcher=${watcher} small bare /><${Do} what="more" watcher=${watcher} small bare />
+    </span></td>
+  </tr>${store.notes.has(watcher.name) && html`<tr role="row" class="said"><td role="gridcell" colspan="9"><${Note} watcher=${watcher} /></td></tr>`}`;
+}
+
+function nearest(filter) {
+  const wanted = filter.toLowerCase().replace(/[*?]/g, '');
+  let best = null;
+  for (const watcher of store.watchers.values()) {
+    const distance = distanceOf(wanted, watcher.name.toLowerCase());
+    if (distance <= Math.max(2, wanted.length * 0.5) && (!best || distance < best.distance)) best = { watcher, distance };
+  }
+  return best?.watcher;
+}
+
+function distanceOf(a, b) {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length];
+}
+
+function Nothing({ redraw }) {
+  if (!store.watchers.size) {
+    return html`<div class="blank"><h3>${say.nothingWatched}</h3><p>${say.whatIsAWatcher}</p><pre><code>${say.firstWatcher}</code></pre></div>`;
+  }
+  const filter = view.filter.trim();
+  if (!filter) return html`<div class="blank"><p>${say.noneInSegment}</p></div>`;
+  const near = nearest(filter);
+  return html`<div class="blank"><h3>${say.nothingMatches(filter)}</h3>
+    <p>${say.hiddenByFilter(store.watchers.size)} ${near && html`${say.nearest}<a class="say" href=${address(near)}>${near.name}</a>.`}</p>
+    <button class="btn" type="button" onClick=${() => { view.filter = ''; view.segment = 'all'; redraw(); }}>${say.clearFilter} <kbd>Esc</kbd></button></div>`;
+}
+
+function Sockets() {
+  return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2></header>
+    ${store.sockets.length === 0 ? html`<div class="blank"><p>${say.noSockets}</p></div>` : html`<table class="tab compact">
+      <thead><tr><th scope="col">Name</th><th scope="col">Address</th><th scope="col" class="num">fd</th><th scope="col">Held by</th><th scope="col" class="num">Backlog</th></tr></thead>
+      <tbody>${store.sockets.map((socket) => html`<tr><th scope="row">${socket.name}</th><td><code>${socket.address}</code></td><td class="num">${socket.fd}</td>
+        <td>${(socket.held_by || []).map((name, i) => html`${i ? ', ' : ''}<a href=${address({ name })}>${name}</a>`)}</td><td class="num">${socket.backlog}</td></tr>`)}</tbody></table>`}
+  </section>`;
+}
+
+const EVENT_SHAPES = [
+  [/^process\.(exited|backoff)$/, 'wait'],
+  [/^(process\.(failed|refused)|watcher\.failed|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
+  [/^(watcher|socket)\.(stopped|removed|closed)$/, 'rest'],
+  [/^(process\.started|watcher\.(started|added|scaled|reloaded)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],
+  [/^process\.signalled$|^daemon\.stopping$/, 'stopping'],
+];
+
+/** The shape that stands before an event. */
+export function eventShape(event) {
+  return (EVENT_SHAPES.find(([known]) => known.test(event.event)) || [null, 'rest'])[1];
+}
+
+function Events() {
+  const list = store.events.slice(0, 12);
+  return html`<section class="sheet" aria-labelledby="e-h"><header><h2 id="e-h">${say.events}</h2></header>
+    ${list.length === 0 ? html`<div class="blank"><p>${say.noEvents}</p></div>` : html`<ol class="events">${list.map((event) => {
+      const kind = eventShape(event);
+      return html`<li key=${event.number}><time>${clock(event.time)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${event.watcher && html`<b>${event.watcher}</b> `}${event.text}</p></li>`;
+    })}</ol>`}
+  </section>`;
+}
+
+export function Overview({ open }) {
+  const [, setTurn] = useState(0);
+  const redraw = () => setTurn((turn) => turn + 1);
+  useEffect(() => { document.title = `${say.watchers} · ${store.daemon?.host || 'circus'} · circus`; });
+  if (!store.daemon) return html`<main id="page" class="page overview"><h1 class="only-heard">${say.watchers}</h1><${Loading} /></main>`;
+  const list = shown();
+  if (list.length && !list.some((watcher) => watcher.name === view.at)) view.at = list[0].name;
+  const choose = (name) => { if (view.at !== name) { view.at = name; redraw(); } };
+  return html`<main id="page" class="page overview">
+    <${Lead} /><${Tools} redraw=${redraw} />
+    <section class="sheet cards watchers" aria-labelledby="w-h"><h2 class="only-heard" id="w-h">${say.watchers}</h2>
+      ${list.length === 0 ? html`<${Nothing} redraw=${redraw} />` : html`<table class="tab" role="grid" aria-labelledby="w-h" aria-rowcount=${list.length}>
+        <${Head} redraw=${redraw} />
+        <tbody role="rowgroup">${list.map((watcher) => html`<${Row} key=${watcher.name} watcher=${watcher} at=${watcher.name === view.at} open=${open} choose=${choose} />`)}</tbody>
+      </table>`}
+    </section>
+    <div class="below"><${Sockets} /><${Events} /></div>
+  </main>`;
+}

@@ -1,0 +1,21 @@
+// What the server wrote into the page: which daemon, who looks at it, and what proves that a POST comes from here.
+
+const told = document.documentElement.dataset;
+
+export const page = {
+  daemon: told.daemon,
+  person: told.person,
+  role: told.role,
+  csrf: told.csrf,
+  assets: told.assets,
+  version: told.version,
+};
+
+export const base = `/d/${encodeURIComponent(page.daemon)}`;
+
+const ROLES = ['viewer', 'operator', 'admin'];
+
+/** Whether the person's role reaches what needs the other. */
+export function may(needed) {
+  return ROLES.indexOf(page.role) >= ROLES.indexOf(needed);
+}

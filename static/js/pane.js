@@ -1,0 +1,176 @@
+// The log of one watcher: its bar, the window over its lines, and one line in full.
+
+import { useEffect, useMemo, useReducer, useRef, useState } from '../vendor/hooks.js';
+import { nodes } from './ansi.js';
+import { clock, clockFine, count, word } from './format.js';
+import { html, icon, mark } from './shapes.js';
+import { follow } from './live.js';
+import { LEVELS } from './level.js';
+import { Lines, pattern, STREAMS } from './lines.js';
+import { LogView } from './logview.js';
+import { store, subscribe } from './store.js';
+import { say, verbs } from './words.js';
+
+const HISTORY_LINES = 5000;
+const EVENT_LEVELS = { 'process.exited': 3, 'process.backoff': 3, 'process.failed': 4, 'process.refused': 4, 'watcher.failed': 4, 'process.started': 2, 'watcher.started': 2, 'watcher.stopped': 1 };
+const SPEAK = 10000; // milliseconds between two counts that are spoken
+
+/** The lines of a watcher, kept up to date for as long as somebody looks. */
+class Feed {
+  constructor(watcher) {
+    this.lines = new Lines();
+    this.numbers = new Map(); // by source: the number of its last line
+    this.epoch = store.daemon?.epoch;
+    this.event = store.events[0]?.number ?? -1;
+    this.error = null;
+    this.fresh = () => {};
+    this.joining = new Set(); // sources of which nothing has come since the stream was opened anew
+    this.stop = follow(watcher, HISTORY_LINES, {
+      take: (data) => this.take(data),
+      ended: (error) => { this.error = error; this.fresh(); },
+      opened: () => { this.joining = new Set(this.numbers.keys()); },
+    });
+    this.unsubscribe = subscribe(() => this.takeEvents(watcher));
+  }
+
+  close() {
+    this.stop();
+    this.unsubscribe();
+  }
+
+  take(data) {
+    if (store.daemon && store.daemon.epoch !== this.epoch) {
+      // Another circusd counts its lines anew.
+      this.epoch = store.daemon.epoch;
+      this.numbers.clear();
+    }
+    this.error = null;
+    const stream = data.stream === 'stderr' ? 1 : 0;
+    const source = data.wid * 2 + stream;
+    let last = this.numbers.get(source);
+    let told = data.skipped || 0;
+    for (const [number, time, text] of data.lines) {
+      if (last !== undefined && number <= last) continue; // came with the history, and again
+      const missing = last === undefined ? told : Math.max(number - last - 1, 0);
+      if (missing) this.lines.gap(data.wid, time, missing, this.joining.has(source) ? say.missedWhy : say.skippedWhy);
+      this.joining.delete(source);
+      told = 0;
+      last = number;
+      this.lines.line(data.wid, stream, data.pid || 0, number, time, text);
+    }
+    if (last !== undefined) this.numbers.set(source, last);
+    if (told && !data.lines.length) this.lines.gap(data.wid, store.daemonLoad.time || Date.now() / 1000 + store.skew, told, say.skippedWhy);
+    this.fresh();
+  }
+
+  takeEvents(watcher) {
+    const newest = store.events[0]?.number ?? -1;
+    if (newest <= this.event) return;
+    const fresh = store.events.filter((event) => event.number > this.event && event.watcher?.toLowerCase() === watcher.toLowerCase());
+    this.event = newest;
+    for (const event of fresh.reverse()) this.lines.event(event.wid || 0, event.time, event.text, EVENT_LEVELS[event.event] ?? 1);
+    if (fresh.length) this.fresh();
+  }
+}
+
+/** What a person chose to see, as one test of a row; null when everything is to be seen. */
+function chosen(typed, streams, levels) {
+  const test = pattern(typed);
+  const all = streams.every(Boolean) && levels.every(Boolean);
+  if (!test && all) return null;
+  return (lines, row, text) => streams[lines.stream(row)] && levels[lines.level(row)] && (!test || test(text));
+}
+
+function Line({ lines, row, onClose }) {
+  const text = useRef();
+  const gone = row < lines.first;
+  useEffect(() => { if (!gone) text.current.replaceChildren(...nodes(lines.text(row), lines.style(row))); }, [row, gone]);
+  if (gone) return null;
+  const copy = () => navigator.clipboard?.writeText(lines.text(row)).catch(() => {});
+  return html`<section class="whole" aria-label="One line in full"><header>
+      <b>${clockFine(lines.time(row))}</b><span>process ${lines.wid(row)}${lines.pid(row) ? `, pid ${lines.pid(row)}` : ''}</span><span>${STREAMS[lines.stream(row)]}</span><span>line ${count(lines.number(row))}</span>
+      <span class="grow"></span><button class="btn small" type="button" onClick=${copy}>${icon('copy')}Copy</button><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
+    <pre ref=${text} dir="auto" tabindex="0"></pre></section>`;
+}
+
+/** The handle by which keys reach the pane that is shown. */
+export const shownPane = { toggle: null, end: null, home: null, escape: null };
+
+export function Pane({ watcher }) {
+  const name = watcher.name;
+  const [, redraw] = useReducer((turn) => turn + 1, 0);
+  const [typed, setTyped] = useState('');
+  const [streams, setStreams] = useState([true, true]);
+  const [levels, setLevels] = useState([true, true, true, true, true]);
+  const [whole, setWhole] = useState(-1);
+  const [spoken, setSpoken] = useState('');
+  const scroller = useRef();
+  const view = useRef(null);
+  const feed = useMemo(() => new Feed(name), [name]);
+  const { lines } = feed;
+
+  useEffect(() => {
+    let timer = 0;
+    // The bar is drawn a few times a second, however fast the lines come.
+    const changed = () => { timer ||= setTimeout(() => { timer = 0; redraw(); }, 150); };
+    const made = new LogView(scroller.current, lines, changed);
+    view.current = made;
+    feed.fresh = () => { made.schedule(); if (document.hidden) changed(); };
+    let last = lines.next;
+    const speak = setInterval(() => {
+      if (lines.next > last && made.following) setSpoken(say.newLines(count(lines.next - last)));
+      last = lines.next;
+    }, SPEAK);
+    shownPane.toggle = () => (made.following ? made.hold(Date.now() / 1000) : made.follow());
+    shownPane.end = () => made.follow();
+    shownPane.home = () => made.home();
+    shownPane.escape = () => { setTyped(''); setWhole(-1); };
+    return () => {
+      clearInterval(speak);
+      clearTimeout(timer);
+      for (const key of Object.keys(shownPane)) shownPane[key] = null;
+      made.destroy();
+      feed.close();
+    };
+  }, [feed]);
+
+  let problem = '';
+  let filter;
+  try { filter = chosen(typed, streams, levels); } catch (error) { problem = say.badPattern(error.message); }
+  const key = JSON.stringify([typed, streams, levels]);
+  useEffect(() => {
+    if (problem) return undefined;
+    const later = setTimeout(() => { lines.setFilter(filter); view.current.reset(); }, lines.count > 20000 ? 120 : 0);
+    return () => clearTimeout(later);
+  }, [key, feed]);
+
+  const turn = (list, set, at) => set(list.map((on, i) => (i === at ? !on : on)));
+  const following = view.current ? view.current.following : true;
+  const pick = (event) => {
+    const row = view.current.rowOf(event.target);
+    if (row >= 0 && !String(document.getSelection())) setWhole(row === whole ? -1 : row);
+  };
+  const levelChips = [4, 3, 2, 1].filter((level) => lines.levels[level] > 0 || !levels[level]);
+  const hidden = lines.count - lines.shown;
+  return html`<section class="sheet pane" aria-labelledby="l-h">
+    <div class="bar"><h2 id="l-h">${say.log}</h2>
+      <label class="in filter">${icon('find')}<span class="only-heard">Filter lines</span><input type="text" id="filter" placeholder=${say.filterLines} spellcheck="false" autocomplete="off" aria-keyshortcuts="/"
+        value=${typed} aria-invalid=${problem ? 'true' : undefined} aria-describedby=${problem ? 'l-bad' : undefined} onInput=${(event) => setTyped(event.target.value)} />${hidden > 0 && html`<span class="dim">${count(hidden)} hidden</span>`}<kbd>/</kbd></label>
+      ${problem && html`<span class="is-fail" id="l-bad" role="alert">${problem}</span>`}
+      ${levelChips.length > 0 && html`<div class="lvls" role="group" aria-label="Levels">${levelChips.map((level) => html`<button class=${`lvl ${level === 4 ? 'e' : level === 3 ? 'w' : ''}`} type="button" title=${LEVELS[level].label}
+        aria-pressed=${String(levels[level])} onClick=${() => turn(levels, setLevels, level)}><b>${LEVELS[level].word}</b>${count(lines.levels[level])}</button>`)}</div>`}
+      <span class="grow hide-s"></span>
+      <div class="seg small" role="group" aria-label="Streams">${STREAMS.map((stream, at) => html`<button type="button" aria-pressed=${String(streams[at])} onClick=${() => turn(streams, setStreams, at)}>${stream}</button>`)}</div>
+      <button class="btn small" type="button" aria-pressed=${String(following)} aria-keyshortcuts="f" data-ctl=${`circusctl tail ${word(name)} --follow`} onClick=${() => shownPane.toggle()}>${icon('down')}${following ? verbs.following : verbs.follow} <kbd>f</kbd></button>
+    </div>
+    ${feed.error && html`<div class="note" role="alert"><span class="st is-fail">${mark('fail')}<span>${feed.error.text || feed.error}</span></span></div>`}
+    ${!watcher.output.captured ? html`<div class="blank"><p>${say.notCaptured} ${watcher.output.why}</p></div>`
+      : lines.count === 0 ? html`<div class="blank first"><p>${say.noLine} ${watcher.output.why}</p></div>`
+      : lines.shown === 0 && html`<div class="blank first"><p>${say.noLineMatches(count(lines.count))}</p></div>`}
+    <div class="log one" role="log" aria-live="off" aria-labelledby="l-h" tabindex="0" ref=${scroller} onClick=${pick}></div>
+    <p class="only-heard" role="status">${spoken}</p>
+    ${!following && html`<div class="held"><span>${say.heldAt} ${clock(view.current.heldAt + store.skew)}</span><b data-new>${say.newLines(count(Math.max(0, view.current.fresh)))}</b>
+      <button class="btn main" type="button" onClick=${() => view.current.follow()}>${icon('down')}${verbs.follow} <kbd>f</kbd></button></div>`}
+    ${whole >= 0 && html`<${Line} lines=${lines} row=${whole} onClose=${() => setWhole(-1)} />`}
+  </section>`;
+}

@@ -1,0 +1,102 @@
+// Parts that more than one page has: a watcher's state in words, buttons that act, and the error that stands after one.
+
+import { wait } from './format.js';
+import { html, icon, state } from './shapes.js';
+import { actions, act, barred, dismiss, isBusy } from './commands.js';
+import { isLive, now, shape, store } from './store.js';
+import { going, processWord, say, verbs } from './words.js';
+
+/** Shape and word of a watcher: the wire's word, and what differs after a comma. */
+export function watcherState(watcher) {
+  const kind = shape(watcher.state);
+  const { job } = watcher;
+  const doing = job && going[job.command];
+  const detail = watcher.detail || '';
+  let word = detail ? `${watcher.status}, ${detail}` : watcher.status;
+  // What it is at says more than "active", and what differs still stands after it.
+  if (doing && detail.startsWith(doing)) word = detail;
+  else if (doing && watcher.status === 'active') word = `${doing}${job.total > 1 ? ` ${job.done} of ${job.total}` : ''}${detail ? `, ${detail}` : ''}`;
+  if (watcher.state === 'stopping') {
+    const last = Math.max(0, ...watcher.processes.map((process) => process.stop_by || 0));
+    if (last > now()) word += `, ${wait(last - now())} left`;
+  }
+  if (kind === 'wait') {
+    const next = nextTry(watcher);
+    if (next !== null && watcher.processes.length === 1) word += `, ${wait(next - now())}`;
+  }
+  return { kind: job && kind === 'run' ? 'start' : kind, word };
+}
+
+/** When the next of its processes is tried again, or null. */
+export function nextTry(watcher) {
+  const times = watcher.processes.map((process) => process.next_try).filter((time) => time !== null && time !== undefined);
+  return times.length ? Math.min(...times) : null;
+}
+
+export function WatcherState({ watcher }) {
+  const { kind, word } = isLive() || store.heard ? watcherState(watcher) : { kind: 'lost', word: say.connecting };
+  return state(kind, word);
+}
+
+/** The bar of a job that knows how far it is. */
+export function progress(job) {
+  if (!job || !(job.total > 1)) return null;
+  const done = Math.min(1, job.done / job.total);
+  return html`<svg class="progress" viewBox="0 0 118 3" preserveAspectRatio="none" aria-hidden="true"><rect class="b" width="118" height="3" rx="1.5" /><rect class="v" width=${118 * done} height="3" rx="1.5" /></svg>`;
+}
+
+/** Shape and word of one process, with the seconds to its next try. */
+export function processState(process) {
+  let word = processWord[process.state] || process.state;
+  if (process.state === 'backoff' && process.next_try) word = `backoff, ${wait(process.next_try - now())}`;
+  else if (process.state === 'waiting' && process.reason) word = `waiting for ${process.reason}`;
+  else if (process.state === 'stopping' && process.stop_by) word = `stopping, ${wait(process.stop_by - now())} left`;
+  else if (['failed', 'exited', 'completed'].includes(process.state) && process.exit) {
+    if (process.exit.signal) word += `, signal ${process.exit.signal}`;
+    else if (process.exit.code !== null && process.exit.code !== undefined) word += `, exit ${process.exit.code}`;
+    else if (process.exit.stage) word += `, ${process.exit.stage}`;
+  }
+  return state(shape(process.state), word);
+}
+
+/**
+ * A button for one of the `actions`. While the daemon is at it, it is busy; what the person may not do stays focusable
+ * and says why. With `bare`, only its picture is shown where there is room for a pointer.
+ */
+export function Do({ what, watcher, extra, label, bare, small, keys, grave, main }) {
+  const action = actions[what];
+  const why = barred(what, watcher);
+  const busy = isBusy(watcher, what);
+  const word = label || verbs[what];
+  const classes = ['btn', small && 'small', bare && 'icon', grave && 'grave', main && 'main'].filter(Boolean).join(' ');
+  return html`<button class=${classes} type="button" data-ctl=${action.line(watcher, extra)} data-what=${what}
+    aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || undefined}
+    aria-label=${bare ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${keys}
+    onClick=${(event) => { event.stopPropagation(); if (!why) act(what, watcher, extra); }}>
+    ${icon(action.icon)}${bare ? html`<span class="word">${word}</span>` : word}${keys && html` <kbd>${keys}</kbd>`}</button>`;
+}
+
+/** What went wrong, where the action was, until it is dismissed. */
+export function Note({ watcher }) {
+  const note = store.notes.get(watcher.name);
+  if (!note) return null;
+  return html`<div class="note" role="alert"><span class="st is-fail"><svg class="shape" aria-hidden="true"><use href="#s-fail" /></svg><span>${note.title}</span></span>
+    <span class="why">${note.text}${note.hint ? `; ${note.hint}` : ''}${note.id ? html` <code>id ${note.id}</code>` : ''}</span>
+    <button class="btn small quiet" type="button" onClick=${() => dismiss(watcher.name)}>${verbs.dismiss}</button></div>`;
+}
+
+/** A text in which names of watchers are links; everything else is text. */
+export function linked(text, names, link) {
+  const known = names.filter(Boolean).sort((a, b) => b.length - a.length);
+  const found = known.map((name) => ({ name, at: text.indexOf(`${name}:`) })).filter((hit) => hit.at >= 0 && (hit.at === 0 || /\s/.test(text[hit.at - 1])));
+  found.sort((a, b) => a.at - b.at);
+  const out = [];
+  let from = 0;
+  for (const { name, at } of found) {
+    if (at < from) continue;
+    out.push(text.slice(from, at), link(name));
+    from = at + name.length;
+  }
+  out.push(text.slice(from));
+  return out;
+}

@@ -1,0 +1,210 @@
+// What the page knows: the daemon's state as it was told, the load of the last minutes, and whether it is still true.
+
+const HISTORY = 300; // seconds of load that are kept for each watcher
+const EVENTS = 300;
+const STALE = 3500; // milliseconds without a word after which what is shown may be old
+
+/** A series of one value a second; NaN where nothing ran. */
+export class Series {
+  constructor() {
+    this.values = new Float32Array(HISTORY).fill(NaN);
+    this.next = 0;
+    this.last = NaN;
+  }
+
+  push(value) {
+    this.last = value === null || value === undefined ? NaN : value;
+    this.values[this.next % HISTORY] = this.last;
+    this.next += 1;
+  }
+
+  /** The oldest first; only as many as there are. */
+  list() {
+    const length = Math.min(this.next, HISTORY);
+    const list = new Array(length);
+    for (let i = 0; i < length; i += 1) list[i] = this.values[(this.next - length + i) % HISTORY];
+    return list;
+  }
+}
+
+export const store = {
+  daemon: null,
+  lead: null,
+  watchers: new Map(),
+  sockets: [],
+  events: [], // newest first
+  load: new Map(), // by watcher: {cpu, rss, processes}
+  total: { cpu: new Series(), rss: new Series() },
+  daemonLoad: {},
+  link: { state: 'connecting', since: Date.now(), transport: '', roundTrip: null }, // connecting, live, console, daemon, over
+  heard: 0, // when the daemon was heard last, by this machine's clock
+  skew: 0, // what has to be added to this machine's clock to get the daemon's
+  busy: new Map(), // by watcher: the commands that this page waits for
+  notes: new Map(), // by watcher: an error that stands until it is dismissed
+  updated: false,
+};
+
+const listeners = new Set();
+let pending = 0;
+
+/** Calls `listener` once after each group of changes; returns what ends it. */
+export function subscribe(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Tells the page that something has changed: drawn with the next frame, or, where no frames come, a little later. */
+export function touch() {
+  if (pending) return;
+  pending = 1;
+  const tell = () => {
+    pending = 0;
+    for (const listener of listeners) listener();
+  };
+  if (document.hidden) setTimeout(tell, 250);
+  else requestAnimationFrame(tell);
+}
+
+/** The time by the daemon's clock, in epoch seconds. */
+export function now() {
+  return Date.now() / 1000 + store.skew;
+}
+
+/** Whether what is shown is true at this moment. */
+export function isLive() {
+  return store.link.state === 'live' && Date.now() - store.heard < STALE;
+}
+
+/** How old what is shown is, in seconds. */
+export function age() {
+  return store.heard ? (Date.now() - store.heard) / 1000 : 0;
+}
+
+export function setLink(state) {
+  if (store.link.state === state) return;
+  store.link = { ...store.link, state, since: Date.now() };
+  touch();
+}
+
+function heard(time) {
+  store.heard = Date.now();
+  if (typeof time === 'number') store.skew = time - Date.now() / 1000;
+}
+
+const order = new Intl.Collator('en', { numeric: true });
+
+/** The watchers by name. */
+export function byName() {
+  return [...store.watchers.values()].sort((a, b) => order.compare(a.name, b.name));
+}
+
+function setWatcher(watcher) {
+  store.watchers.set(watcher.name, watcher);
+  if (!store.load.has(watcher.name)) store.load.set(watcher.name, { cpu: new Series(), rss: new Series(), processes: {} });
+}
+
+/** Takes over one message of the base stream. */
+export function apply(topic, data) {
+  if (topic === 'state.') applyState(data);
+  else if (topic === 'load.') applyLoad(data);
+  else if (topic === 'event.') applyEvent(data);
+  touch();
+}
+
+function applyState(data) {
+  heard(data.time);
+  const snapshot = data.snapshot;
+  if (snapshot) {
+    heard(snapshot.daemon && snapshot.daemon.time);
+    // A daemon that was started anew begins its history anew too.
+    if (store.daemon && snapshot.daemon && store.daemon.epoch !== snapshot.daemon.epoch) store.events = [];
+    store.daemon = snapshot.daemon;
+    store.lead = snapshot.lead || null;
+    store.sockets = snapshot.sockets || [];
+    store.watchers = new Map();
+    for (const watcher of snapshot.watchers) setWatcher(watcher);
+    for (const name of store.load.keys()) if (!store.watchers.has(name)) store.load.delete(name);
+    return;
+  }
+  if (data.watcher) setWatcher(data.watcher);
+  if (data.removed) {
+    for (const known of [...store.watchers.keys()]) {
+      if (known.toLowerCase() !== String(data.removed).toLowerCase()) continue;
+      store.watchers.delete(known);
+      store.load.delete(known);
+      store.notes.delete(known);
+    }
+  }
+  if (data.lead) store.lead = data.lead;
+  if (data.sockets) store.sockets = data.sockets;
+  if (data.daemon) store.daemon = { ...store.daemon, ...data.daemon };
+}
+
+function applyLoad(data) {
+  heard(data.time);
+  let cpu = 0;
+  let rss = 0;
+  for (const [name, series] of store.load) {
+    const told = data.watchers && data.watchers[name];
+    const runs = told && Object.keys(told.processes || {}).length > 0;
+    series.cpu.push(runs ? told.cpu : null);
+    series.rss.push(runs ? told.rss : null);
+    series.processes = (told && told.processes) || {};
+    if (runs) { cpu += told.cpu || 0; rss += told.rss || 0; }
+  }
+  store.total.cpu.push(cpu);
+  store.total.rss.push(rss);
+  store.daemonLoad = data.daemon || {};
+}
+
+function applyEvent(data) {
+  if (store.events.some((event) => event.number === data.number)) return;
+  store.events = [data, ...store.events].slice(0, EVENTS);
+}
+
+/** Events of before the page was opened, oldest first. */
+export function seedEvents(events) {
+  const known = new Set(store.events.map((event) => event.number));
+  const fresh = events.filter((event) => !known.has(event.number));
+  store.events = [...store.events, ...fresh].sort((a, b) => b.number - a.number).slice(0, EVENTS);
+  touch();
+}
+
+/** The watcher of that name, in any case of letters. */
+export function watcherNamed(name) {
+  const exact = store.watchers.get(name);
+  if (exact) return exact;
+  const low = name.toLowerCase();
+  return [...store.watchers.values()].find((watcher) => watcher.name.toLowerCase() === low) || null;
+}
+
+// --- what the states mean for a person ----------------------------------------------------------------------------
+
+/** The shape of an inner state. */
+export const shapeOf = {
+  running: 'run', ready: 'run', starting: 'start', waiting: 'start', exited: 'start', stopping: 'stopping',
+  backoff: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
+};
+
+export function shape(state) {
+  return shapeOf[state] || 'lost';
+}
+
+const RANK = { fail: 0, wait: 1 };
+
+/** What wants a person comes first, and everything else is equal: rows must not jump while a reload goes on. */
+export function rank(watcher) {
+  return RANK[shape(watcher.state)] ?? 2;
+}
+
+export function needsYou(watcher) {
+  return rank(watcher) < 2;
+}
+
+export function isStopped(watcher) {
+  return watcher.status === 'stopped';
+}
+
+export function alive(process) {
+  return ['running', 'ready', 'starting', 'stopping'].includes(process.state) && process.pid !== null;
+}

@@ -1,0 +1,104 @@
+// One watcher: what it is, why it is so, its processes, and what they write.
+
+import { useEffect, useState } from '../vendor/hooks.js';
+import { amount, html, icon, inWords, mark, ring } from './shapes.js';
+import { bytes, count, percent, span, word } from './format.js';
+import { alive, isStopped, now, shape, store, watcherNamed } from './store.js';
+import { base } from './page.js';
+import { act, actions, barred, isBusy } from './commands.js';
+import { Do, Note, processState, WatcherState } from './parts.js';
+import { Loading } from './frame.js';
+import { Pane } from './pane.js';
+import { say, verbs } from './words.js';
+
+function Crumb({ name }) {
+  return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/`}>${say.watchers}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span dir="auto">${name}</span></nav>`;
+}
+
+function Face({ watcher }) {
+  const kinds = watcher.processes.map((process) => shape(process.state));
+  return html`<header class="face">
+    ${ring(kinds, { label: inWords(kinds) })}
+    <div><div class="title"><h1 dir="auto">${watcher.name}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag">${name}</span>`)}</div>
+      <p class="explain" aria-live="polite">${watcher.explain}</p></div>
+    <div class="do" role="toolbar" aria-label=${`Do to ${watcher.name}`}>
+      ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys="s" main />` : html`
+        <${Do} what="restart" watcher=${watcher} keys="r" /><${Do} what="reload" watcher=${watcher} keys="R" /><${Do} what="stop" watcher=${watcher} keys="x" />
+        ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys="s" />` : null}`}
+    </div>
+  </header>`;
+}
+
+function Scale({ watcher }) {
+  const [typed, setTyped] = useState(null);
+  const why = barred('scale', watcher) || (watcher.singleton ? say.isSingleton : '');
+  const busy = isBusy(watcher, 'scale') || isBusy(watcher, 'more') || isBusy(watcher, 'less');
+  const set = () => {
+    const number = Number(typed);
+    if (typed !== null && /^\d{1,5}$/.test(typed) && number !== watcher.numprocesses) act('scale', watcher, number);
+    setTyped(null);
+  };
+  const step = (what, sign, label) => {
+    const not = barred(what, watcher);
+    return html`<button type="button" aria-label=${label} data-what=${what} data-ctl=${actions[what].line(watcher)} title=${not || undefined} aria-disabled=${not ? 'true' : undefined}
+      aria-keyshortcuts=${sign === '−' ? '-' : sign} onClick=${() => { if (!not) act(what, watcher); }}>${sign}</button>`;
+  };
+  return html`<div class="stepper" role="group" aria-label="Number of processes" aria-busy=${busy ? 'true' : undefined}>
+    ${step('less', '−', verbs.less)}
+    <input inputmode="numeric" aria-label="numprocesses" value=${typed ?? String(watcher.numprocesses)} readonly=${Boolean(why)} title=${why || undefined}
+      data-ctl=${actions.scale.line(watcher, typed ?? watcher.numprocesses)} onInput=${(event) => setTyped(event.target.value)} onBlur=${() => setTyped(null)}
+      onKeyDown=${(event) => { if (event.key === 'Enter') { set(); event.target.blur(); } if (event.key === 'Escape') { setTyped(null); event.target.blur(); } }} />
+    ${step('more', '+', verbs.more)}</div>`;
+}
+
+function Process({ watcher, process, load }) {
+  const kind = shape(process.state);
+  const live = alive(process);
+  const why = barred('replace', watcher);
+  const [cpu, rss] = load || [null, null];
+  const replace = () => { if (!why) act('replace', watcher, process.pid); };
+  return html`<tr role="row" class=${kind === 'wait' || kind === 'fail' ? 'ill' : ''}>
+    <th role="rowheader" scope="row"><span class="cmd"><span class="wid">${process.wid}</span><code title=${watcher.cmd}>${watcher.cmd}</code></span></th>
+    <td role="gridcell" class="num k-pid">${live ? process.pid : html`<span class="dim">–</span>`}</td>
+    <td role="gridcell" class="k-state">${processState(process)}</td>
+    <td role="gridcell" class="num k-cpu">${amount(live ? percent(cpu) : null)}</td>
+    <td role="gridcell" class="num k-mem">${amount(live ? bytes(rss) : null)}</td>
+    <td role="gridcell" class="num hide-m k-up">${live && process.started !== null ? span(now() - process.started) : html`<span class="dim">–</span>`}</td>
+    <td role="gridcell" class="num k-starts">${kind === 'wait' || kind === 'fail' ? html`<span class="is-wait">▲ ${count(process.starts)}</span>` : count(process.starts)}</td>
+    <td role="gridcell" class="num k-do">${live ? html`<span class="acts"><button class="btn small icon" type="button" aria-label=${`Restart process ${process.wid}`} title=${why || `Restart process ${process.wid}`}
+        data-ctl=${actions.replace.line(watcher, process.pid)} aria-disabled=${why ? 'true' : undefined} onClick=${replace}>${icon('restart')}</button></span>`
+      : kind === 'wait' || kind === 'fail' ? html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} small />` : null}</td>
+  </tr>`;
+}
+
+function Processes({ watcher }) {
+  const series = store.load.get(watcher.name);
+  const up = watcher.processes.filter((process) => shape(process.state) === 'run').length;
+  const cpu = percent(series?.cpu.last);
+  const rss = bytes(series?.rss.last);
+  return html`<section class="sheet procs" aria-labelledby="p-h">
+    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${up} of ${watcher.numprocesses}</span><span class="grow"></span><${Scale} watcher=${watcher} /></header>
+    ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="grid" aria-labelledby="p-h">
+      <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Process</th><th role="columnheader" scope="col" class="num k-pid">PID</th><th role="columnheader" scope="col" class="k-state">State</th>
+        <th role="columnheader" scope="col" class="num k-cpu">CPU</th><th role="columnheader" scope="col" class="num k-mem">Memory</th><th role="columnheader" scope="col" class="num hide-m k-up">Up</th>
+        <th role="columnheader" scope="col" class="num k-starts">Starts</th><th role="columnheader" scope="col" class="k-do"><span class="only-heard">Actions</span></th></tr></thead>
+      <tbody role="rowgroup">${watcher.processes.map((process) => html`<${Process} key=${process.wid} watcher=${watcher} process=${process} load=${series?.processes[process.wid]} />`)}</tbody>
+      ${watcher.processes.length > 1 && html`<tfoot role="rowgroup"><tr role="row"><th role="rowheader" scope="row">All</th><td role="gridcell" class="k-pid"></td><td role="gridcell" class="k-state"></td><td role="gridcell" class="num k-cpu">${amount(cpu)}</td>
+        <td role="gridcell" class="num k-mem">${amount(rss)}</td><td role="gridcell" class="hide-m k-up"></td><td role="gridcell" class="num k-starts">${count(watcher.processes.reduce((sum, process) => sum + process.starts, 0))}</td><td role="gridcell" class="k-do"></td></tr></tfoot>`}
+    </table></div>`}
+  </section>`;
+}
+
+export function WatcherPage({ name }) {
+  const watcher = watcherNamed(name);
+  useEffect(() => { document.title = `${name} · ${store.daemon?.host || 'circus'} · circus`; });
+  if (!store.daemon) return html`<main id="page" class="page"><${Crumb} name=${name} /><h1 class="only-heard">${name}</h1><${Loading} /></main>`;
+  if (!watcher) {
+    return html`<main id="page" class="page"><${Crumb} name=${name} /><section class="sheet"><div class="blank"><h1>${say.noWatcher(name)}</h1><p>${say.removedOrNever}</p>
+      <a class="btn" href=${`${base}/`}>${say.allWatchers}</a></div></section></main>`;
+  }
+  return html`<main id="page" class="page one-watcher">
+    <${Crumb} name=${watcher.name} /><${Face} watcher=${watcher} /><${Note} watcher=${watcher} />
+    <div class="live" data-ctl=${`circusctl status ${word(watcher.name)}`}><${Processes} watcher=${watcher} /><${Pane} key=${watcher.name} watcher=${watcher} /></div>
+  </main>`;
+}
