@@ -50,7 +50,7 @@ class Daemon:
         """The daemon answers, and has started what starts by itself."""
         with self.log.open("ab") as out:
             self.popen = subprocess.Popen(
-                [str(BIN / "circusd"), *self.args, str(self.config)],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -64,6 +64,14 @@ class Daemon:
             self.popen.wait()
             raise
         return self
+
+    def program(self, name: str) -> str:
+        """Path of one of the project's programs."""
+        return str(BIN / name)
+
+    def command(self) -> list[str]:
+        """The command line of circusd."""
+        return [self.program("circusd"), *self.args, str(self.config)]
 
     def is_up(self) -> bool:
         """Whether everything that starts by itself has been started."""

@@ -22,7 +22,7 @@ from circusd.config.model import plugin_watcher
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
 from circusd.core import words
 from circusd.kernel import files, limits, pidfd, signals
-from circusd.schema.errors import CircusError, ConfigError
+from circusd.schema.errors import BadRequest, CircusError, ConfigError
 from circusd.schema.wire import encode
 from circusd.version import __version__
 
@@ -38,6 +38,7 @@ from .hooks import Hooks
 from .journal import Journal
 from .publisher import Publisher
 from .reaper import Reaper
+from .requests import Context, as_int
 from .sockets import Sockets
 from .stats import Stats
 from .streams import Output, OutputServices
@@ -336,6 +337,21 @@ class Daemon:
         """One watcher as ``inspect`` shows it; None when it is gone."""
         watcher = self.arbiter.watchers.get(name.lower())
         return None if watcher is None else snapshot.watcher_view(self.arbiter, watcher)
+
+    def follow(self, properties: dict[str, Any], context: Context) -> dict[str, Any]:
+        """The stream that a request opens."""
+        topics = properties["topics"]
+        if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
+            raise BadRequest("topics must be a list of texts", field="topics")
+        return self.follows.open(
+            context.caller,
+            context.request.id,
+            topics,
+            credit=as_int(properties["credit"], "credit"),
+            lines=as_int(properties["lines"], "lines"),
+            stream=properties.get("stream"),
+            session=context.person.session,
+        )
 
     def lead(self) -> dict[str, str]:
         """The console's first lines."""
