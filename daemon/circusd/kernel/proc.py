@@ -247,14 +247,18 @@ class Sampler:
         """The original's process info with the direct children in it; None if there is no such process."""
         return self.infos([pid], extended=extended).get(pid)
 
-    def infos(self, pids: Iterable[int], *, extended: bool = False) -> dict[int, dict[str, Any]]:
+    def infos(
+        self, pids: Iterable[int], *, extended: bool = False, table: Table | None = None
+    ) -> dict[int, dict[str, Any]]:
         """The process info of each of these that exists, at the cost of one sweep for all.
 
         What can't be read is ``N/A``; ``age`` and ``create_time`` are seconds. `extended` adds status, threads, fds.
+        With a `table`, of these processes and their children, nothing is swept, and forgetting is left to the caller.
         """
-        table = sweep()
-        for pid in [pid for pid in self._known if pid not in table]:
-            self.forget(pid)
+        if table is None:
+            table = sweep()
+            for pid in [pid for pid in self._known if pid not in table]:
+                self.forget(pid)
         wanted = [pid for pid in pids if pid in table]
         below = children(wanted, table)
         found: dict[int, dict[str, Any]] = {}

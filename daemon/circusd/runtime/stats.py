@@ -1,0 +1,302 @@
+"""Samples what processes take, each second and only while somebody wants it: one schedule for the whole daemon.
+
+Two forms are published on the channel ``stats``: the original's messages (``stat.NAME.PID``, ``stat.NAME``,
+``stat.circus``, ``stat.sockets``) and ours (``load.``: processor and memory of everything in one message).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+import gevent
+
+from circusd.kernel import proc
+from circusd.schema.wire import escape_name
+
+from . import clock
+from .socketreads import SocketReads
+
+PERIOD: Final = 1.0
+FIRST: Final = 0.25
+"""Seconds from the first look, which only gives what later ones compare with, to the first message."""
+
+TURN: Final = 0.003
+"""Seconds of sampling after which others get their turn."""
+CHUNK: Final = 8
+"""Processes that are looked at in one go."""
+
+CHANNEL: Final = "stats"
+CIRCUS: Final = "circus"
+"""The original's name for the daemon and its own processes."""
+
+
+class Publishes(Protocol):
+    """What is needed of the publisher."""
+
+    def wanted(self, channel: str, topic: str) -> bool: ...
+    def wanted_below(self, channel: str, prefix: str) -> bool: ...
+    def publish(self, channel: str, topic: str, body: Mapping[str, Any]) -> None: ...
+    def on_demand(self, wake: Callable[[], None]) -> Callable[[], None]: ...
+
+
+class SocketRow(Protocol):
+    """What is needed of a managed socket."""
+
+    @property
+    def fd(self) -> int: ...
+    @property
+    def address(self) -> str: ...
+
+
+Row = tuple[str, int, int, str]
+"""A process: its watcher's name, slot, pid, and the kind of watcher."""
+
+
+class HasSockets(Protocol):
+    """What is needed of the managed sockets."""
+
+    def entries(self) -> Iterable[SocketRow]: ...
+
+
+class HasWatchers(Protocol):
+    """What is needed of the arbiter."""
+
+    @property
+    def watchers(self) -> Mapping[str, Any]: ...
+    @property
+    def sockets(self) -> HasSockets: ...
+
+
+def rows_of(arbiter: HasWatchers) -> list[Row]:
+    """The processes that run now."""
+    return [
+        (watcher.name, process.wid, process.pid, watcher.kind)
+        for watcher in arbiter.watchers.values()
+        for process in watcher.planner.processes.values()
+        if process.pid is not None
+    ]
+
+
+class Stats:
+    """The schedule, for the processes and sockets of an arbiter."""
+
+    def __init__(self, publisher: Publishes, arbiter: HasWatchers) -> None:
+        self.lag = 0.0
+        """Seconds by which the loop was late for the last look; 0 while nobody wants any."""
+        self._publisher = publisher
+        self._arbiter = arbiter
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._load: proc.Sampler | None = None
+        self._stat: proc.Sampler | None = None
+        self._seen: set[int] = set()
+        self._reads = SocketReads()
+        self._pace = _Pace()
+        self._cancel = publisher.on_demand(self.wanted_changed)
+        self.wanted_changed()
+
+    @property
+    def running(self) -> bool:
+        """Whether anything is sampled."""
+        return self._greenlet is not None
+
+    def wanted_changed(self) -> None:
+        """Sampling starts or ends with the wish for it; without one there is neither timer nor greenlet."""
+        wanted = any(self._publisher.wanted_below(CHANNEL, prefix) for prefix in ("stat.", "load."))
+        if wanted and self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+        elif not wanted and self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+            self._forget()
+
+    def close(self) -> None:
+        """Nothing is sampled any more."""
+        self._cancel()
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.lag = 0.0
+        self._load = self._stat = None
+        self._seen.clear()
+        self._reads.close()
+
+    # -- the schedule ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._look(publish=False)
+        at = clock.now() + FIRST
+        while True:
+            gevent.sleep(max(0.0, at - clock.now()))
+            self.lag = round(max(0.0, clock.now() - at), 4)
+            self._look(publish=True)
+            # A look that took too long is not made up for.
+            at = max(at + PERIOD, clock.now())
+
+    def _look(self, *, publish: bool) -> None:
+        self._pace.begin()
+        rows = rows_of(self._arbiter)
+        if self._publisher.wanted_below(CHANNEL, "load."):
+            self._look_at_load(rows, publish)
+        else:
+            self._load = None
+        if self._publisher.wanted_below(CHANNEL, "stat."):
+            self._look_at_stats(rows, publish)
+        else:
+            self._stat = None
+            self._reads.close()
+
+    # -- load ------------------------------------------------------------------------------------------------------
+
+    def _look_at_load(self, rows: list[Row], publish: bool) -> None:
+        sampler = self._load = self._load or proc.Sampler()
+        found: dict[int, tuple[float, int]] = {}
+        ours = os.getpid()
+        for chunk in _chunks([*(pid for _, _, pid, _ in rows), ours]):
+            found.update(sampler.sample(chunk))
+            self._pace.rest()
+        if publish:
+            self._publisher.publish(CHANNEL, "load.", load_message(rows, found, found.get(ours), self.lag))
+
+    # -- the original's --------------------------------------------------------------------------------------------
+
+    def _look_at_stats(self, rows: list[Row], publish: bool) -> None:
+        sampler = self._stat = self._stat or proc.Sampler()
+        groups = self._wanted_groups(rows)
+        infos = self._infos(sampler, {pid for pids in groups.values() for pid in pids})
+        if publish:
+            for name, pids in groups.items():
+                self._publish_group(name, {pid: infos[pid] for pid in pids if pid in infos}, pids)
+                self._pace.rest()
+        self._look_at_sockets(publish)
+
+    def _wanted_groups(self, rows: list[Row]) -> dict[str, dict[int, str | None]]:
+        """The processes whose messages somebody gets, by their name in topics, with the program's name in CIRCUS."""
+        groups: dict[str, dict[int, str | None]] = {}
+        for name, _, pid, _ in rows:
+            groups.setdefault(escape_name(name), {})[pid] = None
+        own: dict[int, str | None] = {os.getpid(): "circusd"}
+        own.update((pid, "circushttpd") for _, _, pid, kind in rows if kind == "httpd")
+        groups[CIRCUS] = {**groups.get(CIRCUS, {}), **own}
+        wanted = self._publisher.wanted
+        return {
+            name: pids
+            for name, pids in groups.items()
+            if wanted(CHANNEL, f"stat.{name}") or any(wanted(CHANNEL, f"stat.{name}.{pid}") for pid in pids)
+        }
+
+    def _infos(self, sampler: proc.Sampler, pids: set[int]) -> dict[int, dict[str, Any]]:
+        """The process info of each, read in turns."""
+        table: dict[int, proc.Row] = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (row := proc.row(int(name))) is not None:
+                table[row.pid] = row
+                self._pace.rest()
+        below: dict[int, list[proc.Row]] = {}
+        for row in table.values():
+            if row.ppid in pids:
+                below.setdefault(row.ppid, []).append(row)
+        seen: set[int] = set()
+        found: dict[int, dict[str, Any]] = {}
+        for chunk in _chunks(sorted(pids & table.keys())):
+            part = {pid: table[pid] for pid in chunk}
+            part.update((row.pid, row) for pid in chunk for row in below.get(pid, ()))
+            found.update(sampler.infos(chunk, table=part))
+            seen.update(part)
+            self._pace.rest()
+        for pid in self._seen - seen:
+            sampler.forget(pid)
+        self._seen = seen
+        return found
+
+    def _publish_group(
+        self, name: str, infos: dict[int, dict[str, Any]], programs: Mapping[int, str | None]
+    ) -> None:
+        for pid, info in infos.items():
+            body = {**info, "subtopic": pid, "name": programs[pid]}
+            self._publisher.publish(CHANNEL, f"stat.{name}.{pid}", body)
+        if infos:
+            self._publisher.publish(CHANNEL, f"stat.{name}", aggregate(infos))
+
+    def _look_at_sockets(self, publish: bool) -> None:
+        if not self._publisher.wanted_below(CHANNEL, "stat.sockets"):
+            self._reads.close()
+            return
+        addresses = {entry.fd: entry.address for entry in self._arbiter.sockets.entries()}
+        self._reads.watch(addresses)
+        if not publish or not addresses:
+            return
+        counts = self._reads.take()
+        for fd, address in addresses.items():
+            body = {"fd": fd, "subtopic": fd, "reads": counts.get(fd, 0), "address": address}
+            self._publisher.publish(CHANNEL, f"stat.sockets.{fd}", body)
+        whole = {"addresses": list(addresses.values()), "reads": sum(counts.values())}
+        self._publisher.publish(CHANNEL, "stat.sockets", whole)
+
+
+class _Pace:
+    """Keeps turns short."""
+
+    def __init__(self) -> None:
+        self._since = clock.now()
+
+    def begin(self) -> None:
+        """A turn begins now."""
+        self._since = clock.now()
+
+    def rest(self) -> None:
+        """Others get their turn if this one was long."""
+        if clock.now() - self._since >= TURN:
+            gevent.sleep(0)
+            self._since = clock.now()
+
+
+def load_message(
+    rows: Iterable[Row],
+    samples: Mapping[int, tuple[float, int]],
+    daemon: tuple[float, int] | None,
+    lag: float,
+) -> dict[str, Any]:
+    """The message ``load.``: per cent of one processor and resident bytes, by watcher and slot."""
+    watchers: dict[str, dict[str, Any]] = {}
+    for name, wid, pid, _ in rows:
+        if pid not in samples:
+            continue
+        cpu, rss = samples[pid]
+        load = watchers.setdefault(name, {"cpu": 0.0, "rss": 0, "processes": {}})
+        load["cpu"] = round(load["cpu"] + cpu, 1)
+        load["rss"] += rss
+        load["processes"][str(wid)] = [cpu, rss]
+    cpu, rss = daemon or (0.0, 0)
+    return {
+        "time": round(clock.wall(), 3),
+        "watchers": watchers,
+        "daemon": {"cpu": cpu, "rss": rss, "lag": lag},
+    }
+
+
+def aggregate(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """The original's message about a watcher: mean processor use, sum of memory, age of the oldest; or ``N/A``."""
+    count = max(1, len(infos))
+    return {
+        "pid": list(infos),
+        "cpu": _over(infos, "cpu", lambda values: round(sum(values) / count, 2)),
+        "mem": _over(infos, "mem", lambda values: round(sum(values), 3)),
+        "age": _over(infos, "age", max),
+    }
+
+
+def _over(
+    infos: Mapping[int, Mapping[str, Any]], key: str, combine: Callable[[list[float]], float]
+) -> float | str:
+    values = [info[key] for info in infos.values()]
+    return proc.UNREADABLE if proc.UNREADABLE in values else combine(values)
+
+
+def _chunks(pids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(pids), CHUNK):
+        yield pids[start : start + CHUNK]
