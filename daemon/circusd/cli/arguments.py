@@ -71,7 +71,7 @@ def read(words: Sequence[str]) -> Line:
         if word == "--":
             continue
         if not _is_flag(word):
-            line.row = _command(word)
+            line.row = command_named(word)
             break
         _take_flag(word, rest, GLOBAL, line.options, "circusctl")
     if line.row is not None:
@@ -95,7 +95,8 @@ def flag_name(field: Field) -> str:
     return field.flag or field.name
 
 
-def _command(word: str) -> Command:
+def command_named(word: str) -> Command:
+    """The row of a command that people can give; raises `Usage` with what was probably meant."""
     row = find(word)
     if row is None or row.where == "door":
         names = [row.name for row in COMMANDS if row.where != "door"]
@@ -110,7 +111,7 @@ def _read_command(line: Line, row: Command, rest: _Words) -> None:
     own = flags_of(row)
     names = {flag_name(field) for field in own}
     fields = (*own, *(field for field in GLOBAL if field.name not in names))
-    shorts = {field.short for field in own}
+    shorts = {field.short for field in own if field.short}
     found: dict[str, Any] = {}
     words: list[str] = []
     positional = positionals_of(row)

@@ -13,7 +13,7 @@ from typing import Any
 from circusd.cli import arguments, render
 from circusd.cli.session import Session
 from circusd.client import refusal
-from circusd.schema.commands import Command, find
+from circusd.schema.commands import Command
 from circusd.schema.errors import CircusError, Refused, TimedOut
 from circusd.version import __version__
 
@@ -128,9 +128,7 @@ def _help(line: arguments.Line, session: Session) -> int:
     row = line.row
     wanted = line.properties.get("command", "")
     if wanted:
-        row = find(wanted)
-        if row is None or row.where == "door":
-            raise arguments.Usage(f"no command is named {wanted!r}", hint="circusctl help lists the commands")
+        row = arguments.command_named(wanted)
     elif row is not None and row.name == "help" and not session.options.get("help"):
         row = None
     session.out(texts.of_command(row, session.style) if row else texts.overview(session.style))

@@ -62,7 +62,7 @@ def _flags(fields: Sequence[Field], style: Style) -> list[str]:
     for field in fields:
         names = f"--{flag_name(field)}"
         if field.type == "bool" and field.default is True:
-            names = f"--no-{flag_name(field)}"
+            continue  # what switches it off has a flag of its own
         if field is WAITING:
             names += ", --wait"
         if field.short:
