@@ -188,7 +188,8 @@ class Client:
         except BaseException:
             self._exchange.forget(inbox)
             raise
-        return Follow(self, self._exchange, inbox, credit, session)
+        window = reply.get("credit")  # the daemon has limits of its own
+        return Follow(self, self._exchange, inbox, window if isinstance(window, int) else credit, session)
 
     def close(self) -> None:
         """The connection is gone, and who waits on it gets Unavailable; closing again does nothing."""
@@ -237,6 +238,9 @@ class Follow:
             message, size = self._exchange.next(self._inbox, deadline)
             if message.get("status") == "error":
                 raise refusal(message)
+            if message.get("push") == "end.":
+                self._exchange.forget(self._inbox)
+                raise Unavailable(f"circusd has ended the stream: {message.get('data', {}).get('reason')}")
             if "push" in message:
                 self._used += size
                 return message["push"], message.get("data", {})

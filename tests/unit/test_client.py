@@ -249,6 +249,18 @@ def test_a_refused_stream_is_told_at_once(tmp_path: Path) -> None:
         client.follow(["state."])
 
 
+def test_a_stream_that_the_daemon_ends_says_why(tmp_path: Path) -> None:
+    """The last push has the reason."""
+    end = {"push": "end.", "data": {"reason": "the session is over"}}
+    with (
+        scripted_daemon(tmp_path, lambda request: [{"credit": 4096}, end]) as daemon,
+        Client(daemon.endpoint) as client,
+        client.follow(["state."], credit=1) as stream,
+        pytest.raises(Unavailable, match="the session is over"),
+    ):
+        stream.receive(5)
+
+
 def test_a_client_connects_anew_after_the_daemon_was_replaced(tmp_path: Path) -> None:
     """The next request goes to the new daemon; a stream of the old one ends instead of waiting for ever."""
     with scripted_daemon(tmp_path, lambda request: {"n": 1}) as daemon:

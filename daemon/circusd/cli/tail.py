@@ -47,18 +47,17 @@ def tail(properties: Mapping[str, Any], session: Session) -> int:
 
 def follow_events(properties: Mapping[str, Any], session: Session) -> int:
     """The last events, then those that come."""
-    wanted = str(properties.get("name", "")).lower()
+    name = properties.get("name", "")
     shown = 0
     try:
-        with session.follow(["event."]) as stream:
+        with session.follow([f"event.{escape_name(name)}." if name else "event."]) as stream:
             # Asked once the stream is open: nothing falls between, and numbers tell what came twice.
             for event in session.call("events", properties).get("events", ()):
                 shown = max(shown, event.get("number", 0))
                 _print_event(event, session)
             sys.stdout.flush()
             for _, event in stream:
-                is_wanted = not wanted or str(event.get("watcher", "")).lower() == wanted
-                if is_wanted and event.get("number", shown + 1) > shown:
+                if event.get("number", shown + 1) > shown:
                     _print_event(event, session)
                     sys.stdout.flush()
     except KeyboardInterrupt:
