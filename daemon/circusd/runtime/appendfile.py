@@ -1,0 +1,235 @@
+"""A log file that is appended to, for a thread that may wait for the disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from circusd.kernel.files import open_log
+
+from .clock import wall
+from .rotation import SPLIT_BYTES, Rotation
+
+_MOST_PARTS: Final = 1024  # IOV_MAX
+_RETRY: Final = 5.0
+"""Seconds after which a rotation that failed is tried again."""
+_PATIENCE: Final = 60.0
+"""Seconds for which a file that is due waits for the end of a line."""
+
+
+class NotAFileError(OSError):
+    """What has this name is a FIFO or a device: `fd` is open without waiting, for the hub to write to."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__("not a file")
+        self.fd = fd
+
+
+class AppendFile:
+    """A file by its name: opened when it is written to, again when it is gone, and put aside by a rule."""
+
+    def __init__(
+        self,
+        path: str | None,
+        rotation: Rotation | None = None,
+        *,
+        watched: bool = False,
+        prefix: str = "circusd-",
+    ) -> None:
+        """Without a path it is a temporary file of that prefix; `path` is then known when it is first written.
+
+        When `watched`, it is opened again also if the name belongs to another file.
+        """
+        self.path = path
+        self._rotation = rotation
+        self.rotations = 0
+        self.rotation_error = ""
+        """Why the file could not be put aside the last time; empty when it could."""
+        self._watched = watched
+        self._prefix = prefix
+        self._fd = -1
+        self._size = 0
+        self._open_line = False
+        self._not_before = 0.0
+        self._next_rotation: tuple[Rotation | None, bool] | None = None
+        self._given = False
+        """It came open, and its name can't be opened."""
+
+    @classmethod
+    def of(cls, fd: int, name: str) -> AppendFile:
+        """The regular file that is open as `fd`, which belongs to it from now on."""
+        file = cls(name)
+        file._fd = fd
+        file._given = True
+        return file
+
+    def configure(self, rotation: Rotation | None, *, watched: bool) -> None:
+        """The rule is another from the next write on; may be called in another thread than that."""
+        self._next_rotation = (rotation, watched)
+
+    @property
+    def device(self) -> int | None:
+        """The file system that it is on; None when it is not open."""
+        return os.fstat(self._fd).st_dev if self._fd >= 0 else None
+
+    def write(self, parts: Sequence[bytes]) -> int:
+        """As much of the parts as could be written is at the end of the file; returns how many bytes that are.
+
+        It is not all of them only if the next call would raise. Raises OSError when it is not open and can't be opened or
+        when nothing could be written, NotAFileError when it is none.
+        """
+        self.open()
+        rotation = self._rotation
+        if rotation is None:
+            return self._write(parts)
+        now = wall()
+        if rotation.is_due(now):
+            if not self._size:
+                rotation.begin(now)
+            elif not self._open_line or rotation.is_due(now - _PATIENCE):
+                self._put_aside()
+        limit = rotation.max_bytes
+        if not limit or self._size + sum(map(len, parts)) <= limit:
+            return self._write(parts)
+        return self._write_divided(b"".join(parts), limit)
+
+    def _write_divided(self, data: bytes, limit: int) -> int:
+        at = 0
+        while at < len(data):
+            room = max(0, limit - self._size)
+            cut = data.rfind(b"\n", at, at + room) + 1 if len(data) - at > room else len(data)
+            if not cut and ((self._size and not self._open_line) or self._size >= limit + SPLIT_BYTES):
+                if self._put_aside():
+                    continue
+                cut = len(data)
+            elif not cut:
+                # A line that is longer than a file may be, or that was begun in this file.
+                cut = data.find(b"\n", at, at + SPLIT_BYTES) + 1 or min(len(data), at + SPLIT_BYTES)
+            try:
+                written = self._write((data[at:cut],))
+            except OSError:
+                if not at:
+                    raise
+                return at
+            at += written
+            if at < cut:
+                return at
+        return at
+
+    def _write(self, parts: Sequence[bytes]) -> int:
+        total = 0
+        for start in range(0, len(parts), _MOST_PARTS):
+            some = parts[start : start + _MOST_PARTS]
+            try:
+                written = os.writev(self._fd, some)
+            except OSError:
+                if not total:
+                    raise
+                return total
+            if not written:
+                return total
+            total += written
+            if written < sum(map(len, some)):
+                left = written
+                for part in some:
+                    if left <= len(part):
+                        break
+                    left -= len(part)
+                self._open_line = part[left - 1] != 10
+                self._size += written
+                return total
+            self._open_line = not some[-1].endswith(b"\n")
+            self._size += written
+        return total
+
+    def open(self) -> None:
+        """The file is open, and it is the one that has the name; raises as `write` does."""
+        if self._next_rotation is not None:
+            (self._rotation, self._watched), self._next_rotation = self._next_rotation, None
+            if self._fd >= 0:
+                self._begin(os.fstat(self._fd))
+        if self._fd < 0:
+            self._open()
+            return
+        status = os.fstat(self._fd)
+        self._size = status.st_size
+        if self._given or time.monotonic() < self._not_before:
+            return
+        if not status.st_nlink or (self._watched and self._moved(status)):
+            self._reopen()
+
+    def _begin(self, status: os.stat_result) -> None:
+        if self._rotation is not None:
+            self._rotation.begin(status.st_mtime if status.st_size else wall())
+
+    def _moved(self, status: os.stat_result) -> bool:
+        assert self.path is not None
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return True
+        return (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino)
+
+    def _open(self) -> None:
+        if self.path is None:
+            self._fd, self.path = tempfile.mkstemp(prefix=self._prefix, suffix=".log")
+        else:
+            fd, waits = open_log(self.path)
+            if waits:
+                raise NotAFileError(fd)
+            self._fd = fd
+        status = os.fstat(self._fd)
+        self._size = status.st_size
+        self._open_line = False
+        self._begin(status)
+
+    def _reopen(self) -> None:
+        """The name has a file again; if it can't be had the old one is written on, which is better than nothing."""
+        old = self._fd
+        try:
+            self._open()
+        except NotAFileError:
+            self.close()
+            raise
+        except OSError:
+            self._fd = old
+            self._not_before = time.monotonic() + 1.0
+            return
+        os.close(old)
+
+    def _put_aside(self) -> bool:
+        if time.monotonic() < self._not_before:
+            return False
+        assert self._rotation is not None and self.path is not None
+        try:
+            if not self._moved(os.fstat(self._fd)):
+                self._rotation.put_aside(self.path)
+                self.rotations += 1
+            old = self._fd
+            self._open()
+            os.close(old)
+        except NotAFileError as error:
+            os.close(error.fd)
+            self._not_before = time.monotonic() + _RETRY
+            self.rotation_error = error.args[0]
+            return False
+        except OSError as error:
+            self._not_before = time.monotonic() + _RETRY
+            self.rotation_error = error.strerror or str(error)
+            return False
+        self.rotation_error = ""
+        return True
+
+    def let_go(self) -> None:
+        """The next write opens it anew, if it has a name."""
+        if not self._given:
+            self.close()
+
+    def close(self) -> None:
+        """It is not open."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

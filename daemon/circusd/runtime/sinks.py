@@ -1,0 +1,313 @@
+"""Sinks: where the output of each stream of a watcher goes, by its configuration.
+
+Streams that name the same file share it: one writer, whole lines, one rotation. A sink never makes the reading of a pipe
+wait for a disk; see `backlog`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import gevent
+
+from circusd.config.records import StreamConfig
+from circusd.schema.stream_options import stream_class
+
+from . import clock
+from .appendfile import AppendFile
+from .backlog import Backlog, OnEvent, Tally
+from .lines import FancyHeading, Form, Heading, Strand, Weaver
+from .places import CallPlace, FilePlace, Place, StreamPlace, own_output
+from .rotation import Rotation, SizeRotation, TimedRotation
+from .writer import Writers, device_of
+
+PASSED_ON_BYTES: Final = 1 << 20
+"""What waits at most for circusd's own standard output and error, each."""
+_TELL_ROTATION: Final = 5.0
+"""Seconds between two events of the same file."""
+
+_OWN: Final = {
+    "/dev/stdout": 1,
+    "/dev/fd/1": 1,
+    "/proc/self/fd/1": 1,
+    "/dev/stderr": 2,
+    "/dev/fd/2": 2,
+    "/proc/self/fd/2": 2,
+}
+"""Files that are the daemon's own output, and can't be opened when that is a socket."""
+_OURS: Final = ("class", "queue_bytes", "overflow", "refresh_time")
+"""Options of a stream that are not passed to a class of the user's."""
+
+
+class Shared:
+    """A place with all that its users share."""
+
+    __slots__ = ("place", "told", "users", "weaver")
+
+    def __init__(self, place: Place, *, weaves: bool) -> None:
+        self.place = place
+        self.weaver = Weaver() if weaves else None
+        self.users = 0
+        self.told = 0.0
+
+
+class Source:
+    """What one process writes to a sink."""
+
+    def __init__(self, shared: Shared, tally: Tally, pid: int, form: Form | None) -> None:
+        self._backlog = shared.place.backlog
+        self._weaver = shared.weaver
+        self._tally = tally
+        self._pid = pid
+        self._strand = Strand(pid, form)
+        if self._weaver is not None:
+            self._weaver.join(self._strand)
+
+    def write(self, data: bytes, wall: float) -> bool:
+        """The bytes, which came at `wall`, are on their way; False when the pipe should be left unread until `wait` says."""
+        if self._weaver is not None:
+            data = self._weaver.feed(self._strand, wall, data)
+        return not data or self._backlog.put(self._tally, self._pid, data)
+
+    def wait(self, resume: Callable[[], None]) -> None:
+        """`resume` is called in the hub, once, when the pipe should be read again."""
+        self._backlog.wait(self._tally, resume)
+
+    def forget(self, resume: Callable[[], None]) -> None:
+        """It is not called any more."""
+        self._backlog.forget(resume)
+
+    def flush(self) -> None:
+        """The process has ended: nothing of it is kept back."""
+        if self._weaver is not None and (data := self._weaver.flush(self._strand, clock.wall())):
+            self._backlog.put(self._tally, self._pid, data)
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        if self._weaver is not None and (data := self._weaver.leave(self._strand, clock.wall())):
+            self._backlog.put(self._tally, self._pid, data)
+
+
+class Sink:
+    """Where one stream of a watcher goes."""
+
+    def __init__(
+        self, shared: Shared, tally: Tally, form: Form | None, release: Callable[[Shared], None]
+    ) -> None:
+        self._shared = shared
+        self._form = form
+        self._release = release
+        self.tally = tally
+        shared.users += 1
+        shared.place.backlog.members.append(tally)
+
+    def source(self, pid: int) -> Source:
+        """For what process `pid` writes."""
+        return Source(self._shared, self.tally, pid, self._form)
+
+    def counters(self) -> dict[str, Any]:
+        """Where it goes, and bytes since it was made."""
+        backlog = self._shared.place.backlog
+        return {
+            "place": self._shared.place.name,
+            "taken_bytes": self.tally.taken,
+            "dropped_bytes": self.tally.dropped,
+            "waiting_bytes": backlog.held,
+            "failing": backlog.failing or backlog.complaint,
+        }
+
+    def close(self) -> None:
+        """Its sources are closed, and no new ones are made; what waits is still written."""
+        self._shared.place.backlog.members.remove(self.tally)
+        self._shared.users -= 1
+        self._release(self._shared)
+
+
+@dataclass
+class Sinks:
+    """All places that are written to, by what they are."""
+
+    on_event: OnEvent
+    writers: Writers = field(default_factory=Writers)
+    own_fds: tuple[int, int] = (1, 2)
+    """The daemon's standard output and error."""
+    _shared: dict[object, Shared] = field(default_factory=dict)
+    _closing: list[Shared] = field(default_factory=list)
+
+    def sink(self, watcher: str, stream: str, config: StreamConfig | None) -> Sink | None:
+        """The sink of a watcher's stream; without a configuration circusd's own output. None if it goes nowhere."""
+        if config is None:
+            return self._own(watcher, stream, None)
+        tally = Tally(watcher, stream, str(config.options.get("overflow") or "drop_oldest"))
+        row = stream_class(config.classname)
+        options = config.options
+        if row is None:
+            return self._made(self._call(config), tally, None)
+        match row.name:
+            case "StdoutStream":
+                return self._own(watcher, stream, None, 1, config)
+            case "FancyStdoutStream":
+                form = FancyHeading(
+                    watcher, _text(options, "color"), _text(options, "time_format") or "%Y-%m-%d %H:%M:%S"
+                )
+                return self._own(watcher, stream, form, 1, config)
+            case "FileStream" | "WatchedFileStream" | "TimedRotatingFileStream":
+                time_format = _text(options, "time_format")
+                form_ = Heading(time_format, utc=bool(options.get("utc"))) if time_format else None
+                filename = _text(options, "filename")
+                if filename in _OWN:
+                    return self._own(watcher, stream, form_, _OWN[filename], config)
+                return self._made(self._file(config, filename, f"circus-{watcher}-{stream}-"), tally, form_)
+            case _:
+                # In memory only: that is the history.
+                return None
+
+    def _made(self, shared: Shared, tally: Tally, form: Form | None) -> Sink:
+        return Sink(shared, tally, form, self._release)
+
+    # -- places ----------------------------------------------------------------------------------------------------
+
+    def _own(
+        self,
+        watcher: str,
+        stream: str,
+        form: Form | None,
+        number: int = 0,
+        config: StreamConfig | None = None,
+    ) -> Sink | None:
+        number = number or (1 if stream == "stdout" else 2)
+        fd = self.own_fds[number - 1]
+        try:
+            status = os.fstat(fd)
+        except OSError:
+            return None
+        # Both may be the same pipe or terminal.
+        key = ("own", status.st_dev, status.st_ino)
+        shared = self._known(key)
+        if shared is None:
+            try:
+                found = own_output(fd)
+            except OSError:
+                return None
+            if found is None:
+                return None
+            name = "circusd's own " + ("standard output", "standard error")[number - 1]
+            backlog = Backlog(name, PASSED_ON_BYTES, self.on_event)
+            closed = partial(self._closed, key)
+            copy, by_thread = found
+            place: Place
+            if by_thread:
+                file = AppendFile.of(copy, name)
+                place = FilePlace(backlog, file, self.writers, status.st_dev, closed, lambda _: None)
+            else:
+                place = StreamPlace(backlog, copy, name, closed)
+            shared = self._shared[key] = Shared(place, weaves=True)
+        overflow = "drop_oldest" if config is None else str(config.options.get("overflow") or "drop_oldest")
+        return self._made(shared, Tally(watcher, stream, overflow), form)
+
+    def _file(self, config: StreamConfig, filename: str | None, prefix: str) -> Shared:
+        path = os.path.abspath(filename) if filename else None
+        key: object = ("file", path) if path else object()
+        limit = _number(config.options, "queue_bytes", 1 << 20)
+        rotation = _rotation(config)
+        watched = config.classname.endswith("WatchedFileStream")
+        shared = self._known(key)
+        if shared is not None and isinstance(shared.place, FilePlace):
+            # The last configuration counts: a changed option of one stream is a changed option of the file.
+            shared.place.configure(rotation, watched=watched)
+            shared.place.backlog.limit = max(limit, shared.place.backlog.limit)
+            return shared
+        file = AppendFile(path, rotation, watched=watched, prefix=prefix)
+        backlog = Backlog(path or "a temporary file", limit, self.on_event)
+        device = device_of(path) if path else 0
+        place = FilePlace(
+            backlog, file, self.writers, device, partial(self._closed, key), partial(self._rotated, key)
+        )
+        shared = self._shared[key] = Shared(place, weaves=True)
+        place.prepare()
+        return shared
+
+    def _call(self, config: StreamConfig) -> Shared:
+        options = {name: value for name, value in config.options.items() if name not in _OURS}
+        key = object()
+        backlog = Backlog(config.classname, _number(config.options, "queue_bytes", 1 << 20), self.on_event)
+        place = CallPlace(backlog, config.classname, options, self.writers, partial(self._closed, key))
+        shared = self._shared[key] = Shared(place, weaves=False)
+        return shared
+
+    def _known(self, key: object) -> Shared | None:
+        shared = self._shared.get(key)
+        if shared is not None and not shared.users and not shared.place.reopen():
+            return None
+        return shared
+
+    def _release(self, shared: Shared) -> None:
+        if not shared.users:
+            shared.place.close()
+
+    def _closed(self, key: object) -> None:
+        shared = self._shared.get(key)
+        if shared is not None and shared.place.backlog.ended:
+            del self._shared[key]
+
+    def _rotated(self, key: object, problem: str) -> None:
+        shared = self._shared.get(key)
+        if shared is None:
+            return
+        backlog = shared.place.backlog
+        if problem:
+            backlog.complain(f"the file can't be rotated: {problem}")
+            return
+        if backlog.complaint:
+            backlog.complain("")
+        if clock.now() >= shared.told + _TELL_ROTATION:
+            shared.told = clock.now()
+            for tally in backlog.members:
+                self.on_event(
+                    "output.rotated", tally.watcher, {"stream": tally.stream, "file": shared.place.name}
+                )
+
+    def drained(self) -> bool:
+        """Nothing waits to be written."""
+        return not any(shared.place.backlog.held for shared in self._shared.values())
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """All is written and closed, as far as that was possible within `timeout` seconds, in which other greenlets run;
+        False if a thread is stuck."""
+        for shared in list(self._shared.values()):
+            if not shared.users:
+                continue
+            shared.users = 0
+            shared.place.close()
+        deadline = time.monotonic() + timeout
+        while self._shared and time.monotonic() < deadline:
+            gevent.sleep(0.002)
+        return self.writers.close(max(0.1, deadline - time.monotonic()))
+
+
+def _rotation(config: StreamConfig) -> Rotation | None:
+    options = config.options
+    backups = _number(options, "backup_count", 0)
+    if config.classname.endswith("TimedRotatingFileStream"):
+        when = _text(options, "rotate_when") or "H"
+        return TimedRotation(
+            when, _number(options, "rotate_interval", 1), backups, utc=bool(options.get("utc"))
+        )
+    size = _number(options, "max_bytes", 0)
+    # Without backups, to rotate would mean to lose: the file grows, as it does in the original.
+    return SizeRotation(size, backups) if size and backups else None
+
+
+def _text(options: Mapping[str, object], name: str) -> str | None:
+    value = options.get(name)
+    return str(value) if value else None
+
+
+def _number(options: Mapping[str, object], name: str, default: int) -> int:
+    value = options.get(name)
+    return value if isinstance(value, int) else default

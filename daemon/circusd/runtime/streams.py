@@ -1,0 +1,352 @@
+"""Reads what processes write, and hands it to the history and to the sinks.
+
+A pipe is read when there is something in it, one read a turn. A process that has just written gets `GATHER` seconds to
+write more before it is read again, which makes twenty chatty processes cost what one does; a read that comes back full is
+followed by the next at once, and the first line after a silence is never kept waiting.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import gevent
+
+from circusd.config.records import WatcherConfig
+
+from . import clock
+from .backlog import OnEvent
+from .history import LONGEST_LINE, History, StreamKey
+from .sinks import Sink, Sinks, Source
+
+READ: Final = 1
+STREAMS: Final = ("stdout", "stderr")
+READ_BYTES: Final = 64 << 10
+PIPE_BYTES: Final = 1 << 20
+"""The pipe of a process that fills the usual one; where that is not allowed, the usual one stays."""
+GATHER: Final = 0.020
+TURN: Final = 0.004
+"""Seconds of reading after which other things have their turn."""
+
+
+class ChildEnds(NamedTuple):
+    """The write ends for a process; None for the null device."""
+
+    stdout: int | None
+    stderr: int | None
+
+
+class Gather:
+    """Pipes that are left alone for a moment, all on one timer."""
+
+    def __init__(self) -> None:
+        self._loop = gevent.get_hub().loop
+        self._readers: dict[Reader, None] = {}
+        self._left: list[Reader] = []
+        self._timer: Any = None
+
+    def add(self, reader: Reader) -> None:
+        """The pipe is read at the next tick, and at each one after it until `discard`."""
+        self._readers[reader] = None
+        if self._timer is None:
+            self._timer = self._loop.timer(GATHER, GATHER)
+            self._timer.start(self._tick, update=True)
+
+    def discard(self, reader: Reader) -> None:
+        """The pipe is not read here any more."""
+        self._readers.pop(reader, None)
+
+    def _tick(self) -> None:
+        if not self._readers:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+            return
+        if not self._left:
+            self._left = list(self._readers)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        end = clock.now() + TURN
+        left = self._left
+        while left:
+            reader = left.pop()
+            if reader in self._readers:
+                reader.tick()
+            if clock.now() > end:
+                if left:
+                    self._loop.run_callback(self._read_on)
+                return
+
+
+@dataclass
+class OutputServices:
+    """What the outputs of all watchers share."""
+
+    history: History
+    sinks: Sinks
+    gather: Gather = field(default_factory=Gather)
+
+    @classmethod
+    def make(cls, history: History, on_event: OnEvent, own_fds: tuple[int, int] = (1, 2)) -> OutputServices:
+        """`on_event` is called in the hub with an event's name, the watcher's and the other fields, and must not wait."""
+        return cls(history, Sinks(on_event, own_fds=own_fds))
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """See `Sinks.close`; to be called when all outputs are closed."""
+        return self.sinks.close(timeout)
+
+
+class Reader:
+    """One pipe of one process."""
+
+    def __init__(
+        self,
+        services: OutputServices,
+        key: StreamKey,
+        pid: int,
+        fd: int,
+        sink: Sink | None,
+        closed: Callable[[Reader], None],
+    ) -> None:
+        """Reads from `fd`, which it owns, until its end; `closed` is called then, unless it was closed by `close`."""
+        self.key = key
+        self.pid = pid
+        self.read_bytes = 0
+        self._services = services
+        self._fd = fd
+        self._source: Source | None = sink.source(pid) if sink is not None else None
+        self._closed = closed
+        self._grown = False
+        self._held = False
+        """The sink has no room."""
+        self._last = 0.0
+        self._ended = False
+        self._carry = b""
+        """What a process that came after another's end wrote of a line; the line belongs to somebody else now."""
+        self._io = gevent.get_hub().loop.io(fd, READ)
+        self._io.start(self._readable)
+
+    def _readable(self) -> None:
+        now = clock.now()
+        full = self._read(READ_BYTES)
+        if full is None or self._held:
+            return
+        if full:
+            if not self._grown:
+                self._grow()
+        elif now - self._last < GATHER:
+            self._io.stop()
+            self._services.gather.add(self)
+        self._last = now
+
+    def tick(self) -> None:
+        """The moment to read again has come."""
+        full = self._read(READ_BYTES)
+        if full is None and self._fd >= 0:
+            # Silence: its next line is to be seen at once.
+            self._services.gather.discard(self)
+            self._io.start(self._readable)
+        elif full and not self._held:
+            self._services.gather.discard(self)
+            self._io.start(self._readable)
+        self._last = clock.now()
+
+    def _read(self, most: int) -> bool | None:
+        """Whether a read came back full; None when there was nothing, or nothing more will ever come."""
+        try:
+            data = os.read(self._fd, most)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        if not data:
+            self._finish()
+            return None
+        self._take(data)
+        return len(data) == most
+
+    def _take(self, data: bytes) -> None:
+        self.read_bytes += len(data)
+        wall = clock.wall()
+        if self._source is not None and not self._source.write(data, wall) and not self._held:
+            self._hold()
+        if self._ended:
+            data = self._carry + data
+            cut = data.rfind(b"\n") + 1
+            if not cut and len(data) > LONGEST_LINE:
+                cut = len(data)
+            self._carry = data[cut:]
+            data = data[:cut]
+        self._services.history.append(self.key, self.pid, wall, data)
+
+    def _grow(self) -> None:
+        self._grown = True
+        # Over what one user may have in pipes it is refused, and works without.
+        with suppress(OSError):
+            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def _hold(self) -> None:
+        assert self._source is not None
+        self._held = True
+        self._io.stop()
+        self._services.gather.discard(self)
+        self._source.wait(self._go_on)
+
+    def _go_on(self) -> None:
+        self._held = False
+        if self._fd >= 0:
+            self._io.start(self._readable)
+
+    def ended(self) -> None:
+        """The process is gone: what it wrote is read now, and what its children write until they have closed the pipe."""
+        if self._fd < 0:
+            return
+        left = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0"))[0]
+        while left > 0 and self._fd >= 0:
+            before = self.read_bytes
+            if self._read(min(left, READ_BYTES)) is None:
+                break
+            left -= self.read_bytes - before
+        if self._fd >= 0:
+            self._ended = True
+            self._services.history.end(self.key)
+            if self._source is not None:
+                self._source.flush()
+
+    def turn_to(self, sink: Sink | None) -> None:
+        """From now on another sink gets what is read."""
+        if self._source is not None:
+            self._source.forget(self._go_on)
+            self._source.close()
+        self._source = sink.source(self.pid) if sink is not None else None
+        if self._held:
+            self._go_on()
+
+    def _finish(self) -> None:
+        self.close()
+        self._closed(self)
+
+    def close(self) -> None:
+        """The pipe is closed; nothing is kept back of what was read."""
+        if self._fd < 0:
+            return
+        self._services.gather.discard(self)
+        self._io.stop()
+        self._io.close()
+        os.close(self._fd)
+        self._fd = -1
+        if self._carry:
+            self._services.history.append(self.key, self.pid, clock.wall(), self._carry)
+            self._carry = b""
+            self._services.history.end(self.key)
+        elif not self._ended:
+            self._services.history.end(self.key)
+        if self._source is not None:
+            self._source.forget(self._go_on)
+            self._source.close()
+            self._source = None
+
+
+class Output:
+    """The output of one watcher's processes."""
+
+    def __init__(self, watcher: WatcherConfig, services: OutputServices) -> None:
+        """Nothing is opened but what the configuration names."""
+        self._services = services
+        self._config = watcher
+        self._sinks = {stream: self._sink(watcher, stream) for stream in STREAMS}
+        self._attached: dict[int, dict[str, tuple[int, int]]] = {}
+        self._readers: dict[Reader, None] = {}
+        self._read_before = dict.fromkeys(STREAMS, 0)
+
+    def _sink(self, config: WatcherConfig, stream: str) -> Sink | None:
+        return self._services.sinks.sink(config.name, stream, getattr(config, f"{stream}_stream"))
+
+    def attach(self, wid: int) -> ChildEnds:
+        """Pipes for the next process of that slot; their ends for it stay open until `spawned` or `abandon`.
+
+        Raises OSError when there are no descriptors, and then nothing is open.
+        """
+        self.abandon(wid)
+        pipes = self._attached[wid] = {}
+        try:
+            for stream in STREAMS:
+                if not getattr(self._config, f"close_child_{stream}"):
+                    pipes[stream] = os.pipe2(os.O_CLOEXEC)
+                    # Only our end: the process would get EAGAIN from its own.
+                    os.set_blocking(pipes[stream][0], False)
+        except OSError:
+            self.abandon(wid)
+            raise
+        ends = {stream: pipe[1] for stream, pipe in pipes.items()}
+        return ChildEnds(ends.get("stdout"), ends.get("stderr"))
+
+    def spawned(self, wid: int, pid: int) -> None:
+        """The process of that slot runs: its ends are closed here, and what it writes is read."""
+        for stream, (ours, its) in self._attached.pop(wid, {}).items():
+            os.close(its)
+            key = StreamKey(self._config.name, wid, stream)
+            reader = Reader(self._services, key, pid, ours, self._sinks[stream], self._gone)
+            self._readers[reader] = None
+
+    def abandon(self, wid: int) -> None:
+        """The process of that slot could not be started: its pipes are closed."""
+        for pipe in self._attached.pop(wid, {}).values():
+            for fd in pipe:
+                os.close(fd)
+
+    def ended(self, wid: int, pid: int) -> None:
+        """The process is gone: all that it wrote is in the history, and its unfinished lines are lines.
+
+        What processes that it left behind write is read on, until they are gone too.
+        """
+        for reader in list(self._readers):
+            if reader.pid == pid and reader.key.wid == wid:
+                reader.ended()
+
+    def reconfigure(self, config: WatcherConfig) -> None:
+        """Sinks are those of the new configuration, at once; whether a stream is closed is for the next process."""
+        before, self._config = self._config, config
+        for stream in STREAMS:
+            if getattr(before, f"{stream}_stream") == getattr(config, f"{stream}_stream"):
+                continue
+            old, self._sinks[stream] = self._sinks[stream], self._sink(config, stream)
+            for reader in self._readers:
+                if reader.key.stream == stream:
+                    reader.turn_to(self._sinks[stream])
+            if old is not None:
+                old.close()
+
+    def _gone(self, reader: Reader) -> None:
+        del self._readers[reader]
+        self._read_before[reader.key.stream] += reader.read_bytes
+
+    def counters(self) -> dict[str, dict[str, Any]]:
+        """For each stream the bytes that were read, and what became of them; see `Sink.counters`."""
+        found: dict[str, dict[str, Any]] = {}
+        for stream in STREAMS:
+            sink = self._sinks[stream]
+            read = sum(reader.read_bytes for reader in self._readers if reader.key.stream == stream)
+            found[stream] = {"read_bytes": self._read_before[stream] + read}
+            if sink is not None:
+                found[stream] |= sink.counters()
+        return found
+
+    def close(self) -> None:
+        """No pipe is open, and what was read is on its way; processes that still run can't write any more."""
+        for wid in list(self._attached):
+            self.abandon(wid)
+        for reader in list(self._readers):
+            self._gone(reader)
+            reader.close()
+        for sink in self._sinks.values():
+            if sink is not None:
+                sink.close()
+        self._sinks = dict.fromkeys(STREAMS)
