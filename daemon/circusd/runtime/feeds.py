@@ -1,0 +1,194 @@
+"""What a followed stream is made of: state, events, load, output. A feed knows what is due and makes one message at a time.
+
+Feeds never send. They are asked for the next message when there is room for it, so a follower that does not keep up
+costs nothing: state and load are made anew from what is then, events are kept up to a bound, output stays in the history.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from circusd.schema import wire
+
+from . import clock
+from .outputreader import OutputReader
+from .publisher import Publisher
+
+NEVER: Final = float("inf")
+
+STATE_SECONDS: Final = 0.05
+"""Changes of a watcher within this time are told together."""
+
+OUTPUT_SECONDS: Final = 0.02
+"""Output is looked for this long after it came."""
+
+EVENTS_KEPT: Final = 256
+"""Events that wait for a follower."""
+
+
+class World(Protocol):
+    """What state is made of."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of ``inspect``."""
+        ...
+
+    def watcher_view(self, name: str) -> dict[str, Any] | None:
+        """One watcher as ``inspect`` shows it; None when it is gone."""
+        ...
+
+    def lead(self) -> dict[str, str]:
+        """The sentence that stands above all watchers."""
+        ...
+
+
+class Feed(Protocol):
+    """One kind of message of a follower."""
+
+    due: float
+    """The moment (monotonic) at which there is a message to be made; `NEVER` while there is none."""
+
+    def next(self, limit: int) -> tuple[str, bytes] | None:
+        """Topic and data (JSON) of one message of about ``limit`` bytes at most; sets ``due`` anew."""
+        ...
+
+    def close(self) -> None:
+        """It listens to nothing any more."""
+        ...
+
+
+class StateFeed:
+    """First everything, then each watcher that changed, as it is when it is sent."""
+
+    def __init__(self, topic: str, world: World) -> None:
+        self.due = clock.now()
+        self._topic = topic
+        self._world = world
+        self._begun = False
+        # By name in lower case; the value is when it may be told, and the name as it is written.
+        self._changed: dict[str, tuple[float, str]] = {}
+
+    def changed(self, name: str) -> None:
+        """The watcher may look different, or be gone."""
+        if self._begun and name.lower() not in self._changed:
+            at = clock.now() + STATE_SECONDS
+            self._changed[name.lower()] = (at, name)
+            self.due = min(self.due, at)
+
+    def next(self, limit: int) -> tuple[str, bytes] | None:
+        if not self._begun:
+            self._begun = True
+            self.due = NEVER
+            return self._topic, wire.encode({"snapshot": self._world.snapshot()})
+        now = clock.now()
+        for key, (at, name) in self._changed.items():
+            if at <= now:
+                del self._changed[key]
+                view = self._world.watcher_view(key)
+                data: dict[str, Any] = {"removed": name} if view is None else {"watcher": view}
+                self._find_due()
+                return self._topic, wire.encode({**data, "lead": self._world.lead()})
+        self._find_due()
+        return None
+
+    def _find_due(self) -> None:
+        # They are in the order of their moments.
+        self.due = next(iter(self._changed.values()))[0] if self._changed else NEVER
+
+    def close(self) -> None:
+        self._changed.clear()
+
+
+class EventFeed:
+    """Inner events as they are published; where too many wait, the oldest are passed over and counted."""
+
+    def __init__(self, topic: str, publisher: Publisher, wake: Callable[[], None]) -> None:
+        self.due = NEVER
+        self._topic = topic
+        self._wake = wake
+        self._kept: deque[bytes] = deque()
+        self._skipped = 0
+        self._cancel = publisher.listen(_prefixes(topic), self._came)
+
+    def _came(self, topic: str, body: bytes) -> None:
+        self._kept.append(body)
+        if len(self._kept) > EVENTS_KEPT:
+            self._kept.popleft()
+            self._skipped += 1
+        self.due = 0.0
+        self._wake()
+
+    def next(self, limit: int) -> tuple[str, bytes] | None:
+        if self._skipped:
+            skipped, self._skipped = self._skipped, 0
+            return self._topic, wire.encode({"skipped": skipped})
+        body = self._kept.popleft() if self._kept else None
+        if not self._kept:
+            self.due = NEVER
+        return None if body is None else (self._topic, body)
+
+    def close(self) -> None:
+        self._cancel()
+        self._kept.clear()
+
+
+class LoadFeed:
+    """The last sample; one that was not sent in time is replaced by the next."""
+
+    def __init__(self, topic: str, publisher: Publisher, wake: Callable[[], None]) -> None:
+        self.due = NEVER
+        self._topic = topic
+        self._wake = wake
+        self._last = b""
+        self._cancel = publisher.listen([topic], self._came)
+
+    def _came(self, topic: str, body: bytes) -> None:
+        self._last = body
+        self.due = 0.0
+        self._wake()
+
+    def next(self, limit: int) -> tuple[str, bytes] | None:
+        self.due = NEVER
+        body, self._last = self._last, b""
+        return (self._topic, body) if body else None
+
+    def close(self) -> None:
+        self._cancel()
+
+
+class OutputFeed:
+    """Output: some lines of history merged by time, then what comes; made from the history when there is room."""
+
+    def __init__(
+        self, reader: OutputReader, topic_of: Callable[[str], str], wake: Callable[[], None]
+    ) -> None:
+        """``topic_of`` tells the topic for a watcher's output."""
+        self.due = 0.0 if reader.pending else NEVER
+        self._reader = reader
+        self._topic_of = topic_of
+        self._wake = wake
+        reader.wake = self._came
+
+    def _came(self) -> None:
+        if self.due == NEVER:
+            self.due = clock.now() + OUTPUT_SECONDS
+            self._wake()
+
+    def next(self, limit: int) -> tuple[str, bytes] | None:
+        found = self._reader.next(limit)
+        if not self._reader.pending:
+            self.due = NEVER
+        return None if found is None else (self._topic_of(found[0].watcher), found[1])
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _prefixes(topic: str) -> list[str]:
+    """The topics that are meant by one: a name in it may be written as it stands or escaped."""
+    kind, _, rest = topic.partition(".")
+    if not rest:
+        return [topic]
+    return sorted({topic, f"{kind}.{wire.escape_name(rest.removesuffix('.'))}."})
