@@ -139,11 +139,19 @@ def test_subscriber_that_does_not_read_costs_little(gate: Gate, channel: str, si
 
 
 def test_long_texts_are_cut(gate: Gate) -> None:
-    """A body beyond the channel's bound goes out with its texts cut; one that is still too long is dropped and counted."""
+    """A body beyond the channel's bound goes out with its texts cut; one that is still too long only to listeners inside."""
+    program = gate.client(
+        "s = subscriber(sys.argv[1], '')\nprint(len(s.recv_multipart()[1]), s.recv_multipart()[0])",
+        gate.door("events"),
+    )
+    until(lambda: gate.publisher.wanted("events", "x"))
     got: list[bytes] = []
     cancel = gate.publisher.listen([""], lambda topic, body: got.append(body))
     gate.publisher.publish("events", "watcher.web.hook_failure", {"name": "x", "error": "y" * 100_000})
     assert json.loads(got[0]) == {"name": "x", "error": "y" * 512 + "…"}
-    gate.publisher.publish("events", "watcher.web.spawn", {"list": list(range(10_000))})
-    assert len(got) == 1 and gate.publisher.too_long == 1
+    many = {"list": list(range(10_000))}
+    gate.publisher.publish("events", "watcher.web.spawn", many)
+    assert json.loads(got[1]) == many and gate.publisher.too_long == 1
+    gate.publisher.publish("events", "watcher.web.kill", {})
+    assert program.output() == f"{len(got[0])} b'watcher.web.kill'\n"
     cancel()

@@ -80,19 +80,19 @@ class Publisher:
     def publish(self, channel: str, topic: str, body: Body) -> None:
         """Who wants it has it on the way; never waits, and calls ``body`` (if it is callable) only if somebody does.
 
-        A subscriber that does not keep up misses messages. Texts of a body that is too long for the channel are cut.
+        A subscriber that does not keep up misses messages. Texts of a body that is too long for the channel are cut; one
+        that is too long all the same reaches only listeners inside.
         """
         xpub = self._channels[channel]
         goes_out = xpub.wants(topic)
         wakes = [wake for prefixes, wake in self._listeners.values() if topic.startswith(prefixes)]
         if not goes_out and not wakes:
             return
-        payload = self._payload(xpub.row, topic, body)
-        if payload is None:
-            return
+        payload = _payload(xpub.row, body)
         self.published += 1
-        if goes_out:
+        if goes_out and self._fits(xpub.row, topic, payload):
             xpub.send(topic, payload)
+        # Whoever listens inside has no backlog here that would have to be bounded.
         for wake in wakes:
             wake(topic, payload)
 
@@ -136,22 +136,15 @@ class Publisher:
         for wake in list(self._watchers.values()):
             wake()
 
-    def _payload(self, row: Channel, topic: str, body: Body) -> bytes | None:
-        if not isinstance(body, bytes):
-            found = body() if callable(body) else body
-            payload = wire.encode(found)
-            if len(payload) > row.longest:
-                payload = wire.encode(_shortened(found, row.longest // 8))
-        else:
-            payload = body
+    def _fits(self, row: Channel, topic: str, payload: bytes) -> bool:
         if len(payload) + len(topic) <= row.longest:
-            return payload
+            return True
         self.too_long += 1
         if self.too_long == 1:
             log.warning(
                 "a message of %d bytes is too long for the channel %s: %s", len(payload), row.name, topic
             )
-        return None
+        return False
 
 
 class Outlet:
@@ -210,6 +203,14 @@ class Outlet:
         with contextlib.suppress(OSError):
             # libzmq leaves it.
             os.unlink(self._path)
+
+
+def _payload(row: Channel, body: Body) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    found = body() if callable(body) else body
+    payload = wire.encode(found)
+    return payload if len(payload) <= row.longest else wire.encode(_shortened(found, row.longest // 8))
 
 
 def _shortened(body: Mapping[str, Any], limit: int) -> dict[str, Any]:

@@ -190,23 +190,14 @@ class Stats:
         }
 
     def _infos(self, sampler: proc.Sampler, pids: set[int]) -> dict[int, dict[str, Any]]:
-        """The process info of each, read in turns."""
-        table: dict[int, proc.Row] = {}
-        for name in os.listdir("/proc"):
-            if name.isdigit() and (row := proc.row(int(name))) is not None:
-                table[row.pid] = row
-                self._pace.rest()
-        below: dict[int, list[proc.Row]] = {}
-        for row in table.values():
-            if row.ppid in pids:
-                below.setdefault(row.ppid, []).append(row)
-        seen: set[int] = set()
+        """The process info of each, read in turns; without children, as in the original's messages."""
         found: dict[int, dict[str, Any]] = {}
-        for chunk in _chunks(sorted(pids & table.keys())):
-            part = {pid: table[pid] for pid in chunk}
-            part.update((row.pid, row) for pid in chunk for row in below.get(pid, ()))
-            found.update(sampler.infos(chunk, table=part))
-            seen.update(part)
+        seen: set[int] = set()
+        for pid in pids:
+            # A table of its own for each: all are children of one of them, the daemon.
+            if (row := proc.row(pid)) is not None:
+                found.update(sampler.infos([pid], table={pid: row}))
+                seen.add(pid)
             self._pace.rest()
         for pid in self._seen - seen:
             sampler.forget(pid)
