@@ -248,8 +248,10 @@ class Arbiter:
         return hook_view(self, watcher)
 
     def close(self) -> None:
-        """The greenlet and the timers are no more."""
+        """The greenlet, the timers and the outputs are no more; what was written is with its sinks."""
         self.timers.close()
+        for watcher in self.watchers.values():
+            watcher.output.close()
         self._greenlet.kill()
 
 

@@ -27,7 +27,7 @@ from circusd.schema.wire import encode
 from circusd.version import __version__
 
 from . import clock, reload, snapshot
-from .accounts import Accounts
+from .accounts import Accounts, fingerprint
 from .arbiter import Arbiter, Services
 from .controller import Controller
 from .doors import Doors, Refusal
@@ -36,6 +36,7 @@ from .handlers import Handlers
 from .history import History
 from .hooks import Hooks
 from .journal import Journal
+from .outputchannel import OutputChannel
 from .publisher import Publisher
 from .reaper import Reaper
 from .requests import Context, as_int
@@ -146,11 +147,14 @@ class Daemon:
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
         self.arbiter.warmup_delay = circus.warmup_delay
         stack.callback(self.arbiter.close)
-        self.accounts = Accounts()
+        self.accounts = Accounts(on_end=lambda session: self.follows.end_session(session))
+        stack.callback(self.accounts.close)
         self.stats = Stats(self.publisher, self.arbiter)
         stack.callback(self.stats.close)
         self.follows = Follows(self.publisher, self.history, self)
         stack.callback(self.follows.close)
+        self.live_output = OutputChannel(self.publisher, self.history)
+        stack.callback(self.live_output.close)
         self.arbiter.on_change = self.follows.changed
         self.handlers = Handlers(self.arbiter, self)
         self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
@@ -350,7 +354,7 @@ class Daemon:
             credit=as_int(properties["credit"], "credit"),
             lines=as_int(properties["lines"], "lines"),
             stream=properties.get("stream"),
-            session=context.person.session,
+            session=fingerprint(context.person.session) if context.person.session else "",
         )
 
     def lead(self) -> dict[str, str]:

@@ -283,7 +283,7 @@ class Watcher:
         else:
             self.output.spawned(wid, child.pid)
             self._wids[child.pid] = wid
-            self._roots[child.pid] = Identity(child.pid, proc.start_time(child.pid) or 0)
+            self._roots[child.pid] = Identity(child.pid, child.start)
             self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
