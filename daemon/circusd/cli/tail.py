@@ -16,6 +16,9 @@ from circusd.schema.wire import escape_name
 
 INTERRUPTED = 130
 
+ORIGINAL_TOPICS = ("watcher.",)
+"""What is listened to when nothing is named: all that the original publishes, without what only we do."""
+
 _AGAIN_SECONDS = 0.5
 _EVERYWHERE = ("0.0.0.0", "*", "[::]", "127.0.0.1", "localhost")
 
@@ -71,7 +74,7 @@ def listen(topics: Sequence[str], session: Session) -> int:
     was_connected = False
     while True:
         try:
-            with subscribe(endpoint, topics, session.timeout or TIMEOUT) as messages:
+            with subscribe(endpoint, topics or ORIGINAL_TOPICS, session.timeout or TIMEOUT) as messages:
                 if was_connected:
                     session.tell(f"circusctl: {endpoint} is there again")
                 was_connected = True

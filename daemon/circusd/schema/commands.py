@@ -236,7 +236,7 @@ COMMANDS: tuple[Command, ...] = (
         reply=(Field("shell", "json", "always false"), Field("msg", "string", "why")),
         role="admin",
         example="circusctl ipython",
-        case=Case(argv="ipython", after="shell"),
+        case=Case(argv="ipython", after="ipython"),
     ),
     Command(
         "kill",
@@ -274,7 +274,7 @@ COMMANDS: tuple[Command, ...] = (
         (Field("topic", "strings", "only topics that begin so", positional=True, metavar="TOPIC"),),
         where="client",
         example="circusctl listen watcher.web.",
-        case=Case(argv="listen", query="", after=""),
+        case=Case(argv="listen", after="watcher.loud.updated"),
     ),
     Command(
         "listsockets",
@@ -498,7 +498,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
         scope="watcher",
         example="circusctl stats web",
-        case=Case(argv="stats web", after="sh"),
+        case=Case(argv="stats web", after="sleep"),
     ),
     Command(
         "status",
@@ -555,7 +555,7 @@ COMMANDS: tuple[Command, ...] = (
         reply=(Field("version", "string", "version of circusd"),),
         original=False,
         example="circusctl version",
-        case=Case(argv="version", after="."),
+        case=Case(argv="version", after="circusd "),
     ),
     Command(
         "weblink",
@@ -570,7 +570,7 @@ COMMANDS: tuple[Command, ...] = (
         effect="change",
         original=False,
         example="circusctl weblink --role viewer",
-        case=Case(argv="weblink", after="#"),
+        case=Case(setup=("console",), argv="weblink", after="#"),
     ),
     # The rows below are spoken by programs: streams on one connection, and the console's door.
     Command(
