@@ -402,8 +402,8 @@ def test_end_of_the_connection_ends_its_streams(house: House, follower: Follower
 
 def test_end_of_a_session_ends_its_streams_and_says_so(house: House, follower: Follower) -> None:
     """Streams of a session that is over get one last message; those of others on the connection go on."""
-    house.follows.open(follower, "mine", ["output."], session="token")
-    house.follows.open(follower, "other", ["output."], session="else")
+    house.follows.open(follower, "mine", ["output."], session=fingerprint("token"))
+    house.follows.open(follower, "other", ["output."], session=fingerprint("else"))
     house.follows.open(follower, "none", ["output."])
     house.follows.end_session(fingerprint("token"))
     assert follower.got == [{"id": "mine", "push": "end.", "data": {"reason": "the session is over"}}]

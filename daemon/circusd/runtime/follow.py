@@ -16,7 +16,6 @@ from circusd.schema import wire
 from circusd.schema.errors import BadRequest, CircusError, Conflict
 
 from . import clock
-from .accounts import fingerprint
 from .feeds import NEVER, EventFeed, Feed, LoadFeed, OutputFeed, StateFeed, World
 from .history import History, StreamKey
 from .outputreader import HISTORY_LINES_LIMIT, OutputReader
@@ -86,7 +85,7 @@ class Follows:
 
         Topics: ``state.``, ``event.`` or ``event.NAME.``, ``load.``, ``output.`` or ``output.NAME.`` (NAME in any case,
         escaped or not). A push names the topic as it was asked for. ``lines`` of history come first (output);
-        ``stream`` chooses ``stdout`` or ``stderr``; ``session`` is the token of the session with which it was asked for. A
+        ``stream`` chooses ``stdout`` or ``stderr``; ``session`` is the `accounts.fingerprint` of the session that asked. A
         second one with the same id on the same connection takes the place of the first. Raises BadRequest, Conflict.
         """
         if not isinstance(request_id, str | int):
@@ -99,7 +98,7 @@ class Follows:
         if len(line.streams) >= FOLLOWS_PER_CONNECTION:
             raise Conflict(f"{FOLLOWS_PER_CONNECTION} streams are open on this connection already")
         window = min(max(int(credit), LEAST_CREDIT_BYTES), MOST_CREDIT_BYTES)
-        follow = _Follow(line, caller, request_id, window, fingerprint(session) if session else "")
+        follow = _Follow(line, caller, request_id, window, session)
         try:
             self._feed(follow, topics, min(max(int(lines), 0), HISTORY_LINES_LIMIT), stream)
         except CircusError:
