@@ -17,6 +17,9 @@ from .sections import read_circus, read_plugin, read_socket, read_watcher
 
 KINDS = ("circus", "watcher", "plugin", "socket", "env")
 
+FOLDER_VARIABLE = "CIRCUS_CONFIG_DIR"
+"""The main file's folder, for the values of files: ``$(circus.env.circus_config_dir)``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -31,8 +34,9 @@ class Loaded:
 def load(path: str, environ: Mapping[str, str]) -> Loaded:
     """The configuration of that file and its includes, with all problems; it never raises for what a file says.
 
-    `environ` is circusd's own environment: variables are replaced from it.
+    `environ` is circusd's own environment: variables are replaced from it, and `FOLDER_VARIABLE` beside them.
     """
+    environ = {**environ, FOLDER_VARIABLE: os.path.dirname(os.path.abspath(path))}
     report = Report()
     document = Document(report)
     files: list[str] = []
