@@ -148,10 +148,12 @@ class Gate:
         """A door of that channel; by default a unix socket in the folder."""
         return self.doors.open_door(channel, endpoint or f"ipc://{self.folder}/{channel}.sock", channel)
 
-    def client(self, script: str, *args: str, **options: Any) -> Program:
-        """A process that runs the script after `PRELUDE`; options are those of Popen."""
+    def client(
+        self, script: str, *args: str, python: str = sys.executable, prelude: str = PRELUDE, **options: Any
+    ) -> Program:
+        """A process that runs the script after the prelude; options are those of Popen."""
         process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + script, *args],
+            [python, "-c", prelude + script, *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(SOURCE)},

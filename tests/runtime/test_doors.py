@@ -16,10 +16,14 @@ import gevent
 import pytest
 
 from circusd.runtime import doors
+from circusd.runtime.handshake import Handshake
 from circusd.schema.errors import ConfigError, Conflict
 from tests.gate import Gate, until
 
 NOBODY = 65534
+
+# An interpreter that every user can run.
+ANY_PYTHON = "/usr/bin/python3"
 
 
 def greeting(mechanism: bytes) -> bytes:
@@ -46,19 +50,33 @@ def test_owner_of_a_loopback_connection_is_obeyed(gate: Gate) -> None:
         assert (gate.requests[-1][1].door, gate.requests[-1][1].uid) == (host, os.getuid())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not os.path.exists(ANY_PYTHON),
+    reason="only root can start a program as another user",
+)
 def test_other_user_is_refused_before_the_greeting(gate: Gate) -> None:
     """Another user's connection to a TCP door is closed without a byte, and told with its uid."""
-    endpoint = gate.door(endpoint="tcp://127.0.0.1:0")
-    port = endpoint.rpartition(":")[2]
-    # An interpreter that every user can run.
-    program = gate.client("", user=os.geteuid())
-    program.output()
-    script = f"s = socket.create_connection(('127.0.0.1', {port})); s.settimeout(5); print(s.recv(100))"
-    program = gate.client(script.replace("import zmq", ""), user=NOBODY, executable="/usr/bin/python3")
+    port = gate.door(endpoint="tcp://127.0.0.1:0").rpartition(":")[2]
+    script = f"import socket; s = socket.create_connection(('127.0.0.1', {port}), 5); print(s.recv(100))"
+    program = gate.client(script, python=ANY_PYTHON, prelude="", user=NOBODY, cwd="/")
     assert program.output() == "b''\n"
     assert [(r.uid, r.count) for r in gate.refusals] == [(NOBODY, 1)]
     assert gate.requests == []
+
+
+def test_handshake_may_come_in_any_pieces() -> None:
+    """Wherever the bytes of a handshake are cut, the same ones go on, with the door's number before the client's identity."""
+    ready = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\x02me\x03X-A\0\0\0\x01a"
+    said = greeting(b"NULL") + b"\x04" + bytes([len(ready)]) + ready + b"\0\x02hi"
+    whole = Handshake(b"C1").feed(said)
+    assert whole.startswith(greeting(b"NULL")) and b"\x08Identity\0\0\0\x04C1me" in whole
+    assert whole.count(b"Identity") == 1 and b"DEALER" in whole and whole.endswith(b"a\0\x02hi")
+    for cut in range(len(said) + 1):
+        handshake = Handshake(b"C1")
+        assert handshake.feed(said[:cut]) + handshake.feed(said[cut:]) == whole
+        assert handshake.done
+    single = Handshake(b"C1")
+    assert b"".join(single.feed(bytes([byte])) for byte in said) == whole
 
 
 def test_refused_peer_gets_no_byte(gate: Gate) -> None:

@@ -41,10 +41,12 @@ class Handshake:
 
     def feed(self, data: bytes) -> bytes:
         """What of the bytes given so far may be passed on now; raises ProtocolError at what is no such handshake."""
+        if self.done:
+            return data
         out = b""
         if len(self._greeting) < self._size:
             out, data = self._greet(data)
-        if data and not self.done:
+        if data:
             self._buffer += data
             out += self._first_frame()
         return out
