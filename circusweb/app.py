@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from bottle import Bottle, HTTPResponse, request
 
@@ -162,7 +162,7 @@ def static(console: Console, version: str, path: str) -> HTTPResponse:
     keep = "public, max-age=31536000, immutable" if version == console.assets.version else "no-store"
     headers = {"Content-Type": asset.kind, "Cache-Control": keep, "Vary": "Accept-Encoding"}
     body = asset.body
-    if asset.packed and "gzip" in request.get_header("Accept-Encoding", ""):
+    if asset.packed and "gzip" in header("Accept-Encoding"):
         headers["Content-Encoding"] = "gzip"
         body = asset.packed
     return HTTPResponse(body, 200, headers)
@@ -187,8 +187,13 @@ def login(console: Console) -> HTTPResponse:
 
 
 def session(console: Console) -> HTTPResponse:
-    """Whether the session counts, and where to go on; says nothing else, as every page of ours may ask."""
-    person_of(console.first, auth.session_of(request.environ))
+    """Where a person with this session goes on; nowhere when it does not count. Tells nothing else."""
+    try:
+        person_of(console.first, auth.session_of(request.environ))
+    except CircusError as problem:
+        if problem.code != NoSession.code:
+            raise
+        return as_json({"next": None})
     return as_json({"next": next_page(console)})
 
 
@@ -234,17 +239,15 @@ def from_query(row: Command) -> dict[str, Any]:
     """The properties of a reading command from the address, typed as its row says."""
     known = {field.name: field for field in row.args}
     properties: dict[str, Any] = {}
-    for key in request.query:
+    for key, text in query():
         field = known.get(key)
         if field is None:
             raise BadRequest(
                 f"{row.name} has no property {key!r}", field=key, hint=f"known: {', '.join(known)}"
             )
-        given = request.query.getall(key)
-        text = given[-1]
         try:
             if field.type == "strings":
-                properties[key] = given
+                properties.setdefault(key, []).append(text)
             elif field.type == "int":
                 properties[key] = int(text)
             elif field.type == "seconds":
@@ -265,6 +268,20 @@ def from_query(row: Command) -> dict[str, Any]:
 # --- requests and responses -----------------------------------------------------------------------------------------
 
 
+def header(name: str) -> str:
+    """A header as it came; Bottle's own way fails where its bytes are no UTF-8."""
+    key = name.upper().replace("-", "_")
+    return str(request.environ.get(key if key == "CONTENT_TYPE" else f"HTTP_{key}", ""))
+
+
+def query() -> list[tuple[str, str]]:
+    """The pairs after the question mark."""
+    try:
+        return parse_qsl(request.environ.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise BadRequest("too many parameters in the address") from None
+
+
 def need_own_page() -> None:
     """Raises Denied for a POST that a page of another site has made a browser send."""
     if not auth.is_own_origin(request.environ):
@@ -273,7 +290,7 @@ def need_own_page() -> None:
 
 def need_csrf(token: str) -> None:
     """Raises Denied for a POST without the proof that our own page has sent it."""
-    if not auth.is_csrf_token(token, request.get_header("X-CSRF-Token", "")):
+    if not auth.is_csrf_token(token, header("X-CSRF-Token")):
         raise Denied(
             "the header X-CSRF-Token is missing or not that of the session", hint="load the page again"
         )
@@ -281,7 +298,7 @@ def need_csrf(token: str) -> None:
 
 def json_body() -> dict[str, Any]:
     """The object in the request's body; an empty body is an empty object."""
-    kind = request.get_header("Content-Type", "").partition(";")[0].strip().lower()
+    kind = header("Content-Type").partition(";")[0].strip().lower()
     body = request.environ["wsgi.input"].read(REQUEST_LIMIT_BYTES + 1)
     if len(body) > REQUEST_LIMIT_BYTES:
         raise BadRequest(f"the body is longer than {REQUEST_LIMIT_BYTES} bytes")
@@ -301,7 +318,7 @@ def json_body() -> dict[str, Any]:
 
 def next_page(console: Console) -> str:
     """Where to go after login: the page that was asked for, if it is one of ours."""
-    wanted = request.query.get("next", "")
+    wanted = dict(query()).get("next", "")
     return wanted if _NEXT.fullmatch(wanted) else f"/d/{quote(console.first.name, safe='')}/"
 
 
@@ -341,7 +358,7 @@ def problem_response(status: int, code: str, text: str, *, allow: str = "", **mo
 def told(console: Console, problem: CircusError) -> HTTPResponse:
     """An error, as a page to a person and as JSON to a program."""
     status = status_of(problem)
-    wants_page = request.method == "GET" and "text/html" in request.get_header("Accept", "")
+    wants_page = request.method == "GET" and "text/html" in header("Accept")
     if wants_page and "/api/" not in request.path:
         text = console.templates.page(
             "error.html",
@@ -360,7 +377,7 @@ def plain_error(console: Console, error: Any) -> str:
     response = problem_response(
         error.status_code, "not_found" if error.status_code == 404 else "bad_request", str(error.body)
     )
-    if "text/html" in request.get_header("Accept", "") and "/api/" not in request.path:
+    if "text/html" in header("Accept") and "/api/" not in request.path:
         response = html(
             console.templates.page(
                 "error.html", title=error.status_line, status=error.status_code, text=str(error.body), hint=""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -208,6 +209,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         result = super().upgrade_connection()
         websocket = getattr(self, "websocket", None)
         if websocket is not None:
+            self.server.under_way.discard(self)
             self.frame_lock = RLock()
             # The handler makes its own class itself, and a second object would be closed by the first one's end.
             websocket.__class__ = Socket
@@ -223,6 +225,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             if over is not late:
                 raise
             return False
+
+    def handle_one_response(self) -> None:
+        """The response is out, or the connection is not worth keeping."""
+        self.server.under_way.add(self)
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.under_way.discard(self)
 
     def log_request(self) -> None:
         """Nothing: a console asks for much, and what matters is in the daemon's events."""
@@ -246,6 +256,8 @@ class Server(WSGIServer):
         self.is_live = is_live
         self.admit = admit
         self.logger = logging.getLogger("circushttpd.websocket")
+        self.under_way: set[Handler] = set()
+        """Who is at work on a request that has an end."""
         self._told: dict[str, int] = {}
         # Given here, as pywsgi would ask the name service for it.
         environ = {"SERVER_NAME": "localhost"}
@@ -260,6 +272,14 @@ class Server(WSGIServer):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(IDLE_SECONDS)
         super().handle(sock, address)
+
+    def end(self, within: float) -> None:
+        """No connection is left: requests under way were finished, those that only wait for a next one were not waited for."""
+        self.stop_accepting()
+        deadline = time.monotonic() + within
+        while self.under_way and time.monotonic() < deadline:
+            gevent.sleep(0.01)
+        self.stop(timeout=0)
 
     def refused(self, refusal: Refused, address: Any) -> None:
         """Told in the log: the first of a kind, then each hundredth."""

@@ -54,6 +54,9 @@ PING_SECONDS, PONG_SECONDS = 8, 12
 
 _PATH = re.compile(r"/d/([^/]+)/live/?")
 
+END = '"end."'
+"""Topic of the last push of a stream that the daemon itself ends, as it does with the session."""
+
 BASE = 0
 """The key of the stream that each page has."""
 
@@ -109,7 +112,7 @@ class Viewer:
             try:
                 self._base = self._follow(BASE, ("state.", "load.", "event."), STATE_CREDIT, self._lost_base)
             except CircusError as problem:
-                if isinstance(problem, NoSession) or problem.code == NoSession.code:
+                if problem.code == NoSession.code:
                     self._live.end(self, "over")
                     return
                 if not told_down:
@@ -138,6 +141,10 @@ class Viewer:
         def take(topic: str, data: str, size: int) -> None:
             if not box:
                 early.append((topic, data, size))
+                return
+            if topic == END:
+                self._bridge.forget(box[0].id)
+                ended(NoSession("the session is over"))
                 return
             self._outbox.append(f"[{key},{topic},{data}]")
             self._outbox_bytes += size
@@ -202,8 +209,8 @@ class Viewer:
 
         def ended(problem: CircusError) -> None:
             self._panes.pop(key, None)
-            # Where the whole connection is gone, the page is told once, and opens its logs again by itself.
-            if not isinstance(problem, Unavailable):
+            # Where the connection or the session is gone, the page is told once for all that it follows.
+            if not isinstance(problem, Unavailable | NoSession):
                 self._tell("ended", key, problem.as_dict())
 
         topic = f"output.{escape_name(watcher)}."

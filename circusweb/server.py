@@ -126,7 +126,7 @@ def serve(listening: socket.socket, daemon: bridge.Bridge, hosts: Sequence[str])
         handler.cancel()
     server.stop_accepting()
     live.close()
-    server.stop(timeout=STOP_SECONDS)
+    server.end(STOP_SECONDS)
     gone = daemon.ended.is_set()
     daemon.close()
     if gone:

@@ -59,7 +59,7 @@ async function askWhetherOver() {
   askedAt = Date.now();
   try {
     const answer = await fetch('/session', { cache: 'no-store' });
-    if (answer.status === 401) over();
+    if (answer.ok && (await answer.json()).next === null) over();
   } catch {
     // Nobody answers at all: the connection is tried again by itself.
   }
@@ -90,7 +90,10 @@ socket.on('down', () => {
 
 socket.on('live', (sequence, items) => {
   for (const [key, topic, data] of items) {
-    if (key === 0) apply(topic, data);
+    if (key === 0) {
+      apply(topic, data);
+      if (topic === 'event.' && /^socket\.|^daemon\.reloaded$/.test(data.event)) askSockets();
+    }
     else panes.get(key)?.take(data);
   }
   seen = sequence;
@@ -98,6 +101,17 @@ socket.on('live', (sequence, items) => {
   if (transport() === 'polling') ackTimer ||= setTimeout(acknowledge, 100);
   else acknowledge();
 });
+
+let sockets = 0;
+
+/** Sockets are not part of the watchers' state; they change so rarely that they are asked for. */
+function askSockets() {
+  sockets ||= setTimeout(async () => {
+    sockets = 0;
+    const reply = await call('inspect').catch(() => null);
+    if (reply) { store.sockets = reply.sockets; touch(); }
+  }, 300);
+}
 
 socket.on('ended', (key, error) => panes.get(key)?.ended(error));
 

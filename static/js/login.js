@@ -4,7 +4,7 @@ const said = document.getElementById('said');
 const how = document.getElementById('how');
 
 function show(text, failed) {
-  said.textContent = text;
+  said.textContent = text[0].toUpperCase() + text.slice(1);
   said.parentElement.hidden = false;
   said.parentElement.classList.toggle('is-fail', Boolean(failed));
   how.hidden = false;
@@ -13,7 +13,7 @@ function show(text, failed) {
 async function redeem(token) {
   let answer;
   try {
-    answer = await fetch('/login', {
+    answer = await fetch(`/login${query}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'X-Requested-With': 'circus' },
       body: JSON.stringify({ token }),
@@ -28,17 +28,27 @@ async function redeem(token) {
   else show(told.detail || 'The link was not accepted.', true);
 }
 
-const token = new URLSearchParams(location.hash.slice(1)).get('token');
-if (token) {
-  // Out of the address bar and the history before anything else happens.
-  history.replaceState(null, '', location.pathname);
-  said.textContent = 'Opening the console…';
-  said.parentElement.hidden = false;
-  redeem(token);
-} else {
+const query = location.search; // the page that was asked for before the door
+
+function enter() {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (token) {
+    // Out of the address bar and the history before anything else happens.
+    history.replaceState(null, '', location.pathname + query);
+    said.textContent = 'Opening the console…';
+    said.parentElement.hidden = false;
+    how.hidden = true;
+    redeem(token);
+    return;
+  }
   // A link on a page of another site brings nobody in: its cookie is kept back until we ask from here.
-  fetch('/session', { cache: 'no-store' }).then(async (answer) => {
-    if (answer.ok) location.replace((await answer.json()).next);
+  fetch(`/session${query}`, { cache: 'no-store' }).then(async (answer) => {
+    const told = await answer.json();
+    if (answer.ok && told.next) location.replace(told.next);
     else how.hidden = false;
   }).catch(() => { how.hidden = false; });
 }
+
+// A link that is opened on this very page changes nothing but the fragment.
+addEventListener('hashchange', enter);
+enter();

@@ -158,8 +158,10 @@ export class LogView {
 
   scrolled() {
     const top = this.scroller.scrollTop;
-    if (this.following && top < this.setTop - 2) this.hold(Date.now() / 1000);
-    else if (!this.following && top > this.setTop && top + this.window >= this.height - 2) this.follow();
+    // Also a window that grows moves the place; whoever is at the end still is.
+    const atEnd = top + this.scroller.clientHeight >= this.height - 2;
+    if (this.following && top < this.setTop - 2 && !atEnd) this.hold(Date.now() / 1000);
+    else if (!this.following && top > this.setTop && atEnd) this.follow();
     this.setTop = top;
     this.schedule();
   }

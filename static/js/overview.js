@@ -160,7 +160,8 @@ function nearest(filter) {
   const wanted = filter.toLowerCase().replace(/[*?]/g, '');
   let best = null;
   for (const watcher of store.watchers.values()) {
-    const distance = distanceOf(wanted, watcher.name.toLowerCase());
+    const name = watcher.name.toLowerCase();
+    const distance = Math.min(distanceOf(wanted, name), distanceOf(wanted, name.slice(0, wanted.length)) + 0.5);
     if (distance <= Math.max(2, wanted.length * 0.5) && (!best || distance < best.distance)) best = { watcher, distance };
   }
   return best?.watcher;

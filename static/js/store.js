@@ -158,6 +158,7 @@ function applyLoad(data) {
 }
 
 function applyEvent(data) {
+  if (data.number === undefined) return; // how many were passed over: the list shows only the last ones anyway
   if (store.events.some((event) => event.number === data.number)) return;
   store.events = [data, ...store.events].slice(0, EVENTS);
 }

@@ -1,0 +1,303 @@
+"""The live connection: what the daemon pushes reaches each page in order, and never faster than the page takes it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+import socketio
+
+from circusweb import auth
+from circusweb.live import OUTPUT_CREDIT, STATE_CREDIT, Json, Ready
+from tests.waiting import eventually
+from tests.web.console import COOKIE, Console
+from tests.web.staged import ADMIN, VIEWER, process, watcher
+
+
+class Page:
+    """What a page in a browser does, without the browser; ``reads`` off, it acknowledges nothing."""
+
+    def __init__(
+        self, console: Console, *, session: str = ADMIN, transport: str = "websocket", reads: bool = True
+    ) -> None:
+        self.items: list[tuple[int, str, Any]] = []
+        self.batches: list[int] = []
+        self.told: list[tuple[str, Any]] = []
+        self.reads = reads
+        self.http = requests.Session()
+        self.http.headers["Cookie"] = f"{COOKIE}={session}"
+        self.client = socketio.Client(reconnection=False, http_session=self.http)
+        for event in ("up", "down", "over", "ended"):
+            self.client.on(event, lambda *data, event=event: self.told.append((event, data)))
+        self.client.on("live", self._live)
+        self.client.connect(
+            console.origin,
+            headers={"Cookie": f"{COOKIE}={session}"},
+            socketio_path="/d/stage/live",
+            transports=[transport],
+        )
+        # Kept, as the library forgets it without closing it when the other side has ended it.
+        self.socket = self.client.eio.ws
+
+    def _live(self, sequence: int, items: list[tuple[int, str, Any]]) -> None:
+        self.batches.append(sequence)
+        self.items += [(key, topic, data) for key, topic, data in items]
+        if self.reads:
+            self.client.emit("ack", sequence)
+
+    def of(self, topic: str, key: int = 0) -> list[Any]:
+        return [data for k, t, data in self.items if k == key and t == topic]
+
+    def heard(self, event: str) -> bool:
+        return any(name == event for name, _ in self.told)
+
+    def open(self, watcher_name: str, key: int = 1, lines: int = 100) -> Any:
+        """The answer to opening a log."""
+        answers: list[Any] = []
+        asked = {"key": key, "watcher": watcher_name, "lines": lines}
+        self.client.emit(
+            "open", asked, callback=lambda *answer: answers.append(answer[0] if answer else None)
+        )
+        eventually(lambda: answers, what="the log is open")
+        return answers[0]
+
+    def close(self) -> None:
+        """As when a browser closes the page: without a word."""
+        if self.socket is not None:
+            self.socket.shutdown()
+        else:
+            self.client.disconnect()
+        self.client.eio.wait()
+        self.http.close()
+
+
+@pytest.fixture
+def pages() -> Iterator[Callable[..., Page]]:
+    """Opens pages; all are closed after the test."""
+    made: list[Page] = []
+
+    def make(console: Console, **more: Any) -> Page:
+        made.append(Page(console, **more))
+        return made[-1]
+
+    yield make
+    for page in made:
+        page.close()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_snapshot_comes_first_then_changes(
+    console: Console, pages: Callable[..., Page], transport: str
+) -> None:
+    """A page gets everything, then what changes, in order, and the load each second."""
+    page = pages(console, transport=transport)
+    eventually(lambda: page.of("state."), what="a snapshot")
+    assert page.told[0][0] == "up"
+    assert {w["name"] for w in page.of("state.")[0]["snapshot"]["watchers"]} == {"web", "loud"}
+    for number in range(30):
+        console.daemon.change(watcher("web", [process(1)], detail=str(number)))
+    eventually(lambda: len(page.of("state.")) == 31, what="thirty changes")
+    assert [data["watcher"]["detail"] for data in page.of("state.")[1:]] == [
+        str(number) for number in range(30)
+    ]
+    eventually(lambda: page.of("load."), what="the load")
+
+
+def test_batches_are_few(console: Console, pages: Callable[..., Page]) -> None:
+    """A thousand pushes in a moment are some batches of 50 ms, not a thousand messages."""
+    page = pages(console)
+    eventually(lambda: page.of("state."))
+    assert page.open("loud") is None
+    for number in range(1, 1001):
+        console.daemon.write("loud", [(number, f"line {number}")])
+    eventually(lambda: len(page.of("output.loud.", 1)) == 1000, within=10)
+    assert [row["lines"][0][0] for row in page.of("output.loud.", 1)] == list(range(1, 1001))
+    assert len(page.batches) < 100
+    assert page.batches == sorted(page.batches)
+
+
+def test_credit_is_what_the_page_has_taken(console: Console, pages: Callable[..., Page]) -> None:
+    """A page that reads gets more; the daemon is given back what was acknowledged, and nothing more."""
+    page = pages(console)
+    eventually(lambda: page.of("state."))
+    page.open("loud")
+    (stream,) = [s for s in console.daemon.streams if s.topics == ("output.loud.",)]
+    sent = 0
+    while stream.sent < 3 * OUTPUT_CREDIT:
+        # Never more than what there is room for: nothing may be skipped here.
+        eventually(lambda: stream.credit > OUTPUT_CREDIT // 4, what="credit comes back")
+        for _ in range(20):
+            sent += 1
+            console.daemon.write("loud", [(sent, "x" * 1000)])
+        eventually(lambda wanted=sent: len(page.of("output.loud.", 1)) == wanted, within=10)
+    eventually(lambda: stream.credit > OUTPUT_CREDIT // 2, what="credit comes back")
+    given = sum(row["bytes"] for row in console.daemon.asked("credit") if row["followed"] == stream.id)
+    assert given <= stream.sent
+    assert stream.skipped == 0
+
+
+def test_page_that_stands_still_is_sent_no_more(console: Console, pages: Callable[..., Page]) -> None:
+    """Without acknowledgements a page costs its credit and not a byte more, and learns how much it has missed."""
+    page = pages(console, reads=False)
+    eventually(lambda: page.of("state."))
+    page.open("loud")
+    (stream,) = [s for s in console.daemon.streams if s.topics == ("output.loud.",)]
+    other = pages(console)
+    eventually(lambda: other.of("state."))
+    for number in range(1, 1001):
+        console.daemon.write("loud", [(number, "x" * 1000)])
+    eventually(lambda: stream.skipped > 0, what="the credit is used up")
+    assert stream.sent < OUTPUT_CREDIT + 2000
+    assert not [row for row in console.daemon.asked("credit") if row["followed"] == stream.id]
+    # Nobody else waits for it.
+    console.daemon.change(watcher("web", [process(1)], detail="seen"))
+    eventually(lambda: any("watcher" in data for data in other.of("state.")), within=2)
+    # It reads again, and is told what it has missed.
+    page.reads = True
+    page.client.emit("ack", page.batches[-1])
+    eventually(lambda: stream.credit > 0, what="credit comes back")
+    missed = stream.skipped
+    console.daemon.write("loud", [(1001, "after")])
+    eventually(lambda: page.of("output.loud.", 1)[-1]["lines"][0][2] == "after")
+    assert page.of("output.loud.", 1)[-1]["skipped"] == missed
+
+
+def test_lies_about_acknowledgements_gain_nothing(console: Console, pages: Callable[..., Page]) -> None:
+    """What was never sent can't be acknowledged, and nothing twice."""
+    page = pages(console, reads=False)
+    eventually(lambda: page.of("state."))
+    for lie in (10**9, -1, "many", None, 2.5, [1]):
+        page.client.emit("ack", lie)
+    page.open("loud")
+    time.sleep(0.2)
+    assert sum(row["bytes"] for row in console.daemon.asked("credit")) <= STATE_CREDIT // 4 + 10_000
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        {},
+        {"key": 0, "watcher": "web", "lines": 1},
+        {"key": "1", "watcher": "web"},
+        {"key": 1, "watcher": 2},
+    ],
+)
+def test_wrong_wishes_are_told(console: Console, pages: Callable[..., Page], asked: Any) -> None:
+    """What is no log is not opened, and the page lives on."""
+    page = pages(console)
+    eventually(lambda: page.of("state."))
+    answers: list[Any] = []
+    page.client.emit("open", asked, callback=lambda *answer: answers.append(answer))
+    eventually(lambda: answers)
+    assert answers[0][0]["code"] == "bad_request"
+    assert page.open("web") is None
+
+
+def test_logs_at_once_have_a_limit(console: Console, pages: Callable[..., Page]) -> None:
+    """Sixteen logs, and no more; one that is closed makes room."""
+    page = pages(console)
+    eventually(lambda: page.of("state."))
+    for key in range(1, 17):
+        assert page.open("web", key) is None
+    assert page.open("web", 17)["code"] == "bad_request"
+    page.client.emit("close", 3)
+    assert page.open("web", 17) is None
+
+
+def test_follows_end_with_the_page(console: Console, pages: Callable[..., Page]) -> None:
+    """A page that is gone is followed for no more."""
+    page = pages(console)
+    page.open("loud")
+    assert len(console.daemon.streams) == 2
+    page.close()
+    eventually(lambda: not console.daemon.streams, what="the daemon was told")
+
+
+def test_follows_end_with_the_console(own_console: Console, pages: Callable[..., Page]) -> None:
+    """A console that is killed leaves nothing that its next life could stumble over."""
+    page = pages(own_console)
+    eventually(lambda: page.of("state."))
+    own_console.stop(9)
+    page.client.eio.wait()
+    own_console.start()
+    again = pages(own_console)
+    eventually(lambda: again.of("state."))
+
+
+def test_page_outlives_the_daemon(own_console: Console, pages: Callable[..., Page]) -> None:
+    """While circusd is away the page is told so; when it is back, everything begins anew by itself."""
+    page = pages(own_console)
+    eventually(lambda: page.of("state."))
+    own_console.daemon.stop()
+    eventually(lambda: page.heard("down"), what="the page is told")
+    page.told.clear()
+    page.items.clear()
+    own_console.daemon.watchers["late"] = watcher("late", [process(1)])
+    own_console.daemon.start()
+    eventually(lambda: page.heard("up"), within=3, what="the daemon is back")
+    eventually(lambda: page.of("state."))
+    assert "late" in {w["name"] for w in page.of("state.")[0]["snapshot"]["watchers"]}
+
+
+def test_session_that_ends_closes_its_pages(console: Console, pages: Callable[..., Page]) -> None:
+    """A logout closes all pages of that session, and no others."""
+    first, second, other = pages(console), pages(console), pages(console, session=VIEWER)
+    for page in (first, second, other):
+        eventually(lambda page=page: page.of("state."))
+    assert console.post("/logout").status == 200
+    for page in (first, second):
+        eventually(lambda page=page: page.heard("over") and not page.client.connected)
+    assert other.client.connected
+    assert not other.heard("over")
+
+
+def test_session_that_the_daemon_ends_is_over(own_console: Console, pages: Callable[..., Page]) -> None:
+    """When circusd ends the stream, the page is closed."""
+    page = pages(own_console)
+    eventually(lambda: page.of("state."))
+    session = "session-of-an-admin"
+    own_console.daemon.answers["follow"] = lambda p: {
+        "status": "error", "reason": "over", "errno": 5, "error": {"code": "no_session", "text": "over"},
+    }  # fmt: skip
+    (stream,) = [s for s in own_console.daemon.streams if s.session == session]
+    stream.topics = (*stream.topics, "end.")
+    own_console.daemon.push("end.", {"reason": "the session is over"})
+    eventually(lambda: page.heard("over"), what="the page is told")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_page_that_never_reads_is_let_go(console: Console) -> None:
+    """A connection that takes no byte is closed after half a minute."""
+    line, connection = console.upgrade()
+    assert "101" in line
+    with connection:
+        # As a browser says "connect", and then nothing more: neither acknowledgements nor pongs.
+        connection.sendall(b"\x81\x82\x00\x00\x00\x00" + b"40")
+        eventually(lambda: console.daemon.streams, what="it is followed for")
+        eventually(lambda: not console.daemon.streams, within=45, every=0.5, what="it is let go")
+
+
+def test_pushes_are_put_in_as_they_are() -> None:
+    """Text that is JSON already is not encoded again; all else is as json would have it."""
+    text = Json.dumps(["live", 7, Ready('[[0,"state.",{"a":"\\u00e4"}]]')], separators=(",", ":"))
+    assert text == '["live",7,[[0,"state.",{"a":"\\u00e4"}]]]'
+    assert json.loads(text)[2][0][2] == {"a": "ä"}
+    assert Json.dumps(["up", {"x": 1}]) == '["up", {"x": 1}]'
+
+
+def test_console_lets_nobody_in_where_sessions_do_not_count(own_console: Console) -> None:
+    """Before an endpoint that takes every request for its user's, the console stays closed, and says why."""
+    own_console.stop()
+    own_console.daemon.takes_anybody = True
+    own_console.start(answers=503)
+    eventually(
+        lambda: "does not check sessions" in own_console.get("/session").json["detail"], what="the reason"
+    )
+    assert own_console.get("/d/stage/").status == 503
+    assert own_console.post("/d/stage/api/v1/list", csrf=auth.csrf_token(ADMIN)).status == 503

@@ -1,0 +1,228 @@
+"""Who comes in, and what a request has to prove."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from circusd.schema.commands import COMMANDS
+from circusweb import auth
+from tests.web.console import COOKIE, Console
+from tests.web.staged import ADMIN, TOKEN, VIEWER, refused
+
+
+def login(console: Console, token: str = TOKEN, **headers: str) -> tuple[int, str]:
+    """Status and cookie of a login with a one-time token."""
+    sent = {"Content-Type": "application/json", "Origin": console.origin, **headers}
+    answer = console.ask(
+        "POST", "/login", body=json.dumps({"token": token}).encode(), headers=sent, session=""
+    )
+    return answer.status, answer.headers.get("set-cookie", "")
+
+
+def test_link_becomes_a_session(console: Console) -> None:
+    """The token is redeemed by the daemon; the cookie is kept from scripts and from other sites."""
+    status, cookie = login(console)
+    assert status == 200
+    assert cookie.startswith(f"{COOKIE}={ADMIN}; Path=/; HttpOnly; SameSite=Strict; Expires=")
+    assert console.daemon.asked("redeem") == [{"token": TOKEN}]
+
+
+def test_wrong_link_is_refused_with_its_reason(console: Console) -> None:
+    """What the daemon says of a token reaches the person."""
+    sent = {"Content-Type": "application/json"}
+    answer = console.ask("POST", "/login", body=b'{"token": "used"}', headers=sent, session="")
+    assert answer.status == 403
+    assert "used already" in answer.json["detail"]
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_other_sites_can_not_log_anybody_in(console: Console, headers: dict[str, str]) -> None:
+    """A form or a script of another site gets no session made."""
+    status, cookie = login(console, **headers)
+    assert status in (400, 403)
+    assert cookie == ""
+    assert console.daemon.asked("redeem") == []
+
+
+def test_page_without_session_leads_to_the_door(console: Console) -> None:
+    """Whoever has no session, or one that is over, is told how to get a link, and comes back to the page."""
+    for session in ("", "session-of-nobody-at-all", "x" * 600, 'a";b'):
+        answer = console.get("/d/stage/w/web", session=session)
+        assert (answer.status, answer.headers["location"]) == (303, "/login?next=/d/stage/w/web")
+    assert "circusctl weblink" in console.get("/login", session="").text
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example/", "http://evil.example/", "/login", "/d/..//evil", "/d/x\\y", ""]
+)
+def test_door_leads_nowhere_else(console: Console, path: str) -> None:
+    """After the login one stays here."""
+    answer = console.get("/session?next=" + path)
+    assert answer.json["next"].startswith("/d/")
+    assert "evil" not in answer.json["next"] or answer.json["next"].startswith("/d/..//evil")
+
+
+def test_session_tells_nothing_but_where_to_go(console: Console) -> None:
+    """The address by which a page asks whether it is still let in."""
+    assert console.get("/session").json == {"next": "/d/stage/"}
+    assert console.get("/session", session="").json == {"next": None}
+
+
+def test_page_carries_person_and_csrf_token(console: Console) -> None:
+    """What the page needs is in it; the session itself is not."""
+    text = console.get("/d/stage/").text
+    assert 'data-person="ana"' in text
+    assert 'data-role="admin"' in text
+    assert auth.csrf_token(ADMIN) in text
+    assert ADMIN not in text
+    assert auth.csrf_token(ADMIN) != auth.csrf_token(VIEWER)
+
+
+def test_unknown_daemon_is_not_found(console: Console) -> None:
+    """Every address carries the daemon's name; another name is not this one."""
+    answer = console.get("/d/other/", headers={"Accept": "text/html"})
+    assert answer.status == 404
+    assert "there is no daemon" in answer.text
+    assert console.get("/d/other/api/v1/list").json["code"] == "not_found"
+
+
+@pytest.mark.parametrize("csrf", ["", "0" * 64, auth.csrf_token(VIEWER), "\u00e4"])
+def test_post_needs_the_token_of_its_session(console: Console, csrf: str) -> None:
+    """A POST that our page has not sent changes nothing, for every command and for the logout."""
+    for path in ("/d/stage/api/v1/stop", "/d/stage/api/v1/list", "/logout"):
+        answer = console.post(path, {"name": "web"}, csrf=csrf)
+        assert (answer.status, answer.json["code"]) == (403, "denied"), path
+    assert console.daemon.asked("stop") == []
+    assert console.daemon.asked("logout") == []
+
+
+def test_post_from_another_site_is_refused(console: Console) -> None:
+    """Even with the right token: it would have been stolen."""
+    answer = console.post("/d/stage/api/v1/stop", {"name": "web"}, headers={"Origin": "http://evil.example"})
+    assert answer.status == 403
+    assert console.daemon.asked("stop") == []
+
+
+def test_every_command_of_the_daemon_is_served(console: Console) -> None:
+    """Each row with where=daemon goes to the daemon with its properties and the person's session."""
+    for row in COMMANDS:
+        answer = console.post(f"/d/stage/api/v1/{row.name}", {"name": "web"})
+        if row.where == "daemon":
+            assert answer.status == 200, row.name
+            assert console.daemon.requests[-1]["command"] == row.name
+            assert console.daemon.requests[-1]["session"] == ADMIN
+            assert console.daemon.requests[-1]["properties"] == {"name": "web"}
+        else:
+            assert (answer.status, answer.json["code"]) == (404, "unknown_command"), row.name
+
+
+def test_get_only_reads(console: Console) -> None:
+    """What changes something is refused as GET, whatever proof comes with it."""
+    for row in (row for row in COMMANDS if row.where == "daemon"):
+        answer = console.get(f"/d/stage/api/v1/{row.name}", headers={"X-CSRF-Token": auth.csrf_token(ADMIN)})
+        assert answer.status == (200 if row.effect == "read" else 405), row.name
+        if row.effect != "read":
+            assert answer.headers["allow"] == "POST"
+            assert console.daemon.asked(row.name) == []
+
+
+def test_query_is_typed_by_the_table(console: Console) -> None:
+    """The properties of a GET are numbers, lists and truth values as the row says."""
+    console.get("/d/stage/api/v1/output?names=web&names=lo%C3%BCd&lines=7")
+    assert console.daemon.requests[-1]["properties"] == {"names": ["web", "loüd"], "lines": 7}
+    for query, word in (("lines=many", "many"), ("colour=red", "colour")):
+        answer = console.get(f"/d/stage/api/v1/output?{query}")
+        assert answer.status == 400
+        assert word in answer.json["detail"]
+
+
+def test_refusals_of_the_daemon_are_problems(console: Console) -> None:
+    """An error reply becomes problem+json with the daemon's code, text and hint, and the status of the table."""
+    console.daemon.answers["stop"] = lambda p: {
+        **refused("conflict", "it is being removed"),
+        "error": {"code": "conflict", "text": "it is being removed", "hint": "wait", "field": "name"},
+    }
+    answer = console.post("/d/stage/api/v1/stop", {"name": "web"})
+    assert answer.status == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json == {
+        "type": "about:blank", "title": "conflict", "status": 409, "detail": "it is being removed", "code": "conflict",
+        "hint": "wait", "field": "name",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b"{", "application/json"), (b"[1]", "application/json"), (b'{"a": 1}', "text/plain"), (b"[" * 100_000, "application/json")],
+    ids=["no JSON", "no object", "another type", "too deep"],
+)  # fmt: skip
+def test_wrong_bodies_are_told(console: Console, body: bytes, kind: str) -> None:
+    """A body that is no JSON object goes no further."""
+    headers = {"Content-Type": kind, "X-CSRF-Token": auth.csrf_token(ADMIN)}
+    answer = console.ask("POST", "/d/stage/api/v1/stop", body=body, headers=headers)
+    assert answer.status == 400
+    assert console.daemon.asked("stop") == []
+
+
+def test_body_has_a_limit(console: Console) -> None:
+    """More than the wire takes is refused."""
+    headers = {"Content-Type": "application/json", "X-CSRF-Token": auth.csrf_token(ADMIN)}
+    body = b'{"name": "' + b"x" * (1 << 20) + b'"}'
+    answer = console.ask("POST", "/d/stage/api/v1/stop", body=body, headers=headers)
+    assert answer.status == 400
+    assert "longer" in answer.json["detail"]
+
+
+def test_logout_ends_the_session(console: Console) -> None:
+    """The daemon is told, and the cookie is gone."""
+    answer = console.post("/logout")
+    assert answer.status == 200
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert [row["session"] for row in console.daemon.requests if row["command"] == "logout"] == [ADMIN]
+
+
+def test_files_are_kept_under_their_version(console: Console) -> None:
+    """A file's address changes with any file, so it may be kept for ever; under another version it is not kept."""
+    page = console.get("/d/stage/").text
+    address = page.partition('<link rel="stylesheet" href="')[2].partition('"')[0]
+    kept = console.get(address)
+    assert kept.status == 200
+    assert "immutable" in kept.headers["cache-control"]
+    assert kept.headers["content-type"].startswith("text/css")
+    packed = console.get(address, headers={"Accept-Encoding": "gzip, br"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert len(packed.body) < len(kept.body) / 2
+    assert console.get("/static/old/app.css").headers["cache-control"] == "no-store"
+    for wrong in ("../setup.cfg", "%2e%2e/setup.cfg", "js", "vendor/STAMP", "__init__.py"):
+        assert console.get(f"/static/old/{wrong}").status == 404, wrong
+
+
+def test_daemon_that_is_gone_is_told(own_console: Console) -> None:
+    """Without circusd the page says so and asks again by itself, and the API answers 503."""
+    own_console.daemon.stop()
+    page = own_console.get("/d/stage/", headers={"Accept": "text/html"})
+    assert page.status == 503
+    assert 'http-equiv="refresh"' in page.text
+    answer = own_console.post("/d/stage/api/v1/list", csrf=auth.csrf_token(ADMIN))
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+    own_console.daemon.start()
+
+
+def test_cookie_takes_no_other_words() -> None:
+    """A session that could break out of its header is never written."""
+    with pytest.raises(ValueError, match="session"):
+        auth.session_cookie("abcdefgh; Domain=evil", None, secure=False)
+    assert auth.session_cookie("abcdefgh", None, secure=True).endswith("; Secure")
+    assert auth.session_of({"HTTP_COOKIE": f'{COOKIE}="abcdefgh"; other=1'}) == "abcdefgh"
+    assert auth.session_of({"HTTP_COOKIE": "\x00=;=;"}) == ""
