@@ -7,14 +7,13 @@ the transport gives it a request and a caller, and gets bytes to send.
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
-from circusd.kernel import proc
 from circusd.schema import wire
 from circusd.schema.commands import COMMANDS, Command, Field, find, reaches
 from circusd.schema.errors import BadRequest, CircusError, Denied, NoSession, UnknownCommand
@@ -27,6 +26,9 @@ from .controller import Caller
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, as_int, in_greenlet, truthy
 
+if TYPE_CHECKING:
+    from circusd.kernel.usage import Sampler
+
 log = logging.getLogger("circusd.controller")
 
 
@@ -37,7 +39,16 @@ class Handlers(Changing, Reading):
         self.arbiter = arbiter
         self.daemon = daemon
         """Gives: view(), quit(), reload_configuration(), global_options(), accounts, follows, stats, history."""
-        self.sampler = proc.Sampler()
+        self._sampler: Sampler | None = None
+
+    @property
+    def sampler(self) -> Sampler:
+        """Made when it is asked for first, as it loads psutil."""
+        if self._sampler is None:
+            from circusd.kernel.usage import Sampler
+
+            self._sampler = Sampler()
+        return self._sampler
 
     # -- the one gate --------------------------------------------------------------------------------------------
 
@@ -60,7 +71,7 @@ class Handlers(Changing, Reading):
             return
         if isinstance(reply, dict):
             answer.ok(reply)
-        elif waiting:
+        elif waiting or not row.waits:
             answer.later(reply)
         else:
             answer.ok({})
@@ -160,7 +171,7 @@ class _Answer:
     def fail(self, error: Exception) -> None:
         trace: str | None = None
         if not isinstance(error, CircusError):
-            error_id = secrets.token_hex(4)
+            error_id = os.urandom(4).hex()
             log.error(
                 "unexpected error command=%s id=%s\n%s",
                 self.request.command,

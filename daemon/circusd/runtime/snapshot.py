@@ -147,6 +147,7 @@ def hook_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "args": config.args,
         "numprocesses": planner.policy.numprocesses,
         "env": dict(config.env),
+        "copy_env": config.copy_env,
         "working_dir": config.working_dir,
         "status": planner.status(),
         "processes": {p.pid: p.wid for p in planner.processes.values() if p.pid is not None},

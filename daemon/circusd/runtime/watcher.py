@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from signal import SIGKILL
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
 from circusd.config.launch import build
-from circusd.config.model import WatcherConfig
+from circusd.config.model import WatcherConfig, with_options
 from circusd.core.effects import (
     ArmTimer,
     CallHook,
@@ -37,7 +38,7 @@ from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
-from circusd.schema.errors import CircusError, Conflict, Failed, SpawnError
+from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
 
 from . import clock
 from .sockets import is_program
@@ -359,11 +360,12 @@ class Watcher:
             return
         self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
         stopping = process.state is State.STOPPING
-        self.happen(wid, Happening(Kind.EXITED, code=status.code, signal=status.signal))
         code = status.code if status.signal is None else -status.signal
+        # Asked for before the consequences: those may call after_stop, which comes last.
         self._notify_hook(
             "after_reap", process_pid=pid, time=clock.wall(), exit_code=code, process_status="dead"
         )
+        self.happen(wid, Happening(Kind.EXITED, code=status.code, signal=status.signal))
         if stopping and self.config.stop_children:
             self._look_after_tree(wid, root)
 
@@ -374,12 +376,14 @@ class Watcher:
         pid = process.pid
         if children:
             self._track(wid, self._roots[pid])
-        if "before_signal" in self.config.hooks:
+        if "before_signal" in self.config.hooks and signum != SIGKILL:
             extra = {"pid": pid, "signum": signum}
             self._ask(
                 "before_signal", extra, lambda ok, _: self._send(wid, pid, signum, children) if ok else None
             )
         else:
+            # Nothing may stand in the way of SIGKILL.
+            self._notify_hook("before_signal", pid=pid, signum=signum)
             self._send(wid, pid, signum, children)
 
     def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
@@ -474,14 +478,33 @@ class Watcher:
             self.arbiter.post(self, finished, result)
 
         def finished(result: HookResult) -> None:
-            if result.ok:
+            # A failure that is to be ignored is told all the same.
+            if result.ok and not result.error:
                 self.tell("hook.succeeded", hook=hook)
             else:
                 self.tell("hook.failed", hook=hook, error=result.error)
+            self._adopt(result.changed)
             answered(result.ok, result.error)
 
         snapshot = self.arbiter.hook_snapshot(self)
         self.arbiter.services.hooks.call(snapshot, hook, config, dict(extra), self.config.hook_timeout, done)
+
+    def _adopt(self, changed: Mapping[str, Any]) -> None:
+        """What a hook set on its watcher counts from now on, as when it ran inside the daemon."""
+        options = dict(changed.get("options") or {})
+        variables: Mapping[str, str | None] = changed.get("env") or {}
+        if variables:
+            env = {**self.config.env, **variables}
+            options["env"] = {name: value for name, value in env.items() if value is not None}
+        if not options:
+            return
+        try:
+            self.reconfigure(with_options(self.config, options), self.credentials)
+        except ConfigError as error:
+            log.warning("what a hook has set is wrong watcher=%r: %s", self.name, error)
+            return
+        for key in options:
+            self.tell("watcher.updated", key=key)
 
     # -- changes -------------------------------------------------------------------------------------------------
 
