@@ -278,3 +278,15 @@ def test_every_configuration_in_the_pages_is_accepted(tmp_path: Path) -> None:
                 path.write_text("\n".join(block), "utf-8")
                 wrong += [str(p) for p in load(str(path), {"HOME": "/"}).problems if p.severity != "note"]
     assert wrong == []
+
+
+def test_the_error_in_the_tutorial_is_the_one_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file with the mistake that it suggests."""
+    page = DOCS / "tutorial.rst"
+    (block,) = (lines for lines in literal_blocks(page) if lines[0].startswith("["))
+    monkeypatch.chdir(tmp_path)
+    Path("circus.ini").write_text("\n".join(block).replace("numprocesses = 2", "numprocesses = two"), "utf-8")
+    (problem,) = load("circus.ini", {}).problems
+    assert f"    {problem}\n" in text_of(page)
