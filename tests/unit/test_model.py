@@ -275,5 +275,5 @@ def test_a_plugin_is_a_watcher_with_the_originals_options() -> None:
         ("--config", "k v", "m.P"),
     )
     assert (watcher.singleton, watcher.copy_env, watcher.copy_path, watcher.priority) == (True, True, True, 9)
-    assert (watcher.close_child_stdout, watcher.close_child_stderr, watcher.env) == (True, True, {"A": "1"})
+    assert (watcher.close_child_stdout, watcher.close_child_stderr, watcher.env) == (True, False, {"A": "1"})
     assert not plugin_watcher(plugin, "x", debug=True).close_child_stdout

@@ -37,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check-delay", type=float, default=5.0, metavar="SECONDS", help="passed to the plugin"
     )
-    parser.add_argument("--log-level", default="info", type=str.lower, choices=LEVELS)
+    parser.add_argument(
+        "--log-level", type=str.lower, choices=LEVELS, help="default: info; warning when circusd runs it"
+    )
     parser.add_argument("--log-output", default="-", metavar="FILE", help="- is standard error")
     parser.add_argument("--ssh", metavar="USER@HOST:PORT", help="passed to the plugin")
     parser.add_argument("--version", action="version", version=__version__)
@@ -52,7 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.plugin is None:
         parser.print_usage()
         return 0
-    _log_to(arguments.log_output, arguments.log_level)
+    # circusd passes on what its plugins write to standard error: only what needs somebody.
+    level = arguments.log_level or ("warning" if "CIRCUS_WATCHER" in os.environ else "info")
+    _log_to(arguments.log_output, level)
     # Like the original: a class may lie in the folder that the plugin is started in. Last, so that it hides nothing.
     sys.path.append(os.getcwd())
     original.install()

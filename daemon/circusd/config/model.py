@@ -292,7 +292,7 @@ def plugin_watcher(
     """The watcher that runs a plugin by this command; raises ConfigError with all problems.
 
     Its options are the plugin's own on top of the original's for a plugin: one process, started before others, with
-    the daemon's environment and module search path, its output shown only with ``debug``.
+    the daemon's environment and module search path, its standard output shown only with ``debug``.
     """
     raw: dict[str, Raw] = _from_json(
         plugin.watcher_name,
@@ -303,8 +303,8 @@ def plugin_watcher(
             "singleton": True,
             "copy_env": True,
             "copy_path": True,
+            # Unlike the original's, what it reports as an error is kept: without it nobody learns why it does not run.
             "close_child_stdout": not debug,
-            "close_child_stderr": not debug,
             "env": dict(plugin.env),
         },
     )
