@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from circusd.kernel import pidfd, proc
-from circusd.kernel.proc import Identity, Sampler
+from circusd.kernel import pidfd, proc, usage
+from circusd.kernel.proc import Identity
 from circusd.kernel.spawn import Child
+from circusd.kernel.usage import Sampler
 from tests.kernel.conftest import NOBODY, AsNobody, Run
 from tests.waiting import eventually
 
@@ -287,7 +288,7 @@ def test_infos_of_many_cost_one_sweep(run: Run, monkeypatch: pytest.MonkeyPatch)
         sweeps.append(1)
         return real()
 
-    monkeypatch.setattr(proc, "sweep", counted)
+    monkeypatch.setattr(usage, "sweep", counted)
     infos = Sampler().infos([*pids, 2**22 - 1])
     assert list(infos) == pids
     assert len(sweeps) == 1
@@ -315,7 +316,7 @@ def test_info_of_another_user_s_process_is_not_refused(as_nobody: AsNobody, run:
 )
 def test_memory_is_written_as_the_original_writes_it(amount: int, text: str) -> None:
     """Two digits and a letter."""
-    assert proc._human(amount) == text
+    assert usage._human(amount) == text
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,7 @@ def test_memory_is_written_as_the_original_writes_it(amount: int, text: str) -> 
 )
 def test_processor_time_is_written_as_the_original_writes_it(seconds: float, text: str) -> None:
     """Minutes without hours, seconds, hundredths."""
-    assert proc._processor_time(seconds) == text
+    assert usage._processor_time(seconds) == text
 
 
 def test_sampling_is_cheap(run: Run) -> None:

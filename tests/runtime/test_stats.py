@@ -198,15 +198,15 @@ def test_only_what_is_wanted_is_looked_at(
     """A subscription to one watcher costs the look at its processes alone."""
     web, (db,) = world.run("web", SLEEP, SLEEP), world.run("db", SLEEP)
     looked: set[int] = set()
-    from circusd.kernel import proc
+    from circusd.kernel import usage
 
-    infos = proc.Sampler.infos
+    infos = usage.Sampler.infos
 
-    def spy(self: proc.Sampler, pids: list[int], **kw: Any) -> Any:
+    def spy(self: usage.Sampler, pids: list[int], **kw: Any) -> Any:
         looked.update(pids)
         return infos(self, pids, **kw)
 
-    monkeypatch.setattr(proc.Sampler, "infos", spy)
+    monkeypatch.setattr(usage.Sampler, "infos", spy)
     ear = Ear(world, "stat.web")
     ear.first("stat.web")
     ear.cancel()

@@ -75,7 +75,7 @@ ROWS = {
 
 # Within a row, what only one module may import; everything else goes through that module.
 ONLY = {
-    "psutil": "circusd.kernel.proc",
+    "psutil": "circusd.kernel.usage",
     "circusd.client": "circusweb.bridge",
     "circusd.zmtp": "circusweb.bridge",
 }
@@ -186,7 +186,7 @@ def test_imports_point_down() -> None:
         ),
         ("circusd.schema.x", "def f():\n    import zmq", "circusd.schema.x:2 imports zmq"),
         ("circusd.kernel.x", "from gevent import sleep", "may import of other distributions only: psutil"),
-        ("circusd.kernel.x", "import psutil", "only circusd.kernel.proc may"),
+        ("circusd.kernel.x", "import psutil", "only circusd.kernel.usage may"),
         ("circusd.client", "from circusd.runtime import arbiter", "imports circusd.runtime"),
         ("circusd.plugins.x", "from circusd import kernel", "imports circusd.kernel"),
         ("circusd.cli.x", "import circusweb.app", "imports circusweb.app"),
@@ -206,7 +206,7 @@ def test_wrong_import_is_told(module: str, source: str, told: str) -> None:
     [
         ("circusd.core.x", "from urllib.parse import quote"),
         ("circusd.core.x", "from ..schema import types"),
-        ("circusd.kernel.proc", "import psutil, subprocess"),
+        ("circusd.kernel.usage", "import psutil, subprocess"),
         ("circusd.runtime.x", "import zmq.green"),
         ("circusd.plugins.x", "from circusd import client"),
         ("circusweb.bridge", "from circusd.client import call"),
@@ -264,7 +264,11 @@ CONFINED = (
     ),
     Confined(("pickle", "marshal", "shelve", "dill"), (), "reading it runs what is in it"),
     Confined(("eval", "exec", "yaml.load"), (), "it runs text"),
-    Confined(("gevent.monkey",), ("circusweb/server.py",), "the daemon is not patched; the console is, first of all"),
+    Confined(
+        ("gevent.monkey",),
+        ("circusweb/server.py",),
+        "the daemon is not patched; the console is, first of all",
+    ),
 )
 
 SIGNALS = "daemon/circusd/kernel/signals.py"

@@ -113,7 +113,7 @@ def children() -> Iterator[int]:
                 yield from map(int, file.read().split())
     except FileNotFoundError:
         # A kernel without these lists, or a thread that ended meanwhile: the whole table, which is slower.
-        from circusd.kernel import proc
+        import circusd.kernel.proc as proc
 
         ours = os.getpid()
         yield from (pid for pid, row in proc.sweep().items() if row.ppid == ours)

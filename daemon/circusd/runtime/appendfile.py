@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -175,6 +174,9 @@ class AppendFile:
 
     def _open(self) -> None:
         if self.path is None:
+            # Rarely needed, and not light.
+            import tempfile
+
             self._fd, self.path = tempfile.mkstemp(prefix=self._prefix, suffix=".log")
         else:
             fd, waits = open_log(self.path)

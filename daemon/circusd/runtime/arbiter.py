@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import secrets
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ class Arbiter:
                 gevent.sleep(0)
 
     def _fault(self, watcher: Watcher | None, act: Callable[..., None]) -> None:
-        error_id = secrets.token_hex(4)
+        error_id = os.urandom(4).hex()
         name = watcher.name if watcher is not None else "-"
         log.exception(
             "unexpected error watcher=%r in=%s id=%s", name, getattr(act, "__name__", act), error_id

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -164,7 +163,7 @@ class Controller:
                 caller.send(wire.error_reply(request.id, problem, clock.wall()))
         except Exception:
             # One bad request must not end the others.
-            fault = secrets.token_hex(4)
+            fault = os.urandom(4).hex()
             log.exception("fault %s in command %s", fault, request.command)
             if not request.cast:
                 error = CircusError(f"a fault of circusd itself; its log tells more under {fault}")

@@ -10,7 +10,7 @@ import socket
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import zmq.green
@@ -27,7 +27,6 @@ from circusd.schema.wire import encode
 from circusd.version import __version__
 
 from . import clock, reload, snapshot
-from .accounts import Accounts, fingerprint
 from .arbiter import Arbiter, Services
 from .controller import Controller
 from .doors import Doors, Refusal
@@ -44,6 +43,9 @@ from .sockets import Sockets
 from .stats import Stats
 from .streams import Output, OutputServices
 from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from .accounts import Accounts
 
 log = logging.getLogger("circusd.daemon")
 
@@ -79,6 +81,7 @@ class Daemon:
         self._stop = Event()
         self._quit: AsyncResult[Any] | None = None
         self._machine = snapshot.machine()
+        self._accounts: Accounts | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -147,8 +150,7 @@ class Daemon:
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
         self.arbiter.warmup_delay = circus.warmup_delay
         stack.callback(self.arbiter.close)
-        self.accounts = Accounts(on_end=lambda session: self.follows.end_session(session))
-        stack.callback(self.accounts.close)
+        stack.callback(self._close_accounts)
         self.stats = Stats(self.publisher, self.arbiter)
         stack.callback(self.stats.close)
         self.follows = Follows(self.publisher, self.history, self)
@@ -313,6 +315,19 @@ class Daemon:
             gevent.sleep(0.005)
         self._stop.set()
 
+    @property
+    def accounts(self) -> Accounts:
+        """Made at the first link or session: who never opens the console does not pay for its cryptography."""
+        if self._accounts is None:
+            from .accounts import Accounts
+
+            self._accounts = Accounts(on_end=self.follows.end_session)
+        return self._accounts
+
+    def _close_accounts(self) -> None:
+        if self._accounts is not None:
+            self._accounts.close()
+
     # -- what handlers ask for -----------------------------------------------------------------------------------
 
     def view(self) -> dict[str, Any]:
@@ -344,6 +359,8 @@ class Daemon:
 
     def follow(self, properties: dict[str, Any], context: Context) -> dict[str, Any]:
         """The stream that a request opens."""
+        from .accounts import fingerprint
+
         topics = properties["topics"]
         if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
             raise BadRequest("topics must be a list of texts", field="topics")

@@ -63,7 +63,14 @@ class Handlers(Changing, Reading):
                 # Names of keys only: values may be secret.
                 target = properties.get("name", "")
                 keys = ",".join(sorted(properties.get("options") or ())) if row.name in ("set", "add") else ""
-                log.info("command=%s by=%r door=%s name=%r keys=%s", row.name, person.name, caller.door, target, keys)
+                log.info(
+                    "command=%s by=%r door=%s name=%r keys=%s",
+                    row.name,
+                    person.name,
+                    caller.door,
+                    target,
+                    keys,
+                )
             waiting = row.waits and truthy(request.properties.get("waiting"))
             reply = getattr(self, f"cmd_{row.name}")(properties, Context(request, caller, person, waiting))
         except Exception as error:  # noqa: BLE001 (the one place that turns errors into replies)

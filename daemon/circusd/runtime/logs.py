@@ -7,7 +7,6 @@ stops nothing; what does not fit is counted, and the count is logged when there 
 from __future__ import annotations
 
 import logging
-import logging.config
 import logging.handlers
 import queue
 import sys

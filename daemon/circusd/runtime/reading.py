@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
 from circusd.config.model import describe
-from circusd.kernel import proc
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
 from circusd.schema.nearest import nearest
@@ -20,13 +20,20 @@ from .arbiter import Arbiter
 from .requests import Context, Later, Reply, as_int, find_watcher, in_greenlet, truthy
 from .watcher import Watcher
 
+if TYPE_CHECKING:
+    from circusd.kernel.usage import Sampler
 
-class Reading:
+
+class Reading(ABC):
     """Lists, states, options, statistics, output."""
 
     arbiter: Arbiter
     daemon: Any
-    sampler: proc.Sampler
+
+    @property
+    @abstractmethod
+    def sampler(self) -> Sampler:
+        """What processes cost."""
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gevent
 
@@ -17,6 +17,9 @@ from circusd.schema.wire import escape_name
 
 from . import clock
 from .socketreads import SocketReads
+
+if TYPE_CHECKING:
+    from circusd.kernel.usage import Sampler
 
 PERIOD: Final = 1.0
 FIRST: Final = 0.25
@@ -69,6 +72,13 @@ class HasWatchers(Protocol):
     def sockets(self) -> HasSockets: ...
 
 
+def _sampler() -> Sampler:
+    # psutil costs memory: it is loaded when somebody looks for the first time.
+    from circusd.kernel.usage import Sampler
+
+    return Sampler()
+
+
 def rows_of(arbiter: HasWatchers) -> list[Row]:
     """The processes that run now."""
     return [
@@ -88,8 +98,8 @@ class Stats:
         self._publisher = publisher
         self._arbiter = arbiter
         self._greenlet: gevent.Greenlet[[], None] | None = None
-        self._load: proc.Sampler | None = None
-        self._stat: proc.Sampler | None = None
+        self._load: Sampler | None = None
+        self._stat: Sampler | None = None
         self._seen: set[int] = set()
         self._reads = SocketReads()
         self._pace = _Pace()
@@ -153,7 +163,7 @@ class Stats:
     # -- load ------------------------------------------------------------------------------------------------------
 
     def _look_at_load(self, rows: list[Row], publish: bool) -> None:
-        sampler = self._load = self._load or proc.Sampler()
+        sampler = self._load = self._load or _sampler()
         found: dict[int, tuple[float, int]] = {}
         ours = os.getpid()
         for chunk in _chunks([*(pid for _, _, pid, _ in rows), ours]):
@@ -165,7 +175,7 @@ class Stats:
     # -- the original's --------------------------------------------------------------------------------------------
 
     def _look_at_stats(self, rows: list[Row], publish: bool) -> None:
-        sampler = self._stat = self._stat or proc.Sampler()
+        sampler = self._stat = self._stat or _sampler()
         groups = self._wanted_groups(rows)
         infos = self._infos(sampler, {pid for pids in groups.values() for pid in pids})
         if publish:
@@ -189,7 +199,7 @@ class Stats:
             if wanted(CHANNEL, f"stat.{name}") or any(wanted(CHANNEL, f"stat.{name}.{pid}") for pid in pids)
         }
 
-    def _infos(self, sampler: proc.Sampler, pids: set[int]) -> dict[int, dict[str, Any]]:
+    def _infos(self, sampler: Sampler, pids: set[int]) -> dict[int, dict[str, Any]]:
         """The process info of each, read in turns; without children, as in the original's messages."""
         found: dict[int, dict[str, Any]] = {}
         seen: set[int] = set()
