@@ -241,7 +241,7 @@ def test_looking_at_many_keeps_the_loop_free(world: World, stats: Stats) -> None
     ear.cancel()
     late.sort()
     # One turn is 3 ms; the machine may be busy with others, so the test is of the shape and not of the last millisecond.
-    assert late[int(len(late) * 0.99)] < 0.05
+    assert late[int(len(late) * 0.99)] < 0.02
     assert len(ear.of("stat.w49")) >= 1
 
 

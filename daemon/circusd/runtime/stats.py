@@ -252,7 +252,8 @@ class _Pace:
     def rest(self) -> None:
         """Others get their turn if this one was long."""
         if clock.now() - self._since >= TURN:
-            gevent.sleep(0)
+            # Not 0: the hub goes round with such up to a thousand times before it looks at timers and descriptors.
+            gevent.sleep(0.001)
             self._since = clock.now()
 
 
