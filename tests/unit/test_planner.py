@@ -6,9 +6,9 @@ import itertools
 import random
 
 import pytest
+
 from circusd.core.effects import ArmTimer, KillTree, Publish, Signal, Spawn
 from circusd.core.lifecycle import ALIVE, GONE, TABLE, Happening, Kind, Policy, Process, State, step
-
 from tests.fakes import World
 
 HOOKS = ("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop")

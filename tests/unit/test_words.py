@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from circusd.core import words
 from circusd.core.lifecycle import Exit, Policy, State
 from circusd.schema.events import EVENTS
-
 from tests.fakes import World
 
 

@@ -233,7 +233,7 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
     down = replace(p, pid=None, started=None, exit=ended, since=now)
-    told: tuple[Effect, ...] = (_reaped(p, e), CancelTimer(p.wid, "age"))
+    told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"))
     if not policy.respawn:
         state = State.COMPLETED if e.code == 0 else State.EXITED
         return replace(down, state=state, attempts=0), told
@@ -244,8 +244,9 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     return later, (*told, *effects)
 
 
-def _reaped(p: Process, e: Happening) -> Publish:
-    return Publish("process.exited", {"wid": p.wid, "pid": p.pid, "code": e.code, "signal": e.signal})
+def _reaped(p: Process, e: Happening, lived: float) -> Publish:
+    fields = {"wid": p.wid, "pid": p.pid, "code": e.code, "signal": e.signal, "lived": round(lived, 3)}
+    return Publish("process.exited", fields)
 
 
 def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -282,9 +283,9 @@ def stopped(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     down = replace(p, pid=None, started=None, exit=ended)
     if policy.stop_children:
         # What is left of its children has until the end of the grace time.
-        return down, (_reaped(p, e),)
+        return down, (_reaped(p, e, lived),)
     over, effects = tree_gone(down, e, now, policy)
-    return over, (_reaped(p, e), *effects)
+    return over, (_reaped(p, e, lived), *effects)
 
 
 def tree_gone(p: Process, e: Happening, now: float, policy: Policy) -> Result:

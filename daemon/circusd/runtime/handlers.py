@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
+from circusd.kernel.users import user_name
 from circusd.schema import wire
 from circusd.schema.commands import COMMANDS, Command, Field, find, reaches
 from circusd.schema.errors import BadRequest, CircusError, Denied, NoSession, UnknownCommand
@@ -40,6 +41,7 @@ class Handlers(Changing, Reading):
         self.daemon = daemon
         """Gives: view(), quit(), reload_configuration(), global_options(), accounts, follows, stats, history."""
         self._sampler: Sampler | None = None
+        self._names: dict[int, str] = {}
 
     @property
     def sampler(self) -> Sampler:
@@ -103,12 +105,20 @@ class Handlers(Changing, Reading):
                 raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
             person = Person(session.person, session.role, request.session)
         else:
-            person = Person(f"uid {caller.uid}", caller.role or "", "")
+            person = Person(self._name_of(caller.uid), caller.role or "", "")
         if not reaches(person.role, row.role):
             raise Denied(
                 f"{row.name} is for the role {row.role}; {person.name or 'you'} has {person.role or 'none'}"
             )
         return person
+
+    def _name_of(self, uid: int | None) -> str:
+        """The user's name; asked for once, as a directory service may answer slowly."""
+        if uid is None:
+            return ""
+        if uid not in self._names:
+            self._names[uid] = user_name(uid)
+        return self._names[uid]
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 

@@ -57,8 +57,8 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "process.exited",
         "reap",
-        (*_PROCESS, "code", "signal"),
-        "A process has ended and was reaped.",
+        (*_PROCESS, "code", "signal", "lived"),
+        "A process has ended and was reaped; it had lived so many seconds.",
         "warning",
     ),
     EventKind("process.signalled", "kill", (*_PROCESS, "signum"), "A signal was sent to stop a process."),
