@@ -108,8 +108,8 @@ class Arbiter:
                 watcher, act, args = posted[0]
                 try:
                     act(*args)
-                except Exception:  # noqa: BLE001 (the border of one watcher: the rest runs on)
-                    self._fault(watcher, act)
+                except Exception as error:  # noqa: BLE001 (the border of one watcher: the rest runs on)
+                    self._fault(watcher, act, error)
                 finally:
                     posted.popleft()
                 if clock.now() >= until:
@@ -117,12 +117,11 @@ class Arbiter:
             if posted:
                 gevent.sleep(0)
 
-    def _fault(self, watcher: Watcher | None, act: Callable[..., None]) -> None:
+    def _fault(self, watcher: Watcher | None, act: Callable[..., None], error: Exception) -> None:
         error_id = os.urandom(4).hex()
         name = watcher.name if watcher is not None else "-"
-        log.exception(
-            "unexpected error watcher=%r in=%s id=%s", name, getattr(act, "__name__", act), error_id
-        )
+        place = getattr(act, "__name__", act)
+        log.error("unexpected error watcher=%r in=%s id=%s", name, place, error_id, exc_info=error)
         if watcher is not None:
             try:
                 watcher.fail(error_id)

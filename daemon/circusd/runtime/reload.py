@@ -84,7 +84,9 @@ def _change(daemon: Daemon, plan: Difference, problems: list[str]) -> None:
 
         def prepare(
             watcher: Watcher = watcher,
-            credentials: Credentials = credentials, config: WatcherConfig = config, keys: tuple[str, ...] = change.keys
+            credentials: Credentials = credentials,
+            config: WatcherConfig = config,
+            keys: tuple[str, ...] = change.keys,
         ) -> None:
             watcher.reconfigure(config, credentials)
             for key in keys:
