@@ -155,8 +155,12 @@ class Bridge:
         self._follows[request_id] = follow
         try:
             self._ask(request_id, "follow", properties, session, CALL_TIMEOUT)
-        except BaseException:
+        except DaemonRefused:
             self._follows.pop(request_id, None)
+            raise
+        except BaseException:
+            # Nobody waits any more (late, or the page is gone), but the daemon may have opened it.
+            follow.close()
             raise
         return follow
 

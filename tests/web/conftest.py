@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.waiting import eventually
 from tests.web.console import Console, Folder
 from tests.web.staged import StagedDaemon, process, watcher
 
@@ -43,6 +44,7 @@ def standing() -> Iterator[Console]:
 @pytest.fixture
 def console(standing: Console) -> Console:
     """A console in front of a staged daemon; tests that end one of them, or need arguments, make their own."""
+    eventually(lambda: not standing.daemon.streams, what="the pages of the test before are gone")
     set_scene(standing.daemon)
     return standing
 

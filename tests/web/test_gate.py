@@ -160,6 +160,9 @@ def test_polling_is_vetted_too(console: Console) -> None:
     assert connected.status == 200
     assert console.get(f"{path}&sid={sid}").status == 200
     assert console.get(f"{path}&sid={sid}", session="session-of-a-viewer").status == 401
+    assert (
+        console.ask("POST", f"{path}&sid={sid}", body=b"1", headers={"Origin": console.origin}).status == 200
+    )
 
 
 def test_long_frame_is_refused_by_its_header(console: Console) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,7 +43,7 @@ class Page:
             transports=[transport],
         )
         # Kept, as the library forgets it without closing it when the other side has ended it.
-        self.socket = self.client.eio.ws
+        self.socket = None if self.client.eio.ws is None else self.client.eio.ws.sock
 
     def _live(self, sequence: int, items: list[tuple[int, str, Any]]) -> None:
         self.batches.append(sequence)
@@ -68,10 +70,13 @@ class Page:
     def close(self) -> None:
         """As when a browser closes the page: without a word."""
         if self.socket is not None:
-            self.socket.shutdown()
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.client.eio.wait()
+            self.socket.close()
         else:
             self.client.disconnect()
-        self.client.eio.wait()
+            self.client.wait()
         self.http.close()
 
 
