@@ -333,15 +333,22 @@ def test_missing_module_is_told_and_others_run(tmp_path: Path) -> None:
     """A watcher whose hook can't be imported does not come up and says why; the rest of the file runs."""
     ini = (
         "[watcher:bad]\ncmd = sleep 1000\nhooks.before_start = nosuchmodule.check\n"
+        "[watcher:later]\ncmd = sleep 1000\nhooks.after_stop = math.nosuchfunction\n"
         "[watcher:good]\ncmd = sleep 1000\n"
     )
+
+    def told(daemon: Daemon, watcher: str) -> str:
+        events = daemon.call("events", name=watcher, lines=2000)["events"]
+        return " ".join(e["error"] for e in events if e["event"] == "hook.failed")
+
     with Daemon(ini, tmp_path) as daemon:
         assert len(daemon.pids("good")) == 1
         assert daemon.pids("bad") == []
-        events = daemon.call("events", lines=2000)["events"]
-        (failed,) = [e for e in events if e["event"] == "hook.failed"]
-        assert "there is no module named nosuchmodule" in failed["error"]
+        assert "there is no module named nosuchmodule" in told(daemon, "bad")
         assert "nosuchmodule" in daemon.log.read_text()
+        # Told though it is not needed yet; what does not depend on it runs.
+        eventually(lambda: "no attribute 'nosuchfunction'" in told(daemon, "later"))
+        assert len(daemon.pids("later")) == 1
 
 
 def test_daemon_that_ends_leaves_no_process_of_hooks(tmp_path: Path) -> None:

@@ -355,20 +355,18 @@ def test_hook_may_close_its_output(call: Called) -> None:
 )
 def test_path_that_leads_nowhere_is_told(call: Called, path: str, text: str) -> None:
     """`check` says what is wrong with which hook; calling it fails with the same words."""
-    found = call.hooks.check(
-        "Web", {"before_stop": HookConfig(path), "after_stop": HookConfig("hooksample.truth")}
-    )
-    assert len(found) == 1
-    assert found[0].startswith("hooks.before_stop: ")
-    assert text in found[0]
+    hooks = {"before_stop": HookConfig(path), "after_stop": HookConfig("hooksample.truth")}
+    found = call.hooks.check("Web", hooks)
+    assert set(found) == {"before_stop"}
+    assert text in found["before_stop"]
     result = call(path if "." in path else f"{path}.", "before_stop")
     assert not result.ok
 
 
 def test_check_finds_nothing_wrong_with_right_paths(call: Called) -> None:
     """Hooks that can be imported and called are fine, methods of classes too."""
-    assert call.hooks.check("Web", {"before_stop": HookConfig("collections.Counter.fromkeys")}) == []
-    assert call.hooks.check("Web", {}) == []
+    assert call.hooks.check("Web", {"before_stop": HookConfig("collections.Counter.fromkeys")}) == {}
+    assert call.hooks.check("Web", {}) == {}
 
 
 def test_module_in_the_daemons_folder_hides_nothing(
@@ -397,6 +395,13 @@ def test_close_lets_hooks_end(call: Called) -> None:
     assert [r.get(timeout=20).ok for r in results] == [True] * 3
     eventually(lambda: not call.reaper.known, sleep=gevent.sleep)
     assert call.hooks.pids() == {}
+
+
+def test_nothing_is_started_after_the_end(call: Called) -> None:
+    """A call that comes when the daemon ends fails, and leaves no process."""
+    call.hooks.close_all(0)
+    assert call("truth").error == "the daemon ends"
+    assert not call.reaper.known
 
 
 def test_process_that_does_not_come_up_is_told(call: Called, monkeypatch: pytest.MonkeyPatch) -> None:

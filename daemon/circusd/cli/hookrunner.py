@@ -57,15 +57,16 @@ def serve(connection: socket.socket) -> None:
 
 def _answer(message: dict[str, Any]) -> dict[str, Any]:
     if "check" in message:
-        return {"problems": [problem for item in message["check"].items() if (problem := _check(*item))]}
+        found = {name: _check(path) for name, path in message["check"].items()}
+        return {"problems": {name: problem for name, problem in found.items() if problem}}
     return _call(message)
 
 
-def _check(option: str, path: str) -> str:
+def _check(path: str) -> str:
     try:
         _function(path)
     except BaseException as problem:  # noqa: BLE001 (a module may raise anything, SystemExit too)
-        return f"{option}: {in_words(path, problem)}"
+        return in_words(path, problem)
     return ""
 
 

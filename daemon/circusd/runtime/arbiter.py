@@ -50,6 +50,8 @@ class CallsHooks(Protocol):
         done: Callable[[Any], None],
     ) -> None: ...
 
+    def check(self, watcher: str, hooks: Mapping[str, Any]) -> dict[str, str]: ...
+
     def close(self, watcher: str) -> None: ...
 
 
@@ -184,6 +186,7 @@ class Arbiter:
         watcher = Watcher(self, config, found, kind)
         self.watchers[config.name.lower()] = watcher
         watcher.tell("watcher.added")
+        watcher.check_hooks()
         self.changed(watcher)
         return watcher
 

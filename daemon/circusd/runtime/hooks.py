@@ -79,6 +79,7 @@ class Hooks:
         )
         self._lanes: dict[str, _Lane] = {}
         self._retired: set[_Lane] = set()
+        self._ended = False
 
     def call(
         self,
@@ -103,13 +104,15 @@ class Hooks:
         message = {"call": hook, "path": config.path, "watcher": snapshot, "extra": extra}
         self._lane(snapshot["name"]).put(_Call(message, timeout if timeout > 0 else None, answered))
 
-    def check(self, watcher: str, hooks: Mapping[str, HookConfig], timeout: float = START_LIMIT) -> list[str]:
-        """What is wrong with the paths of these hooks, a sentence each; empty if all can be imported and called.
+    def check(
+        self, watcher: str, hooks: Mapping[str, HookConfig], timeout: float = START_LIMIT
+    ) -> dict[str, str]:
+        """What is wrong with the paths of these hooks, by hook; empty if all can be imported and called.
 
         Waits for the answer, in a greenlet that is not the hub; starts the watcher's process.
         """
         if not hooks:
-            return []
+            return {}
         answer: dict[str, Any] = {}
         over = Event()
 
@@ -117,10 +120,13 @@ class Hooks:
             answer.update(given)
             over.set()
 
-        message = {"check": {f"hooks.{name}": config.path for name, config in hooks.items()}}
+        message = {"check": {name: config.path for name, config in hooks.items()}}
         self._lane(watcher).put(_Call(message, timeout, answered))
         over.wait()
-        return [str(problem) for problem in answer.get("problems", [answer.get("error", "")])]
+        problems = answer.get("problems")
+        if not isinstance(problems, dict):
+            return dict.fromkeys(hooks, str(answer.get("error", "")))
+        return {str(name): str(problem) for name, problem in problems.items()}
 
     def close(self, watcher: str) -> None:
         """The watcher's process ends when what was asked of it is done; a later call starts a new one."""
@@ -131,6 +137,7 @@ class Hooks:
 
     def close_all(self, patience: float = PATIENCE) -> None:
         """All processes have ended: of themselves within so many seconds, else killed. Waits, in a greenlet."""
+        self._ended = True
         for name in list(self._lanes):
             self.close(name)
         until = clock.now() + patience
@@ -151,7 +158,12 @@ class Hooks:
     def _lane(self, watcher: str) -> _Lane:
         lane = self._lanes.get(watcher.lower())
         if lane is None:
-            lane = self._lanes[watcher.lower()] = _Lane(self, watcher)
+            lane = _Lane(self, watcher)
+            if self._ended:
+                # Nobody would end a process that is started now.
+                lane.kill()
+            else:
+                self._lanes[watcher.lower()] = lane
         return lane
 
 

@@ -16,10 +16,11 @@ from functools import partial
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent.event import AsyncResult
 
 from circusd.config.launch import build
-from circusd.config.model import WatcherConfig, with_options
+from circusd.config.model import HookConfig, WatcherConfig, with_options
 from circusd.core.effects import (
     ArmTimer,
     CallHook,
@@ -489,6 +490,18 @@ class Watcher:
         snapshot = self.arbiter.hook_snapshot(self)
         self.arbiter.services.hooks.call(snapshot, hook, config, dict(extra), self.config.hook_timeout, done)
 
+    def check_hooks(self) -> None:
+        """A hook that can't be imported is told of soon, not when it is needed."""
+        if self.config.hooks:
+            gevent.spawn(self._check_hooks, self.config.hooks)
+
+    def _check_hooks(self, hooks: Mapping[str, HookConfig]) -> None:
+        if self.removed:
+            return
+        for hook, problem in self.arbiter.services.hooks.check(self.name, hooks).items():
+            log.warning("a hook can't be called watcher=%r hook=%s: %s", self.name, hook, problem)
+            self.arbiter.post(self, partial(self.tell, "hook.failed", hook=hook, error=problem))
+
     def _adopt(self, changed: Mapping[str, Any]) -> None:
         """What a hook set on its watcher counts from now on, as when it ran inside the daemon."""
         options = dict(changed.get("options") or {})
@@ -521,6 +534,7 @@ class Watcher:
             self.output.reconfigure(config)
         if hooks:
             self.arbiter.services.hooks.close(config.name)
+            self.check_hooks()
         self.arbiter.changed(self)
 
     def fail(self, error_id: str) -> None:
