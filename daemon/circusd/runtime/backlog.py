@@ -24,6 +24,8 @@ PATIENCE: Final = 0.2
 LEAST_BYTES: Final = 64 << 10
 """A backlog has room for one read, however little is asked for."""
 BATCH_BYTES: Final = 256 << 10
+HURRY_BYTES: Final = 32 << 10
+"""So much is not kept waiting for more."""
 CALM: Final = 1.0
 """Seconds without a loss after which the trouble is over."""
 RETRIES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
@@ -71,6 +73,8 @@ class Backlog:
         self.limit = max(limit, LEAST_BYTES)
         self.wake: Callable[[], None] = lambda: None
         """Called in the hub when there is something to write and nobody writes."""
+        self.hurry: Callable[[], None] = lambda: None
+        """Called in the hub when it is not little any more."""
         self.members: list[Tally] = []
         """Whose output comes here."""
         self._on_event = on_event
@@ -131,8 +135,11 @@ class Backlog:
             self._busy = self._busy or wake
             self._watched = self._watched or self.dropping or self.held > self.limit
             room = self.held <= self.limit
+            hurry = self.held > HURRY_BYTES
         if wake:
             self.wake()
+        if hurry:
+            self.hurry()
         if self._lost.keys() - self._told.keys():
             self._tell_trouble(self.failing or "it is too slow", tuple(self._lost))
         return room or (self.dropping and drops)
@@ -233,10 +240,11 @@ class Backlog:
                 self.ended = self._busy = self._closing
         return batch
 
-    def finish(self, batch: Sequence[Piece], written: int, *, stop: bool = False) -> bool:
-        """So many bytes of what was taken are written, the rest waits again; whether the hub has to be told (`room`).
+    def finish(self, batch: Sequence[Piece], written: int, *, stop: bool = False) -> tuple[bool, bool]:
+        """So many bytes of what was taken are written, the rest waits again.
 
-        With `stop` whoever writes stops now.
+        Returns whether the hub has to be told (`room`), and whether there is more; if not, or with `stop`, whoever writes
+        stops now.
         """
         with self._lock:
             self.written += written
@@ -254,12 +262,13 @@ class Backlog:
                     left = max(0, left - size)
                 self._torn = torn
                 self._queue.extendleft(reversed(rest))
-            if stop and batch:
+            more = not stop and (bool(self._queue) or self._closing)
+            if batch and not more:
                 self._busy = False
             tell = self._watched and self.held <= self.limit // 2
             if tell:
                 self._watched = False
-        return tell
+        return tell, more
 
     # -- the hub's side: what the writer tells -----------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from .appendfile import AppendFile, NotAFileError
 from .backlog import Backlog, Piece, Tally
 from .rotation import Rotation
 from .timers import Timers
-from .writer import Thread, Writers
+from .writer import LATER, Thread, Writers
 
 WRITE: Final = 2
 TURN_BYTES: Final = 64 << 10
@@ -74,7 +74,9 @@ class FilePlace:
         self._rotations = 0
         self._rotation_error = ""
         self._stream: StreamPlace | None = None
+        self._woken = 0.0
         backlog.wake = self._wake
+        backlog.hurry = self._hurry
 
     @property
     def name(self) -> str:
@@ -82,7 +84,16 @@ class FilePlace:
         return self.file.path or "a temporary file"
 
     def _wake(self) -> None:
-        self._writers.begin(self)
+        # The first line after a silence is written at once.
+        now = clock.now()
+        if now - self._woken < LATER:
+            self._writers.begin_later(self)
+        else:
+            self._writers.begin(self)
+        self._woken = now
+
+    def _hurry(self) -> None:
+        self._writers.hurry(self)
 
     def work(self) -> bool:
         """See `Work`."""
@@ -108,7 +119,8 @@ class FilePlace:
             self.file.let_go()
             self._writers.tell(self._give_up if closing else partial(self.backlog.fail, failure(error)))
             return False
-        if batch and self.backlog.finish(batch, written):
+        tell, more = self.backlog.finish(batch, written)
+        if tell:
             self._writers.tell(self.backlog.room)
         if self._failing:
             self._failing = False
@@ -120,10 +132,10 @@ class FilePlace:
             # A link led elsewhere; from here on the other file system's thread writes.
             assert device is not None
             self.device = device
-            if batch:
-                self._writers.tell(self._wake)
+            if more:
+                self._writers.tell(partial(self._writers.begin, self))
             return False
-        return bool(batch)
+        return more
 
     def prepare(self) -> None:
         """The file is made now and not with the first line, so that what is wrong with it is told now."""
@@ -139,6 +151,7 @@ class FilePlace:
             self._stream.close()
         else:
             self.backlog.close()
+            self._hurry()
 
     def reopen(self) -> bool:
         """See `Place`."""
@@ -221,11 +234,15 @@ class StreamPlace:
                 self._fail(error, batch)
                 return
             budget -= written
-            if self.backlog.finish(batch, written):
+            tell, more = self.backlog.finish(batch, written)
+            if tell:
                 self.backlog.room()
             if self._failing:
                 self._failing = False
                 self.backlog.worked()
+            if not more:
+                self._stop()
+                return
         if self._io is None and self._fd >= 0:
             self._loop.run_callback(self.pump)
 
@@ -328,9 +345,10 @@ class CallPlace:
             self._called({"data": data, "pid": pid, "name": tally.stream})
         except BaseException as error:  # noqa: BLE001  # it is not our code, and must not end our thread
             self._lost(tally, len(data), error)
-        if self.backlog.finish(batch, len(data)):
+        tell, more = self.backlog.finish(batch, len(data))
+        if tell:
             self._writers.tell(self.backlog.room)
-        return True
+        return more
 
     def _method(self, name: str) -> None:
         found = getattr(self._called, name, None)

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 
 MOST_THREADS: Final = 8
+LATER: Final = 0.1
+"""Seconds that a few lines wait at most for more of them, after the first."""
 
 
 class Work(Protocol):
@@ -65,6 +67,8 @@ class Writers:
         self._threads: dict[int, Thread] = {}
         self._due: list[Work] = []
         self._own: list[Thread] = []
+        self._later: dict[Work, None] = {}
+        self._timer: Any = None
 
     def begin(self, work: Work) -> None:
         """The work is done by the thread of its file system, from the end of this turn of the hub on.
@@ -74,6 +78,31 @@ class Writers:
         if not self._due:
             self._loop.run_callback(self._hand_over)
         self._due.append(work)
+
+    def begin_later(self, work: Work) -> None:
+        """The same within `LATER`: little of it is there, and more will come."""
+        self._later[work] = None
+        if self._timer is None:
+            self._timer = self._loop.timer(LATER)
+            self._timer.start(self._now)
+
+    def hurry(self, work: Work) -> None:
+        """What was begun for later is begun now."""
+        if work in self._later:
+            del self._later[work]
+            self.begin(work)
+
+    def _now(self) -> None:
+        self._stop_timer()
+        later, self._later = self._later, {}
+        for work in later:
+            self.begin(work)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
 
     def _hand_over(self) -> None:
         due, self._due = self._due, []
@@ -109,6 +138,7 @@ class Writers:
 
     def close(self, timeout: float = 2.0) -> bool:
         """The threads have ended; False if one is still stuck in a write after `timeout` seconds. Other greenlets run."""
+        self._now()
         self._hand_over()
         threads = [*dict.fromkeys(self._threads.values()), *self._own]
         self._threads.clear()
