@@ -270,6 +270,8 @@ def test_pidfile_of_a_live_circusd_is_refused(tmp_path: Path, run: Run) -> None:
     as_script = run.start(sys.executable, "-I", str(program), "circus.ini")
     as_program = run.start("/usr/local/bin/circusd", "1000", executable="/bin/sleep")
     for child in (as_script, as_program):
+        # Right after an exec the command line is empty for a moment.
+        eventually(Path(f"/proc/{child.pid}/cmdline").read_bytes)
         path.write_text(f"{child.pid}\n")
         with pytest.raises(Conflict, match=f"pid {child.pid}"):
             files.write_pidfile(str(path))
