@@ -20,6 +20,9 @@ from circusd.kernel.proc import Identity
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from tests.waiting import eventually
 
+# Two signals are the C library's own: programs may inherit them ignored (from make, say), and nobody can change that.
+LIBC_SIGNALS = 3 << 31
+
 NOBODY = 65534
 PR_SET_DUMPABLE = 4
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
