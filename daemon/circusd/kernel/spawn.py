@@ -55,12 +55,31 @@ class SpawnSpec:
     oom_score_adj: int | None = None
 
 
-class Child(NamedTuple):
-    """A process that has been started: its pid, the descriptor to signal and to reap it by, its start time in ticks."""
+class Child:
+    """A process that has been started: its pid, and the descriptor to signal and to reap it by."""
 
-    pid: int
-    pidfd: int
-    start: int = 0
+    __slots__ = ("_start", "pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self._start: int | None = None
+
+    @property
+    def start(self) -> int:
+        """Its start time in ticks, looked up when it is first wanted, which has to be before it is reaped; else 0.
+
+        Raises OSError if we have no descriptor left.
+        """
+        if self._start is None:
+            # Not by `spawn`: while a program is being loaded this waits for it, as long as all the rest takes.
+            self._start = proc.start_time(self.pid) or 0
+        return self._start
+
+    @property
+    def identity(self) -> proc.Identity:
+        """This process and no later one with its pid; see `start`."""
+        return proc.Identity(self.pid, self.start)
 
 
 class LimitPlan(NamedTuple):
@@ -113,7 +132,7 @@ def spawn(spec: SpawnSpec) -> Child:
             raise SpawnError("exec", errno.EINVAL, program, f"could not start {program}: {error}") from error
         # The process is reaped by its pidfd: subprocess must neither wait for it nor warn that it still runs.
         popen.returncode = 0
-    child = Child(popen.pid, _open_pidfd(popen.pid, program), proc.start_time(popen.pid) or 0)
+    child = Child(popen.pid, _open_pidfd(popen.pid, program))
     if plan.by_prlimit:
         prlimit.await_exec(child.pid, child.pidfd, executable, program, spec.cwd, identity.get("user"))
     return child

@@ -117,11 +117,11 @@ class HookProcess:
     def kill(self) -> None:
         """The process and everything that runs in its session or below it is killed."""
         if self._status is None:
-            proc.kill_tree([proc.Identity(self.child.pid, self.child.start)])
+            proc.kill_tree([self.child.identity])
         self._socket.close()
 
     def _kill_alone(self) -> None:
-        proc.signal_process(proc.Identity(self.child.pid, self.child.start), SIGKILL)
+        proc.signal_process(self.child.identity, SIGKILL)
 
     def _receive(self) -> dict[str, Any]:
         size = int.from_bytes(self._take(4), "big")

@@ -135,7 +135,7 @@ class Watcher:
         self._trees: dict[int, Tree] = {}
         self._wids: dict[int, int] = {}
         """Slots by pid."""
-        self._roots: dict[int, Identity] = {}
+        self._roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
 
     @property
@@ -285,7 +285,7 @@ class Watcher:
         else:
             self.output.spawned(wid, child.pid)
             self._wids[child.pid] = wid
-            self._roots[child.pid] = Identity(child.pid, child.start)
+            self._roots[child.pid] = child
             self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
@@ -368,7 +368,7 @@ class Watcher:
         )
         self.happen(wid, Happening(Kind.EXITED, code=status.code, signal=status.signal))
         if stopping and self.config.stop_children:
-            self._look_after_tree(wid, root)
+            self._look_after_tree(wid, root.identity)
 
     def _signal(self, wid: int, signum: int, children: bool) -> None:
         process = self.planner.processes.get(wid)
@@ -376,7 +376,7 @@ class Watcher:
             return
         pid = process.pid
         if children:
-            self._track(wid, self._roots[pid])
+            self._track(wid, self._roots[pid].identity)
         if "before_signal" in self.config.hooks and signum != SIGKILL:
             extra = {"pid": pid, "signum": signum}
             self._ask(
@@ -433,7 +433,7 @@ class Watcher:
         if wid in self._trees:
             roots += [self._trees[wid].root, *self._trees[wid].members]
         if process.pid is not None:
-            roots.append(self._roots[process.pid])
+            roots.append(self._roots[process.pid].identity)
             self.tell("process.signalled", wid=wid, pid=process.pid, signum=KILL)
         self.arbiter.kill_trees(roots)
         if process.pid is None:
