@@ -34,12 +34,13 @@ class Daemon:
         self.environ = {**os.environ, "CIRCUS_RUNTIME_DIR": str(self.runtime), **(environ or {})}
         self.environ.pop("CIRCUSCTL_ENDPOINT", None)
         self.args = args
+        self.name = "circus"
         self.log = folder / "circusd.log"
         self.popen: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"ipc://{self.runtime}/circus/commands.sock"
+        return f"ipc://{self.runtime}/{self.name}/commands.sock"
 
     @property
     def pid(self) -> int:
@@ -139,7 +140,8 @@ class Daemon:
         finally:
             if error is not None:
                 sys.stderr.write(self.log.read_text(errors="replace")[-5000:])
-            shutil.rmtree(self.runtime, ignore_errors=True)
+            if self.name == "circus":
+                shutil.rmtree(self.runtime, ignore_errors=True)
 
 
 def lines_of(text: str) -> list[Any]:

@@ -140,7 +140,7 @@ class Handlers(Changing, Reading):
     def cmd_redeem(self, p: dict[str, Any], c: Context) -> Reply:
         if not isinstance(p["token"], str):
             raise BadRequest("token must be a text", field="token")
-        reply: dict[str, Any] = self.daemon.accounts.redeem(p["token"])
+        reply: dict[str, Any] = self.daemon.accounts.redeem(p["token"], str(p.get("source") or "")[:64])
         return reply
 
     def cmd_whoami(self, p: dict[str, Any], c: Context) -> Reply:

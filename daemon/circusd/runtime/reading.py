@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gevent.event import AsyncResult
 
 from circusd.config.model import describe
+from circusd.core.lifecycle import Process
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
 from circusd.schema.nearest import nearest
@@ -17,23 +16,18 @@ from circusd.version import __version__
 
 from . import clock, snapshot
 from .arbiter import Arbiter
+from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, find_watcher, in_greenlet, truthy
 from .watcher import Watcher
 
-if TYPE_CHECKING:
-    from circusd.kernel.usage import Sampler
 
-
-class Reading(ABC):
+class Reading:
     """Lists, states, options, statistics, output."""
 
     arbiter: Arbiter
     daemon: Any
 
-    @property
-    @abstractmethod
-    def sampler(self) -> Sampler:
-        """What processes cost."""
+    process_info: ProcessInfo
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -69,7 +63,7 @@ class Reading(ABC):
             if key not in options:
                 close = nearest(key, list(options))
                 raise BadRequest(
-                    f"{key!r} not found in the options of {watcher.name}",
+                    f"{key!r} option not found",
                     field=key,
                     hint=f"did you mean {close}?" if close else "",
                 )
@@ -90,7 +84,7 @@ class Reading(ABC):
         name = p.get("option")
         if name:
             if name not in options:
-                raise BadRequest(f"{name!r} not found", field="option")
+                raise BadRequest(f"{name!r} not an existing option", field="option")
             return {"options": {name: options[name]}}
         return {"options": options}
 
@@ -99,35 +93,32 @@ class Reading(ABC):
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            infos = {w.name: self._infos(w, w.planner.pids()) for w in self.arbiter.watchers.values()}
-            return {"infos": infos}
+            groups = {w.name: w.planner.slots() for w in self.arbiter.watchers.values()}
+            return Later(in_greenlet(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
         watcher = find_watcher(self.arbiter, p["name"])
-        pids = watcher.planner.pids()
+        slots = watcher.planner.slots()
         if p.get("process") is not None:
             pid = as_int(p["process"], "process")
-            if pid not in pids:
+            slots = [slot for slot in slots if slot.pid == pid]
+            if not slots:
                 raise NotFound(f"process {pid} not found in {watcher.name}")
-            info = self._infos(watcher, [pid])
-            return {"process": pid, "info": info.get(str(pid), {})}
-        info = self._infos(watcher, pids, truthy(p.get("extended")))
-        if truthy(p.get("extended")) and "extended_stats" in watcher.config.hooks:
             return Later(
-                in_greenlet(lambda: self._extend(watcher, info)), lambda x: {"name": p["name"], "info": x}
+                in_greenlet(lambda: self._stats_of(watcher, slots, False)),
+                lambda infos: {"process": pid, "info": infos.get(str(pid), {})},
             )
-        return {"name": p["name"], "info": info}
+        extended = truthy(p.get("extended"))
+        return Later(
+            in_greenlet(lambda: self._stats_of(watcher, slots, extended)),
+            lambda infos: {"name": p["name"], "info": infos},
+        )
 
-    def _infos(self, watcher: Watcher, pids: Iterable[int], extended: bool = False) -> dict[str, Any]:
-        by_pid = {q.pid: q for q in watcher.planner.processes.values() if q.pid is not None}
-        found: dict[str, Any] = {}
-        for pid, info in self.sampler.infos(pids, extended=extended).items():
-            process = by_pid.get(pid)
-            if process is not None:
-                info["wid"] = process.wid
-                info["started"] = clock.wall(process.started)
-            found[str(pid)] = info
-        return found
+    def _stats_of(self, watcher: Watcher, slots: list[Process], extended: bool) -> dict[str, Any]:
+        infos = self.process_info.of({watcher.name: slots}, extended=extended)[watcher.name]
+        if extended and "extended_stats" in watcher.config.hooks:
+            self._extend(watcher, infos)
+        return infos
 
-    def _extend(self, watcher: Watcher, infos: dict[str, Any]) -> dict[str, Any]:
+    def _extend(self, watcher: Watcher, infos: dict[str, Any]) -> None:
         config = watcher.config.hooks["extended_stats"]
         for pid, info in infos.items():
             answer: AsyncResult[Any] = AsyncResult()
@@ -139,13 +130,9 @@ class Reading(ABC):
             result: Any = answer.get()
             if result.ok and isinstance(result.changed.get("stats"), dict):
                 infos[pid] = result.changed["stats"]
-        return infos
 
     def cmd_dstats(self, p: dict[str, Any], c: Context) -> Reply:
-        pid = self.daemon.pid
-        info = self.sampler.info(pid) or {}
-        info["children"] = []
-        return {"info": info}
+        return {"info": self.process_info.of_daemon()}
 
     def cmd_inspect(self, p: dict[str, Any], c: Context) -> Reply:
         name = p.get("name")

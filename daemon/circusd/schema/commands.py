@@ -610,7 +610,10 @@ COMMANDS: tuple[Command, ...] = (
         "redeem",
         "turn a one-time token into a session",
         "The token is used up. The session is the caller's to keep: the daemon holds only its hash.",
-        (Field("token", doc="from the one-time link", required=True),),
+        (
+            Field("token", doc="from the one-time link", required=True),
+            Field("source", doc="where the person's browser is, for counting wrong tries"),
+        ),
         (
             Field("session", "string", ""),
             Field("person", "string", ""),
