@@ -255,7 +255,9 @@ class _Door:
         self._arrived = arrived
         loop = get_hub().loop
         self._watcher: Any = loop.io(listener.sock.fileno(), 1)
-        self._breath: Any = loop.timer(_BREATH_SECONDS)
+        self._breath: Any = None
+        self._starved = False
+        """Descriptors were missing, and that is told."""
         self._watcher.start(self._accept)
 
     def _accept(self) -> None:
@@ -266,20 +268,33 @@ class _Door:
                 return
             except OSError as problem:
                 # Out of descriptors, the listener stays readable: without a pause this would spin.
-                if problem.errno in _NO_DESCRIPTORS:
+                if problem.errno in _NO_DESCRIPTORS and not self._starved:
+                    self._starved = True
                     log.warning("%s: can't accept: %s", self.listener.endpoint, problem.strerror)
                 self._watcher.stop()
+                # A new one each time: a timer that has fired would fire again at once.
+                self._breath = get_hub().loop.timer(_BREATH_SECONDS)
                 self._breath.start(self._again)
                 return
+            if self._starved:
+                self._starved = False
+                log.info("%s: accepts again", self.listener.endpoint)
             self._arrived(sock, address)
 
     def _again(self) -> None:
+        self._drop_breath()
         self._watcher.start(self._accept)
 
+    def _drop_breath(self) -> None:
+        if self._breath is not None:
+            self._breath.stop()
+            self._breath.close()
+            self._breath = None
+
     def close(self) -> None:
-        for watcher in (self._watcher, self._breath):
-            watcher.stop()
-            watcher.close()
+        self._drop_breath()
+        self._watcher.stop()
+        self._watcher.close()
         self.listener.close()
 
 

@@ -38,7 +38,6 @@ class SocketReads:
             self._register(self._epoll, fd)
         loop = gevent.get_hub().loop
         self._io = loop.io(self._epoll.fileno(), READ)
-        self._timer = loop.timer(GATHER)
         self._io.start(self._arrived)
 
     def take(self) -> dict[int, int]:
@@ -49,13 +48,13 @@ class SocketReads:
 
     def close(self) -> None:
         """Nothing is counted any more."""
-        for watcher in (self._io, self._timer):
-            if watcher is not None:
-                watcher.stop()
-                watcher.close()
+        self._stop_timer()
+        if self._io is not None:
+            self._io.stop()
+            self._io.close()
         if self._epoll is not None:
             self._epoll.close()
-        self._io = self._timer = self._epoll = None
+        self._io = self._epoll = None
         self._names = {}
         self._counts.clear()
 
@@ -71,7 +70,19 @@ class SocketReads:
         assert self._epoll is not None
         self._count(fd for fd, mask in self._epoll.poll(0) if mask & select.EPOLLIN)
         self._io.stop()
-        self._timer.start(self._io.start, self._arrived)
+        # A new one each time: a timer that has fired would fire again at once.
+        self._timer = gevent.get_hub().loop.timer(GATHER)
+        self._timer.start(self._go_on)
+
+    def _go_on(self) -> None:
+        self._stop_timer()
+        self._io.start(self._arrived)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
 
     def _count(self, fds: Iterable[int]) -> None:
         for fd in fds:
