@@ -10,7 +10,7 @@ import logging
 import os
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gevent.event import AsyncResult
 
@@ -24,11 +24,9 @@ from . import clock
 from .arbiter import Arbiter
 from .changing import Changing
 from .controller import Caller
+from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, as_int, in_greenlet, truthy
-
-if TYPE_CHECKING:
-    from circusd.kernel.usage import Sampler
 
 log = logging.getLogger("circusd.controller")
 
@@ -40,17 +38,8 @@ class Handlers(Changing, Reading):
         self.arbiter = arbiter
         self.daemon = daemon
         """Gives: view(), quit(), reload_configuration(), global_options(), accounts, follows, stats, history."""
-        self._sampler: Sampler | None = None
+        self.process_info = ProcessInfo()
         self._names: dict[int, str] = {}
-
-    @property
-    def sampler(self) -> Sampler:
-        """Made when it is asked for first, as it loads psutil."""
-        if self._sampler is None:
-            from circusd.kernel.usage import Sampler
-
-            self._sampler = Sampler()
-        return self._sampler
 
     # -- the one gate --------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER
 from circusd.version import __version__
 
-from . import clock, snapshot
+from . import snapshot
 from .arbiter import Arbiter
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, find_watcher, in_greenlet, truthy
@@ -93,10 +93,10 @@ class Reading:
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            groups = {w.name: w.planner.slots() for w in self.arbiter.watchers.values()}
+            groups = {w.name: _running(w) for w in self.arbiter.watchers.values()}
             return Later(in_greenlet(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
         watcher = find_watcher(self.arbiter, p["name"])
-        slots = watcher.planner.slots()
+        slots = _running(watcher)
         if p.get("process") is not None:
             pid = as_int(p["process"], "process")
             slots = [slot for slot in slots if slot.pid == pid]
@@ -170,3 +170,7 @@ class Reading:
             "shell": False,
             "msg": "there is no IPython kernel in circusd: a client could run any code in it",
         }
+
+
+def _running(watcher: Watcher) -> list[Process]:
+    return [process for _, process in sorted(watcher.planner.processes.items()) if process.pid is not None]

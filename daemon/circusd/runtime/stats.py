@@ -16,6 +16,7 @@ from circusd.kernel import proc
 from circusd.schema.wire import escape_name
 
 from . import clock
+from .pace import Pace
 from .socketreads import SocketReads
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ PERIOD: Final = 1.0
 FIRST: Final = 0.25
 """Seconds from the first look, which only gives what later ones compare with, to the first message."""
 
-TURN: Final = 0.003
-"""Seconds of sampling after which others get their turn."""
 CHUNK: Final = 8
 """Processes that are looked at in one go."""
 
@@ -102,7 +101,7 @@ class Stats:
         self._stat: Sampler | None = None
         self._seen: set[int] = set()
         self._reads = SocketReads()
-        self._pace = _Pace()
+        self._pace = Pace()
         self._cancel = publisher.on_demand(self.wanted_changed)
         self.wanted_changed()
 
@@ -237,24 +236,6 @@ class Stats:
             self._publisher.publish(CHANNEL, f"stat.sockets.{fd}", body)
         whole = {"addresses": list(addresses.values()), "reads": sum(counts.values())}
         self._publisher.publish(CHANNEL, "stat.sockets", whole)
-
-
-class _Pace:
-    """Keeps turns short."""
-
-    def __init__(self) -> None:
-        self._since = clock.now()
-
-    def begin(self) -> None:
-        """A turn begins now."""
-        self._since = clock.now()
-
-    def rest(self) -> None:
-        """Others get their turn if this one was long."""
-        if clock.now() - self._since >= TURN:
-            # Not 0: the hub goes round with such up to a thousand times before it looks at timers and descriptors.
-            gevent.sleep(0.001)
-            self._since = clock.now()
 
 
 def load_message(
