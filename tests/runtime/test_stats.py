@@ -227,21 +227,22 @@ def test_process_that_ends_is_left_out(world: World, stats: Stats) -> None:
 
 
 def test_looking_at_many_keeps_the_loop_free(world: World, stats: Stats) -> None:
-    """While 500 rows are looked at in full, a timer of the loop is never late by more than a few turns."""
+    """While 500 rows are looked at in full, a timer of the loop waits for a few turns at most."""
     pids = world.run("few", *[SLEEP] * 10)
     for n in range(50):
         world.watchers[f"w{n}"] = FakeWatcher(f"w{n}", list(pids))
     ear = Ear(world, "stat.", "load.")
-    late: list[float] = []
+    turns: list[float] = []
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
-        before = time.monotonic()
+        # Processor time: how busy the machine is with others is not the question.
+        before = time.thread_time()
         gevent.sleep(0.002)
-        late.append(time.monotonic() - before - 0.002)
+        turns.append(time.thread_time() - before)
     ear.cancel()
-    late.sort()
-    # One turn is 3 ms; the machine may be busy with others, so the test is of the shape and not of the last millisecond.
-    assert late[int(len(late) * 0.99)] < 0.02
+    turns.sort()
+    assert sum(turns) > 0.05
+    assert turns[int(len(turns) * 0.99)] < 0.02
     assert len(ear.of("stat.w49")) >= 1
 
 
