@@ -80,14 +80,19 @@ class Templates:
     """The pages. Everything that is put into them is escaped, and what they do not get is an error."""
 
     def __init__(self, assets: Assets, place: Path | None = None) -> None:
+        """All of them are read and compiled here: later this process may not be allowed to read its own files."""
+        place = place or folder("templates")
+        sources = {p.relative_to(place).as_posix(): p.read_text("utf-8") for p in place.rglob("*.html")}
         self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(place or folder("templates")),
+            loader=jinja2.DictLoader(sources),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._environment.globals["asset"] = assets.address
+        for name in sources:
+            self._environment.get_template(name)
 
     def page(self, name: str, **values: Any) -> str:
         """The text of a page."""

@@ -8,6 +8,8 @@ monkey.patch_all(subprocess=False, signal=False, os=False)
 
 import argparse  # noqa: E402
 import logging  # noqa: E402
+import os  # noqa: E402
+import pwd  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
@@ -28,6 +30,9 @@ log = logging.getLogger("circushttpd")
 
 STOP_SECONDS = 2.0
 """For how long requests under way may go on when the program is told to end."""
+
+START_SECONDS = 3.0
+"""For how long the first connection to circusd is waited for."""
 
 BACKLOG = 128
 
@@ -58,6 +63,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a further name (or several, with commas) by which the console may be asked for; may be repeated",
     )
+    parser.add_argument(
+        "--user",
+        default="",
+        metavar="USER",
+        help="become this user before the first byte is read from anybody",
+    )
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     return parser
 
@@ -85,6 +96,22 @@ def link(fd: int) -> socket.socket:
     return inherited
 
 
+def become(user: str) -> None:
+    """This process is that user's from now on, for good, with no further groups.
+
+    Done here and not by whoever starts us: the program may lie in a folder that the user can't enter (root's home).
+    Everything that is needed of the disk is in memory by now. Raises OSError.
+    """
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+    except KeyError:
+        raise OSError(f"there is no user {user!r}") from None
+    os.setgroups([entry.pw_gid])
+    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    os.chdir("/")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT, or until the circusd that has started us is gone."""
     arguments = parser().parse_args(argv)
@@ -102,10 +129,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as problem:
         log.error("circushttpd can't start: %s", problem.strerror or problem)  # noqa: TRY400
         return 1
-    return serve(listening, daemon, [name for names in arguments.hosts for name in names.split(",")])
+    names = [name for names in arguments.hosts for name in names.split(",")]
+    return serve(listening, daemon, names, arguments.user)
 
 
-def serve(listening: socket.socket, daemon: bridge.Bridge, hosts: Sequence[str]) -> int:
+def serve(listening: socket.socket, daemon: bridge.Bridge, hosts: Sequence[str], user: str = "") -> int:
     """As `main`, with the sockets in hand."""
     assets = Assets.load()
     if missing := assets.missing():
@@ -116,9 +144,17 @@ def serve(listening: socket.socket, daemon: bridge.Bridge, hosts: Sequence[str])
     server = Server(
         listening, app.application(console), hosts=Hosts.of(hosts), is_live=Live.is_live, admit=live.admit
     )
+    if user:
+        try:
+            become(user)
+        except OSError as problem:
+            log.error("circushttpd can't become %s: %s", user, problem.strerror or problem)  # noqa: TRY400
+            return 1
     told = Event()
     handlers = [gevent.signal_handler(number, told.set) for number in (signal.SIGTERM, signal.SIGINT)]
     daemon.ended.rawlink(lambda _: told.set())
+    # Whoever comes meanwhile waits in the listening socket, and is not told that there is no daemon.
+    daemon.up.wait(START_SECONDS)
     server.start()
     log.info("the console listens at %s", server.address)
     told.wait()

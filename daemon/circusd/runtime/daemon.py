@@ -253,15 +253,17 @@ class Daemon:
         circus = configuration.circus
         words_ = [sys.executable, "-P", "-m", "circusweb.server"]
         words_ += ["--fd", f"$(circus.sockets.{HTTPD})", "--link", f"$(circus.sockets.{LINK})"]
+        words_ += ["--name", self.settings.name]
         for host in circus.httpd_hosts:
             words_ += ["--hosts", host]
-        user = circus.httpd_user if os.geteuid() == 0 else None
+        if os.geteuid() == 0 and circus.httpd_user not in (None, "", "root", "0", 0):
+            # It becomes that user by itself, once it has read its files: they may lie where only root can read.
+            words_ += ["--user", str(circus.httpd_user)]
         return WatcherConfig(
             name=HTTPD,
             cmd=" ".join(w if w.startswith("$(") else shlex.quote(w) for w in words_),
             singleton=True,
-            uid=user,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", **own_path()},
             priority=1000,
             graceful_timeout=5.0,
             extras={"httpd_host": circus.httpd_host},
@@ -446,6 +448,11 @@ class Daemon:
             refusal.count,
         )
         self.journal.tell("client.refused", door=refusal.door, uid=refusal.uid, reason=refusal.reason)
+
+
+def own_path() -> dict[str, str]:
+    """Where circusd was told to find its modules, for those of its programs that get nothing else of its environment."""
+    return {k: os.environ[k] for k in ("PYTHONPATH",) if k in os.environ}
 
 
 def with_plugin_options(config: WatcherConfig, options: Any) -> WatcherConfig:
