@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from . import clock
+from .lines import LONGEST_LINE
 from .timers import Timers
 
 PATIENCE: Final = 0.2
@@ -103,6 +104,8 @@ class Backlog:
         """What came last was dropped."""
         self._gap_torn = False
         """It did not end in a newline."""
+        self._skipped = 0
+        """How much of the line in which it ended was dropped already."""
         self._waiting: dict[Callable[[], None], Tally] = {}
         self._attempts = 0
         self._lost: dict[Tally, int] = {}
@@ -124,10 +127,10 @@ class Backlog:
         with self._lock:
             if self.failing and drops and self.held + len(data) > self.limit:
                 self.dropping = True
-            if self._gap:
-                data = self._after_gap(tally, data)
             if self.dropping and drops and self.held + len(data) > self.limit:
                 data = self._make_room(tally, data)
+            if data and self._gap:
+                data = self._after_gap(tally, data)
             if data:
                 self._queue.append(Piece(tally, pid, data))
                 self.held += len(data)
@@ -140,46 +143,114 @@ class Backlog:
             self.wake()
         if hurry:
             self.hurry()
-        if self._lost.keys() - self._told.keys():
+        if self._lost and self._lost.keys() - self._told.keys():
             self._tell_trouble(self.failing or "it is too slow", tuple(self._lost))
         return room or (self.dropping and drops)
 
     def _after_gap(self, tally: Tally, data: bytes) -> bytes:
         """The data, without the rest of a line whose beginning was dropped."""
-        torn = not self._queue[-1].data.endswith(b"\n") if self._queue else self._torn
-        data = self._trim(tally, data, rest=self._gap_torn, torn=torn)
-        self._gap = self._gap_torn = False
+        if self._gap_torn:
+            cut = data.find(b"\n") + 1
+            if not cut and self._skipped + len(data) <= LONGEST_LINE:
+                return self._drop(tally, data)
+            self._lose(tally, cut)
+            data = data[cut:]
+            self._gap_torn = False
+        if data:
+            torn = not self._queue[-1].data.endswith(b"\n") if self._queue else self._torn
+            data = b"\n" + data if torn else data
+            self._gap, self._skipped = False, 0
         return data
 
-    def _trim(self, tally: Tally, data: bytes, *, rest: bool, torn: bool) -> bytes:
-        """The data as it may follow a gap: without the rest of a line (unless no end of it is to be seen), and apart from
-        a line that broke off before the gap."""
-        cut = data.find(b"\n") + 1 if rest else 0
-        self._lose(tally, cut)
-        return (b"\n" if torn else b"") + data[cut:] if cut < len(data) else b""
+    def _drop(self, tally: Tally, data: bytes) -> bytes:
+        self._lose(tally, len(data))
+        cut = data.rfind(b"\n") + 1
+        self._skipped = len(data) - cut + (0 if cut else self._skipped)
+        self._gap, self._gap_torn = True, cut < len(data)
+        return b""
 
     def _make_room(self, tally: Tally, data: bytes) -> bytes:
         """Drop by the policy, whole lines if there are lines; returns what is left of the data itself."""
+        if tally.policy == "drop_newest":
+            if not self._gap:
+                self._drop_fragment()
+            return self._drop(tally, data)
+        rest = self._rest_of_line() if self._torn else []
         last = b""
-        while self._queue and tally.policy == "drop_oldest" and self.held + len(data) > self.limit:
-            piece = self._queue.popleft()
-            last = piece.data
-            self.held -= len(last)
-            self._lose(piece.tally, len(last))
+        while self._queue and self.held + len(data) > self.limit:
+            last = self._drop_head()
         if not last:
-            # By the policy, or because all of it is being written at this moment.
-            self._lose(tally, len(data))
-            self._gap, self._gap_torn = True, not data.endswith(b"\n")
-            return b""
-        rest = not last.endswith(b"\n")
-        if not self._queue:
-            return self._trim(tally, data, rest=rest, torn=self._torn)
-        piece = self._queue.popleft()
-        head = self._trim(piece.tally, piece.data, rest=rest, torn=self._torn)
-        self.held += len(head) - len(piece.data)
-        if head:
-            self._queue.appendleft(piece._replace(data=head))
+            # All of it is being written at this moment.
+            data = self._drop(tally, data)
+        elif not last.endswith(b"\n"):
+            data = self._drop_line(tally, data)
+        if self._torn and not rest and self._queue and last:
+            # Its end was dropped: it has to be broken off.
+            self._queue[0] = self._queue[0]._replace(data=b"\n" + self._queue[0].data)
+            self.held += 1
+        elif self._torn and not rest and last:
+            self._gap = True
+        self._queue.extendleft(reversed(rest))
         return data
+
+    def _rest_of_line(self) -> list[Piece]:
+        """The end of the line that is half written, out of the queue, in which it belongs to the front; nothing if it has
+        no end there."""
+        found: list[Piece] = []
+        while self._queue:
+            piece = self._queue.popleft()
+            cut = piece.data.find(b"\n") + 1
+            if 0 < cut < len(piece.data):
+                self._queue.appendleft(piece._replace(data=piece.data[cut:]))
+                piece = piece._replace(data=piece.data[:cut])
+            found.append(piece)
+            if cut:
+                return found
+        self._queue.extend(found)
+        return []
+
+    def _drop_head(self) -> bytes:
+        piece = self._queue.popleft()
+        self.held -= len(piece.data)
+        self._lose(piece.tally, len(piece.data))
+        return piece.data
+
+    def _drop_line(self, tally: Tally, data: bytes) -> bytes:
+        """The line whose beginning was dropped is dropped to its end; where no end is to be seen it is no line."""
+        skipped = 0
+        while self._queue and skipped <= LONGEST_LINE:
+            cut = self._queue[0].data.find(b"\n") + 1
+            if cut:
+                piece = self._queue[0]
+                self._queue[0] = piece._replace(data=piece.data[cut:])
+                self.held -= cut
+                self._lose(piece.tally, cut)
+                if cut == len(piece.data):
+                    self._queue.popleft()
+                return data
+            skipped += len(self._drop_head())
+        if skipped > LONGEST_LINE:
+            return data
+        self._gap, self._gap_torn, self._skipped = True, True, skipped
+        return data
+
+    def _drop_fragment(self) -> None:
+        """The newest line is not begun if its end is going to be dropped."""
+        fragment: list[Piece] = []
+        while self._queue and not (piece := self._queue[-1]).data.endswith(b"\n"):
+            cut = piece.data.rfind(b"\n") + 1
+            if cut:
+                self._queue[-1] = piece._replace(data=piece.data[:cut])
+                fragment.append(piece._replace(data=piece.data[cut:]))
+            else:
+                fragment.append(self._queue.pop())
+        if not self._queue and self._torn:
+            # It was begun.
+            self._queue.extend(reversed(fragment))
+            return
+        for piece in fragment:
+            self.held -= len(piece.data)
+            self._lose(piece.tally, len(piece.data))
 
     def _lose(self, tally: Tally, count: int) -> None:
         if count:
@@ -223,8 +294,12 @@ class Backlog:
 
     # -- the writer's side, in the hub or in a thread ----------------------------------------------------------------
 
-    def take(self, most: int = BATCH_BYTES) -> list[Piece]:
-        """The oldest pieces, about so many bytes together; they are still held. Nothing: whoever writes stops now."""
+    def take(self, most: int = BATCH_BYTES, *, as_put: bool = False) -> list[Piece]:
+        """The oldest pieces, about so many bytes together; they are still held. Nothing: whoever writes stops now.
+
+        Where there is a choice they end with a line, so that what may be dropped meanwhile begins with one; with `as_put`
+        no piece is divided.
+        """
         batch: list[Piece] = []
         size = 0
         with self._lock:
@@ -233,12 +308,26 @@ class Backlog:
                 batch.append(piece)
                 size += len(piece.data)
             if batch:
+                if not as_put:
+                    self._put_back(batch)
                 self._was_torn = self._torn
                 self._torn = not batch[-1].data.endswith(b"\n")
             else:
                 # Nobody wakes a writer any more who has found the end.
                 self.ended = self._busy = self._closing
         return batch
+
+    def _put_back(self, batch: list[Piece]) -> None:
+        """What follows the last newline of the batch waits, unless it is all there is."""
+        while not (last := batch[-1]).data.endswith(b"\n"):
+            cut = last.data.rfind(b"\n") + 1
+            if cut:
+                self._queue.appendleft(last._replace(data=last.data[cut:]))
+                batch[-1] = last._replace(data=last.data[:cut])
+            elif len(batch) > 1:
+                self._queue.appendleft(batch.pop())
+            else:
+                break
 
     def finish(self, batch: Sequence[Piece], written: int, *, stop: bool = False) -> tuple[bool, bool]:
         """So many bytes of what was taken are written, the rest waits again.

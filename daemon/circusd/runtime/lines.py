@@ -43,6 +43,8 @@ class Weaver:
         """Whose line is open in the place."""
         self._open = False
         """The place does not end in a newline."""
+        self._waiting = b""
+        """Whole lines that come after that line."""
 
     def join(self, strand: Strand) -> None:
         """The strand may be fed from now on."""
@@ -60,64 +62,52 @@ class Weaver:
     def flush(self, strand: Strand, wall: float = 0.0) -> bytes:
         """What to write when the process has ended: what was kept back, as a line if others write too."""
         data, strand.carry = strand.carry, b""
-        if strand.form is not None:
-            return self._write(strand.form(strand.pid, wall, data + b"\n")) if data else b""
         mine = self._pen is strand
-        if (
-            (data or mine)
-            and not data.endswith(b"\n")
-            and (len(self._strands) > 1 or self._pen not in (None, strand))
-        ):
-            data += b"\n"
-        if not data:
+        if not data and not mine:
             return b""
-        return self._write(data, continues=mine) + (self._released() if mine else b"")
+        if strand.form is not None:
+            return self._whole(strand.form(strand.pid, wall, data + b"\n"))
+        alone = len(self._strands) == 1 and not self._waiting
+        if data.endswith(b"\n") or (alone and self._pen in (None, strand)):
+            return self._write(data, strand if mine else None, continues=mine) if data else b""
+        return self._write(data + b"\n", continues=True) if mine else self._whole(data + b"\n")
 
     def feed(self, strand: Strand, wall: float, data: bytes) -> bytes:
         """What to write now that the process has written this; nothing when its line has to wait for its end."""
+        data, strand.carry = strand.carry + data if strand.carry else data, b""
+        mine = self._pen is strand
+        if strand.form is None and len(self._strands) == 1 and (mine or self._pen is None):
+            return self._write(data, strand, continues=mine)
+        cut = data.rfind(b"\n") + 1
+        rest = data[cut:]
         if strand.form is not None:
-            return self._feed_form(strand, strand.form, wall, data)
-        if strand.carry:
-            data = strand.carry + data
-            strand.carry = b""
-        if len(self._strands) == 1:
-            return self._write(data, strand, continues=self._pen is strand)
-        if self._pen is not None and self._pen is not strand:
-            # Another's line is open, from the time when it was alone.
-            if len(data) <= LONGEST_LINE:
-                strand.carry = data
-                return b""
-            self._pen = None
-        continues = self._pen is strand
-        cut = data.rfind(b"\n") + 1
-        if not cut and (continues or len(data) > LONGEST_LINE):
-            return self._write(data, strand, continues=continues)
+            if len(rest) > LONGEST_LINE:
+                data, cut, rest = data + b"\n", len(data) + 1, b""
+            strand.carry = rest
+            return self._whole(strand.form(strand.pid, wall, data[:cut])) if cut else b""
+        if len(rest) > LONGEST_LINE or (mine and not cut):
+            return self._write(data, strand, continues=mine)
+        strand.carry = rest
         if not cut:
-            strand.carry = data
             return b""
-        strand.carry = data[cut:]
-        written = self._write(data[:cut], continues=continues)
-        return written + self._released() if continues else written
+        return self._write(data[:cut], continues=True) if mine else self._whole(data[:cut])
 
-    def _feed_form(self, strand: Strand, form: Form, wall: float, data: bytes) -> bytes:
-        cut = data.rfind(b"\n") + 1
-        if not cut and len(strand.carry) + len(data) <= LONGEST_LINE:
-            strand.carry += data
-            return b""
-        whole = strand.carry + (data[:cut] if cut else data + b"\n")
-        strand.carry = data[cut:] if cut else b""
-        return self._write(form(strand.pid, wall, whole))
-
-    def _released(self) -> bytes:
-        """The whole lines of those who waited for a line of another to end."""
-        found = b""
-        for strand in self._strands:
-            if strand.form is None and (cut := strand.carry.rfind(b"\n") + 1):
-                found += strand.carry[:cut]
-                strand.carry = strand.carry[cut:]
-        return found
+    def _whole(self, data: bytes) -> bytes:
+        """Whole lines are written, or wait for the end of the line that another process has open."""
+        if self._pen is None:
+            return self._write(data)
+        self._waiting += data
+        # An end that does not come is not waited for.
+        return self._write(b"") if len(self._waiting) > LONGEST_LINE else b""
 
     def _write(self, data: bytes, pen: Strand | None = None, *, continues: bool = False) -> bytes:
+        if self._waiting:
+            at = data.find(b"\n") + 1 if continues else 0
+            if at or not continues:
+                data = data[:at] + self._waiting + data[at:]
+                self._waiting = b""
+        if not data:
+            return data
         if self._open and not continues:
             data = b"\n" + data
         self._open = not data.endswith(b"\n")

@@ -163,6 +163,12 @@ class FilePlace:
         self._writers.begin(self)
 
     def _to_hub(self, fd: int) -> None:
+        if self._stream is not None:
+            # It was looked at twice before the hub came to know.
+            os.close(fd)
+            self._stream.pump()
+            return
+
         def broken(reason: str) -> None:
             self._stream = None
             self.backlog.wake = self._wake
@@ -328,7 +334,7 @@ class CallPlace:
 
     def work(self) -> bool:
         """See `Work`."""
-        batch = self.backlog.take(1)
+        batch = self.backlog.take(1, as_put=True)
         if not batch:
             if self.backlog.ended:
                 self._method("close")

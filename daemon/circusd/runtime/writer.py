@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
 import gevent
@@ -40,8 +40,16 @@ class Thread:
         self._inbox.put(work)
 
     def _run(self) -> None:
-        while (work := self._inbox.get()) is not None:
-            if work.work():
+        ending = False
+        while True:
+            try:
+                work = self._inbox.get(block=not ending)
+            except Empty:
+                return
+            if work is None:
+                # What has begun before is brought to its end.
+                ending = True
+            elif work.work():
                 # At the end of the line: one loud process does not hold up the others.
                 self._inbox.put(work)
 
