@@ -61,7 +61,7 @@ def test_the_console_is_nobody_s_process_also_where_nobody_could_read_its_files(
         script = re.search(r'src="([^"]+login\.js)"', page)
         assert script is not None, page
         assert "token" in get(daemon, script[1])
-        assert "html" in get(daemon, "/no/such/page").lower()
+        assert "not found" in get(daemon, "/no/such/page").lower()
 
 
 def test_a_console_that_dies_harms_nothing_and_is_back(tmp_path: Path) -> None:

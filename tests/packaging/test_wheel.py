@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import configparser
 import email
+import re
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
+
+from tests.daemon import Daemon
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ignore_patterns(
@@ -176,3 +181,30 @@ def test_sdist_installs_with_nothing_around(sdist: Path, tmp_path: Path) -> None
     lines = run("-c", show, cwd=tmp_path, path=tmp_path / "lib").split()
     assert lines[:2] == [str(tmp_path / "lib" / name / "__init__.py") for name in ("circusd", "circusweb")]
     assert lines[2] == (ROOT / "static" / "vendor" / "STAMP").read_text().strip()
+
+
+class Installed(Daemon):
+    """circusd as it lies in a folder of installed packages."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-P", "-m", "circusd.cli.circusd", str(self.config)]
+
+
+def test_what_is_in_the_wheel_runs_and_serves_its_console(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """The daemon starts from it, and the console has its pages, its own scripts and those of others."""
+    wheel.extractall(tmp_path / "lib")
+    ini = "[circus]\nhttpd = 1\nhttpd_host = 127.0.0.1\nhttpd_port = 0\n[watcher:web]\ncmd = sleep 1000\n"
+    with Installed(ini, tmp_path, environ={"PYTHONPATH": str(tmp_path / "lib")}) as daemon:
+        address = daemon.call("inspect")["daemon"]["httpd"]
+
+        def get(path: str) -> str:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+                return str(answer.read().decode())
+
+        page = eventually(lambda: get("/login"), within=20)
+        script = re.search(r'src="([^"]+)login\.js"', page)
+        assert script is not None, page
+        assert get(script[1] + "app.js")
+        assert get(script[1].replace("/js/", "/vendor/") + "preact.js")
+        loaded = Path(f"/proc/{daemon.pid}/environ").read_bytes()
+        assert str(tmp_path / "lib").encode() in loaded
