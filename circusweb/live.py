@@ -44,6 +44,9 @@ STALLED_SECONDS = 30.0
 BACKLOG_LIMIT_BYTES = 1 << 23
 """More than this is never kept for one page, whatever the daemon sends."""
 
+UP_SECONDS = 2.0
+"""For how long a page that comes back waits for a daemon that comes back too."""
+
 PANES = 16
 """Logs that one page may follow at once."""
 
@@ -300,6 +303,7 @@ class Live:
             if known != session:
                 raise Refused("401 Unauthorized", "this connection belongs to another session")
             return
+        bridge.up.wait(UP_SECONDS)
         try:
             person = self._person_of(bridge, session)
         except CircusError as problem:

@@ -3,14 +3,14 @@
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { count, clock, span, wait } from './format.js';
 import { html, icon, inWords, mark, ring, state } from './shapes.js';
-import { age, byName, isLive, needsYou, now, shape, store } from './store.js';
+import { age, byName, isLive, kindsOf, needsYou, now, store } from './store.js';
 import { base, page } from './page.js';
 import { askNow } from './live.js';
 import { keyTable, say, verbs } from './words.js';
 
 /** Shapes of all processes, watcher by watcher. */
 export function fleet() {
-  return byName().flatMap((watcher) => watcher.processes.map((process) => shape(process.state)));
+  return byName().flatMap(kindsOf);
 }
 
 function ThemeButton() {

@@ -4,7 +4,7 @@ import { act, barred } from './commands.js';
 import { copyPrompt } from './frame.js';
 import { address, shown, view } from './overview.js';
 import { shownPane } from './pane.js';
-import { watcherNamed } from './store.js';
+import { touch, watcherNamed } from './store.js';
 
 const ACTS = { s: 'start', r: 'restart', R: 'reload', x: 'stop', '+': 'more', '-': 'less' };
 
@@ -12,19 +12,16 @@ function inField(target) {
   return target.matches?.('input, textarea, select, [contenteditable]');
 }
 
-function focusRow(name) {
-  document.querySelector(`tr[data-watcher="${CSS.escape(name)}"]`)?.focus();
-}
-
 function move(by) {
   const list = shown();
   const here = list.findIndex((watcher) => watcher.name === view.at);
   // The first press shows where one is, the next ones move.
-  const focused = document.activeElement?.closest?.('tr[data-watcher]');
+  const focused = view.reach || document.activeElement?.closest?.('tr[data-watcher]');
   const next = list[Math.min(list.length - 1, Math.max(0, here + (focused ? by : 0)))];
   if (!next) return;
   view.at = next.name;
-  focusRow(next.name);
+  view.reach = true;
+  touch();
 }
 
 /** Listens from now on; `app` says where one is and goes elsewhere. */
@@ -56,7 +53,7 @@ export function listen(app) {
       pressed();
       return;
     }
-    const onRow = document.activeElement?.matches?.('tr[data-watcher]');
+    const onRow = view.reach || document.activeElement?.matches?.('tr[data-watcher]');
     if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && onRow) {
       event.preventDefault();
       move(event.key === 'ArrowDown' ? 1 : -1);

@@ -14,8 +14,7 @@ let seen = 0;
 
 const socket = io({
   path: `${base}/live`,
-  transports: ['websocket', 'polling'],
-  tryAllTransports: true,
+  transports: ['websocket'],
   reconnectionDelay: 150,
   reconnectionDelayMax: 1000,
   randomizationFactor: 0.3,
@@ -34,9 +33,13 @@ function acknowledge() {
 
 socket.on('connect', () => {
   seen = 0;
-  store.link.transport = transport();
-  socket.io.engine.on('upgrade', () => { store.link.transport = transport(); touch(); });
-  touch();
+  const settled = () => {
+    store.link.transport = transport();
+    if (transport() === 'websocket') { refused = 0; socket.io.opts.transports = ['websocket']; }
+    touch();
+  };
+  socket.io.engine.on('upgrade', settled);
+  settled();
 });
 
 socket.on('disconnect', () => {
@@ -48,18 +51,24 @@ socket.on('connect_error', () => {
   up = false;
   if (store.link.state === 'over') return;
   setLink('console');
-  askWhetherOver();
+  askWhy();
 });
 
 let askedAt = 0;
+let refused = 0; // WebSockets that came to nothing while ordinary requests were answered
+const REFUSALS = 2;
 
-/** A browser does not say why a WebSocket was refused; an ordinary request does. */
-async function askWhetherOver() {
-  if (Date.now() - askedAt < 2000) return;
+/** A browser does not say why a WebSocket came to nothing; an ordinary request does. */
+async function askWhy() {
+  if (Date.now() - askedAt < 500) return;
   askedAt = Date.now();
   try {
     const answer = await fetch('/session', { cache: 'no-store' });
-    if (answer.ok && (await answer.json()).next === null) over();
+    if (!answer.ok) return;
+    if ((await answer.json()).next === null) { over(); return; }
+    refused += 1;
+    // Something on the way lets none through. Over polling the way to one is still tried, each time.
+    if (refused >= REFUSALS) socket.io.opts.transports = ['polling', 'websocket'];
   } catch {
     // Nobody answers at all: the connection is tried again by itself.
   }
@@ -75,12 +84,11 @@ socket.on('over', over);
 // The daemon answers: the base stream begins anew with a snapshot, and panes are opened anew.
 socket.on('up', (told) => {
   up = true;
-  store.heard = Date.now();
   store.link.transport = transport();
   store.updated = told.assets !== page.assets;
-  setLink('live');
-  for (const key of panes.keys()) openPane(key);
-  call('events', { lines: 200 }).then((reply) => seedEvents(reply.events || []), () => {});
+  // Events first: they have their places among the lines.
+  call('events', { lines: 200 }).then((reply) => seedEvents(reply.events || []), () => {})
+    .then(() => { for (const key of panes.keys()) openPane(key); });
 });
 
 socket.on('down', () => {
@@ -117,6 +125,7 @@ socket.on('ended', (key, error) => panes.get(key)?.ended(error));
 
 function openPane(key) {
   const pane = panes.get(key);
+  if (!pane || !up) return;
   pane.opened();
   socket.emit('open', { key, watcher: pane.watcher, lines: pane.lines }, (error) => {
     if (error) panes.get(key)?.ended(error);

@@ -1,17 +1,17 @@
 // All watchers on one page: what needs a person first, everything else quiet.
 
-import { useEffect, useState } from '../vendor/hooks.js';
+import { useEffect, useLayoutEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, mark, pips, ring, spark, tone } from './shapes.js';
 import { bytes, clock, count, percent, span, wait, when } from './format.js';
-import { alive, byName, isStopped, needsYou, now, rank, shape, store } from './store.js';
+import { alive, byName, isStopped, kindsOf, needsYou, now, rank, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
-import { Do, linked, nextTry, Note, progress, WatcherState } from './parts.js';
+import { counted, Do, linked, nextTry, Note, progress, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
 import { say } from './words.js';
 
 /** What a person chose on this page; kept while other pages are looked at. */
-export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '' };
+export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '', reach: false };
 
 const SEGMENTS = [
   ['all', 'All', () => true],
@@ -68,7 +68,7 @@ export function shown() {
 function Lead() {
   const { lead, daemon } = store;
   const names = byName().map((watcher) => watcher.name);
-  const link = (name) => html`<a class="say" href=${address({ name })}>${name}</a>`;
+  const part = (name, text) => html`${name && html`<a class="say" href=${address({ name })}>${name}</a>`}${counted(text, name && watcherNamed(name))}`;
   const restarts = byName().reduce((sum, watcher) => sum + watcher.restarts, 0);
   const cpu = percent(store.total.cpu.last);
   const rss = bytes(store.total.rss.last);
@@ -76,7 +76,7 @@ function Lead() {
   return html`<section class="lead" aria-labelledby="lead-h">
     ${ring(fleet(), { label: fleetLabel() })}
     <div><h1 id="lead-h">${lead ? lead.title : say.watchers}</h1>
-      <p class="explain" aria-live="polite">${lead ? linked(lead.text, names, link) : ''}</p></div>
+      <p class="explain" aria-hidden="true">${lead ? linked(lead.text, names, part) : ''}</p><p class="only-heard" aria-live="polite">${lead?.text}</p></div>
     <dl class="vitals" aria-label="The whole daemon">
       <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${spark(store.total.cpu)}${amount(cpu)}</dd></div>
       <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${spark(store.total.rss)}${amount(rss)}</dd></div>
@@ -142,7 +142,7 @@ function Row({ watcher, at, open, choose }) {
       onFocus=${() => choose(watcher.name)} onDblClick=${() => open(watcher)}>
     <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
     <th role="rowheader" scope="row" class="c-name"><a class="name" href=${address(watcher)} dir="auto">${watcher.name}</a>${watcher.sockets.map((name) => html`<span class="tag">${name}</span>`)}</th>
-    <td role="gridcell" class="c-procs num">${pips(watcher.processes)} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
+    <td role="gridcell" class="c-procs num">${pips(kindsOf(watcher))} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
     <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
     <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
     <td role="gridcell" class="c-restarts num">${watcher.restarts ? html`<span class=${ill ? 'is-wait' : ''}>${ill ? '▲ ' : ''}${count(watcher.restarts)}</span>` : html`<span class="dim">0</span>`}</td>
@@ -224,6 +224,12 @@ function Events() {
 export function Overview({ open }) {
   const [, setTurn] = useState(0);
   const redraw = () => setTurn((turn) => turn + 1);
+  // Keys choose a row, which may be drawn only now.
+  useLayoutEffect(() => {
+    if (!view.reach) return;
+    view.reach = false;
+    document.querySelector(`tr[data-watcher="${CSS.escape(view.at)}"]`)?.focus();
+  });
   useEffect(() => { document.title = `${say.watchers} · ${store.daemon?.host || 'circus'} · circus`; });
   if (!store.daemon) return html`<main id="page" class="page overview"><h1 class="only-heard">${say.watchers}</h1><${Loading} /></main>`;
   const list = shown();

@@ -1,6 +1,6 @@
 // The log of one watcher: its bar, the window over its lines, and one line in full.
 
-import { useEffect, useMemo, useReducer, useRef, useState } from '../vendor/hooks.js';
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from '../vendor/hooks.js';
 import { nodes } from './ansi.js';
 import { clock, clockFine, count, word } from './format.js';
 import { html, icon, mark } from './shapes.js';
@@ -13,6 +13,8 @@ import { say, verbs } from './words.js';
 
 const HISTORY_LINES = 5000;
 const EVENT_LEVELS = { 'process.exited': 3, 'process.backoff': 3, 'process.failed': 4, 'process.refused': 4, 'watcher.failed': 4, 'process.started': 2, 'watcher.started': 2, 'watcher.stopped': 1 };
+const EVENT_WAIT = 400; // milliseconds
+const BEFORE = 60; // seconds before the first line from which events are shown
 const SPEAK = 10000; // milliseconds between two counts that are spoken
 
 /** The lines of a watcher, kept up to date for as long as somebody looks. */
@@ -21,7 +23,9 @@ class Feed {
     this.lines = new Lines();
     this.numbers = new Map(); // by source: the number of its last line
     this.epoch = store.daemon?.epoch;
-    this.event = store.events[0]?.number ?? -1;
+    this.placed = new Set(); // numbers of the events that are among the lines, or too old for them
+    this.waiting = []; // events that are to be placed by their time, oldest first
+    this.timer = 0;
     this.error = null;
     this.fresh = () => {};
     this.joining = new Set(); // sources of which nothing has come since the stream was opened anew
@@ -31,10 +35,12 @@ class Feed {
       opened: () => { this.joining = new Set(this.numbers.keys()); },
     });
     this.unsubscribe = subscribe(() => this.takeEvents(watcher));
+    this.takeEvents(watcher);
   }
 
   close() {
     this.stop();
+    clearTimeout(this.timer);
     this.unsubscribe();
   }
 
@@ -43,6 +49,7 @@ class Feed {
       // Another circusd counts its lines anew.
       this.epoch = store.daemon.epoch;
       this.numbers.clear();
+      this.placed.clear();
     }
     this.error = null;
     const stream = data.stream === 'stderr' ? 1 : 0;
@@ -52,6 +59,7 @@ class Feed {
     for (const [number, time, text] of data.lines) {
       if (last !== undefined && number <= last) continue; // came with the history, and again
       const missing = last === undefined ? told : Math.max(number - last - 1, 0);
+      this.place(time);
       if (missing) this.lines.gap(data.wid, time, missing, this.joining.has(source) ? say.missedWhy : say.skippedWhy);
       this.joining.delete(source);
       told = 0;
@@ -64,12 +72,27 @@ class Feed {
   }
 
   takeEvents(watcher) {
-    const newest = store.events[0]?.number ?? -1;
-    if (newest <= this.event) return;
-    const fresh = store.events.filter((event) => event.number > this.event && event.watcher?.toLowerCase() === watcher.toLowerCase());
-    this.event = newest;
-    for (const event of fresh.reverse()) this.lines.event(event.wid || 0, event.time, event.text, EVENT_LEVELS[event.event] ?? 1);
-    if (fresh.length) this.fresh();
+    const low = watcher.toLowerCase();
+    let came = false;
+    for (const event of store.events) { // newest first
+      if (this.placed.has(event.number) || event.watcher?.toLowerCase() !== low) continue;
+      this.placed.add(event.number);
+      this.waiting.push(event);
+      came = true;
+    }
+    if (!came) return;
+    this.waiting.sort((a, b) => a.number - b.number);
+    // What was written before it comes by another way, and may still be on it.
+    this.timer ||= setTimeout(() => { this.timer = 0; this.place(Infinity); this.fresh(); }, EVENT_WAIT);
+  }
+
+  /** Puts the events of up to that time behind the last line; those much older than all lines are not shown. */
+  place(time) {
+    const last = this.lines.count ? this.lines.time(this.lines.next - 1) : time === Infinity ? -Infinity : time - BEFORE;
+    while (this.waiting.length && this.waiting[0].time <= time) {
+      const event = this.waiting.shift();
+      if (event.time >= last - 1) this.lines.event(event.wid || 0, event.time, event.text, EVENT_LEVELS[event.event] ?? 1);
+    }
   }
 }
 
@@ -84,7 +107,7 @@ function chosen(typed, streams, levels) {
 function Line({ lines, row, onClose }) {
   const text = useRef();
   const gone = row < lines.first;
-  useEffect(() => { if (!gone) text.current.replaceChildren(...nodes(lines.text(row), lines.style(row))); }, [row, gone]);
+  useLayoutEffect(() => { if (!gone) text.current.replaceChildren(...nodes(lines.text(row), lines.style(row))); }, [row, gone]);
   if (gone) return null;
   const copy = () => navigator.clipboard?.writeText(lines.text(row)).catch(() => {});
   return html`<section class="whole" aria-label="One line in full"><header>

@@ -20,10 +20,8 @@ export function watcherState(watcher) {
     const last = Math.max(0, ...watcher.processes.map((process) => process.stop_by || 0));
     if (last > now()) word += `, ${wait(last - now())} left`;
   }
-  if (kind === 'wait') {
-    const next = nextTry(watcher);
-    if (next !== null && watcher.processes.length === 1) word += `, ${wait(next - now())}`;
-  }
+  const next = nextTry(watcher);
+  if (kind === 'wait' && next !== null && watcher.processes.length === 1 && watcher.status === 'active') word = `backoff, ${wait(next - now())}`;
   return { kind: job && kind === 'run' ? 'start' : kind, word };
 }
 
@@ -85,18 +83,31 @@ export function Note({ watcher }) {
     <button class="btn small quiet" type="button" onClick=${() => dismiss(watcher.name)}>${verbs.dismiss}</button></div>`;
 }
 
-/** A text in which names of watchers are links; everything else is text. */
-export function linked(text, names, link) {
+/**
+ * A text as parts, one for each watcher that it names ("NAME: …"): `part(name, text)` makes each, with an empty name for
+ * what stands before the first. The name is not in the text.
+ */
+export function linked(text, names, part) {
   const known = names.filter(Boolean).sort((a, b) => b.length - a.length);
   const found = known.map((name) => ({ name, at: text.indexOf(`${name}:`) })).filter((hit) => hit.at >= 0 && (hit.at === 0 || /\s/.test(text[hit.at - 1])));
   found.sort((a, b) => a.at - b.at);
   const out = [];
   let from = 0;
-  for (const { name, at } of found) {
-    if (at < from) continue;
-    out.push(text.slice(from, at), link(name));
-    from = at + name.length;
+  let name = '';
+  for (const hit of found) {
+    if (hit.at < from) continue;
+    if (hit.at > from || name) out.push(part(name, text.slice(from, hit.at)));
+    name = hit.name;
+    from = hit.at + name.length;
   }
-  out.push(text.slice(from));
+  out.push(part(name, text.slice(from)));
   return out;
+}
+
+/** A sentence of the daemon's, in which the time to the next try goes on counting. */
+export function counted(text, watcher) {
+  const next = watcher ? nextTry(watcher) : null;
+  const found = next === null ? null : /\bit is tried again in [\d.]+ (?:s|min|h)\b/.exec(text);
+  if (!found) return text;
+  return html`${text.slice(0, found.index)}<span class="now">it is tried again in ${wait(next - now())}</span>${text.slice(found.index + found[0].length)}`;
 }

@@ -2,7 +2,6 @@
 
 import { h } from '../vendor/preact.js';
 import htm from '../vendor/htm.js';
-import { shape } from './store.js';
 import { states } from './words.js';
 
 export const html = htm.bind(h);
@@ -39,8 +38,7 @@ export function inWords(kinds) {
 const MANY = 6;
 
 /** One mark for each process; when there are many, one for each state with its number. */
-export function pips(processes) {
-  const kinds = processes.map((process) => shape(process.state));
+export function pips(kinds) {
   const label = inWords(kinds);
   if (kinds.length <= MANY) {
     return html`<span class="pips" role="img" aria-label=${label}>${kinds.map((kind) => html`<svg class=${tone[kind]}><use href=${`#${pip[kind]}`} /></svg>`)}</span>`;

@@ -124,6 +124,7 @@ function applyState(data) {
     store.watchers = new Map();
     for (const watcher of snapshot.watchers) setWatcher(watcher);
     for (const name of store.load.keys()) if (!store.watchers.has(name)) store.load.delete(name);
+    setLink('live');
     return;
   }
   if (data.watcher) setWatcher(data.watcher);
@@ -204,6 +205,13 @@ export function needsYou(watcher) {
 
 export function isStopped(watcher) {
   return watcher.status === 'stopped';
+}
+
+/** The shapes of a watcher's processes, in their order; wanted ones that were never started count as stopped. */
+export function kindsOf(watcher) {
+  const kinds = watcher.processes.map((process) => shape(process.state));
+  while (kinds.length < Math.min(watcher.numprocesses, 1000)) kinds.push('rest');
+  return kinds;
 }
 
 export function alive(process) {

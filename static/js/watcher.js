@@ -3,10 +3,10 @@
 import { useEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, inWords, mark, ring } from './shapes.js';
 import { bytes, count, percent, span, word } from './format.js';
-import { alive, isStopped, now, shape, store, watcherNamed } from './store.js';
+import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
 import { act, actions, barred, isBusy } from './commands.js';
-import { Do, Note, processState, WatcherState } from './parts.js';
+import { counted, Do, Note, processState, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { Pane } from './pane.js';
 import { say, verbs } from './words.js';
@@ -16,11 +16,11 @@ function Crumb({ name }) {
 }
 
 function Face({ watcher }) {
-  const kinds = watcher.processes.map((process) => shape(process.state));
+  const kinds = kindsOf(watcher);
   return html`<header class="face">
     ${ring(kinds, { label: inWords(kinds) })}
     <div><div class="title"><h1 dir="auto">${watcher.name}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag">${name}</span>`)}</div>
-      <p class="explain" aria-live="polite">${watcher.explain}</p></div>
+      <p class="explain" aria-hidden="true">${counted(watcher.explain, watcher)}</p><p class="only-heard" aria-live="polite">${watcher.explain}</p></div>
     <div class="do" role="toolbar" aria-label=${`Do to ${watcher.name}`}>
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys="s" main />` : html`
         <${Do} what="restart" watcher=${watcher} keys="r" /><${Do} what="reload" watcher=${watcher} keys="R" /><${Do} what="stop" watcher=${watcher} keys="x" />
@@ -76,7 +76,7 @@ function Processes({ watcher }) {
   const up = watcher.processes.filter((process) => shape(process.state) === 'run').length;
   const cpu = percent(series?.cpu.last);
   const rss = bytes(series?.rss.last);
-  return html`<section class="sheet procs" aria-labelledby="p-h">
+  return html`<section class="sheet procs" aria-labelledby="p-h" data-ctl=${`circusctl stats ${word(watcher.name)}`}>
     <header><h2 id="p-h">${say.processes}</h2><span class="dim">${up} of ${watcher.numprocesses}</span><span class="grow"></span><${Scale} watcher=${watcher} /></header>
     ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="grid" aria-labelledby="p-h">
       <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Process</th><th role="columnheader" scope="col" class="num k-pid">PID</th><th role="columnheader" scope="col" class="k-state">State</th>
@@ -99,6 +99,6 @@ export function WatcherPage({ name }) {
   }
   return html`<main id="page" class="page one-watcher">
     <${Crumb} name=${watcher.name} /><${Face} watcher=${watcher} /><${Note} watcher=${watcher} />
-    <div class="live" data-ctl=${`circusctl status ${word(watcher.name)}`}><${Processes} watcher=${watcher} /><${Pane} key=${watcher.name} watcher=${watcher} /></div>
+    <div class="live"><${Processes} watcher=${watcher} /><${Pane} key=${watcher.name} watcher=${watcher} /></div>
   </main>`;
 }

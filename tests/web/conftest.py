@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.waiting import eventually
+from tests.web.browser import CHROMIUM, chromium, is_there
 from tests.web.console import Console, Folder
 from tests.web.staged import StagedDaemon, process, watcher
 
@@ -79,3 +81,12 @@ def make_console(stage: StagedDaemon) -> Iterator[Callable[..., Console]]:
 def own_console(make_console: Callable[..., Console]) -> Console:
     """A console that may be ended, as may its daemon."""
     return make_console()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser for all tests; each takes a profile of its own."""
+    if not is_there():
+        pytest.fail(f"{CHROMIUM} is missing: make test installs it, or apt-get install chromium")
+    with chromium() as started:
+        yield started
