@@ -221,7 +221,8 @@ class _Router:
                 if self._socket.closed:
                     # Closed by what was asked for.
                     return
-            gevent.sleep(0)
+            # Not 0: with that the hub does not look at descriptors.
+            gevent.sleep(1e-6)
 
     def send(self, identity: bytes, message: bytes) -> bool:
         """Never waits, so it is safe from any greenlet and from the hub."""

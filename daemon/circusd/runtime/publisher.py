@@ -194,7 +194,8 @@ class Outlet:
                     self._subscribed.discard(prefix)
                 self.prefixes = tuple(self._subscribed)
                 self._changed()
-            gevent.sleep(0)
+            # Not 0: with that the hub does not look at descriptors.
+            gevent.sleep(1e-6)
 
     def close(self) -> None:
         self.prefixes = ()
