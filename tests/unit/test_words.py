@@ -83,7 +83,7 @@ def test_a_stop_under_way_says_when_it_ends_at_the_latest() -> None:
     [
         (Exit(0.0, code=1, lived=0.4), "exited with code 1 after 0.4 s"),
         (Exit(0.0, signal=9, lived=70.0), "was ended by SIGKILL after 70 s"),
-        (Exit(0.0, signal=42), "was ended by signal 42"),
+        (Exit(0.0, signal=70), "was ended by signal 70"),
         (Exit(0.0), "ended, its exit status is not known"),
         (Exit(0.0, stage="exec", text="no such file"), "could not be started: no such file"),
     ],

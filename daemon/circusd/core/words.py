@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from circusd.schema.values import signal_name
+
 from .lifecycle import ALIVE, GONE, Exit, Process, State
 from .watcher import Planner
 
@@ -45,31 +47,10 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
-SIGNAL_NAMES: dict[int, str] = {
-    1: "HUP",
-    2: "INT",
-    3: "QUIT",
-    4: "ILL",
-    6: "ABRT",
-    7: "BUS",
-    8: "FPE",
-    9: "KILL",
-    10: "USR1",
-    11: "SEGV",
-    12: "USR2",
-    13: "PIPE",
-    14: "ALRM",
-    15: "TERM",
-    24: "XCPU",
-    25: "XFSZ",
-    31: "SYS",
-}
-
-
 def signal_word(number: int) -> str:
-    """``SIGTERM``, or ``signal 42`` where there is no common name."""
-    name = SIGNAL_NAMES.get(number)
-    return f"SIG{name}" if name else f"signal {number}"
+    """``SIGTERM``, or ``signal 70`` where there is no name."""
+    name = signal_name(number)
+    return f"signal {name}" if name.isdigit() else name
 
 
 def ending(end: Exit) -> str:
