@@ -421,3 +421,24 @@ def test_a_thousand_quick_respawns_leave_nothing_behind(tmp_path: Path) -> None:
         eventually(lambda: starts() > 1000, within=30)
         daemon.call("stop", name="true", waiting=True)
         eventually(lambda: fds() <= before, what="no descriptor more than before")
+
+
+def test_what_rm_leaves_running_writes_on_and_is_not_managed_any_more(shared: Daemon, tmp_path: Path) -> None:
+    """With --nostop the processes live, their output does not end them, and nobody starts them again."""
+    out = tmp_path / "count"
+    code = f"import time; n = 0\nwhile True:\n n += 1; print(n, flush=True); open({str(out)!r}, 'w').write(str(n)); time.sleep(0.01)"
+    script = tmp_path / "counter.py"
+    script.write_text(code)
+    shared.call("add", name="counter", cmd=f"{PYTHON} {script}", start=True, waiting=True)
+    (pid,) = shared.pids("counter")
+    try:
+        eventually(out.exists)
+        shared.call("rm", name="counter", nostop=True, waiting=True)
+        assert "counter" not in shared.call("list")["watchers"]
+        seen = int(out.read_text() or 0)
+        eventually(lambda: int(out.read_text() or 0) > seen + 20)
+        assert is_alive(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+    assert shared.call("numprocesses")["numprocesses"] == 2

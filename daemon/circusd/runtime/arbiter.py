@@ -86,6 +86,8 @@ class Arbiter:
         self.stopping = False
         self._jobs = itertools.count(1)
         self._posted: deque[tuple[Watcher | None, Callable[..., None], tuple[Any, ...]]] = deque()
+        self._left: list[Watcher] = []
+        """Removed watchers whose processes were left running."""
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -192,13 +194,16 @@ class Arbiter:
         self.changed(watcher)
         return watcher
 
-    def remove(self, watcher: Watcher) -> None:
-        """The watcher is forgotten; what still runs of it is no longer managed."""
+    def remove(self, watcher: Watcher, *, left_running: bool = False) -> None:
+        """The watcher is forgotten; with ``left_running`` its processes go on without being managed."""
         if self.watchers.pop(watcher.name.lower(), None) is None:
             return
         watcher.tell("watcher.removed")
-        watcher.close()
-        self.services.forgotten(watcher.name)
+        watcher.close(left_running=left_running)
+        if left_running:
+            self._left.append(watcher)
+        else:
+            self.services.forgotten(watcher.name)
         self.changed(watcher.name)
 
     # -- all at once ---------------------------------------------------------------------------------------------
@@ -254,7 +259,7 @@ class Arbiter:
     def close(self) -> None:
         """The greenlet, the timers and the outputs are no more; what was written is with its sinks."""
         self.timers.close()
-        for watcher in self.watchers.values():
+        for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()
         self._greenlet.kill()
 

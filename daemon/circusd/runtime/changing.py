@@ -160,7 +160,7 @@ class Changing:
     def cmd_rm(self, p: dict[str, Any], c: Context) -> Reply:
         watcher = find_watcher(self.arbiter, p["name"])
         if truthy(p.get("nostop")):
-            self.arbiter.remove(watcher)
+            self.arbiter.remove(watcher, left_running=True)
             return {}
         ticket = watcher.submit(self.arbiter.job("stop", "rm"))
 

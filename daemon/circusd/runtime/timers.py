@@ -46,5 +46,8 @@ class Timers:
         for key in list(self._timers):
             self.cancel(key)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._timers
+
     def __len__(self) -> int:
         return len(self._timers)

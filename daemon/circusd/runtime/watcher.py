@@ -232,6 +232,8 @@ class Watcher:
             self.arbiter.changed(self)
 
     def _timer(self, wid: int | None, kind: str) -> None:
+        if self.removed or (id(self), wid, kind) in self.arbiter.timers:
+            return  # it fired while it was being armed anew: the later one counts
         self._carry_out(self.planner.timer(wid, kind, clock.now(), random.random()))
 
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
@@ -271,7 +273,7 @@ class Watcher:
 
     def _spawn(self, wid: int) -> None:
         process = self.planner.processes.get(wid)
-        if process is None or process.state is not State.STARTING:
+        if self.removed or process is None or process.state is not State.STARTING:
             return  # it was given up while it waited for its turn
         try:
             child = self._launch(wid)
@@ -357,7 +359,7 @@ class Watcher:
             return
         self.output.ended(wid, pid)
         process = self.planner.processes.get(wid)
-        if process is None or process.pid != pid:
+        if self.removed or process is None or process.pid != pid:
             return
         self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
         stopping = process.state is State.STOPPING
@@ -548,8 +550,11 @@ class Watcher:
         self.tell("watcher.failed", reason=self.fault)
         self.arbiter.post(self, self._begin_next)
 
-    def close(self) -> None:
-        """Nothing of it is held any more; processes that still run are no longer managed."""
+    def close(self, *, left_running: bool = False) -> None:
+        """Nothing of it is held any more.
+
+        With ``left_running`` its processes go on, no longer managed: their output is still taken, or it would end them.
+        """
         self.removed = True
         for ticket in (self._ticket, *self._line):
             if ticket is not None and not ticket.result.ready():
@@ -558,5 +563,6 @@ class Watcher:
         for wid in list(self.planner.processes):
             self._forget(wid)
         self.arbiter.timers.cancel((id(self), None, "warmup"))
-        self.output.close()
+        if not left_running:
+            self.output.close()
         self.arbiter.services.hooks.close(self.name)
