@@ -6,7 +6,7 @@ const DEFAULT = Object.freeze({ fg: null, bg: null, bold: false, dim: false, ita
 export const plain = DEFAULT;
 
 // CSI ... final byte | OSC, DCS, PM, APC ... up to BEL or ST (or the end) | other two-byte escapes
-const ESCAPES = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\|$)|[ -/]*[0-~]|$)/g;
+const ESCAPES = /\x1b(?:\[([0-?]*)[ -/]*([@-~]|$)|[\]PX^_](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\|$)|[ -/]*[0-~]|$)/g;
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f\x80-\x9f]/g;
 
 /** Whether the text holds anything that `strip` or `pieces` would change. */

@@ -79,6 +79,12 @@ function over() {
   socket.disconnect();
 }
 
+/** Somebody may have opened a new link beside this page, which then goes on with the new session. */
+async function askWhetherIn() {
+  const told = await fetch('/session', { cache: 'no-store' }).then((answer) => answer.json()).catch(() => ({}));
+  if (told.next) location.reload();
+}
+
 socket.on('over', over);
 
 // The daemon answers: the base stream begins anew with a snapshot, and panes are opened anew.
@@ -160,5 +166,11 @@ export function connect() {
     });
   }, 5000);
   // A page that comes back to the front shows the truth at once.
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) { touch(); if (store.link.state !== 'over') askNow(); } });
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    touch();
+    if (store.link.state === 'over') askWhetherIn();
+    else askNow();
+  });
+  addEventListener('focus', () => { if (store.link.state === 'over') askWhetherIn(); });
 }

@@ -27,7 +27,16 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ignore_patterns(
-    ".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".vendor-*", "logs"
+    ".git",
+    ".venv",
+    "build",
+    "dist",
+    "*.egg-info",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    ".vendor-*",
+    "logs",
 )
 
 # The environment of every program that is run here.

@@ -183,7 +183,7 @@ def test_keys_act_on_the_row(browser: Browser, console: Console) -> None:
     with seen(browser, console) as page:
         page.keyboard.press("j")
         page.keyboard.press("j")
-        assert page.evaluate("document.activeElement.dataset.watcher") == "web"
+        page.wait_for_function("document.activeElement.dataset.watcher === 'web'")
         expect(page.locator(".cli code")).to_have_text("circusctl status web")
         for key, command in (
             ("r", "restart"),
@@ -200,8 +200,8 @@ def test_keys_act_on_the_row(browser: Browser, console: Console) -> None:
         page.keyboard.type("xrs")
         assert len(console.daemon.asked("stop")) == 1
         page.keyboard.press("Escape")
-        page.keyboard.press("k")
         page.keyboard.press("j")
+        expect(row(page, "web")).to_be_focused()
         page.keyboard.press("Enter")
         page.wait_for_url("**/d/stage/w/web")
         page.keyboard.press("g")
@@ -421,6 +421,12 @@ def test_session_that_is_over_is_told(browser: Browser, console: Console) -> Non
         console.post("/logout")
         expect(page.locator(".notice")).to_contain_text("The session is over")
         expect(page.locator(".notice")).to_contain_text("circusctl weblink")
+        expect(row(page, "web").locator('button[data-what="restart"]')).to_have_attribute(
+            "aria-disabled", "true"
+        )
+        # A new link that is opened beside it brings this page back too.
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        expect(page.locator(".notice")).to_have_count(0)
 
 
 def test_polling_is_shown(browser: Browser, own_console: Console) -> None:
