@@ -379,7 +379,7 @@ def test_page_that_is_not_live_says_so(browser: Browser, own_console: Console) -
         expect(page.locator(".notice")).to_contain_text("Circusd has not answered since")
         button = page.locator('button[data-what="restart"]').first
         expect(button).to_have_attribute("aria-disabled", "true")
-        assert page.evaluate("getComputedStyle(document.querySelector('.page')).filter") != "none"
+        expect(page.locator("body.stale .page")).to_have_css("filter", "saturate(0.15)")
         fill(console.daemon, "loud", 30)
         console.daemon.watchers["loud"] = watcher("loud", [process(1), process(2)], explain="It has changed.")
         console.daemon.start()
