@@ -194,7 +194,10 @@ def test_rotation_keeps_sizes_and_loses_no_line(outputs: Outputs, tmp_path: Path
     """Every line is in one of the files, in order and whole, and no file is longer than it may be."""
     log = tmp_path / "log"
     output = outputs.make(
-        stdout_stream__filename=log, stdout_stream__max_bytes=100_000, stdout_stream__backup_count=500
+        stdout_stream__overflow="block",
+        stdout_stream__filename=log,
+        stdout_stream__max_bytes=100_000,
+        stdout_stream__backup_count=500,
     )
     for _ in range(2):
         outputs.wait(output, outputs.run(output, FLOOD, 1, 100_000))
@@ -212,7 +215,10 @@ def test_rotation_survives_the_death_of_processes(outputs: Outputs, tmp_path: Pa
     """Processes that are killed while they write leave whole lines in whole files."""
     log = tmp_path / "log"
     output = outputs.make(
-        stdout_stream__filename=log, stdout_stream__max_bytes=200_000, stdout_stream__backup_count=1000
+        stdout_stream__overflow="block",
+        stdout_stream__filename=log,
+        stdout_stream__max_bytes=200_000,
+        stdout_stream__backup_count=1000,
     )
     code = "import os\nn = 0\nwhile True:\n    os.write(1, b'%d %09d\\n' % (os.getpid(), n)); n += 1"
     pids = []

@@ -91,12 +91,6 @@ def _check(
                 _socket_words(sockets),
                 did_you_mean(rest, tuple(sockets)),
             )
-        elif not watcher.use_sockets:
-            report.warning(
-                at,
-                f"{written} is a descriptor that the process does not inherit",
-                hint="set use_sockets = true",
-            )
     elif family == "env" and rest:
         known = {key.lower() for key in watcher.env} | {"circus_watcher", "circus_wid"}
         if watcher.copy_env:

@@ -91,7 +91,7 @@ def _tell(
     raw_class: Raw | None,
     report: Report,
 ) -> None:
-    if raw_class is not None and (known is None or not known.effective):
+    if raw_class is not None and known is not None and not known.effective:
         report.note(
             raw_class.place, f"{classname} is accepted, not yet effective: the output is in the history only"
         )

@@ -60,6 +60,8 @@ def runtime_folder(name: str) -> str:
     _private_folder(base, strict=base == _temporary_base())
     folder = os.path.join(base, name)
     _private_folder(folder, strict=True)
+    # The longest name that anything in it will have: better told now than in the middle of the start.
+    check_socket_path(os.path.join(inner_folder(folder), "commands.99999"))
     _private_folder(inner_folder(folder), strict=True)
     return folder
 

@@ -114,7 +114,7 @@ class Doors:
             self._warned = True
             log.warning(
                 "%s can be reached from other machines, and nobody there is obeyed, on this or any other endpoint; "
-                "from there use circusctl --ssh USER@HOST",
+                "from there use a tunnel: ssh -N -L",
                 listener.endpoint,
             )
         self._doors[name] = _Door(

@@ -73,7 +73,7 @@ def to_signum(value: Any) -> int:
     try:
         return int(SIGNAL.from_json(value))
     except ValueError as error:
-        raise BadRequest(str(error), field="signum") from None
+        raise BadRequest(f"{value!r} {error}", field="signum") from None
 
 
 def as_seconds(value: Any, field: str) -> float:

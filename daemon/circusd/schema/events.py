@@ -73,7 +73,7 @@ EVENTS: tuple[EventKind, ...] = (
         "process.failed",
         "",
         ("watcher", "wid", "reason"),
-        "A process was given up after max_retry quick deaths.",
+        "A process was given up: it could not be started, max_retry times.",
         "error",
     ),
     EventKind("hook.succeeded", "hook_success", ("watcher", "hook"), "A hook returned truth."),

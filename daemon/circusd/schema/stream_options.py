@@ -63,7 +63,6 @@ STREAM_CLASSES: tuple[StreamClass, ...] = (
         "WatchedFileStream",
         "Appends to a file that another program rotates: it is opened again when it was moved away.",
         (_FILENAME, _TIME_FORMAT),
-        effective=False,
     ),
     StreamClass(
         "TimedRotatingFileStream",
@@ -84,7 +83,6 @@ STREAM_CLASSES: tuple[StreamClass, ...] = (
             ),
             Option("utc", BOOL, False, "Times are UTC, not local.", section="stream"),
         ),
-        effective=False,
     ),
     StreamClass("StdoutStream", "Writes to circusd's own standard output."),
     StreamClass(

@@ -180,14 +180,15 @@ WATCHER: tuple[Option, ...] = (
         "max_retry",
         RETRIES,
         5,
-        "How often in a row a process that does not stay up is tried before it is given up; -1 for ever.",
+        "How often a program that could not be started is tried again before it is given up; -1 for ever. Quick deaths do not count: "
+        "they back off and are never given up.",
         aka=("startretries", "retries", "max_restarts"),
     ),
     Option(
         "backoff",
         SECONDS,
         0.1,
-        "Delay before the second try of a process that did not stay up; doubled with each further one. The first is at once.",
+        "Delay before a process that did not stay up is tried again; doubled with each further one. 0 for none.",
         unit="s",
     ),
     Option("backoff_max", SECONDS, 60, "The longest such delay.", unit="s"),
