@@ -108,7 +108,7 @@ def test_open_address_is_warned_of_once(gate: Gate, caplog: pytest.LogCaptureFix
         gate.doors.open_door("commands", "tcp://0.0.0.0:0", "commands")
         gate.doors.open_door("events", "tcp://0.0.0.0:0", "events")
     (record,) = caplog.records
-    assert "--ssh" in record.getMessage() and "tcp://0.0.0.0:" in record.getMessage()
+    assert "ssh -N -L" in record.getMessage() and "tcp://0.0.0.0:" in record.getMessage()
 
 
 def test_who_says_nothing_is_let_go(make_gate: Callable[..., Gate]) -> None:
