@@ -129,7 +129,7 @@ class Backlog:
                 self.dropping = True
             if self.dropping and drops and self.held + len(data) > self.limit:
                 data = self._make_room(tally, data)
-            if data and self._gap:
+            elif self._gap:
                 data = self._after_gap(tally, data)
             if data:
                 self._queue.append(Piece(tally, pid, data))
@@ -162,20 +162,25 @@ class Backlog:
             self._gap, self._skipped = False, 0
         return data
 
-    def _drop(self, tally: Tally, data: bytes) -> bytes:
-        self._lose(tally, len(data))
-        cut = data.rfind(b"\n") + 1
-        self._skipped = len(data) - cut + (0 if cut else self._skipped)
-        self._gap, self._gap_torn = True, cut < len(data)
-        return b""
+    def _drop(self, tally: Tally, data: bytes, *, begun: bool = False) -> bytes:
+        """All of the data is dropped; if its beginning is the end of a line that was begun, all but that."""
+        kept = data[: data.find(b"\n") + 1] if begun else b""
+        if len(kept) < len(data):
+            self._lose(tally, len(data) - len(kept))
+            cut = data.rfind(b"\n") + 1
+            self._skipped = len(data) - cut + (0 if cut else self._skipped)
+            self._gap, self._gap_torn = True, cut < len(data)
+        return kept
 
     def _make_room(self, tally: Tally, data: bytes) -> bytes:
         """Drop by the policy, whole lines if there are lines; returns what is left of the data itself."""
         if tally.policy == "drop_newest":
-            if not self._gap:
-                self._drop_fragment()
+            if not self._gap and self._drop_fragment():
+                return self._drop(tally, data, begun=True)
             return self._drop(tally, data)
         rest = self._rest_of_line() if self._torn else []
+        if self._torn and not rest:
+            return self._drop(tally, data, begun=not self._gap)
         last = b""
         while self._queue and self.held + len(data) > self.limit:
             last = self._drop_head()
@@ -183,15 +188,9 @@ class Backlog:
             # All of it is being written at this moment.
             data = self._drop(tally, data)
         elif not last.endswith(b"\n"):
-            data = self._drop_line(tally, data)
-        if self._torn and not rest and self._queue and last:
-            # Its end was dropped: it has to be broken off.
-            self._queue[0] = self._queue[0]._replace(data=b"\n" + self._queue[0].data)
-            self.held += 1
-        elif self._torn and not rest and last:
-            self._gap = True
+            self._drop_line()
         self._queue.extendleft(reversed(rest))
-        return data
+        return self._after_gap(tally, data) if data and self._gap else data
 
     def _rest_of_line(self) -> list[Piece]:
         """The end of the line that is half written, out of the queue, in which it belongs to the front; nothing if it has
@@ -215,27 +214,26 @@ class Backlog:
         self._lose(piece.tally, len(piece.data))
         return piece.data
 
-    def _drop_line(self, tally: Tally, data: bytes) -> bytes:
+    def _drop_line(self) -> None:
         """The line whose beginning was dropped is dropped to its end; where no end is to be seen it is no line."""
         skipped = 0
         while self._queue and skipped <= LONGEST_LINE:
-            cut = self._queue[0].data.find(b"\n") + 1
-            if cut:
-                piece = self._queue[0]
-                self._queue[0] = piece._replace(data=piece.data[cut:])
-                self.held -= cut
-                self._lose(piece.tally, cut)
-                if cut == len(piece.data):
-                    self._queue.popleft()
-                return data
-            skipped += len(self._drop_head())
-        if skipped > LONGEST_LINE:
-            return data
-        self._gap, self._gap_torn, self._skipped = True, True, skipped
-        return data
+            piece = self._queue[0]
+            cut = piece.data.find(b"\n") + 1
+            if not cut:
+                skipped += len(self._drop_head())
+                continue
+            self._queue[0] = piece._replace(data=piece.data[cut:])
+            self.held -= cut
+            self._lose(piece.tally, cut)
+            if cut == len(piece.data):
+                self._queue.popleft()
+            return
+        if skipped <= LONGEST_LINE:
+            self._gap, self._gap_torn, self._skipped = True, True, skipped
 
-    def _drop_fragment(self) -> None:
-        """The newest line is not begun if its end is going to be dropped."""
+    def _drop_fragment(self) -> bool:
+        """The newest line is not begun if its end is going to be dropped; whether that was too late."""
         fragment: list[Piece] = []
         while self._queue and not (piece := self._queue[-1]).data.endswith(b"\n"):
             cut = piece.data.rfind(b"\n") + 1
@@ -245,12 +243,12 @@ class Backlog:
             else:
                 fragment.append(self._queue.pop())
         if not self._queue and self._torn:
-            # It was begun.
             self._queue.extend(reversed(fragment))
-            return
+            return True
         for piece in fragment:
             self.held -= len(piece.data)
             self._lose(piece.tally, len(piece.data))
+        return False
 
     def _lose(self, tally: Tally, count: int) -> None:
         if count:
@@ -294,12 +292,8 @@ class Backlog:
 
     # -- the writer's side, in the hub or in a thread ----------------------------------------------------------------
 
-    def take(self, most: int = BATCH_BYTES, *, as_put: bool = False) -> list[Piece]:
-        """The oldest pieces, about so many bytes together; they are still held. Nothing: whoever writes stops now.
-
-        Where there is a choice they end with a line, so that what may be dropped meanwhile begins with one; with `as_put`
-        no piece is divided.
-        """
+    def take(self, most: int = BATCH_BYTES) -> list[Piece]:
+        """The oldest pieces, about so many bytes together; they are still held. Nothing: whoever writes stops now."""
         batch: list[Piece] = []
         size = 0
         with self._lock:
@@ -308,26 +302,12 @@ class Backlog:
                 batch.append(piece)
                 size += len(piece.data)
             if batch:
-                if not as_put:
-                    self._put_back(batch)
                 self._was_torn = self._torn
                 self._torn = not batch[-1].data.endswith(b"\n")
             else:
                 # Nobody wakes a writer any more who has found the end.
                 self.ended = self._busy = self._closing
         return batch
-
-    def _put_back(self, batch: list[Piece]) -> None:
-        """What follows the last newline of the batch waits, unless it is all there is."""
-        while not (last := batch[-1]).data.endswith(b"\n"):
-            cut = last.data.rfind(b"\n") + 1
-            if cut:
-                self._queue.appendleft(last._replace(data=last.data[cut:]))
-                batch[-1] = last._replace(data=last.data[:cut])
-            elif len(batch) > 1:
-                self._queue.appendleft(batch.pop())
-            else:
-                break
 
     def finish(self, batch: Sequence[Piece], written: int, *, stop: bool = False) -> tuple[bool, bool]:
         """So many bytes of what was taken are written, the rest waits again.

@@ -334,7 +334,7 @@ class CallPlace:
 
     def work(self) -> bool:
         """See `Work`."""
-        batch = self.backlog.take(1, as_put=True)
+        batch = self.backlog.take(1)
         if not batch:
             if self.backlog.ended:
                 self._method("close")

@@ -30,6 +30,8 @@ from .sinks import Sink, Sinks, Source
 READ: Final = 1
 STREAMS: Final = ("stdout", "stderr")
 READ_BYTES: Final = 64 << 10
+LOUD_BYTES: Final = 128 << 10
+"""A read from a pipe that was made larger."""
 PIPE_BYTES: Final = 1 << 20
 """The pipe of a process that fills the usual one; where that is not allowed, the usual one stays."""
 GATHER: Final = (0.020, 0.002)
@@ -129,6 +131,7 @@ class Reader:
         self._closed = closed
         self._capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
         self._grown = False
+        self._most = READ_BYTES
         self._held = False
         """The sink has no room."""
         self._gather: Gather | None = None
@@ -196,8 +199,9 @@ class Reader:
         self._gather = wanted
         wanted.add(self)
 
-    def _read(self, most: int = READ_BYTES) -> bool | None:
+    def _read(self, most: int = 0) -> bool | None:
         """Whether a read came back full; None when there was nothing, or nothing more will ever come."""
+        most = most or self._most
         try:
             data = os.read(self._fd, most)
         except BlockingIOError:
@@ -234,6 +238,7 @@ class Reader:
         # Over what one user may have in pipes it is refused, and works without.
         with suppress(OSError):
             self._capacity = fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            self._most = LOUD_BYTES
 
     def _hold(self) -> None:
         assert self._source is not None
