@@ -159,6 +159,10 @@ class Viewer:
         follow = self._bridge.follow(
             tuple(topics), session=self.person.session, credit=credit, take=take, ended=ended, lines=lines
         )
+        if self.gone:
+            # The page left while the daemon was asked, and `leave` did not know of this stream.
+            follow.close()
+            raise Unavailable("the page is gone")
         box.append(follow)
         for push in early:
             take(*push)

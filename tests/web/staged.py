@@ -125,6 +125,11 @@ class StagedDaemon:
         self._thread.join(10)
         self.streams.clear()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait until enough of their kind are there."""
+        return len(self._gathered)
+
     def asked(self, command: str) -> list[dict[str, Any]]:
         """Properties of the requests for that command, in their order."""
         return [row.get("properties", {}) for row in list(self.requests) if row["command"] == command]
@@ -211,8 +216,9 @@ class StagedDaemon:
         self._gathered.append((peer, request))
         if len(self._gathered) >= wanted:
             self.gather.clear()
-            for gathered in self._gathered:
-                self._request(*gathered)
+            gathered, self._gathered = self._gathered, []
+            for waiting in gathered:
+                self._request(*waiting)
 
     def _request(self, peer: bytes, request: dict[str, Any]) -> None:
         self.requests.append(request)

@@ -223,6 +223,37 @@ def test_follows_end_with_the_page(console: Console, pages: Callable[..., Page])
     eventually(lambda: not console.daemon.streams, what="the daemon was told")
 
 
+def test_log_that_opens_while_its_page_leaves_is_closed(
+    own_console: Console, pages: Callable[..., Page]
+) -> None:
+    """The daemon's answer comes when the page is gone already: nothing stays open for nobody."""
+    page = pages(own_console)
+    eventually(lambda: page.of("state."))
+    daemon = own_console.daemon
+    daemon.gather["follow"] = 2
+    page.client.emit("open", {"key": 1, "watcher": "loud", "lines": 10})
+    eventually(lambda: daemon.waiting == 1, what="the log is asked for")
+    assert own_console.post("/logout").status == 200
+    eventually(lambda: not daemon.streams, what="the page has left")
+    # The second request, of a page of somebody else, lets both have their answer.
+    other = pages(own_console, session=VIEWER)
+    eventually(lambda: other.of("state."))
+    eventually(lambda: [stream.session for stream in daemon.streams] == [VIEWER], what="the log is closed")
+
+
+def test_pages_that_leave_at_once_leave_nothing(console: Console) -> None:
+    """Whatever the moment of the end: before the state is asked for, while it is, and after."""
+    for pause in range(40):
+        line, connection = console.upgrade()
+        assert "101" in line
+        with connection:
+            connection.sendall(b"\x81\x82\x00\x00\x00\x00" + b"40")
+            # The moment is what varies here; nothing is waited for.
+            time.sleep(pause * 0.0005)
+    eventually(lambda: len(console.daemon.asked("follow")) >= 20, what="they were pages")
+    eventually(lambda: not console.daemon.streams, what="nothing is followed for them")
+
+
 def test_follows_end_with_the_console(own_console: Console, pages: Callable[..., Page]) -> None:
     """A console that is killed leaves nothing that its next life could stumble over."""
     page = pages(own_console)
