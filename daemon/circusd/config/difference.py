@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from circusd.schema.options import CIRCUS, WATCHER, find
 
 from .records import Configuration, SocketConfig, WatcherConfig
 from .references import socket_names
+
+_ADJUSTABLE = ("backlog", "blocking", "replace")
+"""Options of a socket that can change while it listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Difference:
     changed: tuple[WatcherChange, ...] = ()
     sockets_opened: tuple[SocketConfig, ...] = ()
     sockets_closed: tuple[str, ...] = ()
+    sockets_adjusted: tuple[SocketConfig, ...] = ()
+    """Those that change while they listen: no connection is refused."""
     daemon_keys: tuple[str, ...] = ()
     """Options of ``[circus]`` that changed."""
     plugins_changed: bool = False
@@ -45,6 +50,7 @@ class Difference:
             *(f"{c.new.name} changed ({', '.join(c.keys)})" for c in self.changed),
             *(f"socket {s.name} opened" for s in self.sockets_opened),
             *(f"socket {s} closed" for s in self.sockets_closed),
+            *(f"socket {s.name} changed" for s in self.sockets_adjusted),
         ]
         later = [k for k in self.daemon_keys if not applies_live(k)]
         if later:
@@ -60,6 +66,10 @@ def applies_live(key: str) -> bool:
 
 def _keys(old: object, new: object, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(n for n in names if getattr(old, n) != getattr(new, n))
+
+
+def _is_adjusted(old: SocketConfig, new: SocketConfig) -> bool:
+    return old != new and replace(old, **{key: getattr(new, key) for key in _ADJUSTABLE}) == new
 
 
 def _change(old: WatcherConfig, new: WatcherConfig) -> WatcherChange | None:
@@ -80,8 +90,9 @@ def difference(
     """What is to be done so that the new configuration counts; watchers by lower-case name, plugins' among them."""
     old_sockets = {s.name: s for s in old.sockets}
     new_sockets = {s.name: s for s in new.sockets}
-    closed = tuple(n for n, s in old_sockets.items() if new_sockets.get(n) != s)
-    opened = tuple(s for n, s in new_sockets.items() if old_sockets.get(n) != s)
+    adjusted = {n: s for n, s in new_sockets.items() if n in old_sockets and _is_adjusted(old_sockets[n], s)}
+    closed = tuple(n for n, s in old_sockets.items() if new_sockets.get(n) != s and n not in adjusted)
+    opened = tuple(s for n, s in new_sockets.items() if old_sockets.get(n) != s and n not in adjusted)
     changed = [
         c
         for n, w in new_watchers.items()
@@ -100,6 +111,7 @@ def difference(
         changed=tuple(changed),
         sockets_opened=opened,
         sockets_closed=closed,
+        sockets_adjusted=tuple(adjusted.values()),
         daemon_keys=_keys(old.circus, new.circus, tuple(f.name for f in fields(old.circus))),
         plugins_changed=old.plugins != new.plugins,
         restarted=restarted,

@@ -105,6 +105,14 @@ class _Reader:
                         Place(self.file, number), f"{quoted(line.strip())} stands before any [section]"
                     )
                 self.lost = True
+            elif line[0] == "[":
+                # By the letter of the dialect an option; its section's options would become those of the one before.
+                self.report.error(
+                    Place(self.file, number, self.section.name),
+                    f"{quoted(line.strip())} lacks its ]",
+                    "[section]",
+                )
+                self.entry = None
             elif match := _OPTION.fullmatch(line.rstrip()):
                 self._option(number, match[1], match[3], self.section)
             else:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from circusd.kernel.diagnosis import in_words
 from circusd.kernel.files import check_socket_path
+from circusd.kernel.peer import peer_of_unix
 from circusd.schema.errors import CircusError, ConfigError, Conflict
 
 FAMILIES: Final = ("AF_INET", "AF_INET6", "AF_UNIX")
@@ -130,11 +131,18 @@ def unlink(file: SocketFile) -> bool:
 
 def is_served(path: str, kind: int = socket.SOCK_STREAM) -> bool:
     """Whether some process has that unix socket open; where that can't be found out, it counts as served."""
+    return _server_of(path, kind) is not None
+
+
+def _server_of(path: str, kind: int) -> int | None:
+    """The pid of the process that began to listen at that unix socket, 0 if it isn't known; None if none serves it."""
     with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.setblocking(False)
         number = probe.connect_ex(path)
-    # A file that no socket is bound to refuses. Any other answer (a full backlog, another type) is a live one's.
-    return number not in (errno.ECONNREFUSED, errno.ENOENT)
+        # A file that no socket is bound to refuses. Any other answer (a full backlog, another type) is a live one's.
+        if number in (errno.ECONNREFUSED, errno.ENOENT):
+            return None
+        return peer_of_unix(probe).pid or 0 if not number and kind in LISTENING else 0
 
 
 def _kind_of(spec: SocketSpec) -> tuple[int, int, int]:
@@ -217,9 +225,10 @@ def _remove_stale(path: str, spec: SocketSpec, kind: int) -> None:
         raise ConfigError([f"socket {spec.name}: {path} exists and is no socket; it is not replaced"])
     if os.geteuid() not in (0, status.st_uid):
         raise ConfigError([f"socket {spec.name}: {path} belongs to user {status.st_uid}; it is not replaced"])
-    if is_served(path, kind):
+    if (server := _server_of(path, kind)) is not None:
+        who = f" (pid {server})" if server else ""
         raise Conflict(
-            f"socket {spec.name}: another process serves {path}",
+            f"socket {spec.name}: another process{who} serves {path}",
             hint="stop that one first, or choose another path",
         )
     unlink(SocketFile(path, status.st_dev, status.st_ino))

@@ -10,6 +10,7 @@ from circusd.config.records import CircusConfig, Configuration, WatcherConfig
 from circusd.schema.errors import CircusError, Failed
 
 from .arbiter import resolve_credentials
+from .socketchange import SocketChange
 from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
 def apply(daemon: Daemon, new: Configuration) -> str:
     """The difference between the file as it was and as it is now is in force; what it was, in words.
 
-    Watchers that did not change keep their processes and what was set at run time. To be called in a greenlet.
+    Watchers that did not change keep their processes and what was set at run time. To be called in a greenlet. Raises
+    with nothing changed when a socket can't be opened, and `Failed` when some of the changes have failed.
     """
     old = daemon.configuration
     before = {w.name.lower(): w for w, _ in daemon.file_watchers(old)}
     after = {w.name.lower(): (w, kind) for w, kind in daemon.file_watchers(new)}
     plan = difference(old, new, before, {n: w for n, (w, _) in after.items()})
     problems: list[str] = []
+    sockets = SocketChange(daemon.arbiter, daemon.sockets, old.sockets, plan)
     _remove(daemon, plan, problems)
-    _change_sockets(daemon, plan, problems)
+    problems += sockets.carry_out()
     _change(daemon, plan, problems)
     for config in plan.added:
         try:
@@ -36,7 +39,9 @@ def apply(daemon: Daemon, new: Configuration) -> str:
                 watcher.submit(daemon.arbiter.job("start", "reloadconfig")).result.get()
         except CircusError as error:
             problems.append(f"{config.name}: {error}")
-    daemon.configuration = replace(new, circus=_circus(old.circus, new.circus))
+    problems += sockets.start_again()
+    kept = sockets.in_force(new.sockets)
+    daemon.configuration = replace(new, circus=_circus(old.circus, new.circus), sockets=kept)
     daemon.arbiter.warmup_delay = daemon.configuration.circus.warmup_delay
     if problems:
         raise Failed("; ".join(problems))
@@ -58,16 +63,6 @@ def _remove(daemon: Daemon, plan: Difference, problems: list[str]) -> None:
         watcher = daemon.arbiter.watchers.get(name)
         if watcher is not None:
             daemon.arbiter.remove(watcher)
-
-
-def _change_sockets(daemon: Daemon, plan: Difference, problems: list[str]) -> None:
-    for name in plan.sockets_closed:
-        daemon.sockets.close(name)
-    for config in plan.sockets_opened:
-        try:
-            daemon.sockets.open(config)
-        except CircusError as error:
-            problems.append(str(error))
 
 
 def _change(daemon: Daemon, plan: Difference, problems: list[str]) -> None:

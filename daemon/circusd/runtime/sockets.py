@@ -41,6 +41,20 @@ class Entry:
     def backlog(self) -> int:
         return self.config.backlog
 
+    def adjust(self, config: SocketConfig) -> None:
+        """What can change while it listens is as in that configuration of it."""
+        self.config = config
+        self.sock.setblocking(config.blocking)
+        if self.sock.type in kernel.LISTENING:
+            # Again: only its queue changes.
+            self.sock.listen(config.backlog)
+
+    def close(self) -> None:
+        """It does not listen here any more; its file is gone if it is still ours."""
+        self.sock.close()
+        if self.file is not None:
+            kernel.unlink(self.file)
+
 
 def spec_of(config: SocketConfig) -> kernel.SocketSpec:
     """The kernel's form of a socket's configuration."""
@@ -73,14 +87,24 @@ class Sockets:
         name = config.name.lower()
         if name in self._entries:
             raise Conflict(f"socket {name} already exists")
+        entry = self.prepare(config)
+        self.take(entry)
+        return entry
+
+    @staticmethod
+    def prepare(config: SocketConfig) -> Entry:
+        """A socket that listens and is not among these yet. Raises and switches as `open` does."""
         spec = spec_of(config)
         if config.path or kernel.is_number(config.host):
             sock = kernel.open_socket(spec)
         else:
             sock = gevent.get_hub().threadpool.apply(kernel.open_socket, (spec,))
-        entry = self._entries[name] = Entry(name, config, sock, kernel.socket_file(sock))
-        self._journal.tell("socket.opened", socket=name, address=entry.address)
-        return entry
+        return Entry(config.name.lower(), config, sock, kernel.socket_file(sock))
+
+    def take(self, entry: Entry) -> None:
+        """A prepared socket is one of these; its name is free."""
+        self._entries[entry.name] = entry
+        self._journal.tell("socket.opened", socket=entry.name, address=entry.address)
 
     def open_all(self, configs: Iterable[SocketConfig]) -> None:
         """All of them listen, or none of them and one error names every problem."""
@@ -99,12 +123,9 @@ class Sockets:
     def close(self, name: str) -> None:
         """The socket does not listen here any more; its file is gone if it is still ours."""
         entry = self._entries.pop(name.lower(), None)
-        if entry is None:
-            return
-        entry.sock.close()
-        if entry.file is not None:
-            kernel.unlink(entry.file)
-        self._journal.tell("socket.closed", socket=entry.name)
+        if entry is not None:
+            entry.close()
+            self._journal.tell("socket.closed", socket=entry.name)
 
     def entries(self) -> list[Entry]:
         """All sockets, by descriptor."""

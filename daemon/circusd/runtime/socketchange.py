@@ -1,0 +1,110 @@
+"""Brings the managed sockets from one configuration to another: all that can be opened is, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from circusd.config.difference import Difference
+from circusd.config.records import SocketConfig
+from circusd.schema.errors import CircusError, ConfigError, Conflict
+
+from .arbiter import Arbiter
+from .sockets import Entry, Sockets
+
+
+class SocketChange:
+    """The sockets of one reload."""
+
+    def __init__(
+        self, arbiter: Arbiter, sockets: Sockets, old: Iterable[SocketConfig], plan: Difference
+    ) -> None:
+        """New sockets listen already. Raises ConfigError, with nothing changed, when one can't be opened.
+
+        One whose address is taken by a socket that will be closed waits for that.
+        """
+        self._arbiter = arbiter
+        self._sockets = sockets
+        self._plan = plan
+        self._closing = [s for s in old if s.name in plan.sockets_closed]
+        self._prepared: list[Entry] = []
+        self._waiting: list[SocketConfig] = []
+        self._stopped: list[str] = []
+        self._lost: dict[str, SocketConfig | None] = {}
+        """Sockets that could not be opened after all, and what is there in their place."""
+        self._prepare()
+
+    def _prepare(self) -> None:
+        problems: list[str] = []
+        freed = {_address(s) for s in self._closing}
+        for config in self._plan.sockets_opened:
+            try:
+                self._prepared.append(Sockets.prepare(config))
+            except CircusError as error:
+                if isinstance(error, Conflict) and _address(config) in freed:
+                    self._waiting.append(config)
+                else:
+                    problems.append(str(error))
+        if problems:
+            for entry in self._prepared:
+                entry.close()
+            raise ConfigError(problems)
+
+    def carry_out(self) -> list[str]:
+        """The sockets are those of the new configuration; what is not so, in sentences.
+
+        Watchers whose processes hold an address that is wanted for another socket are stopped; see `start_again`.
+        """
+        problems: list[str] = []
+        if self._waiting:
+            problems += self._stop_holders({_address(s) for s in self._waiting})
+        for name in self._plan.sockets_closed:
+            self._sockets.close(name)
+        for entry in self._prepared:
+            self._sockets.take(entry)
+        for config in self._waiting:
+            try:
+                self._sockets.open(config)
+            except CircusError as error:
+                problems.append(str(error))
+                self._lost[config.name] = self._fall_back(config.name)
+        for config in self._plan.sockets_adjusted:
+            adjusted = self._sockets.get(config.name)
+            if adjusted is not None:
+                adjusted.adjust(config)
+        return problems
+
+    def _stop_holders(self, addresses: set[object]) -> list[str]:
+        names = {s.name for s in self._closing if _address(s) in addresses}
+        self._stopped = [
+            name
+            for name, watcher in self._arbiter.watchers.items()
+            if watcher.planner.wanted and names & set(self._sockets.named_by(watcher.config))
+        ]
+        outcomes = self._arbiter.stop_all(self._stopped, "reloadconfig").get() or []
+        return [str(outcome) for _, outcome in outcomes if isinstance(outcome, CircusError)]
+
+    def _fall_back(self, name: str) -> SocketConfig | None:
+        """The socket as it was, if that can be had."""
+        for config in self._closing:
+            if config.name == name:
+                try:
+                    self._sockets.open(config)
+                except CircusError:
+                    return None
+                return config
+        return None
+
+    def start_again(self) -> list[str]:
+        """Watchers that were stopped for the sockets run again; what went wrong, in sentences."""
+        there = [name for name in self._stopped if name in self._arbiter.watchers]
+        outcomes = self._arbiter.start_all(there, "reloadconfig").get() or []
+        return [str(outcome) for _, outcome in outcomes if isinstance(outcome, CircusError)]
+
+    def in_force(self, wanted: Iterable[SocketConfig]) -> tuple[SocketConfig, ...]:
+        """The configurations that count, so that the next reload tries again what is missing."""
+        found = (self._lost.get(s.name, s) for s in wanted)
+        return tuple(s for s in found if s is not None)
+
+
+def _address(config: SocketConfig) -> object:
+    return config.path or (config.host, config.port)
