@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.leaks import holdings
 
@@ -19,6 +20,11 @@ WITHOUT_GREENLETS = ("unit", "kernel", "packaging")
 
 # What is on its way out when a test ends (a thread that was told to, a socket that its peer closes) gets this long.
 GRACE = 2.0
+
+
+# A busy machine is slow, not wrong: how long an example takes is no promise of ours.
+settings.register_profile("patient", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
