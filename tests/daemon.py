@@ -24,13 +24,20 @@ class Daemon:
     """circusd with a configuration, started by entering, stopped by leaving."""
 
     def __init__(
-        self, ini: str, folder: Path, *, environ: dict[str, str] | None = None, args: tuple[str, ...] = ()
+        self,
+        ini: str,
+        folder: Path,
+        *,
+        environ: dict[str, str] | None = None,
+        args: tuple[str, ...] = (),
+        runtime: Path | None = None,
     ) -> None:
+        """``runtime`` is the runtime folder of one that is gone, for its successor."""
         self.folder = folder
         self.config = folder / "circus.ini"
         self.config.write_text(ini)
         # Paths of unix sockets have a limit of 107 bytes, which a test's own folder may exceed.
-        self.runtime = Path(tempfile.mkdtemp(prefix="circus-"))
+        self.runtime = runtime or Path(tempfile.mkdtemp(prefix="circus-"))
         self.environ = {**os.environ, "CIRCUS_RUNTIME_DIR": str(self.runtime), **(environ or {})}
         self.environ.pop("CIRCUSCTL_ENDPOINT", None)
         self.args = args

@@ -82,7 +82,6 @@ def test_f16_each_bad_hook_ends_in_time_is_told_and_stops_its_own_watcher_only(t
             daemon.call("rm", name=kind, waiting=True)
         # What a hook forked went with it.
         eventually(lambda: offspring(daemon.pid) == set(after), within=10)
-        daemon.call("stop", name="web", waiting=True)
 
 
 def test_f16_circusd_ends_though_a_hook_hangs_for_ever(tmp_path: Path) -> None:

@@ -244,9 +244,7 @@ def test_f29_what_a_power_failure_left_is_no_obstacle_and_nobody_is_signalled(
                 assert pidfile.exists()
                 if whose == "somebody":
                     pidfile.write_text(f"{stranger.pid}\n")
-                second = Daemon(ini, tmp_path)
-                second.environ = first.environ
-                with second:
+                with Daemon(ini, tmp_path, runtime=first.runtime) as second:
                     runs(second, "web", 1)
                     assert int(pidfile.read_text()) == second.pid
                 assert not pidfile.exists()
