@@ -20,8 +20,11 @@ from . import clock
 from .lines import LONGEST_LINE
 from .timers import Timers
 
-PATIENCE: Final = 0.2
-"""Seconds that a pipe is left unread at most while the writer writes nothing."""
+PATIENCE: Final = 1.0
+"""Seconds that a pipe is left unread at most while the writer writes nothing.
+
+A disk that works can be as slow: where much is dirty, Linux holds a writer back for up to 0.2 s in each call.
+"""
 LEAST_BYTES: Final = 64 << 10
 """A backlog has room for one read, however little is asked for."""
 BATCH_BYTES: Final = 256 << 10
