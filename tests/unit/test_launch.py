@@ -11,7 +11,7 @@ import pytest
 
 from circusd.config.launch import Launch, base_folder, build
 from circusd.config.model import WatcherConfig, watcher_from_options
-from circusd.config.references import socket_names
+from circusd.config.references import inherited_sockets
 from circusd.schema.errors import SpawnError
 
 BASE_ENV = {"PATH": "/daemon/bin:/usr/bin", "HOME": "/my/home", "LANG": "C.UTF-8"}
@@ -229,8 +229,11 @@ def test_the_daemons_folder_is_the_one_that_its_user_knows(
 
 
 def test_a_watcher_gets_the_sockets_that_it_names() -> None:
-    """Once each, only with ``use_sockets``; standard input's always."""
+    """Once each, those that there are; all of them where it only says ``use_sockets``; standard input's always."""
     cmd = "run $(circus.sockets.Web) ((circus.sockets.web))"
+    known = ("web", "api", "in", "other")
     watcher = WatcherConfig("w", cmd, args=("$(circus.sockets.api)",), use_sockets=True, stdin_socket="In")
-    assert socket_names(watcher) == ("web", "api", "in")
-    assert socket_names(WatcherConfig("w", cmd, stdin_socket="In")) == ("in",)
+    assert inherited_sockets(watcher, known) == ("web", "api", "in")
+    assert inherited_sockets(watcher, ("web", "other")) == ("web",)
+    assert inherited_sockets(WatcherConfig("w", "run", use_sockets=True), known) == known
+    assert inherited_sockets(WatcherConfig("w", "run", stdin_socket="In"), known) == ("in",)

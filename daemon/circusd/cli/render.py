@@ -167,6 +167,25 @@ def _done(reply: Reply, style: Style) -> str:
     return "ok" + style.paint(f" ({'; '.join(parts)})", "dim") if parts else "ok"
 
 
+def _reloaded(reply: Reply, style: Style) -> str:
+    """What was done, or would be; scripts read "ok", as the original prints it."""
+    trial = bool(reply.get("dry_run"))
+    if not style.terminal and not trial:
+        return "ok"
+    lines = [style.paint(f"warning: {clean(str(text))}", "yellow") for text in reply.get("warnings", ())]
+    marks = {"add": "+", "open": "+", "remove": "-", "close": "-", "later": "!"}
+    colors = {"+": "green", "-": "red", "!": "yellow", "~": "cyan"}
+    for step in reply.get("plan", ()):
+        mark = marks.get(step.get("action"), "~")
+        lines.append(f"{style.paint(mark, colors[mark])} {clean(str(step.get('text')))}")
+    lines += [style.paint(f"= {clean(str(step.get('text')))}", "dim") for step in reply.get("kept", ())]
+    if not reply.get("plan"):
+        lines.append("nothing changes" if trial else "nothing changed" if "plan" in reply else "ok")
+    if trial:
+        lines.append(style.paint("nothing was done: without --dry-run it is", "dim"))
+    return "\n".join(lines)
+
+
 def _number(key: str) -> Callable[[Reply, Style], str]:
     return lambda reply, style: clean(str(reply.get(key)))
 
@@ -325,6 +344,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "options": _options,
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
+    "reloadconfig": _reloaded,
     "stats": _stats,
     "status": _status,
     "version": _number("version"),

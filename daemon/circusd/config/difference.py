@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from circusd.schema.options import CIRCUS, WATCHER, find
 
-from .records import Configuration, SocketConfig, WatcherConfig
-from .references import socket_names
+from .records import CircusConfig, SocketConfig, WatcherConfig
+from .references import inherited_sockets
 
 _ADJUSTABLE = ("backlog", "blocking", "replace")
 """Options of a socket that can change while it listens."""
@@ -38,24 +38,8 @@ class Difference:
     """Those that change while they listen: no connection is refused."""
     daemon_keys: tuple[str, ...] = ()
     """Options of ``[circus]`` that changed."""
-    plugins_changed: bool = False
     restarted: tuple[str, ...] = field(default=())
     """Watchers whose sockets change below them."""
-
-    def summary(self) -> str:
-        """The difference in one line."""
-        parts = [
-            *(f"{w.name} added" for w in self.added),
-            *(f"{w.name} removed" for w in self.removed),
-            *(f"{c.new.name} changed ({', '.join(c.keys)})" for c in self.changed),
-            *(f"socket {s.name} opened" for s in self.sockets_opened),
-            *(f"socket {s} closed" for s in self.sockets_closed),
-            *(f"socket {s.name} changed" for s in self.sockets_adjusted),
-        ]
-        later = [k for k in self.daemon_keys if not applies_live(k)]
-        if later:
-            parts.append(f"[circus] {', '.join(later)}: needs a restart of the daemon")
-        return "; ".join(parts) or "nothing changed"
 
 
 def applies_live(key: str) -> bool:
@@ -82,14 +66,18 @@ def _change(old: WatcherConfig, new: WatcherConfig) -> WatcherChange | None:
 
 
 def difference(
-    old: Configuration,
-    new: Configuration,
-    old_watchers: Mapping[str, WatcherConfig],
-    new_watchers: Mapping[str, WatcherConfig],
+    old: CircusConfig,
+    new: CircusConfig,
+    watchers: tuple[Mapping[str, WatcherConfig], Mapping[str, WatcherConfig]],
+    sockets: tuple[Iterable[SocketConfig], Iterable[SocketConfig]],
 ) -> Difference:
-    """What is to be done so that the new configuration counts; watchers by lower-case name, plugins' among them."""
-    old_sockets = {s.name: s for s in old.sockets}
-    new_sockets = {s.name: s for s in new.sockets}
+    """What is to be done so that the new configuration counts: of everything, what was and what will be.
+
+    Watchers by lower-case name; those of plugins and of the console are among them, as its socket is among the sockets.
+    One whose name differs only in the case of letters is removed and added.
+    """
+    old_watchers, new_watchers = ({w.name: w for w in some.values()} for some in watchers)
+    old_sockets, new_sockets = ({s.name: s for s in some} for some in sockets)
     adjusted = {n: s for n, s in new_sockets.items() if n in old_sockets and _is_adjusted(old_sockets[n], s)}
     closed = tuple(n for n, s in old_sockets.items() if new_sockets.get(n) != s and n not in adjusted)
     opened = tuple(s for n, s in new_sockets.items() if old_sockets.get(n) != s and n not in adjusted)
@@ -103,7 +91,7 @@ def difference(
     restarted = tuple(
         w.name
         for n, w in new_watchers.items()
-        if n in old_watchers and n not in known and (moved & set(socket_names(w)))
+        if n in old_watchers and n not in known and (moved & set(inherited_sockets(w, moved)))
     )
     return Difference(
         added=tuple(w for n, w in new_watchers.items() if n not in old_watchers),
@@ -112,7 +100,6 @@ def difference(
         sockets_opened=opened,
         sockets_closed=closed,
         sockets_adjusted=tuple(adjusted.values()),
-        daemon_keys=_keys(old.circus, new.circus, tuple(f.name for f in fields(old.circus))),
-        plugins_changed=old.plugins != new.plugins,
+        daemon_keys=_keys(old, new, tuple(f.name for f in fields(CircusConfig))),
         restarted=restarted,
     )

@@ -33,16 +33,18 @@ def command_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
                 yield key, word
 
 
-def socket_names(watcher: WatcherConfig) -> tuple[str, ...]:
-    """The sockets that the watcher's processes are given: ``stdin_socket``, and with ``use_sockets`` those named."""
+def inherited_sockets(watcher: WatcherConfig, known: Collection[str]) -> tuple[str, ...]:
+    """Which of the known sockets the watcher's processes inherit: those that it names; all if it only says ``use_sockets``."""
     names: dict[str, None] = {}
-    for _, text in command_texts(watcher) if watcher.use_sockets else ():
+    for _, text in command_texts(watcher):
         for name, _ in references(text):
             if name.startswith("sockets."):
                 names[name.removeprefix("sockets.")] = None
+    if watcher.use_sockets and not names:
+        names = dict.fromkeys(known)
     if watcher.stdin_socket:
         names[watcher.stdin_socket.lower()] = None
-    return tuple(names)
+    return tuple(name for name in names if name in known)
 
 
 def check_references(

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import zmq.green
 from gevent.event import AsyncResult, Event
+from gevent.lock import BoundedSemaphore
 
+from circusd.config import plan
 from circusd.config.ini import load
 from circusd.config.launch import base_folder
 from circusd.config.model import plugin_watcher
@@ -26,7 +28,7 @@ from circusd.schema.errors import BadRequest, CircusError, ConfigError
 from circusd.schema.wire import encode
 from circusd.version import __version__
 
-from . import clock, reload, snapshot
+from . import clock, snapshot
 from .arbiter import Arbiter, Services
 from .controller import Controller
 from .doors import Doors, Refusal
@@ -38,11 +40,12 @@ from .journal import Journal
 from .outputchannel import OutputChannel
 from .publisher import Publisher
 from .reaper import Reaper
+from .reload import Reload
 from .requests import Context, as_int
 from .sockets import Sockets
 from .stats import Stats
 from .streams import Output, OutputServices
-from .watcher import Watcher
+from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
@@ -80,6 +83,7 @@ class Daemon:
         self.started = clock.now()
         self._stop = Event()
         self._quit: AsyncResult[Any] | None = None
+        self._reloading = BoundedSemaphore(1)
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
 
@@ -97,8 +101,8 @@ class Daemon:
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
         signals.reset_dispositions()
-        if circus.umask is not None:
-            os.umask(circus.umask)
+        self._own_umask = os.umask(0o077)
+        self._set_umask()
         self.folder = files.runtime_folder(self.settings.name)
         lock = files.Lock.acquire(self.folder)
         stack.callback(lock.release)
@@ -170,7 +174,7 @@ class Daemon:
         )
         stack.callback(self.doors.close)
         self._open_doors()
-        self._open_sockets()
+        self.sockets.open_all(self.file_sockets(self.configuration))
         for signum in STOP_SIGNALS:
             self.reaper.handlers[signum] = self._told_to_stop
         self.reaper.handlers[signal.SIGHUP] = self._told_to_reload
@@ -194,15 +198,14 @@ class Daemon:
             if endpoint:
                 self.endpoints[channel] = self.doors.open_door(f"{channel} of the file", endpoint, channel)
 
-    def _open_sockets(self) -> None:
-        configs = list(self.configuration.sockets)
-        if self.configuration.circus.httpd:
-            configs.append(self._console_socket())
-        self.sockets.open_all(configs)
-
-    def _console_socket(self) -> SocketConfig:
-        circus = self.configuration.circus
-        return SocketConfig(name=HTTPD, host=circus.httpd_host, port=circus.httpd_port, backlog=128)
+    @staticmethod
+    def file_sockets(configuration: Configuration) -> tuple[SocketConfig, ...]:
+        """The sockets that a configuration asks for: its own, and the console's."""
+        circus = configuration.circus
+        if not circus.httpd:
+            return configuration.sockets
+        own = SocketConfig(name=HTTPD, host=circus.httpd_host, port=circus.httpd_port, backlog=128)
+        return (*configuration.sockets, own)
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -269,9 +272,9 @@ class Daemon:
             extras={"httpd_host": circus.httpd_host},
         )
 
-    def add(self, config: WatcherConfig, kind: str) -> Watcher:
+    def add(self, config: WatcherConfig, kind: str, credentials: Credentials | None = None) -> Watcher:
         """The watcher is added, not started; the console's gets its connection anew at each start."""
-        watcher = self.arbiter.add(config, kind)
+        watcher = self.arbiter.add(config, kind, credentials)
         if kind == "httpd":
             watcher.before_spawn = self._console_link
         return watcher
@@ -422,14 +425,36 @@ class Daemon:
             for key, line in self.history.tail(keys, lines)
         ]
 
-    def reload_configuration(self) -> dict[str, Any]:
-        """The file is read again; with an error in it nothing changes, else the difference is applied."""
-        loaded = load(self.settings.path, os.environ)
-        if loaded.configuration is None:
-            raise ConfigError([p for p in loaded.problems if p.severity == "error"])
-        summary = reload.apply(self, loaded.configuration)
-        self.journal.tell("daemon.reloaded", summary=summary)
-        return {"summary": summary}
+    def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
+        """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
+        with self._reloading:
+            # A thousand watchers take long enough to read that others would notice.
+            loaded = gevent.get_hub().threadpool.apply(load, (self.settings.path, os.environ))
+            if loaded.configuration is None:
+                raise ConfigError([p for p in loaded.problems if p.severity == "error"])
+            change = Reload(self, loaded.configuration)
+            summary = plan.summary(change.steps)
+            reply = {
+                "summary": summary,
+                "plan": [step.as_dict() for step in change.steps],
+                "kept": [step.as_dict() for step in change.kept],
+                "warnings": [str(p) for p in loaded.problems if p.severity == "warning"],
+            }
+            if dry_run:
+                change.discard()
+                return {**reply, "dry_run": True}
+            change.apply()
+            self.journal.tell("daemon.reloaded", summary=summary)
+            return reply
+
+    def apply_live(self) -> None:
+        """What can be changed of ``[circus]`` without a restart is as the configuration says."""
+        self.arbiter.warmup_delay = self.configuration.circus.warmup_delay
+        self._set_umask()
+
+    def _set_umask(self) -> None:
+        umask = self.configuration.circus.umask
+        os.umask(self._own_umask if umask is None else umask)
 
     # -- told by the rooms ---------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import logging
 import os
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from gevent.event import AsyncResult
@@ -69,7 +70,7 @@ class Handlers(Changing, Reading):
             return
         if isinstance(reply, dict):
             answer.ok(reply)
-        elif waiting or not row.waits:
+        elif waiting or not row.waits or not reply.at_once:
             answer.later(reply)
         else:
             answer.ok({})
@@ -115,7 +116,9 @@ class Handlers(Changing, Reading):
         return Later(self.daemon.quit("the command quit"), lambda value: {})
 
     def cmd_reloadconfig(self, p: dict[str, Any], c: Context) -> Reply:
-        return Later(in_greenlet(self.daemon.reload_configuration), lambda payload: payload or {})
+        run = partial(self.daemon.reload_configuration, dry_run=truthy(p.get("dry_run")))
+        # A trial has nothing but its reply.
+        return Later(in_greenlet(run), lambda payload: payload or {}, at_once=not truthy(p.get("dry_run")))
 
     # -- the console's door --------------------------------------------------------------------------------------
 

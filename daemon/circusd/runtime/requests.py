@@ -46,6 +46,8 @@ class Later:
 
     result: AsyncResult[Any]
     payload: Callable[[Any], dict[str, Any]]
+    at_once: bool = True
+    """Who does not wait for it is told "ok" at once."""
 
 
 Reply = dict[str, Any] | Later

@@ -45,9 +45,13 @@ class SocketChange:
                 else:
                     problems.append(str(error))
         if problems:
-            for entry in self._prepared:
-                entry.close()
+            self.discard()
             raise ConfigError(problems)
+
+    def discard(self) -> None:
+        """What was opened for it is closed again."""
+        for entry in self._prepared:
+            entry.close()
 
     def carry_out(self) -> list[str]:
         """The sockets are those of the new configuration; what is not so, in sentences.

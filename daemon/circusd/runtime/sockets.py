@@ -10,9 +10,8 @@ from typing import Any
 
 import gevent
 
-from circusd.config.interpolate import references
 from circusd.config.records import SocketConfig, WatcherConfig
-from circusd.config.references import command_texts
+from circusd.config.references import inherited_sockets
 from circusd.kernel import sockets as kernel
 from circusd.schema.errors import ConfigError, Conflict
 
@@ -140,17 +139,8 @@ class Sockets:
         return {name: entry.fd for name, entry in self._entries.items()}
 
     def named_by(self, config: WatcherConfig) -> list[str]:
-        """The sockets that a watcher's processes inherit: those it names; all when it only says ``use_sockets``."""
-        names: dict[str, None] = {}
-        for _, text in command_texts(config):
-            for name, _ in references(text):
-                if name.startswith("sockets."):
-                    names[name.removeprefix("sockets.")] = None
-        if config.use_sockets and not names:
-            names = dict.fromkeys(self._entries)
-        if config.stdin_socket:
-            names[config.stdin_socket.lower()] = None
-        return [name for name in names if name in self._entries]
+        """The sockets that a watcher's processes inherit."""
+        return list(inherited_sockets(config, self._entries))
 
     def handed_down(self, config: WatcherConfig) -> tuple[int, ...]:
         """Descriptors for the watcher's processes."""

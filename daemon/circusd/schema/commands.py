@@ -382,8 +382,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "reloadconfig",
         "read the configuration again",
-        "The file is read and checked as a whole; when it holds an error, nothing changes. Then watchers and sockets are added, "
-        "removed and changed as the difference says.",
+        "The file is read and checked as a whole, users are looked up, hooks imported and new sockets opened: when anything is "
+        "wrong with it, nothing changes. Then watchers and sockets are added, removed and changed as the difference says. "
+        "With ``--waiting`` the reply tells what was done; with ``--dry-run`` it tells what would be, and nothing is.",
+        (Field("dry_run", "bool", "only tell what would be done", default=False, flag="dry-run"),),
+        (
+            Field("summary", "string", "what changes, in one line"),
+            Field("plan", "json", "each step: subject, name, action, text, keys, processes"),
+            Field("kept", "json", "what differs from the file and stays, as it was changed at run time"),
+            Field("warnings", "strings", "what is probably not meant so in the file"),
+            Field("dry_run", "bool", "true when nothing was done"),
+        ),
         role="admin",
         effect="change",
         waits=True,
