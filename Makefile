@@ -17,8 +17,8 @@ docs: install
 	$(VENV)/python tools/gendocs.py
 
 run: install
-	@PATH="$(VENV):$$PATH" exec circusd examples/demo/circus.ini
+	@PATH="$(VENV):$$PATH" CIRCUS_STATE_DIR="$(CURDIR)/examples/demo/state" exec circusd examples/demo/circus.ini
 
 clean:
-	rm -rf .venv static/vendor static/.vendor-* build dist *.egg-info .*_cache .hypothesis
+	rm -rf .venv static/vendor static/.vendor-* examples/demo/state build dist *.egg-info .*_cache .hypothesis
 	find daemon circusweb tests tools -name __pycache__ -prune -exec rm -rf {} +

@@ -202,10 +202,15 @@ def logout(console: Console) -> HTTPResponse:
     need_own_page()
     token = auth.session_of(request.environ)
     need_csrf(token)
-    forget = {"Set-Cookie": auth.session_cookie("", None, secure=is_https())}
     console.live.end_session(token)
-    console.first.call("logout", session=token)
-    return as_json({"status": "ok"}, headers=forget)
+    try:
+        console.first.call("logout", session=token)
+        answer = as_json({"status": "ok"})
+    except CircusError as problem:
+        answer = told(console, problem)
+    # Also where the daemon could not be told: this browser has no session any more.
+    answer.set_header("Set-Cookie", auth.session_cookie("", None, secure=is_https()))
+    return answer
 
 
 # --- the API --------------------------------------------------------------------------------------------------------

@@ -38,7 +38,10 @@ class Daemon:
         self.config.write_text(ini)
         # Paths of unix sockets have a limit of 107 bytes, which a test's own folder may exceed.
         self.runtime = runtime or Path(tempfile.mkdtemp(prefix="circus-"))
-        self.environ = {**os.environ, "CIRCUS_RUNTIME_DIR": str(self.runtime), **(environ or {})}
+        # Beside the configuration, so that it outlives this daemon as a user's would.
+        self.state = folder / "state"
+        places = {"CIRCUS_RUNTIME_DIR": str(self.runtime), "CIRCUS_STATE_DIR": str(self.state)}
+        self.environ = {**os.environ, **places, **(environ or {})}
         self.environ.pop("CIRCUSCTL_ENDPOINT", None)
         self.args = args
         self.name = "circus"

@@ -20,11 +20,14 @@ function ThemeButton() {
 }
 
 function Leave() {
+  const [failed, setFailed] = useState('');
   const leave = async () => {
-    await fetch('/logout', { method: 'POST', headers: { 'X-CSRF-Token': page.csrf }, cache: 'no-store' }).catch(() => {});
-    location.assign('/login');
+    const answer = await fetch('/logout', { method: 'POST', headers: { 'X-CSRF-Token': page.csrf }, cache: 'no-store' }).catch(() => null);
+    // A session outlives circusd: whoever believes to have left must have.
+    if (answer?.ok || answer?.status === 401) location.assign('/login');
+    else setFailed((await answer?.json().catch(() => null))?.detail || say.notLeft);
   };
-  return html`<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b><span class="hide-s">${page.role}</span>
+  return html`${failed && html`<span class="is-fail" role="alert">${failed}</span>`}<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b><span class="hide-s">${page.role}</span>
     <button class="btn small quiet" type="button" onClick=${leave}>Log out</button></span>`;
 }
 

@@ -69,6 +69,7 @@ export const say = {
   polling: 'over polling: something on the way lets no WebSocket through',
   sessionOver: 'The session is over',
   sessionHow: 'A new one opens with a link from',
+  notLeft: 'Not logged out: the console did not answer.',
   updated: 'The console was updated; this page is the old one.',
   reload: 'Load the new one',
   copied: 'copied',

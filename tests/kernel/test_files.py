@@ -1,4 +1,4 @@
-"""The runtime folder, the lock, pidfiles, logs, and writing whole files."""
+"""The runtime and state folders, the lock, pidfiles, logs, and writing whole files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import stat
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -135,6 +135,104 @@ def test_folder_that_can_t_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv(files.OVERRIDE, "/proc/nowhere")
     with pytest.raises(ConfigError, match=r"could not make the runtime folder.*CIRCUS_RUNTIME_DIR"):
         files.runtime_folder("main")
+
+
+# --- state folder --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of /var/lib/circus."""
+    folder = tmp_path / "lib" / "state"
+    monkeypatch.setenv(files.STATE_OVERRIDE, str(folder))
+    return folder
+
+
+def test_place_of_state_depends_on_who_runs_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's is below /var/lib; others' where their environment says, else below their home; without one there is none."""
+    for name in (files.STATE_OVERRIDE, "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/srv/ada")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert files.state_path("main") == "/var/lib/circus/main"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert files.state_path("main") == "/srv/ada/.local/state/circus/main"
+    monkeypatch.setenv("XDG_STATE_HOME", "/srv/state")
+    assert files.state_path("main") == "/srv/state/circus/main"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert files.state_path("main") == "/srv/ada/.local/state/circus/main"
+    for home in ("", "relative"):
+        monkeypatch.setenv("HOME", home)
+        assert files.state_path("main") == ""
+        with pytest.raises(ConfigError, match="HOME is not set; choose one by CIRCUS_STATE_DIR"):
+            files.state_folder("main")
+    monkeypatch.setenv(files.STATE_OVERRIDE, "/srv/circus")
+    assert files.state_path("main") == "/srv/circus/main"
+
+
+def test_state_folder_is_private(state: Path) -> None:
+    """It is made with all above it that were not there, closed to others whatever the umask, and found again."""
+    before = os.umask(0)
+    try:
+        assert files.state_folder("main") == str(state / "main") == files.state_folder("main")
+    finally:
+        os.umask(before)
+    assert mode(state.parent) == mode(state) == mode(state / "main") == 0o700
+    assert os.listdir(state / "main") == []
+
+
+def test_state_folder_may_lie_where_others_look_and_not_where_they_write(state: Path) -> None:
+    """The folder above it has names of daemons only; whoever could write there could put another in its place."""
+    files.state_folder("main")
+    state.chmod(0o755)
+    assert files.state_folder("main") == str(state / "main")
+    state.chmod(0o770)
+    with pytest.raises(ConfigError, match=r"the state folder .*/state is not safe: others have access.*0770"):
+        files.state_folder("main")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: path.chmod(0o710), "mode 0710"),
+        (lambda path: (path.rename(path.with_name("x")), path.symlink_to("x")), "symbolic links are not followed"),
+        (lambda path: (path.rmdir(), path.symlink_to("nowhere")), "symbolic links are not followed"),
+        (lambda path: (path.rmdir(), path.touch()), "it is not a folder"),
+    ],
+    ids=["open", "link", "link to nowhere", "file"],
+)  # fmt: skip
+def test_state_folder_that_is_not_safe_is_refused(
+    state: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    """It is told, and nothing is changed or followed."""
+    spoil(Path(files.state_folder("main")))
+    with pytest.raises(ConfigError, match=why):
+        files.state_folder("main")
+
+
+def test_link_in_place_of_the_folder_above_is_refused(state: Path) -> None:
+    """Whoever made it could make it point elsewhere."""
+    files.state_folder("main")
+    state.rename(state.with_name("x"))
+    state.symlink_to("x")
+    with pytest.raises(
+        ConfigError, match=r"state folder .*/state is not safe.*symbolic links are not followed"
+    ):
+        files.state_folder("main")
+
+
+def test_state_folder_of_another_user_is_refused(root: None, state: Path) -> None:
+    """Root trusts no folder that somebody else can change."""
+    os.chown(files.state_folder("main"), NOBODY, NOBODY)
+    with pytest.raises(ConfigError, match=f"belongs to user {NOBODY}"):
+        files.state_folder("main")
+
+
+def test_state_folder_that_can_t_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason, and how to choose another."""
+    monkeypatch.setenv(files.STATE_OVERRIDE, "/proc/nowhere")
+    with pytest.raises(ConfigError, match=r"could not make the state folder.*CIRCUS_STATE_DIR"):
+        files.state_folder("main")
 
 
 # --- lock ----------------------------------------------------------------------------------------------------------
@@ -386,6 +484,87 @@ def test_writer_that_is_killed_leaves_the_old_or_the_new(tmp_path: Path, run: Ru
         data = path.read_bytes()
         assert len(data) == 100_000
         assert len(set(data)) == 1
+
+
+# --- private files -------------------------------------------------------------------------------------------------
+
+
+def test_private_file_is_ours_whatever_was_there(root: None, tmp_path: Path) -> None:
+    """Another's file is replaced by one of ours with mode 0600; a link is replaced, and its target left alone."""
+    foreign, link, precious = tmp_path / "foreign", tmp_path / "link", tmp_path / "precious"
+    for path in (foreign, precious):
+        path.write_text("old")
+        path.chmod(0o666)
+        os.chown(path, NOBODY, NOBODY)
+    link.symlink_to("precious")
+    for path in (foreign, link):
+        files.atomic_write(str(path), b"new", private=True)
+        status = path.lstat()
+        assert (stat.S_ISREG(status.st_mode), status.st_uid, mode(path)) == (True, os.geteuid(), 0o600)
+        assert files.private_read(str(path), 100) == b"new"
+    assert precious.read_text() == "old"
+
+
+def test_private_file_is_read_to_its_limit(tmp_path: Path) -> None:
+    """One that is not there is none; one that is longer is refused and not half read."""
+    path = tmp_path / "state"
+    assert files.private_read(str(path), 10) is None
+    files.atomic_write(str(path), b"0123456789", private=True)
+    assert files.private_read(str(path), 10) == b"0123456789"
+    with pytest.raises(OSError, match="more than 9 bytes"):
+        files.private_read(str(path), 9)
+
+
+def test_what_others_could_have_written_is_not_read(tmp_path: Path) -> None:
+    """A link, a FIFO without a writer, a folder, a device, a file that others may write to: refused at once."""
+    path = tmp_path / "state"
+    files.atomic_write(str(path), b"x", private=True)
+    (tmp_path / "link").symlink_to("state")
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    (tmp_path / "folder").mkdir()
+    for place, why in (
+        (tmp_path / "link", "symbolic link"),
+        (tmp_path / "fifo", "no regular file"),
+        (tmp_path / "folder", "no regular file"),
+        (Path("/dev/null"), "no regular file"),
+    ):
+        with pytest.raises(OSError, match=why):
+            files.private_read(str(place), 10)
+    for wrong in (0o620, 0o602):
+        path.chmod(wrong)
+        with pytest.raises(OSError, match=f"others may write to it \\(mode {wrong:04o}\\)"):
+            files.private_read(str(path), 10)
+
+
+def test_private_file_of_another_is_not_read(root: None, tmp_path: Path) -> None:
+    """Also where its mode says that only its owner writes."""
+    path = tmp_path / "state"
+    files.atomic_write(str(path), b"x", private=True)
+    os.chown(path, NOBODY, NOBODY)
+    with pytest.raises(OSError, match=f"belongs to user {NOBODY}"):
+        files.private_read(str(path), 10)
+
+
+def test_removed_file_is_gone_and_removing_it_again_is_nothing(tmp_path: Path) -> None:
+    """Both leave no such file."""
+    path = tmp_path / "state"
+    files.atomic_write(str(path), b"x", private=True)
+    for _ in range(2):
+        files.private_remove(str(path))
+        assert os.listdir(tmp_path) == []
+
+
+def test_drafts_are_told_from_other_files(tmp_path: Path) -> None:
+    """What a killed writer left goes; the file itself and everything else stay."""
+    path = tmp_path / "state"
+    files.atomic_write(str(path), b"x", private=True)
+    names = {".state.77.deadbeef", ".state.1.0", ".stately", "state.old", ".other.1.ab"}
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / ".state.folder").mkdir()
+    files.remove_drafts(str(path))
+    left = {"state", ".stately", "state.old", ".other.1.ab", ".state.folder"}
+    assert set(os.listdir(tmp_path)) == left
 
 
 # --- logs ----------------------------------------------------------------------------------------------------------

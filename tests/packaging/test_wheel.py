@@ -37,6 +37,7 @@ MADE = ignore_patterns(
     ".hypothesis",
     ".vendor-*",
     "logs",
+    "state",
 )
 
 # The environment of every program that is run here.

@@ -178,7 +178,7 @@ def test_a_person_can_be_shown_out(house: Accounts) -> None:
     with pytest.raises(Denied):
         house.redeem(link)
     assert house.end_all() == 1
-    assert house.counters() == {"links": 0, "sessions": 0}
+    assert house.counters() == {"links": 0, "sessions": 0, "problem": ""}
 
 
 def test_numbers_are_bounded(house: Accounts, monkeypatch: pytest.MonkeyPatch, ended: list[str]) -> None:

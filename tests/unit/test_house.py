@@ -397,7 +397,7 @@ def test_right_use_is_let_be(place: str, source: str) -> None:
 
 OURS = ("daemon", "circusweb", "static", "templates", "tests", "tools", "docs", "examples")
 # Fetched, made by tools, or written by the demo.
-LEAVE_OUT = {"vendor", "__pycache__", "node_modules", "logs"}
+LEAVE_OUT = {"vendor", "__pycache__", "node_modules", "logs", "state"}
 
 
 def files(*folders: str) -> Iterator[Path]:

@@ -511,3 +511,15 @@ def test_leaving_the_page_ends_its_log(
         eventually(lambda: len(console.daemon.streams) == 1)
         page.go_back()
         eventually(lambda: len(console.daemon.streams) == 2)
+
+
+def test_logout_that_did_not_work_is_told(browser: Browser, own_console: Console) -> None:
+    """With the daemon's reason, or that nobody has answered: nobody goes away and leaves the door open."""
+    own_console.daemon.answers["logout"] = lambda p: refused("failed", "the session may be back")
+    with seen(browser, own_console) as page:
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("alert").filter(has_text="the session may be back")).to_be_visible()
+        page.context.set_offline(True)
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("alert").filter(has_text="Not logged out")).to_be_visible()
+        assert page.url.endswith("/d/stage/")

@@ -192,6 +192,24 @@ def test_logout_ends_the_session(console: Console) -> None:
     assert [row["session"] for row in console.daemon.requests if row["command"] == "logout"] == [ADMIN]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_browser_forgets_the_session_also_where_the_daemon_does_not(
+    own_console: Console, is_there: bool
+) -> None:
+    """The person is told that it went wrong, and this browser has no way in any more."""
+    own_console.daemon.answers["logout"] = lambda p: refused("failed", "it may be back")
+    csrf = auth.csrf_token(ADMIN)
+    if not is_there:
+        own_console.daemon.stop()
+    answer = own_console.post("/logout", csrf=csrf)
+    assert answer.status == (500 if is_there else 503)
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    if is_there:
+        assert answer.json["detail"] == "it may be back"
+    else:
+        own_console.daemon.start()
+
+
 def test_files_are_kept_under_their_version(console: Console) -> None:
     """A file's address changes with any file, so it may be kept for ever; under another version it is not kept."""
     page = console.get("/d/stage/").text

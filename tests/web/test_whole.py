@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,21 @@ def in_slots(circusd: Daemon, name: str) -> list[int]:
 def console_pid(circusd: Daemon) -> int:
     (pid,) = circusd.pids("circushttpd")
     return pid
+
+
+def end(circusd: Daemon, signum: int) -> None:
+    """circusd has ended by that signal, with all that it ran: systemd and containers see to that after a SIGKILL."""
+    console = psutil.Process(console_pid(circusd))
+    left = [psutil.Process(pid) for name in ("web", "loud") for pid in circusd.pids(name)]
+    circusd.stop(signum)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    eventually(
+        lambda: not console.is_running() or console.status() == psutil.STATUS_ZOMBIE,
+        within=20,
+        what="the console ends",
+    )
 
 
 def test_link_of_circusctl_opens_the_console(browser: Browser, circusd: Daemon) -> None:
@@ -312,3 +327,54 @@ def test_console_ends_with_the_daemon(tmp_path: Path) -> None:
         for pid in pids:
             if psutil.pid_exists(pid) and pid != console.pid:
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["ordered", "killed"])
+def test_page_outlives_circusd(browser: Browser, tmp_path: Path, signum: int) -> None:
+    """circusd ends and is started again: the open page is back by itself, live and able to act, without a login."""
+    (tmp_path / "loud.py").write_text(LOUD)
+    with (
+        Daemon(INI.format(port=free_port(), python=sys.executable, folder=tmp_path), tmp_path) as daemon,
+        seen(browser, daemon) as page,
+    ):
+        row(page, "loud").get_by_role("link", name="loud").click()
+        expect(page.locator(".rows")).to_contain_text("tick")
+        page.evaluate("window.stayed = true")
+        address = page.url
+        end(daemon, signum)
+        expect(page.locator(".notice")).to_contain_text("The console has not answered since")
+        daemon.start()
+        expect(page.locator(".notice")).to_have_count(0, timeout=20_000)
+        # What is shown is of the new daemon: its process, and what that one writes.
+        (pid,) = daemon.pids("loud")
+        expect(page.locator(".procs .k-pid").filter(has_text=str(pid))).to_have_count(1)
+        last = page.locator(".rows .ln").last
+        expect(last).not_to_have_text(last.text_content() or "")
+        # The proof that a POST carries is still the session's.
+        page.keyboard.press("Shift+R")
+        eventually(lambda: daemon.pids("loud") not in ([], [pid]), within=20, what="reloaded")
+        assert page.evaluate("window.stayed")
+        assert page.url == address
+        # A page that is opened beside it needs no login either.
+        other = page.context.new_page()
+        other.goto(address)
+        other.get_by_text("live", exact=True).wait_for(state="attached")
+
+
+def test_page_that_was_logged_out_stays_out_after_a_restart(browser: Browser, tmp_path: Path) -> None:
+    """Whoever has left is at the door, also when circusd was killed right after that."""
+    (tmp_path / "loud.py").write_text(LOUD)
+    with (
+        Daemon(INI.format(port=free_port(), python=sys.executable, folder=tmp_path), tmp_path) as daemon,
+        seen(browser, daemon) as page,
+    ):
+        cookies = page.context.cookies()
+        with page.expect_response("**/logout") as answered:
+            page.get_by_role("button", name="Log out").click()
+        assert answered.value.status == 200
+        end(daemon, signal.SIGKILL)
+        daemon.start()
+        page.context.add_cookies(cookies)
+        link = daemon.call("weblink")["link"]
+        page.goto(link.partition("/login")[0] + "/d/circus/")
+        page.wait_for_url("**/login?next=/d/circus/")

@@ -1,7 +1,8 @@
-"""Files of the daemon: its private runtime folder, the lock, the pidfile, logs, and writing a file whole or not at all."""
+"""Files of the daemon: its private folders, the lock, the pidfile, logs, and writing a file whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -17,6 +18,7 @@ from circusd.schema.errors import ConfigError, Conflict
 LONGEST_SOCKET_PATH: Final = 107
 
 OVERRIDE: Final = "CIRCUS_RUNTIME_DIR"
+STATE_OVERRIDE: Final = "CIRCUS_STATE_DIR"
 INNER: Final = "inner"
 LOCK: Final = "lock"
 
@@ -49,20 +51,48 @@ def runtime_folder(name: str) -> str:
     CIRCUS_RUNTIME_DIR replaces all before NAME. Raises ConfigError unless all are real folders of ours, and the last
     one is closed to everybody else.
     """
-    if not NAME.fullmatch(name):
-        raise ConfigError(
-            [
-                f"the name \"{name}\" can't be a daemon's: up to 64 letters, digits, dots, dashes and underscores"
-            ]
-        )
+    _check_name(name)
     base = runtime_bases()[0]
     # /tmp is everybody's: a folder made there by somebody else must not be taken for ours.
-    _private_folder(base, strict=base == _temporary_base())
+    _private_folder(base, _RUNTIME, strict=base == _temporary_base())
     folder = os.path.join(base, name)
-    _private_folder(folder, strict=True)
+    _private_folder(folder, _RUNTIME, strict=True)
     # The longest name that anything in it will have: better told now than in the middle of the start.
     check_socket_path(os.path.join(inner_folder(folder), "commands.99999"))
-    _private_folder(inner_folder(folder), strict=True)
+    _private_folder(inner_folder(folder), _RUNTIME, strict=True)
+    return folder
+
+
+def state_path(name: str) -> str:
+    """Where the daemon keeps what outlives it: the path of its state folder, which need not be there.
+
+    Root: /var/lib/circus/NAME; else XDG_STATE_HOME/circus/NAME; else ~/.local/state/circus/NAME; the environment variable
+    CIRCUS_STATE_DIR replaces all before NAME. Empty if the environment names no place.
+    """
+    _check_name(name)
+    if override := os.environ.get(STATE_OVERRIDE):
+        return os.path.join(override, name)
+    if os.geteuid() == 0:
+        return os.path.join("/var/lib/circus", name)
+    home = os.environ.get("HOME", "")
+    base = os.environ.get("XDG_STATE_HOME", "")
+    # A relative path counts as none: so the specification has it.
+    if not os.path.isabs(base):
+        base = os.path.join(home, ".local", "state")
+    return os.path.join(base, "circus", name) if os.path.isabs(base) else ""
+
+
+def state_folder(name: str) -> str:
+    """The daemon's state folder (`state_path`), made if it was not there.
+
+    Raises ConfigError unless it and the one above it are real folders of ours, and it is closed to everybody else.
+    """
+    folder = state_path(name)
+    if not folder:
+        problem = "there is no place for the state folder: HOME is not set"
+        raise ConfigError([f"{problem}; choose one by {STATE_OVERRIDE}"])
+    _private_folder(os.path.dirname(folder), _STATE, strict=False)
+    _private_folder(folder, _STATE, strict=True)
     return folder
 
 
@@ -113,7 +143,7 @@ def check_socket_path(path: str) -> None:
 
 
 class Lock:
-    """The lock of a runtime folder, held until `release` or the end of the process; its file has the holder's pid."""
+    """The lock of a runtime or state folder, held until `release` or the end of the process; its file has the holder's pid."""
 
     def __init__(self, path: str, fd: int) -> None:
         """From a descriptor that holds it already: the one that was kept while this process executed itself anew."""
@@ -183,22 +213,24 @@ def remove_pidfile(path: str) -> None:
         return
 
 
-def atomic_write(path: str, data: bytes, mode: int | None = None) -> None:
+def atomic_write(path: str, data: bytes, mode: int | None = None, *, private: bool = False) -> None:
     """The file holds exactly `data`, and did hold exactly its old content until then, also if the power fails.
 
     A symbolic link stays one and its target is replaced. Mode and owner stay as they were unless `mode` is given; a new
-    file has mode 0600 without it. Raises OSError, and then nothing has changed.
+    file has mode 0600 without it. When `private`, it is a new file of ours with mode 0600 in any case, whatever had its
+    name: a link is replaced and not followed. Raises OSError, and then nothing has changed.
     """
-    target = os.path.realpath(path)
+    target = path if private else os.path.realpath(path)
     folder, name = os.path.split(target)
     owner: tuple[int, int] | None = None
-    try:
-        before = os.stat(target)
-        mode = stat.S_IMODE(before.st_mode) if mode is None else mode
-        owner = before.st_uid, before.st_gid
-    except FileNotFoundError:
-        pass
-    draft = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}")
+    if not private:
+        try:
+            before = os.stat(target)
+            mode = stat.S_IMODE(before.st_mode) if mode is None else mode
+            owner = before.st_uid, before.st_gid
+        except FileNotFoundError:
+            pass
+    draft = os.path.join(folder, f"{_draft_prefix(name)}{os.getpid()}.{os.urandom(4).hex()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -216,6 +248,51 @@ def atomic_write(path: str, data: bytes, mode: int | None = None) -> None:
         os.unlink(draft)
         raise
     _sync_folder(folder)
+
+
+def private_read(path: str, limit_bytes: int) -> bytes | None:
+    """What `atomic_write` with `private` has written; None if there is no such file.
+
+    Raises OSError for anything else that has that name: a link, no regular file, one that is not ours or that others may
+    write to, one of more than `limit_bytes`. Never waits for anybody but the disk.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        if status.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, f"it belongs to user {status.st_uid}", path)
+        if status.st_mode & 0o022:
+            problem = f"others may write to it (mode {stat.S_IMODE(status.st_mode):04o})"
+            raise OSError(errno.EPERM, problem, path)
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(limit_bytes + 1)
+    finally:
+        os.close(fd)
+    if len(data) > limit_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {limit_bytes} bytes", path)
+    return data
+
+
+def private_remove(path: str) -> None:
+    """There is no such file any more, also if the power fails. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    _sync_folder(os.path.dirname(path))
+
+
+def remove_drafts(path: str) -> None:
+    """What a writer of that file that was killed in the middle has left beside it is gone; nobody may write it now."""
+    folder, name = os.path.split(path)
+    for entry in os.listdir(folder):
+        if entry.startswith(_draft_prefix(name)):
+            # One that can't be removed does no harm.
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, entry))
 
 
 def open_log(path: str) -> LogFile:
@@ -243,22 +320,42 @@ def open_log(path: str) -> LogFile:
     raise OSError(errno.EINVAL, "not a file, a FIFO or a character device", path)
 
 
-def _private_folder(path: str, *, strict: bool) -> None:
+class _Kind(NamedTuple):
+    """What a folder is for, in words, and the variable that chooses another."""
+
+    words: str
+    override: str
+
+
+_RUNTIME: Final = _Kind("runtime folder", OVERRIDE)
+_STATE: Final = _Kind("state folder", STATE_OVERRIDE)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            [
+                f"the name \"{name}\" can't be a daemon's: up to 64 letters, digits, dots, dashes and underscores"
+            ]
+        )
+
+
+def _private_folder(path: str, kind: _Kind, *, strict: bool) -> None:
     """The folder is there and ours; nobody else may write in it or, if `strict`, look into it."""
     try:
         if not os.path.isdir(path):
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            _make_parents(os.path.dirname(path))
             os.mkdir(path, 0o700)
     except FileExistsError:
         # Made by somebody else at this moment, or a file: the check below tells.
         pass
     except OSError as error:
-        raise ConfigError(
-            [
-                f"could not make the runtime folder {path}: {in_words(error.errno)}; choose another by {OVERRIDE}"
-            ]
-        ) from error
-    status = os.lstat(path)
+        problem = f"could not make the {kind.words} {path}: {in_words(error.errno)}"
+        raise ConfigError([f"{problem}; choose another by {kind.override}"]) from error
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        raise ConfigError([f"could not look at the {kind.words} {path}: {in_words(error.errno)}"]) from error
     if not stat.S_ISDIR(status.st_mode):
         problem = "it is not a folder (symbolic links are not followed here)"
     elif status.st_uid != os.geteuid():
@@ -269,7 +366,19 @@ def _private_folder(path: str, *, strict: bool) -> None:
         )
     else:
         return
-    raise ConfigError([f"the runtime folder {path} is not safe: {problem}"])
+    raise ConfigError([f"the {kind.words} {path} is not safe: {problem}"])
+
+
+def _make_parents(path: str) -> None:
+    """The folder and those above it are there; the ones that were not are closed to others, whatever the umask."""
+    if path and not os.path.isdir(path):
+        _make_parents(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+
+def _draft_prefix(name: str) -> str:
+    return f".{name}."
 
 
 def _temporary_base() -> str:

@@ -325,8 +325,9 @@ class Daemon:
         """Made at the first link or session: who never opens the console does not pay for its cryptography."""
         if self._accounts is None:
             from .accounts import Accounts
+            from .sessionfile import SessionFile
 
-            self._accounts = Accounts(on_end=self.follows.end_session)
+            self._accounts = Accounts(self.follows.end_session, SessionFile(self.settings.name))
         return self._accounts
 
     def _close_accounts(self) -> None:
@@ -350,6 +351,10 @@ class Daemon:
             "config": self.settings.path,
             "lag": self.stats.lag,
             "stopping": self.arbiter.stopping,
+            "state": {
+                "folder": files.state_path(self.settings.name),
+                "problem": "" if self._accounts is None else self._accounts.problem,
+            },
             **self._machine,
         }
 

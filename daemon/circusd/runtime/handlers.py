@@ -18,7 +18,7 @@ from gevent.event import AsyncResult
 from circusd.kernel.users import user_name
 from circusd.schema import wire
 from circusd.schema.commands import COMMANDS, Command, Field, find, reaches
-from circusd.schema.errors import BadRequest, CircusError, Denied, NoSession, UnknownCommand
+from circusd.schema.errors import BadRequest, CircusError, Denied, Failed, NoSession, UnknownCommand
 from circusd.schema.nearest import nearest
 
 from . import clock
@@ -48,6 +48,10 @@ class Handlers(Changing, Reading):
         """Every request gets exactly one reply (a cast none), whatever happens."""
         answer = _Answer(request, caller)
         try:
+            if _needs_sessions(request, caller) and not self.daemon.accounts.when_ready(
+                partial(self._ready, request, caller)
+            ):
+                return
             row = self._row(request)
             person = self._authorise(row, request, caller)
             properties = validate(row, request.properties)
@@ -75,6 +79,13 @@ class Handlers(Changing, Reading):
         else:
             answer.ok({})
 
+    def _ready(self, request: wire.Request, caller: Caller, problem: CircusError | None) -> None:
+        """The request that had to wait for the sessions goes on, or is refused."""
+        if problem is None:
+            self.dispatch(request, caller)
+        else:
+            _Answer(request, caller).fail(problem)
+
     def _row(self, request: wire.Request) -> Command:
         row = find(request.command)
         if row is None or row.where == "client":
@@ -90,7 +101,7 @@ class Handlers(Changing, Reading):
         if caller.door == "web":
             if row.name in ("ping", "version", "redeem"):
                 return Person("", "viewer", "")
-            session = self.daemon.accounts.check(request.session)
+            session = self.daemon.accounts.check(request.session) if request.session else None
             if session is None:
                 raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
             person = Person(session.person, session.role, request.session)
@@ -132,8 +143,10 @@ class Handlers(Changing, Reading):
     def cmd_redeem(self, p: dict[str, Any], c: Context) -> Reply:
         if not isinstance(p["token"], str):
             raise BadRequest("token must be a text", field="token")
-        reply: dict[str, Any] = self.daemon.accounts.redeem(p["token"], str(p.get("source") or "")[:64])
-        return reply
+        accounts = self.daemon.accounts
+        reply: dict[str, Any] = accounts.redeem(p["token"], str(p.get("source") or "")[:64])
+        # A disk that does not take it is no reason to keep somebody out; the log and `inspect` tell of it.
+        return Later(in_greenlet(accounts.settle), lambda problem: reply)
 
     def cmd_whoami(self, p: dict[str, Any], c: Context) -> Reply:
         session = self.daemon.accounts.check(c.person.session) if c.person.session else None
@@ -141,8 +154,10 @@ class Handlers(Changing, Reading):
         return {"person": c.person.name, "role": c.person.role, "expires": expires}
 
     def cmd_logout(self, p: dict[str, Any], c: Context) -> Reply:
-        self.daemon.accounts.logout(c.person.session)
-        return {}
+        accounts = self.daemon.accounts
+        accounts.logout(c.person.session)
+        # Whoever has the reply can rely on it, whatever becomes of circusd in the next moment.
+        return Later(in_greenlet(accounts.settle), _logged_out)
 
     def cmd_follow(self, p: dict[str, Any], c: Context) -> Reply:
         reply: dict[str, Any] = self.daemon.follow(p, c)
@@ -190,6 +205,19 @@ class _Answer:
             error = CircusError(f"an error inside circusd, see its log for {error_id}")
         if not self.request.cast:
             self.caller.send(wire.error_reply(self.request.id, error, clock.wall(), trace))
+
+
+def _logged_out(problem: str) -> dict[str, Any]:
+    if problem:
+        raise Failed(
+            f"logged out, but the session may be back after a restart of circusd: {problem}",
+            hint="remove sessions.json from its state folder",
+        )
+    return {}
+
+
+def _needs_sessions(request: wire.Request, caller: Caller) -> bool:
+    return caller.door == "web" and (bool(request.session) or request.command.lower() == "redeem")
 
 
 def validate(row: Command, properties: Mapping[str, Any]) -> dict[str, Any]:

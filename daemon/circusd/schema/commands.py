@@ -643,7 +643,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "logout",
         "end the session",
-        "The session is forgotten, and the streams opened with it end.",
+        "The session is forgotten, also on disk before the reply, and the streams opened with it end.",
         where="door",
         original=False,
     ),
