@@ -17,7 +17,7 @@ docs: install
 	$(VENV)/python tools/gendocs.py
 
 run: install
-	@PATH="$(VENV):$$PATH" CIRCUS_STATE_DIR="$(CURDIR)/examples/demo/state" exec circusd examples/demo/circus.ini
+	@PATH="$(VENV):$$PATH" CIRCUS_STATE_DIR="$(CURDIR)/examples/demo/state" exec circusd --name demo examples/demo/circus.ini
 
 clean:
 	rm -rf .venv static/vendor static/.vendor-* examples/demo/state build dist *.egg-info .*_cache .hypothesis
