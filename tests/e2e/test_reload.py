@@ -40,6 +40,8 @@ class Reloaded:
         self.daemon.config.write_text(ini)
         with pytest.raises(Refused) as refusal:
             self.daemon.call("reloadconfig", waiting=True)
+        # A mistake of a person is no fault of ours.
+        assert "Traceback" not in self.daemon.log.read_text()
         return str(refusal.value)
 
 

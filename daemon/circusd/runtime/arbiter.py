@@ -228,7 +228,7 @@ class Arbiter:
                 results.append((name, _outcome(watcher.submit(self.job("start", command)))))
             return results
 
-        return _in_background(run)
+        return in_background(run)
 
     def stop_all(self, names: Iterable[str] | None = None, command: str = "stop") -> AsyncResult[Any]:
         """Watchers are stopped in the reverse order of their start: groups of one priority together, the lowest first."""
@@ -243,12 +243,12 @@ class Arbiter:
                 results += [(name, _outcome(ticket)) for name, ticket in tickets]
             return results
 
-        return _in_background(run)
+        return in_background(run)
 
     def each(self, names: Iterable[str], submit: Callable[[Watcher], Ticket]) -> AsyncResult[Any]:
         """The command is given to all these watchers side by side; the result lists how each ended."""
         tickets = [(n, submit(self.watchers[n])) for n in names]
-        return _in_background(lambda: [(n, _outcome(t)) for n, t in tickets])
+        return in_background(lambda: [(n, _outcome(t)) for n, t in tickets])
 
     def hook_snapshot(self, watcher: Watcher) -> dict[str, Any]:
         """What a hook may look at of its watcher and the others."""
@@ -292,7 +292,16 @@ def _outcome(ticket: Ticket) -> JobEnded | CircusError:
     return ended
 
 
-def _in_background(run: Callable[[], Any]) -> AsyncResult[Any]:
+def in_background(run: Callable[[], Any]) -> AsyncResult[Any]:
+    """What a greenlet returns, or the error that it ended with."""
     result: AsyncResult[Any] = AsyncResult()
-    gevent.spawn(run).link(result)
+
+    def work() -> None:
+        # Not by a link to the greenlet: gevent prints the traceback of what one ends with, and a refusal is no fault.
+        try:
+            result.set(run())
+        except Exception as error:  # noqa: BLE001 (whoever waits for the result has it)
+            result.set_exception(error)
+
+    gevent.spawn(work)
     return result

@@ -13,7 +13,7 @@ from circusd.schema.errors import BadRequest, Conflict, Denied
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER, watcher_option
 
-from .arbiter import Arbiter, resolve_credentials
+from .arbiter import Arbiter, in_background, resolve_credentials
 from .requests import (
     Context,
     Later,
@@ -22,7 +22,6 @@ from .requests import (
     as_int,
     as_seconds,
     find_watcher,
-    in_greenlet,
     matching_regex,
     one,
     to_signum,
@@ -155,7 +154,7 @@ class Changing:
             if not start:
                 return {}
             return one(watcher.submit(self.arbiter.job("start", "add")), ("started", "kept"), flat=True)
-        return Later(in_greenlet(run), lambda payload: payload)
+        return Later(in_background(run), lambda payload: payload)
 
     def cmd_rm(self, p: dict[str, Any], c: Context) -> Reply:
         watcher = find_watcher(self.arbiter, p["name"])
@@ -169,7 +168,7 @@ class Changing:
             self.arbiter.remove(watcher)
             return {}
 
-        return Later(in_greenlet(run), lambda payload: payload)
+        return Later(in_background(run), lambda payload: payload)
 
     def cmd_set(self, p: dict[str, Any], c: Context) -> Reply:
         watcher, options = find_watcher(self.arbiter, p["name"]), p["options"]
@@ -207,7 +206,7 @@ class Changing:
 
         if {"uid", "gid"} & set(options):
             return Later(
-                in_greenlet(lambda: self._set_as_user(watcher, options, job, prepare)),
+                in_background(lambda: self._set_as_user(watcher, options, job, prepare)),
                 lambda payload: payload,
             )
         ticket = watcher.submit(job, prepare)

@@ -22,12 +22,12 @@ from circusd.schema.errors import BadRequest, CircusError, Denied, Failed, NoSes
 from circusd.schema.nearest import nearest
 
 from . import clock
-from .arbiter import Arbiter
+from .arbiter import Arbiter, in_background
 from .changing import Changing
 from .controller import Caller
 from .processinfo import ProcessInfo
 from .reading import Reading
-from .requests import Context, Later, Person, Reply, as_int, in_greenlet, truthy
+from .requests import Context, Later, Person, Reply, as_int, truthy
 
 log = logging.getLogger("circusd.controller")
 
@@ -129,7 +129,7 @@ class Handlers(Changing, Reading):
     def cmd_reloadconfig(self, p: dict[str, Any], c: Context) -> Reply:
         run = partial(self.daemon.reload_configuration, dry_run=truthy(p.get("dry_run")))
         # A trial has nothing but its reply.
-        return Later(in_greenlet(run), lambda payload: payload or {}, at_once=not truthy(p.get("dry_run")))
+        return Later(in_background(run), lambda payload: payload or {}, at_once=not truthy(p.get("dry_run")))
 
     # -- the console's door --------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Handlers(Changing, Reading):
         accounts = self.daemon.accounts
         reply: dict[str, Any] = accounts.redeem(p["token"], str(p.get("source") or "")[:64])
         # A disk that does not take it is no reason to keep somebody out; the log and `inspect` tell of it.
-        return Later(in_greenlet(accounts.settle), lambda problem: reply)
+        return Later(in_background(accounts.settle), lambda problem: reply)
 
     def cmd_whoami(self, p: dict[str, Any], c: Context) -> Reply:
         session = self.daemon.accounts.check(c.person.session) if c.person.session else None
@@ -157,7 +157,7 @@ class Handlers(Changing, Reading):
         accounts = self.daemon.accounts
         accounts.logout(c.person.session)
         # Whoever has the reply can rely on it, whatever becomes of circusd in the next moment.
-        return Later(in_greenlet(accounts.settle), _logged_out)
+        return Later(in_background(accounts.settle), _logged_out)
 
     def cmd_follow(self, p: dict[str, Any], c: Context) -> Reply:
         reply: dict[str, Any] = self.daemon.follow(p, c)

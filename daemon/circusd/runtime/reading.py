@@ -15,9 +15,9 @@ from circusd.schema.options import WATCHER
 from circusd.version import __version__
 
 from . import snapshot
-from .arbiter import Arbiter
+from .arbiter import Arbiter, in_background
 from .processinfo import ProcessInfo
-from .requests import Context, Later, Reply, as_int, find_watcher, in_greenlet, truthy
+from .requests import Context, Later, Reply, as_int, find_watcher, truthy
 from .watcher import Watcher
 
 
@@ -94,7 +94,7 @@ class Reading:
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
             groups = {w.name: _running(w) for w in self.arbiter.watchers.values()}
-            return Later(in_greenlet(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
+            return Later(in_background(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
         watcher = find_watcher(self.arbiter, p["name"])
         slots = _running(watcher)
         if p.get("process") is not None:
@@ -103,12 +103,12 @@ class Reading:
             if not slots:
                 raise NotFound(f"process {pid} not found in {watcher.name}")
             return Later(
-                in_greenlet(lambda: self._stats_of(watcher, slots, False)),
+                in_background(lambda: self._stats_of(watcher, slots, False)),
                 lambda infos: {"process": pid, "info": infos.get(str(pid), {})},
             )
         extended = truthy(p.get("extended"))
         return Later(
-            in_greenlet(lambda: self._stats_of(watcher, slots, extended)),
+            in_background(lambda: self._stats_of(watcher, slots, extended)),
             lambda infos: {"name": p["name"], "info": infos},
         )
 

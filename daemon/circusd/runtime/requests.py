@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import gevent
 from gevent.event import AsyncResult
 
 from circusd.core.effects import JobEnded
@@ -115,12 +114,6 @@ def all_done(results: list[tuple[str, JobEnded | CircusError]]) -> dict[str, Any
     if errors:
         raise Failed("; ".join(errors))
     return {}
-
-
-def in_greenlet(run: Callable[[], Any]) -> AsyncResult[Any]:
-    result: AsyncResult[Any] = AsyncResult()
-    gevent.spawn(run).link(result)
-    return result
 
 
 def find_watcher(arbiter: Arbiter, name: Any) -> Watcher:
