@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         description="Runs and watches the processes of a configuration, and owns their listening sockets.",
         epilog="Signals: TERM, INT and QUIT stop everything in order and end circusd; HUP reloads the processes that run.",
     )
-    p.add_argument("config", nargs="?", metavar="CONFIG", help="the configuration, a circus.ini")
+    p.add_argument("config", nargs="?", metavar="CONFIG", help="the configuration: an ini, TOML or YAML file")
     p.add_argument(
         "--check", action="store_true", help="only read the configuration, tell every problem, and exit"
     )
