@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,31 @@ def test_a_configuration_of_each_form_is_run_and_reloaded(tmp_path: Path, file: 
         assert "web.env:2: error: has no =" in told
         assert "SECRET" not in told
         assert daemon.pids("web") == running
+
+
+def test_a_converted_configuration_runs(tmp_path: Path) -> None:
+    """From ini by the command line, and started as it was written."""
+    (tmp_path / "old.ini").write_text(
+        "[watcher:web]\ncmd = sleep 1000\ncopy_env = 1\nnumprocesses = 2\nrlimit_nofile = 200\n"
+    )
+    with Daemon("", tmp_path, file="circus.toml") as empty:
+        converted = os.spawnv(
+            os.P_WAIT,
+            empty.program("circusd"),
+            [
+                "circusd",
+                "--convert",
+                str(tmp_path / "old.ini"),
+                "-o",
+                str(tmp_path / "circus.toml"),
+                "--force",
+            ],
+        )
+        assert converted == 0
+        empty.ctl("reloadconfig", "--waiting")
+        pids = eventually(lambda: empty.pids("web"))
+        assert len(pids) == 2
+        limits = Path(f"/proc/{pids[0]}/limits").read_text()
+        assert any(
+            line.split()[3:5] == ["200", "200"] for line in limits.splitlines() if "open files" in line
+        )

@@ -6,7 +6,8 @@ errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -14,11 +15,13 @@ import yaml
 
 from .problems import Place, Report, quoted
 from .tree import MOST_LEVELS, Node
+from .writing import Data
 
 MOST_NODES = 200_000
 """How many values a file has at most, each counted as often as aliases repeat it."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LINE_ENDS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 _NOTHING = ("", "~", "null", "Null", "NULL")
 
 
@@ -162,3 +165,27 @@ class _Reader:
             # what is merged is repeated as an alias repeats it, which has been counted
             for name, node in source.value.items():
                 merged.setdefault(name, node)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what is repeated twice, without an anchor."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # these end a line for PyYAML, which loses them in any other style
+    style = '"' if _LINE_ENDS.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent)
+
+
+def write_yaml(tables: Mapping[str, Data]) -> str:
+    """The tables as YAML, in their order; texts that some reader takes for something else are in quotes."""
+    text: str = yaml.dump(
+        tables, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+    return text if tables else ""
