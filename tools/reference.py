@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from schema import schema
+
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS
@@ -41,6 +43,7 @@ def pages() -> dict[str, str]:
         "commands.rst": _page("commands.py", "Commands", _commands()),
         "events.rst": _page("events.py", "Events", _events()),
         "errors.rst": _page("errors.py", "Errors", _errors()),
+        "circus.schema.json": schema(),
     }
 
 
