@@ -25,17 +25,18 @@ class Daemon:
 
     def __init__(
         self,
-        ini: str,
+        text: str,
         folder: Path,
         *,
         environ: dict[str, str] | None = None,
         args: tuple[str, ...] = (),
         runtime: Path | None = None,
+        file: str = "circus.ini",
     ) -> None:
         """``runtime`` is the runtime folder of one that is gone, for its successor."""
         self.folder = folder
-        self.config = folder / "circus.ini"
-        self.config.write_text(ini)
+        self.config = folder / file
+        self.config.write_text(text)
         # Paths of unix sockets have a limit of 107 bytes, which a test's own folder may exceed.
         self.runtime = runtime or Path(tempfile.mkdtemp(prefix="circus-"))
         # Beside the configuration, so that it outlives this daemon as a user's would.

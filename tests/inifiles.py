@@ -14,8 +14,10 @@ ENVIRON = {"HOME": "/my/home", "PATH": "/usr/bin", "PORT": "9000", "Mixed": "cas
 class Files:
     """A folder of configuration files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "circus.ini") -> None:
         self.folder = folder
+        self.name = name
+        """Of the main file; its ending says which form it has."""
 
     def write(self, name: str, text: str | bytes) -> str:
         path = self.folder / name
@@ -24,7 +26,7 @@ class Files:
         return str(path)
 
     def load(self, text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> Loaded:
-        return load(self.write("circus.ini", text), environ)
+        return load(self.write(self.name, text), environ)
 
     def good(self, text: str, environ: Mapping[str, str] = ENVIRON) -> Configuration:
         loaded = self.load(text, environ)

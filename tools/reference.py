@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from schema import schema
+
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS
@@ -41,6 +43,7 @@ def pages() -> dict[str, str]:
         "commands.rst": _page("commands.py", "Commands", _commands()),
         "events.rst": _page("events.py", "Events", _events()),
         "errors.rst": _page("errors.py", "Errors", _errors()),
+        "circus.schema.json": schema(),
     }
 
 
@@ -104,9 +107,11 @@ def _sentence(text: str) -> str:
 
 def _options() -> Iterable[str]:
     yield _fill(
-        "What may stand in a configuration file. Names keep their case; the first value of an option wins, within a file and "
-        "over included files; a comment begins in the first column with ``#`` or ``;``, or after a space with ``;``; an "
-        "indented line continues the value above it. ``circusd --check FILE`` tells everything that is wrong with a file."
+        "What may stand in a configuration file. The sections are named here as an ini file writes them; how TOML and YAML do "
+        "is told by `Configuration <../configuration.rst>`__. In an ini file names keep their case; the first value of an "
+        "option wins, within a file and over included files; a comment begins in the first column with ``#`` or ``;``, or "
+        "after a space with ``;``; an indented line continues the value above it. ``circusd --check FILE`` tells everything "
+        "that is wrong with a file."
     )
     for title, text, table in _SECTIONS:
         yield _heading(title, "-")
@@ -127,7 +132,8 @@ def _options() -> Iterable[str]:
     yield _heading("[env] and [env:NAME,PATTERN*]", "-")
     yield _fill(
         "Variables of the environment, for all watchers or for those whose names fit; in the order of the file, later ones win. "
-        "``$NAME`` in upper case is replaced from circusd's own environment. ``PYTHONPATH`` is also where the daemon looks for "
+        "``$NAME`` in upper case is replaced from circusd's own environment. They win over files of variables (``env_file``). "
+        "``PYTHONPATH`` is also where the daemon looks for "
         "hooks."
     )
     yield _heading("Names in values", "-")
@@ -160,6 +166,7 @@ def _option(option: Option, mark: str) -> str:
                     "changed": _APPLY[option.apply],
                     "role": option.role,
                     "secret": "its values are masked wherever they are shown" if option.secret else "",
+                    "command": "can't be changed by a command" if option.file_only else "",
                     "effect": "" if option.effective else option.told,
                 }
             ),

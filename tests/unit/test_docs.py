@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -274,16 +275,50 @@ def test_every_line_of_circusd_in_the_pages_can_be_typed() -> None:
             pytest.fail(where)
 
 
+def form_of_block(block: list[str]) -> str:
+    """The ending of the configuration that a block is, or nothing."""
+    if re.match(r"(?:circus|env|socket|watcher|plugin|x-[a-z]+):$", block[0]):
+        return "yaml"
+    if not block[0].startswith("[") or block[0].startswith(("[Unit]", "[Service]", "[{")):
+        return ""
+    return "toml" if any(re.match(r"\[(?:env|socket|watcher|plugin)\.", line) for line in block) else "ini"
+
+
 def test_every_configuration_in_the_pages_is_accepted(tmp_path: Path) -> None:
-    """Without an error, and without a warning."""
+    """Without an error, and without a warning; so is the file of variables that one of them names."""
     wrong = []
-    for page in BY_HAND:
-        for number, block in enumerate(literal_blocks(page)):
-            if block[0].startswith("[") and not block[0].startswith(("[Unit]", "[Service]", "[{")):
-                path = tmp_path / f"{page.stem}-{number}.ini"
-                path.write_text("\n".join(block), "utf-8")
-                wrong += [str(p) for p in load(str(path), {"HOME": "/"}).problems if p.severity != "note"]
+    blocks = [(page, block) for page in BY_HAND for block in literal_blocks(page)]
+    (variables,) = (block for _, block in blocks if block[0] == "# shop.env")
+    (tmp_path / "shop.env").write_text("\n".join(variables), "utf-8")
+    (tmp_path / "shared.toml").write_text("", "utf-8")
+    for name in ("conf.d/a.yaml", "old/a.ini"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("", "utf-8")
+    for number, (page, block) in enumerate(blocks):
+        if form := form_of_block(block):
+            path = tmp_path / f"{page.stem}-{number}.{form}"
+            path.write_text("\n".join(block), "utf-8")
+            wrong += [str(p) for p in load(str(path), {"HOME": "/"}).problems if p.severity != "note"]
     assert wrong == []
+
+
+def test_the_three_forms_side_by_side_say_the_same(tmp_path: Path) -> None:
+    """The page shows one configuration three times."""
+    (tmp_path / "shop.env").write_text("A=1\n", "utf-8")
+    models = {}
+    for block in literal_blocks(DOCS / "configuration.rst"):
+        form = form_of_block(block)
+        if form and form not in models:
+            path = tmp_path / f"circus.{form}"
+            path.write_text("\n".join(block), "utf-8")
+            configuration = load(str(path), {}).configuration
+            assert configuration is not None
+            (watcher,) = configuration.watchers
+            words = shlex.split(watcher.args) if isinstance(watcher.args, str) else watcher.args or ()
+            watchers = (replace(watcher, args=tuple(words)),)
+            models[form] = replace(configuration, watchers=watchers, files=())
+    assert set(models) == {"ini", "toml", "yaml"}
+    assert models["ini"] == models["toml"] == models["yaml"]
 
 
 def test_the_error_in_the_tutorial_is_the_one_that_is_told(

@@ -52,7 +52,7 @@ ROWS = {
     "circusd.version": row(""),
     "circusd.schema": row("circusd.schema", stdlib=PURE),
     "circusd.core": row("circusd.core circusd.schema", stdlib=PURE),
-    "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema"),
+    "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema", "yaml"),
     "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema", "psutil"),
     "circusd.auth": row("circusd.kernel circusd.schema", "argon2"),
     "circusd.runtime": row(
@@ -76,6 +76,7 @@ ROWS = {
 # Within a row, what only one module may import; everything else goes through that module.
 ONLY = {
     "psutil": "circusd.kernel.usage",
+    "yaml": "circusd.config.yamlfile",
     "circusd.client": "circusweb.bridge",
     "circusd.zmtp": "circusweb.bridge",
 }

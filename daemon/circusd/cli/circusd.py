@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from circusd.config.forms import FORMS
 from circusd.config.ini import Loaded, load
 from circusd.config.problems import Problem
 from circusd.schema.errors import CircusError, Conflict
@@ -22,10 +23,24 @@ def parser() -> argparse.ArgumentParser:
         description="Runs and watches the processes of a configuration, and owns their listening sockets.",
         epilog="Signals: TERM, INT and QUIT stop everything in order and end circusd; HUP reloads the processes that run.",
     )
-    p.add_argument("config", nargs="?", metavar="CONFIG", help="the configuration, a circus.ini")
+    p.add_argument("config", nargs="?", metavar="CONFIG", help="the configuration: an ini, TOML or YAML file")
     p.add_argument(
         "--check", action="store_true", help="only read the configuration, tell every problem, and exit"
     )
+    p.add_argument(
+        "--convert",
+        action="store_true",
+        help="only write the configuration in another form, to standard output",
+    )
+    p.add_argument(
+        "--to",
+        choices=FORMS,
+        help="the form (default: that of --output by its ending, else toml, and ini for a toml file)",
+    )
+    p.add_argument(
+        "-o", "--output", metavar="FILE", help="the file that --convert writes, which must not be there"
+    )
+    p.add_argument("--force", action="store_true", help="--output may be there, and is replaced")
     p.add_argument(
         "--name", help="the daemon's name, which tells two daemons of one user apart (default: circus)"
     )
@@ -45,11 +60,19 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of the run: 0 after an ordered stop, 1 for what was wrong, 2 for a wrong command line."""
     arguments = parser().parse_args(argv)
+    if arguments.config is None and arguments.convert:
+        parser().error("--convert needs a configuration")
     if arguments.config is None:
         parser().print_usage(sys.stderr)
         print("circusd: name a configuration, such as circus.ini", file=sys.stderr)
         # The original's exit code for this, which start scripts may test.
         return EXIT_OK
+    if arguments.convert:
+        from .convert import convert_file
+
+        return convert_file(arguments.config, arguments.to, arguments.output, force=arguments.force)
+    if arguments.to or arguments.output or arguments.force:
+        parser().error("--to, --output and --force go with --convert")
     loaded = load(arguments.config, os.environ)
     if arguments.check:
         return check(arguments.config, loaded)

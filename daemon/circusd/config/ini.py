@@ -1,4 +1,4 @@
-"""Reading a circus.ini and what it includes: everything is read and checked, and all problems are told at once."""
+"""Reading a configuration and what it includes: everything is read and checked, and all problems are told at once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import glob
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from .document import KINDS, Document, Section
+from .envfile import EnvFiles, words
 from .environment import Layers, python_path
-from .inifile import Document, Section
-from .interpolate import expand, from_env
+from .forms import ENDINGS, form_of
+from .interpolate import from_env
 from .problems import Place, Problem, Report, did_you_mean
+from .reading import read_file
 from .records import CircusConfig, Configuration, WatcherConfig
 from .sections import read_circus, read_plugin, read_socket, read_watcher
-
-KINDS = ("circus", "watcher", "plugin", "socket", "env")
 
 FOLDER_VARIABLE = "CIRCUS_CONFIG_DIR"
 """The main file's folder, for the values of files: ``$(circus.env.circus_config_dir)``."""
@@ -40,13 +40,16 @@ def load(path: str, environ: Mapping[str, str]) -> Loaded:
     report = Report()
     document = Document(report)
     files: list[str] = []
-    if _read_file(document, path, Place(path), report):
+    if read_file(document, path, Place(path)):
         files.append(path)
-        files += _read_includes(document, path, environ, report)
+        files += _read_includes(document, path, environ)
     document.with_defaults()
-    configuration = _build(document, tuple(files), environ, report)
-    order = {name: number for number, name in enumerate(files)}
-    problems = sorted(report.problems, key=lambda problem: (order.get(problem.file, 0), problem.line))
+    configuration = _build(document, path, tuple(files), environ)
+    order = {name: number for number, name in enumerate((path, *files[1:]))}
+    # files of variables come last
+    problems = sorted(
+        report.problems, key=lambda problem: (order.setdefault(problem.file, len(order)), problem.line)
+    )
     return Loaded(None if report.errors else configuration, tuple(problems))
 
 
@@ -55,25 +58,7 @@ def validate(path: str, environ: Mapping[str, str]) -> tuple[Problem, ...]:
     return load(path, environ).problems
 
 
-def _read_file(document: Document, path: str, place: Place, report: Report) -> bool:
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-        told = f"can't be read: {reason}"
-        report.error(place, told if place.file == path else f"{path} {told}")
-        return False
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        report.error(Place(path, line), f"the byte 0x{data[problem.start]:02x} is not UTF-8", "text in UTF-8")
-        text = data.decode("utf-8-sig", "replace")
-    document.read(path, text)
-    return True
-
-
-def _read_includes(document: Document, path: str, environ: Mapping[str, str], report: Report) -> list[str]:
+def _read_includes(document: Document, path: str, environ: Mapping[str, str]) -> list[str]:
     """Read the files that the main file includes; their own includes are not followed."""
     circus = document.sections.get("circus")
     if circus is None:
@@ -82,68 +67,53 @@ def _read_includes(document: Document, path: str, environ: Mapping[str, str], re
     folder = os.path.dirname(path)
     read: list[str] = []
     seen = {os.path.realpath(path)}
-    wanted: list[tuple[str, str]] = []
-    for key, tail in (("include", ""), ("include_dir", "*.ini")):
+    for key, tails in (("include", ("",)), ("include_dir", ENDINGS[form_of(path)])):
         entry = circus.entries.get(key)
-        words = expand(entry.value, lookup).split() if entry else []
-        wanted += [
-            (key, os.path.join(folder, word, tail) if tail else os.path.join(folder, word)) for word in words
-        ]
-    for key, pattern in wanted:
-        found = sorted(glob.glob(pattern))
-        if not found:
-            report.warning(
-                circus.place(key), f"{pattern} leads to no file", "paths relative to the main file's folder"
-            )
-        for name in found:
-            if os.path.realpath(name) in seen:
-                continue
-            seen.add(os.path.realpath(name))
-            included = Document(report)
-            if _read_file(included, name, circus.place(key), report):
-                read.append(name)
-                _take(document, included, report)
+        for word in words(entry.value, lookup) if entry else ():
+            start = os.path.join(folder, word)
+            patterns = [os.path.join(start, f"*{tail}") if tail else start for tail in tails]
+            found = [name for pattern in patterns for name in sorted(glob.glob(pattern))]
+            if not found:
+                document.report.warning(
+                    circus.place(key),
+                    f"{' or '.join(patterns)} leads to no file",
+                    "paths relative to the main file's folder",
+                )
+            for name in found:
+                if os.path.realpath(name) in seen:
+                    continue
+                seen.add(os.path.realpath(name))
+                included = Document(document.report)
+                if read_file(included, name, circus.place(key)):
+                    read.append(name)
+                    document.take(included)
     return read
 
 
-def _take(document: Document, included: Document, report: Report) -> None:
-    """Put an included file's sections under those that are there: the first value wins."""
-    for section in included.sections.values():
-        mine = document.sections.setdefault(section.name, Section(section.name, section.file, section.line))
-        for name, entry in section.entries.items():
-            if section.name == "circus" and name in ("include", "include_dir"):
-                report.warning(section.place(name), "is not followed in an included file")
-            elif name in mine.entries:
-                first = mine.entries[name]
-                report.note(
-                    section.place(name),
-                    f"is given again; the first value, at {first.file}:{first.line}, is kept",
-                )
-            else:
-                mine.entries[name] = entry
-
-
 def _build(
-    document: Document, files: tuple[str, ...], environ: Mapping[str, str], report: Report
+    document: Document, path: str, files: tuple[str, ...], environ: Mapping[str, str]
 ) -> Configuration:
+    report = document.report
     sections = [section for section in document.sections.values() if _is_known(section, report)]
-    layers = Layers(sections, environ, report)
+    circus = document.sections.get("circus")
+    env_files = EnvFiles(os.path.dirname(path), report)
+    base = env_files.of(circus, from_env(environ))
+    layers = Layers(sections, document.variables, base, environ, report)
     common = layers.common()
     lookup = from_env({**environ, **common})
-    circus = document.sections.get("circus")
     sockets = [read_socket(section, lookup, report) for section in _of_kind(sections, "socket", report)]
     names = tuple(socket.name for socket in sockets)
     watchers: list[WatcherConfig] = []
     watcher_sections = _of_kind(sections, "watcher", report)
     for section in watcher_sections:
-        env = layers.of(_name(section))
+        env = layers.of(section, env_files.of(section, lookup))
         watchers.append(read_watcher(section, from_env({**environ, **env}), env, environ, names, report))
     plugins = [
-        read_plugin(section, lookup, layers.of(f"plugin:{_name(section)}"), report)
+        read_plugin(section, lookup, layers.of(section, env_files.of(section, lookup)), report)
         for section in _of_kind(sections, "plugin", report)
     ]
     layers.check(
-        [*(_name(section) for section in watcher_sections), *(plugin.watcher_name for plugin in plugins)]
+        [*(section.title for section in watcher_sections), *(plugin.watcher_name for plugin in plugins)]
     )
     configuration = Configuration(
         circus=read_circus(circus, lookup, report) if circus else CircusConfig(),
@@ -158,15 +128,11 @@ def _build(
     )
     if configuration.circus.httpd:
         for section in watcher_sections:
-            if _name(section).lower() == "circushttpd":
+            if section.title.lower() == "circushttpd":
                 report.error(
                     section.place(), "the name is that of the console, which httpd = 1 makes a watcher"
                 )
     return configuration
-
-
-def _name(section: Section) -> str:
-    return section.name.partition(":")[2].strip()
 
 
 def _is_known(section: Section, report: Report) -> bool:
@@ -190,7 +156,7 @@ def _of_kind(sections: Iterable[Section], kind: str, report: Report) -> list[Sec
         if not section.entries:
             report.note(section.place(), "is empty, and skipped")
             continue
-        first = chosen.setdefault(_name(section).lower(), section)
+        first = chosen.setdefault(section.title.lower(), section)
         if first is not section:
             report.error(
                 section.place(),

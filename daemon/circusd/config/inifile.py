@@ -8,10 +8,10 @@ value's first ``;``. An indented line continues the value above it, whatever it 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from circusd.schema.options import TABLES, find
 
+from .document import Document, Entry, Section
 from .problems import Place, Report, quoted
 
 _SECTION = re.compile(r"\[([^]]+)\]")
@@ -19,57 +19,9 @@ _OPTION = re.compile(r"([^:=\s][^:=]*?)\s*([:=])\s*(.*)")
 _LOOKS_LIKE_OPTION = re.compile(r"([A-Za-z_][\w.]*)\s*[:=]\s*\S")
 
 
-@dataclass(slots=True)
-class Entry:
-    """One option of a section as it stands in a file."""
-
-    lines: list[str]
-    file: str
-    line: int
-
-    @property
-    def value(self) -> str:
-        """The value, its lines joined by line breaks."""
-        return "\n".join(self.lines)
-
-
-@dataclass(slots=True)
-class Section:
-    """All options under one section's name, over all files."""
-
-    name: str
-    file: str
-    line: int
-    entries: dict[str, Entry] = field(default_factory=dict)
-
-    def place(self, option: str = "") -> Place:
-        """Where the option stands, or the section's first line."""
-        entry = self.entries.get(option)
-        if entry is None:
-            return Place(self.file, self.line, self.name, option)
-        return Place(entry.file, entry.line, self.name, option)
-
-
-class Document:
-    """The sections of one or more files, in the order in which their names came first."""
-
-    def __init__(self, report: Report) -> None:
-        self.sections: dict[str, Section] = {}
-        self._report = report
-
-    def read(self, file: str, text: str) -> None:
-        """The file's options are added to those of the files before it; lines that can't be read go to the report."""
-        _Reader(self.sections, self._report, file).read(text)
-
-    def with_defaults(self) -> None:
-        """The options of ``[DEFAULT]`` are put into each section of watchers, plugins, sockets and circus itself."""
-        defaults = self.sections.pop("DEFAULT", None)
-        if defaults is None:
-            return
-        for section in self.sections.values():
-            if section.entries and section.name != "env" and not section.name.startswith("env:"):
-                for name, entry in defaults.entries.items():
-                    section.entries.setdefault(name, entry)
+def read_ini(document: Document, file: str, text: str) -> None:
+    """The file's options are added to those of the document; lines that can't be read go to its report."""
+    _Reader(document.sections, document.report, file).read(text)
 
 
 class _Reader:
@@ -82,6 +34,7 @@ class _Reader:
         self.section: Section | None = None
         self.entry: Entry | None = None
         """What an indented line continues; that of an ignored option is thrown away with it."""
+        self.lines: list[str] = []
         self.option = ""
         self.lost = False
         self.again: list[tuple[Place, Entry, Section]] = []
@@ -96,7 +49,7 @@ class _Reader:
             ):
                 continue
             if line[0].isspace() and self.entry is not None and self.section is not None:
-                self._continue(number, line.strip(), self.section, self.entry)
+                self._continue(number, line.strip(), self.section)
             elif match := _SECTION.match(line):
                 self._begin(number, match[1])
             elif self.section is None:
@@ -112,7 +65,7 @@ class _Reader:
                     f"{quoted(line.strip())} lacks its ]",
                     "[section]",
                 )
-                self.entry = None
+                self._end_value()
             elif match := _OPTION.fullmatch(line.rstrip()):
                 self._option(number, match[1], match[3], self.section)
             else:
@@ -122,11 +75,18 @@ class _Reader:
                     "[section], option = value, a comment that begins in the first column, or a value's continuation",
                 )
 
+        self._end_value()
         # only now is it known which options the section has
         self._tell_again()
 
-    def _continue(self, number: int, text: str, section: Section, entry: Entry) -> None:
-        entry.lines.append(text)
+    def _end_value(self) -> None:
+        """The entry has all lines of its value."""
+        if self.entry is not None:
+            self.entry.value = "\n".join(self.lines)
+        self.entry = None
+
+    def _continue(self, number: int, text: str, section: Section) -> None:
+        self.lines.append(text)
         place = Place(self.file, number, section.name, self.option)
         if text[0] in "#;":
             self.report.warning(
@@ -140,12 +100,13 @@ class _Reader:
             )
 
     def _begin(self, number: int, name: str) -> None:
-        self.entry = None
+        self._end_value()
         self.section = self.sections.get(name)
         if self.section is None:
             self.section = self.sections[name] = Section(name, self.file, number)
 
     def _option(self, number: int, name: str, value: str, section: Section) -> None:
+        self._end_value()
         place = Place(self.file, number, section.name, name)
         comment = value.find(";")
         if comment == 0:
@@ -156,7 +117,8 @@ class _Reader:
             value = value[:comment]
         value = value.strip()
         self.option = name
-        self.entry = Entry(["" if value == '""' else value], self.file, number)
+        self.lines = ["" if value == '""' else value]
+        self.entry = Entry("", self.file, number)
         first = section.entries.get(name)
         if first is None:
             section.entries[name] = self.entry

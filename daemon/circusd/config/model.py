@@ -75,6 +75,7 @@ class _Parts:
     """What a watcher is made of while its keys are read one by one."""
 
     def __init__(self, before: WatcherConfig | None) -> None:
+        self.before = before
         self.fields: dict[str, Any] = {}
         self.places: dict[str, Place] = {}
         self.wrong: set[str] = set()
@@ -156,10 +157,16 @@ def _take(parts: _Parts, key: str, raw: Raw, report: Report) -> None:
         value = read(option, raw, report)
         if value is MISSING:
             parts.wrong.add(key)
+        elif option.file_only and not raw.from_file and value != _current(parts, option):
+            report.error(raw.place, "can't be changed by a command", "a change of the configuration file")
         else:
             parts.fields[key] = value
         if option.told and value:
             report.note(raw.place, option.told)
+
+
+def _current(parts: _Parts, option: Option) -> Any:
+    return getattr(parts.before, option.name) if parts.before else option.default
 
 
 def _short(section: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from circusd.schema.errors import ConfigError
 from circusd.schema.nearest import nearest
 
+from .forms import form_of, written
+
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -37,17 +39,21 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         severity = f"{self.severity}: " if self.file else ""
-        section = f"[{self.section}] " if self.section else ""
-        option = f"{self.option}: " if self.option else ""
+        name = written(self.file, self.section, self.option)
+        name = (
+            f"{name}: "
+            if self.option or (name and form_of(self.file) != "ini")
+            else f"{name} "
+            if name
+            else ""
+        )
         parts = [self.problem]
         if self.expected:
             parts.append(f"expected {self.expected}")
         if self.hint:
             parts.append(self.hint)
         # a value may hold a line break (continuation lines); a problem is one line
-        return (
-            where + severity + section + option + "; ".join(parts).replace("\r", "\\r").replace("\n", "\\n")
-        )
+        return where + severity + name + "; ".join(parts).replace("\r", "\\r").replace("\n", "\\n")
 
 
 class Report:

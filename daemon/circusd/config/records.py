@@ -46,6 +46,7 @@ class WatcherConfig:
     uid: str | int | None = None
     gid: str | int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    env_file: tuple[str, ...] = ()
     copy_env: bool = False
     copy_path: bool = False
     virtualenv: str | None = None
@@ -112,7 +113,7 @@ class PluginConfig:
     watcher_options: Mapping[str, str] = field(default_factory=dict)
     """Those of the keys that are options of a watcher."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Variables from ``[env]`` and the ``[env:…]`` sections that match the watcher's name."""
+    """All variables that the files give it."""
 
     @property
     def watcher_name(self) -> str:
@@ -148,6 +149,7 @@ class CircusConfig:
     fqdn_prefix: str | None = None
     include: tuple[str, ...] = ()
     include_dir: tuple[str, ...] = ()
+    env_file: tuple[str, ...] = ()
     history_bytes: int = 1 << 20
     history_limit: int = 256 << 20
     stats_history: float = 60
@@ -163,7 +165,7 @@ class Configuration:
     plugins: tuple[PluginConfig, ...] = ()
     sockets: tuple[SocketConfig, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    """The variables of ``[env]``."""
+    """The variables for all watchers: ``[env]``, and below it the ``env_file`` of ``[circus]``."""
     python_path: tuple[str, ...] = ()
     """Folders that the ``PYTHONPATH`` of environment sections adds to the daemon's own module search path."""
     files: tuple[str, ...] = ()

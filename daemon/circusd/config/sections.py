@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, WATCHER, Option, find, near_miss
+from circusd.schema.values import format_words
 
-from .inifile import Section
+from .document import Section, Value
 from .interpolate import Lookup, expand, references
 from .model import build_watcher
 from .problems import Report
@@ -23,15 +24,21 @@ def _raw(section: Section, lookup: Lookup, report: Report, later: Collection[str
     """
     raw: dict[str, Raw] = {}
     for name, entry in section.entries.items():
-        text = expand(entry.value, lookup)
+        value = _expanded(entry.value, lookup)
         place = section.place(name)
-        if name not in later:
+        for text in () if name in later else (value,) if isinstance(value, str) else value:
             for _, written in references(text):
                 report.warning(
                     place, f"{written} is left as it stands: only variables of the environment are known here"
                 )
-        raw[name] = Raw(text, place, from_file=True)
+        raw[name] = Raw(value, place, from_file=True)
     return raw
+
+
+def _expanded(value: Value, lookup: Lookup) -> Value:
+    if isinstance(value, str):
+        return expand(value, lookup)
+    return tuple(expand(word, lookup) for word in value)
 
 
 def _fields(table: tuple[Option, ...], raw: Mapping[str, Raw], what: str, report: Report) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def read_circus(section: Section, lookup: Lookup, report: Report) -> CircusConfi
 
 def read_socket(section: Section, lookup: Lookup, report: Report) -> SocketConfig:
     """One socket, its name in lower case; wrong options have their default and are in the report."""
-    name = section.name.partition(":")[2].strip().lower()
+    name = section.title.lower()
     values = _fields(SOCKET, _raw(section, lookup, report), "a socket", report)
     if not all(letter.isalnum() or letter in "_.-" for letter in name):
         report.warning(
@@ -89,7 +96,7 @@ def read_watcher(
 ) -> WatcherConfig:
     """One watcher; its problems are in the report."""
     raw = _raw(section, lookup, report, COMMAND_KEYS)
-    name = section.name.partition(":")[2].strip()
+    name = section.title
     watcher = build_watcher(name, raw, report, place=section.place(), env=env)
     places = {key: given.place for key, given in raw.items()}
     check_references(watcher, sockets, environ, places, section.place(), report)
@@ -110,14 +117,19 @@ def read_plugin(section: Section, lookup: Lookup, env: Mapping[str, str], report
         report.error(
             section.place("use"), "is missing", "the dotted path of the plugin's class", "".join(hints)
         )
-    options = {name: str(item.value) for name, item in raw.items()}
+    options = {name: _text(item.value) for name, item in raw.items()}
     watcher_options = {name: text for name, text in options.items() if _is_watchers(name)}
-    plugin = PluginConfig(section.name.partition(":")[2].strip(), path, options, watcher_options, env)
+    plugin = PluginConfig(section.title, path, options, watcher_options, env)
     # those options go through a watcher's reading now, so that wrong ones are told with the rest
     shared = {name: raw[name] for name in watcher_options}
     cmd = {"cmd": Raw("circus-plugin", section.place())}
     build_watcher(plugin.watcher_name, {**cmd, **shared}, report, place=section.place())
     return plugin
+
+
+def _text(value: object) -> str:
+    """What a plugin is passed for the value: of a list its words."""
+    return format_words(value) if isinstance(value, tuple) else str(value)
 
 
 def _is_watchers(name: str) -> bool:

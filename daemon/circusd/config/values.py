@@ -37,8 +37,8 @@ def read(option: Option, raw: Raw, report: Report) -> Any:
     if option.default is None and (value is None or value == "") and not option.pattern:
         return None
     try:
-        if raw.from_file:
-            return option.type.parse(str(value))
+        if raw.from_file and isinstance(value, str):
+            return option.type.parse(value)
         if value is None and not option.pattern:
             raise ValueError("is not given")
         return option.type.from_json(value)

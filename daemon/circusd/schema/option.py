@@ -33,6 +33,8 @@ class Option:
     pattern: bool = False
     effective: bool = True
     """False: accepted, checked and kept, and `note` says what becomes of it."""
+    file_only: bool = False
+    """Only a file can give it, as what it means is worked out when files are read; a command can't change it."""
     note: str = ""
     unit: str = ""
     legacy: bool = False

@@ -261,10 +261,22 @@ CIRCUS: tuple[Option, ...] = (
         "include_dir",
         PATHS,
         (),
-        "Folders whose ``*.ini`` files are read.",
+        "Folders whose files are read that have the ending of the main file's form: ``*.ini``, ``*.toml``, or ``*.yaml`` and "
+        "``*.yml``.",
         section="circus",
         role="admin",
         aka=("include_dirs",),
+    ),
+    Option(
+        "env_file",
+        PATHS,
+        (),
+        "Files of variables for all watchers, as a watcher's own ``env_file``, and below it. Watchers whose variables change "
+        "by a reload are restarted.",
+        section="circus",
+        role="admin",
+        file_only=True,
+        aka=("environment_file",),
     ),
     Option(
         "history_bytes",

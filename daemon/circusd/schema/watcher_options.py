@@ -14,6 +14,7 @@ from .types import (
     LIMIT,
     NUMBER,
     PATH,
+    PATHS,
     RETRIES,
     SECONDS,
     SIGNAL,
@@ -125,6 +126,18 @@ WATCHER: tuple[Option, ...] = (
         role="admin",
         secret=True,
         aka=("environment", "environ"),
+    ),
+    Option(
+        "env_file",
+        PATHS,
+        (),
+        "Files of variables, lines of ``NAME=VALUE``; of several the later win. Relative to the folder of the main file; one "
+        "with ``-`` before its name may be missing. What ``[env]`` sections say wins over the files. Read with the "
+        "configuration: ``reloadconfig`` reads them again.",
+        apply="process",
+        role="admin",
+        file_only=True,
+        aka=("environment_file",),
     ),
     Option(
         "copy_env",
