@@ -13,7 +13,7 @@ import gevent
 from circusd.config.records import SocketConfig, WatcherConfig
 from circusd.config.references import inherited_sockets
 from circusd.kernel import sockets as kernel
-from circusd.schema.errors import ConfigError, Conflict
+from circusd.schema.errors import CircusError, ConfigError, Conflict
 
 from .journal import Journal
 
@@ -97,7 +97,7 @@ class Sockets:
         if config.path or kernel.is_number(config.host):
             sock = kernel.open_socket(spec)
         else:
-            sock = gevent.get_hub().threadpool.apply(kernel.open_socket, (spec,))
+            sock = _opened(gevent.get_hub().threadpool.apply(_attempt, (spec,)))
         return Entry(config.name.lower(), config, sock, kernel.socket_file(sock))
 
     def take(self, entry: Entry) -> None:
@@ -157,6 +157,20 @@ class Sockets:
         """No managed socket is open any more."""
         for name in list(self._entries):
             self.close(name)
+
+
+def _attempt(spec: kernel.SocketSpec) -> socket.socket | CircusError:
+    # The error is handed over and not raised: gevent's pool prints what its functions raise.
+    try:
+        return kernel.open_socket(spec)
+    except CircusError as error:
+        return error
+
+
+def _opened(attempt: socket.socket | CircusError) -> socket.socket:
+    if isinstance(attempt, CircusError):
+        raise attempt
+    return attempt
 
 
 def is_program(path: str) -> bool:
