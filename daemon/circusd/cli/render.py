@@ -50,7 +50,7 @@ def json_of(data: Any, *, pretty: bool = False) -> str:
 
 def value_text(key: str, value: Any) -> str:
     """The value of an option as the original writes it."""
-    if value is None:
+    if value is None or value == []:
         return ""
     if key == "env" and isinstance(value, Mapping):
         return clean(",".join(f"{name}={text}" for name, text in sorted(value.items())))
@@ -172,7 +172,7 @@ def _reloaded(reply: Reply, style: Style) -> str:
     trial = bool(reply.get("dry_run"))
     if not style.terminal and not trial:
         return "ok"
-    lines = [style.paint(f"warning: {clean(str(text))}", "yellow") for text in reply.get("warnings", ())]
+    lines = [style.paint(clean(str(text)), "yellow") for text in reply.get("warnings", ())]
     marks = {"add": "+", "open": "+", "remove": "-", "close": "-", "later": "!"}
     colors = {"+": "green", "-": "red", "!": "yellow", "~": "cyan"}
     for step in reply.get("plan", ()):
@@ -181,8 +181,8 @@ def _reloaded(reply: Reply, style: Style) -> str:
     lines += [style.paint(f"= {clean(str(step.get('text')))}", "dim") for step in reply.get("kept", ())]
     if not reply.get("plan"):
         lines.append("nothing changes" if trial else "nothing changed" if "plan" in reply else "ok")
-    if trial:
-        lines.append(style.paint("nothing was done: without --dry-run it is", "dim"))
+    elif trial:
+        lines.append(style.paint("Nothing is done yet: give the command without --dry-run.", "dim"))
     return "\n".join(lines)
 
 
