@@ -27,8 +27,8 @@ A disk that works can be as slow: where much is dirty, Linux holds a writer back
 """
 LEAST_BYTES: Final = 64 << 10
 """A backlog has room for one read, however little is asked for."""
-BATCH_BYTES: Final = 256 << 10
-HURRY_BYTES: Final = 32 << 10
+BATCH_BYTES: Final = 512 << 10
+HURRY_BYTES: Final = 256 << 10
 """So much is not kept waiting for more."""
 CALM: Final = 1.0
 """Seconds without a loss after which the trouble is over."""

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 import gevent
 
 from circusd.config.records import WatcherConfig
+from circusd.kernel.memory import keep_freed
 
 from . import clock
 from .backlog import OnEvent
@@ -30,7 +31,7 @@ from .sinks import Sink, Sinks, Source
 READ: Final = 1
 STREAMS: Final = ("stdout", "stderr")
 READ_BYTES: Final = 64 << 10
-LOUD_BYTES: Final = 128 << 10
+LOUD_BYTES: Final = 512 << 10
 """A read from a pipe that was made larger."""
 PIPE_BYTES: Final = 1 << 20
 """The pipe of a process that fills the usual one; where that is not allowed, the usual one stays."""
@@ -239,6 +240,7 @@ class Reader:
         with suppress(OSError):
             self._capacity = fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self._most = LOUD_BYTES
+            keep_freed()
 
     def _hold(self) -> None:
         assert self._source is not None
