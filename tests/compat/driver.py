@@ -1,0 +1,134 @@
+"""The other side of the tour: run by the Python that has the original, never by ours.
+
+It reads orders, one JSON object a line, and answers each with one. Every order is carried out in a forked process, which is
+the original as it stands, without the time that its imports take. No module of this project is imported here.
+"""
+
+import json
+import os
+import select
+import sys
+import tempfile
+import traceback
+
+import circus.circusctl
+import circus.client
+import circus.config
+import zmq
+from circus.sockets import CircusSocket
+from circus.watcher import Watcher
+
+
+def circusctl(order):
+    """The original's main() with these words."""
+    sys.argv = ["circusctl", *order["words"]]
+    circus.circusctl.main()
+
+
+def call(order):
+    """One request by the original's client; its reply as JSON."""
+    client = circus.client.CircusClient(endpoint=order["endpoint"], timeout=order["timeout"])
+    try:
+        print(json.dumps(client.call(order["message"])))
+    except circus.client.CallError as error:
+        print(json.dumps({"raised": str(error)}))
+    finally:
+        client.stop()
+
+
+def raw(order):
+    """Messages as they stand, then a question: all that is answered until the answer to that is there."""
+    socket = zmq.Context().socket(zmq.DEALER)
+    socket.linger = 0
+    socket.connect(order["endpoint"])
+    for frames in order["messages"]:
+        socket.send_multipart([frame.encode() for frame in frames])
+    socket.send(json.dumps({"id": "last", "command": "numwatchers"}).encode())
+    replies = []
+    while not replies or replies[-1].get("id") != "last":
+        if not socket.poll(order["timeout"] * 1000):
+            raise SystemExit("no answer to the last question")
+        replies.append(json.loads(socket.recv_multipart()[-1]))
+    print(json.dumps(replies[:-1]))
+
+
+def model(order):
+    """What the original makes of a file: its options, watchers as `options` shows them, sockets, plugins."""
+    config = circus.config.get_config(order["file"])
+    watchers = {}
+    for section in config.pop("watchers"):
+        watcher = Watcher.load_from_config(dict(section))
+        kept = {**dict(watcher.options()), "rlimits": watcher.rlimits, "hooks": section["hooks"]}
+        for name in ("autostart", "virtualenv", "virtualenv_py_ver", "stdin_socket", "copy_path"):
+            kept[name] = getattr(watcher, name)
+        watchers[watcher.name] = kept
+    sockets = {}
+    for section in config.pop("sockets"):
+        socket = CircusSocket.load_from_config(dict(section))
+        names = ("host", "port", "path", "umask", "replace", "backlog", "so_reuseport", "blocking", "interface")
+        sockets[socket.name] = {name: getattr(socket, name) for name in names}
+        sockets[socket.name].update(family=socket.family.name, type=socket.socktype.name)
+        socket.detach()
+    plugins = {section["name"]: section for section in config.pop("plugins")}
+    print(json.dumps({"circus": config, "watchers": watchers, "sockets": sockets, "plugins": plugins}, default=repr))
+
+
+ORDERS = {"circusctl": circusctl, "call": call, "raw": raw, "model": model}
+
+
+def carry_out(order):
+    """Exit code and what was written, of a process of its own."""
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(order.get("stdin", "").encode())
+        stdin.seek(0)
+        out, err = os.pipe(), os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            child(order, stdin.fileno(), out[1], err[1])
+    os.close(out[1])
+    os.close(err[1])
+    texts = read_both(out[0], err[0])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {"code": code, "out": texts[out[0]], "err": texts[err[0]]}
+
+
+def child(order, stdin, out, err):
+    """Never returns."""
+    code = 1
+    try:
+        for number, fd in enumerate((stdin, out, err)):
+            os.dup2(fd, number)
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+        os.environ.update(order.get("environ", {}))
+        ORDERS[order["order"]](order)
+        code = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        else:
+            code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def read_both(*pipes):
+    """All text of the pipes, read side by side."""
+    texts = dict.fromkeys(pipes, b"")
+    is_open = set(pipes)
+    while is_open:
+        for fd in select.select(list(is_open), [], [])[0]:
+            data = os.read(fd, 65536)
+            texts[fd] += data
+            if not data:
+                is_open.remove(fd)
+                os.close(fd)
+    return {fd: text.decode(errors="replace") for fd, text in texts.items()}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(carry_out(json.loads(line))), flush=True)
