@@ -131,8 +131,6 @@ class Changing:
         if not isinstance(name, str) or not name.strip():
             raise BadRequest("name must not be empty", field="name")
         options = p.get("options") or {}
-        if not isinstance(options, dict):
-            raise BadRequest("'options' property should be an object", field="options")
         _option_rows(options)
         given: dict[str, Any] = {**options, "cmd": p["cmd"]}
         if p.get("args") is not None:

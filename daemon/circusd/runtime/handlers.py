@@ -260,7 +260,7 @@ def _checked(field: Field, value: Any) -> Any:
             return str(value)
         raise BadRequest(f"{field.name} must be a text, not {value!r}", field=field.name)
     if field.type == "object" and not isinstance(value, dict):
-        raise BadRequest(f"{field.name} must be an object", field=field.name)
+        raise BadRequest(f"{field.name!r} property should be an object", field=field.name)
     if field.choices and value not in field.choices and field.name != "match":
         raise BadRequest(
             f"{field.name} must be one of {', '.join(field.choices)}, not {value!r}", field=field.name
