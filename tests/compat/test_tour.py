@@ -137,6 +137,7 @@ def tour(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Tour(daemon, driver)
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_original_clients_get_what_the_tour_tells(tour: Tour, chapter: str) -> None:
     """Each step has its text, its exit code and its reply."""

@@ -389,6 +389,8 @@ SIGNALS: tuple[Step, ...] = (
     Ctl("list deaf", Answer(r"(?P<deaf>\d+)\n")),
     Ctl("kill deaf --graceful_timeout 0.1"),
     Ctl("list deaf", Answer(r"(?!%deaf%)\d+\n"), Answer(r"%deaf%\n"), "the time came as text, and SIGKILL was never sent", awaits=True),
+    Ctl("signal deaf KILL"),
+    Ctl("list deaf", Answer(r"(?!%deaf%)\d+\n"), awaits=True),
     Call("kill", {"name": "target", "waiting": True}, {}),
     Call("kill", {"name": "target", "pid": 1, "waiting": True}, {}),
     Call("kill", {"name": "target", "pid": "x"}, no(3, "pid must be a whole number, not 'x'"), broken(".*"), BLAMED),
