@@ -4,6 +4,7 @@ It reads orders, one JSON object a line, and answers each with one. Every order 
 the original as it stands, without the time that its imports take. No module of this project is imported here.
 """
 
+import asyncio
 import json
 import os
 import select
@@ -34,6 +35,18 @@ def call(order):
         print(json.dumps({"raised": str(error)}))
     finally:
         client.stop()
+
+
+def calls(order):
+    """Requests by the original's asynchronous client, one after another; the replies as a list."""
+
+    async def ask():
+        client = circus.client.AsyncCircusClient(endpoint=order["endpoint"])
+        replies = [await client.send_message(command, **properties) for command, properties in order["commands"]]
+        client.stop()
+        return replies
+
+    print(json.dumps(asyncio.run(ask())))
 
 
 def raw(order):
@@ -73,7 +86,7 @@ def model(order):
     print(json.dumps({"circus": config, "watchers": watchers, "sockets": sockets, "plugins": plugins}, default=repr))
 
 
-ORDERS = {"circusctl": circusctl, "call": call, "raw": raw, "model": model}
+ORDERS = {"circusctl": circusctl, "call": call, "calls": calls, "raw": raw, "model": model}
 
 
 def carry_out(order):

@@ -101,6 +101,10 @@ class Theirs(Ours):
         return said.code == 0 and bool(states) and "starting" not in states.values()
 
 
+BOTH = [pytest.param(Ours, id="ours"), pytest.param(Theirs, id="theirs", marks=pytest.mark.slow)]
+"""What a test of the original's clients runs with: with ours, and where slow tests are wanted with the original too."""
+
+
 def until_up(daemon: Ours, driver: Driver, name: str, count: int) -> None:
     """The watcher has so many processes."""
     eventually(

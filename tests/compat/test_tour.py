@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.original import COMMANDS, FILES, ROOT, Driver, Ours, Said, Theirs, until_up
+from tests.compat.original import BOTH, COMMANDS, FILES, ROOT, Driver, Ours, Said, until_up
 from tests.compat.tour import CHAPTERS, Answer, Call, Ctl, Edit, Raw, Step, fits
 from tests.waiting import eventually
 
@@ -126,7 +126,7 @@ def _words(step: Step) -> str:
     return f"circusctl {step.words}" if isinstance(step, Ctl) else str(step)
 
 
-@pytest.fixture(scope="module", params=[Ours, pytest.param(Theirs, marks=pytest.mark.slow)], ids=["ours", "theirs"])
+@pytest.fixture(scope="module", params=BOTH)
 def tour(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
     folder = tmp_path_factory.mktemp("tour")
     shutil.copy(FILES / "tour_hooks.py", folder)

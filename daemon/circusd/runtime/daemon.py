@@ -247,7 +247,7 @@ class Daemon:
             ]
             cmd = shlex.join([sys.executable, "-P", "-m", "circusd.cli.plugin"])
             config = plugin_watcher(plugin, cmd, args, debug=configuration.circus.debug)
-            found.append((with_plugin_options(config, plugin.options), "plugin"))
+            found.append((with_plugin_options(config, {**plugin.options, "name": config.name}), "plugin"))
         if configuration.circus.httpd:
             found.append((self._console(configuration), "httpd"))
         return found
