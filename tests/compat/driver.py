@@ -16,7 +16,9 @@ import circus.circusctl
 import circus.client
 import circus.config
 import zmq
+from circus.process import Process
 from circus.sockets import CircusSocket
+from circus.util import replace_gnu_args
 from circus.watcher import Watcher
 
 
@@ -42,7 +44,9 @@ def calls(order):
 
     async def ask():
         client = circus.client.AsyncCircusClient(endpoint=order["endpoint"])
-        replies = [await client.send_message(command, **properties) for command, properties in order["commands"]]
+        replies = [
+            await client.send_message(command, **properties) for command, properties in order["commands"]
+        ]
         client.stop()
         return replies
 
@@ -66,24 +70,64 @@ def raw(order):
 
 
 def model(order):
-    """What the original makes of a file: its options, watchers as `options` shows them, sockets, plugins."""
+    """What the original makes of a file, in that environment: its own options, watchers, sockets and plugins."""
+    os.environ.clear()
+    os.environ.update(order["environ"])
+    os.environ.pop("PWD", None)
+    os.chdir(order["folder"])
+    sys.path.insert(0, order["folder"])
     config = circus.config.get_config(order["file"])
-    watchers = {}
-    for section in config.pop("watchers"):
-        watcher = Watcher.load_from_config(dict(section))
-        kept = {**dict(watcher.options()), "rlimits": watcher.rlimits, "hooks": section["hooks"]}
-        for name in ("autostart", "virtualenv", "virtualenv_py_ver", "stdin_socket", "copy_path"):
-            kept[name] = getattr(watcher, name)
-        watchers[watcher.name] = kept
-    sockets = {}
-    for section in config.pop("sockets"):
-        socket = CircusSocket.load_from_config(dict(section))
-        names = ("host", "port", "path", "umask", "replace", "backlog", "so_reuseport", "blocking", "interface")
-        sockets[socket.name] = {name: getattr(socket, name) for name in names}
-        sockets[socket.name].update(family=socket.family.name, type=socket.socktype.name)
-        socket.detach()
+    sockets = {section["name"]: socket_of(section) for section in config.pop("sockets")}
+    watchers = {
+        section["name"]: watcher_of(section, order["descriptors"]) for section in config.pop("watchers")
+    }
     plugins = {section["name"]: section for section in config.pop("plugins")}
-    print(json.dumps({"circus": config, "watchers": watchers, "sockets": sockets, "plugins": plugins}, default=repr))
+    parts = {"circus": config, "watchers": watchers, "sockets": sockets, "plugins": plugins}
+    print(json.dumps({**parts, "sys_path": sys.path}))
+
+
+def watcher_of(section, descriptors):
+    """As the command `options` shows it, what that does not show, and the first process that it would start."""
+    watcher = Watcher.load_from_config(dict(section))
+    shown = dict(watcher.options())
+    shown["rlimits"] = {name.lower(): None if value < 0 else value for name, value in watcher.rlimits.items()}
+    shown["hooks"] = section["hooks"]
+    for name in ("autostart", "virtualenv", "virtualenv_py_ver", "stdin_socket", "copy_path"):
+        shown[name] = getattr(watcher, name)
+    for name in ("stdout_stream", "stderr_stream"):
+        shown[name] = section[name]
+        shown.pop(f"{name}_conf")
+    # As in Watcher.spawn_process.
+    process = Process(
+        watcher.name,
+        1,
+        replace_gnu_args(watcher.cmd, env=watcher.env),
+        args=watcher.args,
+        working_dir=watcher.working_dir,
+        shell=watcher.shell,
+        uid=watcher.uid,
+        gid=watcher.gid,
+        env=watcher.env,
+        rlimits=watcher.rlimits,
+        executable=watcher.executable,
+        use_fds=watcher.use_sockets,
+        watcher=watcher,
+        spawn=False,
+    )
+    argv = process.format_args(sockets_fds=descriptors)
+    # As in subprocess.Popen.
+    shown["argv"] = ["/bin/sh", "-c", *argv] if watcher.shell else argv
+    return shown
+
+
+def socket_of(section):
+    """The socket that it would open."""
+    socket = CircusSocket.load_from_config({k: v for k, v in section.items() if k != "__name__"})
+    names = ("host", "port", "path", "umask", "replace", "backlog", "so_reuseport", "blocking", "interface")
+    shown = {name: getattr(socket, name) for name in names}
+    shown.update(family=socket.family.name, type=socket.socktype.name)
+    socket.detach()
+    return shown
 
 
 ORDERS = {"circusctl": circusctl, "call": call, "calls": calls, "raw": raw, "model": model}
@@ -111,7 +155,8 @@ def child(order, stdin, out, err):
     try:
         for number, fd in enumerate((stdin, out, err)):
             os.dup2(fd, number)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+        # What was buffered is the parent's.
+        sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
         os.environ.update(order.get("environ", {}))
         ORDERS[order["order"]](order)
         code = 0
@@ -120,7 +165,7 @@ def child(order, stdin, out, err):
             print(end.code, file=sys.stderr)
         else:
             code = end.code or 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (as an interpreter that ends by it)
         traceback.print_exc()
     finally:
         sys.stdout.flush()

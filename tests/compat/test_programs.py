@@ -12,8 +12,9 @@ import re
 import shutil
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from tests.waiting import eventually
 def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ours]:
     folder = tmp_path_factory.mktemp("programs")
     shutil.copy(FILES / "recorder.py", folder)
-    with request.param((FILES / "programs.ini").read_text(), folder, environ={"here": str(folder)}) as running:
+    with request.param(
+        (FILES / "programs.ini").read_text(), folder, environ={"here": str(folder)}
+    ) as running:
         yield running
 
 
@@ -35,7 +38,9 @@ def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def running(daemon: Ours, *words: str, **files: Any) -> Iterator[subprocess.Popen[bytes]]:
     """One of the original's programs in the daemon's network; ended as from a keyboard."""
     environ = {**daemon.environ, "PYTHONPATH": str(daemon.folder), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
-    process = subprocess.Popen([*daemon.entering(), program(words[0]), *words[1:]], env=environ, cwd=daemon.folder, **files)
+    process = subprocess.Popen(
+        [*daemon.entering(), program(words[0]), *words[1:]], env=environ, cwd=daemon.folder, **files
+    )
     try:
         yield process
     finally:
@@ -46,7 +51,12 @@ def running(daemon: Ours, *words: str, **files: Any) -> Iterator[subprocess.Pope
 def ctl(daemon: Ours, *words: str) -> str:
     """One run of the original's circusctl as it is installed."""
     done = subprocess.run(
-        [*daemon.entering(), program("circusctl"), *words], env=daemon.environ, capture_output=True, text=True, check=True, timeout=30
+        [*daemon.entering(), program("circusctl"), *words],
+        env=daemon.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     return done.stdout
 
@@ -59,7 +69,10 @@ def test_circusctl_finds_the_endpoint_that_the_file_names(daemon: Ours) -> None:
 def test_listen_prints_events_as_ever(daemon: Ours) -> None:
     """Topic and JSON as bytes; only those topics that were asked for; from the endpoint given, and from the default."""
     output = daemon.folder / "listened"
-    with output.open("w") as file, running(daemon, "circusctl", "--endpoint", EVENTS, "listen", "watcher.victim.", stdout=file):
+    with (
+        output.open("w") as file,
+        running(daemon, "circusctl", "--endpoint", EVENTS, "listen", "watcher.victim.", stdout=file),
+    ):
 
         def is_heard() -> bool:
             ctl(daemon, "restart", "victim", "--waiting")
@@ -104,7 +117,17 @@ def test_circus_top_shows_what_runs(daemon: Ours) -> None:
         with running(daemon, "circus-top", stdin=inner, stdout=inner, stderr=inner, start_new_session=True):
             os.close(inner)
             pid = ctl(daemon, "list", "victim").strip()
-            shown = (r"Circus Top", r"victim", r"CPU \(%\)", rf"{pid}", r"busy", rf"{daemon.pid} \(circusd\)", r"ADDRESS", r"127\.0\.0\.1:8099", r"HITS")
+            shown = (
+                r"Circus Top",
+                r"victim",
+                r"CPU \(%\)",
+                rf"{pid}",
+                r"busy",
+                rf"{daemon.pid} \(circusd\)",
+                r"ADDRESS",
+                r"127\.0\.0\.1:8099",
+                r"HITS",
+            )
             screen.until(*shown)
             busy = ctl(daemon, "list", "busy").strip()
             screen.until(rf"{busy}")
@@ -122,21 +145,15 @@ class Screen:
         self._fd = fd
         self.text = ""
         # Room for all: circus-top leaves out what does not fit.
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 100, 120, 0, 0))
+        termios.tcsetwinsize(fd, (100, 120))
         os.set_blocking(fd, False)
 
     def until(self, *patterns: str) -> None:
         """All patterns have been drawn since the start."""
 
         def is_drawn() -> bool:
-            try:
+            with suppress(BlockingIOError):
                 self.text += os.read(self._fd, 65536).decode(errors="replace")
-            except BlockingIOError:
-                pass
             return all(re.search(pattern, self.text) for pattern in patterns)
 
         eventually(is_drawn, within=20, what=f"{patterns} on the screen", every=0.05)
@@ -179,7 +196,14 @@ def it_hears_asks_and_acts(daemon: Ours, record: Record) -> None:
 def test_a_plugin_of_the_original_run_by_its_own_program(daemon: Ours) -> None:
     """Its circus-plugin, its base class, its message loop, our endpoints."""
     record = Record(daemon.folder / "by-hand")
-    with running(daemon, "circus-plugin", "--config", f"file:{record.file}:::text:plain", "recorder.Recorder", stderr=subprocess.DEVNULL) as process:
+    with running(
+        daemon,
+        "circus-plugin",
+        "--config",
+        f"file:{record.file}:::text:plain",
+        "recorder.Recorder",
+        stderr=subprocess.DEVNULL,
+    ) as process:
         it_hears_asks_and_acts(daemon, record)
     assert process.returncode == 0
     assert record.rows("stop")
@@ -199,7 +223,11 @@ def test_the_same_plugin_run_by_ours(daemon: Ours) -> None:
 def test_the_asynchronous_client_gets_its_replies(daemon: Ours) -> None:
     """One after another, an error as well."""
     with daemon.driver() as driver:
-        said = driver.ask("calls", endpoint=COMMANDS, commands=[["status", {"name": "victim"}], ["numwatchers", {}], ["nosuch", {}]])
+        said = driver.ask(
+            "calls",
+            endpoint=COMMANDS,
+            commands=[["status", {"name": "victim"}], ["numwatchers", {}], ["nosuch", {}]],
+        )
     first, second, third = json.loads(said.out)
     assert first["status"] == "active"
     assert second["numwatchers"] == (6 if daemon.is_original else 5), "with circusd-stats, or without"
