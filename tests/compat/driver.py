@@ -4,6 +4,8 @@ It reads orders, one JSON object a line, and answers each with one. Every order 
 the original as it stands, without the time that its imports take. No module of this project is imported here.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -11,6 +13,7 @@ import select
 import sys
 import tempfile
 import traceback
+from typing import Any, NoReturn
 
 import circus.circusctl
 import circus.client
@@ -22,13 +25,13 @@ from circus.util import replace_gnu_args
 from circus.watcher import Watcher
 
 
-def circusctl(order):
+def circusctl(order: dict[str, Any]) -> None:
     """The original's main() with these words."""
     sys.argv = ["circusctl", *order["words"]]
     circus.circusctl.main()
 
 
-def call(order):
+def call(order: dict[str, Any]) -> None:
     """One request by the original's client; its reply as JSON."""
     client = circus.client.CircusClient(endpoint=order["endpoint"], timeout=order["timeout"])
     try:
@@ -39,10 +42,10 @@ def call(order):
         client.stop()
 
 
-def calls(order):
+def calls(order: dict[str, Any]) -> None:
     """Requests by the original's asynchronous client, one after another; the replies as a list."""
 
-    async def ask():
+    async def ask() -> list[Any]:
         client = circus.client.AsyncCircusClient(endpoint=order["endpoint"])
         replies = [
             await client.send_message(command, **properties) for command, properties in order["commands"]
@@ -53,7 +56,7 @@ def calls(order):
     print(json.dumps(asyncio.run(ask())))
 
 
-def raw(order):
+def raw(order: dict[str, Any]) -> None:
     """Messages as they stand, then a question: all that is answered until the answer to that is there."""
     socket = zmq.Context().socket(zmq.DEALER)
     socket.linger = 0
@@ -61,7 +64,7 @@ def raw(order):
     for frames in order["messages"]:
         socket.send_multipart([frame.encode() for frame in frames])
     socket.send(json.dumps({"id": "last", "command": "numwatchers"}).encode())
-    replies = []
+    replies: list[dict[str, Any]] = []
     while not replies or replies[-1].get("id") != "last":
         if not socket.poll(order["timeout"] * 1000):
             raise SystemExit("no answer to the last question")
@@ -69,7 +72,7 @@ def raw(order):
     print(json.dumps(replies[:-1]))
 
 
-def model(order):
+def model(order: dict[str, Any]) -> None:
     """What the original makes of a file, in that environment: its own options, watchers, sockets and plugins."""
     os.environ.clear()
     os.environ.update(order["environ"])
@@ -86,7 +89,7 @@ def model(order):
     print(json.dumps({**parts, "sys_path": sys.path}))
 
 
-def watcher_of(section, descriptors):
+def watcher_of(section: dict[str, Any], descriptors: dict[str, int]) -> dict[str, Any]:
     """As the command `options` shows it, what that does not show, and the first process that it would start."""
     watcher = Watcher.load_from_config(dict(section))
     shown = dict(watcher.options())
@@ -120,7 +123,7 @@ def watcher_of(section, descriptors):
     return shown
 
 
-def socket_of(section):
+def socket_of(section: dict[str, Any]) -> dict[str, Any]:
     """The socket that it would open."""
     socket = CircusSocket.load_from_config({k: v for k, v in section.items() if k != "__name__"})
     names = ("host", "port", "path", "umask", "replace", "backlog", "so_reuseport", "blocking", "interface")
@@ -133,7 +136,7 @@ def socket_of(section):
 ORDERS = {"circusctl": circusctl, "call": call, "calls": calls, "raw": raw, "model": model}
 
 
-def carry_out(order):
+def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Exit code and what was written, of a process of its own."""
     with tempfile.TemporaryFile() as stdin:
         stdin.write(order.get("stdin", "").encode())
@@ -149,7 +152,7 @@ def carry_out(order):
     return {"code": code, "out": texts[out[0]], "err": texts[err[0]]}
 
 
-def child(order, stdin, out, err):
+def child(order: dict[str, Any], stdin: int, out: int, err: int) -> NoReturn:
     """Never returns."""
     code = 1
     try:
@@ -173,7 +176,7 @@ def child(order, stdin, out, err):
         os._exit(code)
 
 
-def read_both(*pipes):
+def read_both(*pipes: int) -> dict[int, str]:
     """All text of the pipes, read side by side."""
     texts = dict.fromkeys(pipes, b"")
     is_open = set(pipes)

@@ -150,7 +150,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         "here": str(folder),
         "VAR": "var",
         "NUMBER": "2",
-        "HOME": "/home/somebody",
+        "HOME": "/my/home",
         "PATH": "/usr/bin:/bin",
         "venv": str(PREFIX),
     }

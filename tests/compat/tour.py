@@ -325,7 +325,7 @@ def _set(key: str, value: str, shown: str | None = None, theirs: str | None = No
 
 def _wrong(options: Any, text: str | Predicate, theirs: str | None = None, why: str = "") -> Call:
     """A value that is refused."""
-    return Call("set", {"name": "tuned", "options": options, "waiting": True}, no(3, text), theirs and no(3, theirs), why)
+    return Call("set", {"name": "tuned", "options": options, "waiting": True}, no(3, text), no(3, theirs) if theirs else None, why)
 
 
 IGNORED = "it was answered ok and ignored"
@@ -480,14 +480,14 @@ CONFIGURATION: tuple[Step, ...] = (
     Ctl("reloadconfig"),
     Edit(NEW),
     Ctl("reloadconfig --waiting"),
-    Ctl("status new", Answer(r"active\n")),
-    Ctl("list new", Answer(r"(?P<a>\d+)\n")),
+    Ctl("status new", Answer(r"active\n"), awaits=True),
+    Ctl("list new", Answer(r"(?P<a>\d+)\n"), awaits=True),
     Edit(NEW + "numprocesses = 2\n"),
     Ctl("reloadconfig --waiting"),
-    Ctl("list new", Answer(r"%a%,\d+\n")),
+    Ctl("list new", Answer(r"%a%,\d+\n"), awaits=True),
     Edit(NEW.replace("1000", "2000")),
     Ctl("reloadconfig --waiting"),
-    Ctl("list new", Answer(r"(?!%a%)(?P<b>\d+)\n")),
+    Ctl("list new", Answer(r"(?!%a%)\d+\n"), awaits=True),
     Edit(NEW.replace("1000", "2000") + "max_age = 1000\n"),
     Ctl("reloadconfig --waiting"),
     Ctl("get new max_age", Answer(r"max_age: 1000\n"), Answer(r"max_age: 0\n"), "a key that was added or taken away was ignored"),
