@@ -496,7 +496,7 @@ CONFIGURATION: tuple[Step, ...] = (
     Call("reloadconfig", {"waiting": True}, no(3, matches(".*cmd: is missing.*")), no(6, "server error"), "the file, the line and the option are told"),
     Ctl("reloadconfig"),
     Edit(),
-    Call("reloadconfig", {"waiting": True}, {"summary": str}, {}, "it says what was changed"),
+    Call("reloadconfig", {"waiting": True}, {"summary": str, "plan": list, "kept": list, "warnings": list}, {}, "it says what was changed"),
     Ctl("status new", Answer(code=3, err=r"error\n")),
 )
 
