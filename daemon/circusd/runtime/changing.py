@@ -191,7 +191,7 @@ class Changing:
             config = with_options(watcher.config, options)
             before = watcher.config
             watcher.reconfigure(config, watcher.credentials)
-            for key in rows:
+            for key in options:
                 watcher.tell("watcher.updated", key=key)
             if config.numprocesses != before.numprocesses:
                 watcher.tell("watcher.scaled", before=before.numprocesses, after=config.numprocesses)
@@ -274,15 +274,17 @@ class Changing:
 
 
 def _option_rows(options: Mapping[str, Any]) -> dict[str, Option]:
-    """The row of each key, those of an object as ``hooks`` one by one; an unknown key is an error that names the nearest."""
+    """The row of each key; an unknown key is an error that names the nearest.
+
+    An object such as ``hooks`` has the rows of what is in it, and that of the family, as it may take away what is not.
+    """
     rows: dict[str, Option] = {}
     for key, value in options.items():
-        family = f"{key}."
+        prefix = "rlimit_" if key == "rlimits" else f"{key}."
         names = [key]
-        if key == "rlimits" and isinstance(value, Mapping):
-            names = [f"rlimit_{name}" for name in value]
-        elif any(row.prefix == family for row in WATCHER):
-            names = [f"{family}{name}" for name in value] if isinstance(value, Mapping) else [f"{family}*"]
+        if any(row.prefix == prefix for row in WATCHER):
+            within = value if isinstance(value, Mapping) else ()
+            names = [f"{prefix}*", *(f"{prefix}{name}" for name in within)]
         for name in names:
             row = watcher_option(name)
             if row is None:
