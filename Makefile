@@ -6,7 +6,7 @@ install:
 	@sh tools/setup.sh
 
 test:
-	@sh tools/setup.sh chromium redis-server
+	@sh tools/setup.sh --original chromium redis-server
 	$(VENV)/python -m pytest -m "not slow" $(ARGS)
 
 lint: install
@@ -20,5 +20,5 @@ run: install
 	@PATH="$(VENV):$$PATH" CIRCUS_STATE_DIR="$(CURDIR)/examples/demo/state" exec circusd --name demo examples/demo/circus.ini
 
 clean:
-	rm -rf .venv static/vendor static/.vendor-* examples/demo/state build dist *.egg-info .*_cache .hypothesis
+	rm -rf .venv .original static/vendor static/.vendor-* examples/demo/state build dist *.egg-info .*_cache .hypothesis
 	find daemon circusweb tests tools -name __pycache__ -prune -exec rm -rf {} +

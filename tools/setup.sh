@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv with the project (editable) and all that its development needs, fills static/vendor, and sees to it
-# that the programs given as arguments are there: each is the name of a program and of its Debian package.
+# that the programs given as arguments are there: each is the name of a program and of its Debian package. With
+# --original as the first argument it makes .original too: an environment with the original, for tests/compat.
 # Quick when nothing has changed. As root it installs what Debian has to add, otherwise it says what to type.
 set -eu
 cd "$(dirname "$0")/.."
@@ -35,6 +36,15 @@ need() {
     exit 1
 }
 
+# The module venv works in $python afterwards.
+need_venv() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null && return
+    case $python in
+        /usr/bin/python3) need python3-venv ;;
+        *) need "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" ;;
+    esac
+}
+
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 # The system's own Python before one that a version manager has put on PATH: it is there for everybody.
@@ -48,20 +58,32 @@ find_python() {
 
 python=$(find_python)
 
+original=
+if [ "${1:-}" = --original ]; then
+    original=yes
+    shift
+fi
+
 # The editable install and static/vendor depend on these only.
 wanted=$(cat setup.cfg pyproject.toml tools/backend.py tools/vendor/package-lock.json | sha256sum)
 if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ] || [ ! -e static/vendor/STAMP ] || ! is_new_enough .venv/bin/python; then
-    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        case $python in
-            /usr/bin/python3) need python3-venv ;;
-            *) need "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" ;;
-        esac
-    fi
+    need_venv
     rm -f .venv/installed
     is_new_enough .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
     say "installing the project and its dependencies into .venv"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' </dev/null
     echo "$wanted" >.venv/installed
+fi
+
+if [ "$original" ]; then
+    wanted=$(sha256sum <tools/original.txt)
+    if [ "$(cat .original/installed 2>/dev/null)" != "$wanted" ] || ! .original/bin/python -c '' 2>/dev/null; then
+        need_venv
+        say "installing the original into .original, for tests/compat"
+        "$python" -m venv --clear .original
+        .original/bin/python -m pip install --quiet --disable-pip-version-check -r tools/original.txt </dev/null
+        echo "$wanted" >.original/installed
+    fi
 fi
 
 missing=

@@ -509,13 +509,14 @@ def subscribe(endpoint: str, topics: Sequence[str | bytes], timeout: float = TIM
 def refusal(reply: Mapping[str, Any]) -> Refused:
     """The error that an error reply tells of, with our code where the daemon gives one."""
     error = reply.get("error")
-    code = error.get("code") if isinstance(error, dict) else ""
-    number = reply.get("errno")
+    told = error if isinstance(error, dict) else {}
+    code, hint, number = told.get("code"), told.get("hint"), reply.get("errno")
     return Refused(
         str(reply.get("reason") or "the daemon gives no reason"),
         number if isinstance(number, int) else 0,
         code if isinstance(code, str) else "",
         reply.get("tb"),
+        hint=hint if isinstance(hint, str) else "",
     )
 
 

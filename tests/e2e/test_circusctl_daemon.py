@@ -274,3 +274,25 @@ def test_hostile_output_does_not_reach_the_terminal_as_it_is(daemon: Daemon) -> 
     assert r"\x1b]0;title\x07\x1b[2Jx" in shown
     raw: Any = json.loads(daemon.ctl("--json", "tail", "evil", "-n", "1").stdout)
     assert raw["text"] == "\x1b]0;title\x07\x1b[2Jx"
+
+
+def test_a_wrong_name_is_told_with_the_nearest(daemon: Daemon) -> None:
+    """To people in the text; the reason that programs compare is without it."""
+    done = daemon.ctl("stop", "wbe", check=False)
+    assert (done.returncode, done.stderr) == (3, "error: program wbe not found; did you mean web?\n")
+    reply = json.loads(daemon.ctl("--json", "stop", "wbe").stdout)
+    assert (reply["reason"], reply["error"]["hint"]) == ("program wbe not found", "did you mean web?")
+
+
+def test_what_fails_unseen_is_told_in_the_log(tmp_path: Path) -> None:
+    """A command that nobody waits for, and a user that is not there: one line each, and no traceback."""
+    with Daemon(CONFIGURATION, tmp_path) as daemon:
+        with daemon.config.open("a") as config:
+            config.write("\n[watcher:wrong]\nnumprocesses = 1\n")
+        daemon.ctl("reloadconfig")
+        eventually(lambda: "command=reloadconfig failed: " in daemon.log.read_text(), within=10)
+        done = daemon.ctl("set", "web", "uid", "nosuchuser", check=False)
+        assert done.returncode == 3
+        assert 'there is no user "nosuchuser"' in done.stderr
+        assert daemon.call("options", name="web")["options"]["uid"] is None
+        assert "Traceback" not in daemon.log.read_text()

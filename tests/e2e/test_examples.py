@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Daemon
+from tests.namespace import InNamespace
 from tests.waiting import eventually
 
 FILES = Path(__file__).parent.parent / "fixtures" / "ini"
@@ -64,24 +65,6 @@ def program(path: Path, code: str, *first: str) -> Path:
     path.write_text(f'#!/bin/sh\nexec {sys.executable} -u {source} {" ".join(first)} "$@"\n')
     path.chmod(0o755)
     return path
-
-
-class InNamespace(Daemon):
-    """A daemon whose network is its own loopback: the files name ports that somebody else may use."""
-
-    def command(self) -> list[str]:
-        words = ["unshare", "-n"] if os.getuid() == 0 else ["unshare", "-rn"]
-        return [*words, "sh", "-c", 'ip link set lo up; exec "$0" "$@"', *super().command()]
-
-    def inside(self, code: str) -> str:
-        """What a Python program prints that runs in the daemon's network."""
-        words = ["nsenter", "-t", str(self.pid), "-n"]
-        words += [] if os.getuid() == 0 else ["-U", "--preserve-credentials"]
-        done = subprocess.run(
-            [*words, sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 def is_replaced(daemon: Daemon, name: str, pid: int, count: int) -> bool:

@@ -167,3 +167,30 @@ def test_files_are_as_closed_as_they_should_be(tmp_path: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == wanted
         assert session not in (folder / "sessions.json").read_text()
         assert session not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hooks": {"before_start": "os.system"}},
+        {"hooks": {}},
+        {"hooks": None},
+        {"stdout_stream": {"class": "FileStream", "filename": "/etc/crontab"}},
+        {"stdout_stream": {"max_bytes": 1}},
+        {"stderr_stream": {}},
+        {"stdout_stream": None},
+    ],
+)
+def test_operator_sets_no_family_that_is_an_admins(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Hooks and streams as one object need the role that each of their keys needs, also when they are only taken away."""
+    ini = f"{INI}[watcher:web]\ncmd = sleep 1000\nstdout_stream.filename = {tmp_path}/web.log\n"
+    with Daemon(ini, tmp_path) as daemon:
+        session = login(daemon)
+        before = daemon.call("options", name="web")["options"]
+        headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
+        address = f"/d/{daemon.name}/api/v1/set"
+        status, told, _ = ask(daemon, address, {"name": "web", "options": options}, **headers)
+        assert (status, told["code"]) == (403, "denied")
+        assert daemon.call("options", name="web")["options"] == before
+        allowed = {"name": "web", "options": {"numprocesses": 2}}
+        assert ask(daemon, address, allowed, **headers)[0] == 200

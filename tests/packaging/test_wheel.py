@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MADE = ignore_patterns(
     ".git",
     ".venv",
+    ".original",
     "build",
     "dist",
     "*.egg-info",

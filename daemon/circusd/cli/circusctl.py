@@ -56,7 +56,7 @@ def run(words: Sequence[str], session: Session) -> int:
         session.tell(f"circusctl: {problem}")
         return USAGE
     except Refused as problem:
-        session.tell(render.error_of("", problem.reason, session.error_style))
+        session.tell(render.error_of("", str(problem), session.error_style))
         return _strict(problem.code, REFUSED) if strict else REFUSED
     except TimedOut as problem:
         session.tell(f"Timed out. {problem}")
@@ -100,7 +100,7 @@ def _show(command: str, reply: dict[str, Any], session: Session) -> int:
         if not strict:
             return OK
     elif is_error:
-        session.tell(render.error_of(command, refusal(reply).reason, session.error_style))
+        session.tell(render.error_of(command, str(refusal(reply)), session.error_style))
     else:
         session.out(render.text_of(command, reply, session.style))
     if is_error:

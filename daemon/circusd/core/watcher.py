@@ -134,8 +134,9 @@ class Planner:
         return [p for w, p in self.processes.items() if w not in self.leaving and w not in self.outgoing]
 
     def pids(self) -> list[int]:
-        """Pids of all live processes, by slot."""
-        return [p.pid for _, p in sorted(self.processes.items()) if p.pid is not None]
+        """Pids of all live processes, the oldest first."""
+        by_age = sorted(self.processes.values(), key=lambda process: (process.started or 0.0, process.wid))
+        return [process.pid for process in by_age if process.pid is not None]
 
     def status(self) -> str:
         """The original's word: active, stopped, starting or stopping."""

@@ -268,18 +268,16 @@ def resolve_credentials(config: WatcherConfig) -> Credentials:
     """Who the watcher's processes run as; looked up in a thread, as name services can take seconds."""
     if config.uid is None and config.gid is None:
         return Credentials()
-    pool = gevent.get_hub().threadpool
-    try:
-        return pool.apply(_look_up, (config.uid, config.gid))
-    except SpawnError as error:
-        return Credentials(error=error)
+    found: Credentials = gevent.get_hub().threadpool.apply(_look_up, (config.uid, config.gid))
+    return found
 
 
 def _look_up(uid: str | int | None, gid: str | int | None) -> Credentials:
+    # The error is handed over and not raised: gevent's pool prints what its functions raise.
     try:
         found = users.resolve(uid, gid)
     except CircusError as error:
-        raise SpawnError("user", 0, str(uid), str(error)) from error
+        return Credentials(error=SpawnError("user", 0, str(uid), str(error)))
     return Credentials() if found is None else Credentials(found.uid, found.gid, found.groups)
 
 

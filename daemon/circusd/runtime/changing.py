@@ -11,7 +11,7 @@ from circusd.kernel import proc
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, Conflict, Denied
 from circusd.schema.nearest import nearest
-from circusd.schema.options import WATCHER, watcher_option
+from circusd.schema.options import WATCHER, Option, watcher_option
 
 from .arbiter import Arbiter, in_background, resolve_credentials
 from .requests import (
@@ -43,7 +43,9 @@ class Changing:
         """Names (lower case) that the request means, for commands with ``match``."""
         name, match = str(properties["name"]), properties.get("match") or "glob"
         if match not in MATCHES:
-            raise BadRequest(f"unknown match {match!r}, expected one of {', '.join(MATCHES)}", field="match")
+            raise BadRequest(
+                f"unknown match method {match}", field="match", hint=f"expected one of {', '.join(MATCHES)}"
+            )
         wanted = name.lower()
         names = sorted(self.arbiter.watchers)
         if match == "simple":
@@ -129,8 +131,7 @@ class Changing:
         if not isinstance(name, str) or not name.strip():
             raise BadRequest("name must not be empty", field="name")
         options = p.get("options") or {}
-        if not isinstance(options, dict):
-            raise BadRequest("options must be an object", field="options")
+        _option_rows(options)
         given: dict[str, Any] = {**options, "cmd": p["cmd"]}
         if p.get("args") is not None:
             given["args"] = p["args"]
@@ -173,27 +174,21 @@ class Changing:
     def cmd_set(self, p: dict[str, Any], c: Context) -> Reply:
         watcher, options = find_watcher(self.arbiter, p["name"]), p["options"]
         if not isinstance(options, dict):
-            raise BadRequest("options must be an object of names and values", field="options")
-        for key in options:
-            row = watcher_option(key)
-            if row is None:
-                close = nearest(key, [o.name for o in WATCHER])
-                raise BadRequest(
-                    f"unknown key {key!r}", field=key, hint=f"did you mean {close}?" if close else ""
-                )
+            raise BadRequest("'options' property should be an object", field="options")
+        rows = _option_rows(options)
+        for key, row in rows.items():
             if not reaches(c.person.role, row.role):
                 raise Denied(f"{key} is for the role {row.role}, as it decides what code runs or as whom")
-        with_options(watcher.config, options)  # all problems at once, before anything is done
         number = options.get("numprocesses")
-        if number is not None and watcher.config.singleton and as_int(number, "numprocesses") > 1:
-            raise Conflict("cannot set numprocesses on a singleton to more than 1")
+        stays_single = watcher.config.singleton and "singleton" not in options
+        if number is not None and stays_single and as_int(number, "numprocesses") > 1:
+            raise Conflict("Singleton watcher has a single process", hint="set singleton to false first")
+        with_options(watcher.config, options)  # all problems at once, before anything is done
+        restarts = any(row.apply in ("process", "watcher") for row in rows.values())
         job = self.arbiter.job("apply", "set")
 
         def prepare() -> None:
             config = with_options(watcher.config, options)
-            restarts = [
-                k for k in options if (row := watcher_option(k)) and row.apply in ("process", "watcher")
-            ]
             before = watcher.config
             watcher.reconfigure(config, watcher.credentials)
             for key in options:
@@ -206,14 +201,15 @@ class Changing:
 
         if {"uid", "gid"} & set(options):
             return Later(
-                in_background(lambda: self._set_as_user(watcher, options, job, prepare)),
+                in_background(lambda: self._set_as_user(watcher, options, job, prepare, c.waiting)),
                 lambda payload: payload,
+                at_once=False,
             )
         ticket = watcher.submit(job, prepare)
         return Later(ticket.result, lambda ended: {})
 
     def _set_as_user(
-        self, watcher: Watcher, options: Any, job: Any, prepare: Callable[[], None]
+        self, watcher: Watcher, options: Any, job: Any, prepare: Callable[[], None], waiting: bool
     ) -> dict[str, Any]:
         credentials = resolve_credentials(with_options(watcher.config, options))
         if credentials.error is not None:
@@ -223,7 +219,9 @@ class Changing:
             watcher.credentials = credentials
             prepare()
 
-        watcher.submit(job, with_user).result.get()
+        ticket = watcher.submit(job, with_user)
+        if waiting:
+            ticket.result.get()
         return {}
 
     def cmd_kill(self, p: dict[str, Any], c: Context) -> Reply:
@@ -252,7 +250,7 @@ class Changing:
         childpid = p.get("childpid", p.get("child_pid"))
         if childpid is not None:
             if p.get("pid") is None:
-                raise BadRequest("childpid needs the pid of its parent", field="childpid")
+                raise BadRequest("cannot specify childpid without pid", field="childpid")
             self._signal_child(pids, as_int(childpid, "childpid"), signum)
             return {}
         if not children:
@@ -273,3 +271,26 @@ class Changing:
                     return
             del pid
         raise Conflict(f"process {childpid} is not a child of the process named")
+
+
+def _option_rows(options: Mapping[str, Any]) -> dict[str, Option]:
+    """The row of each key; an unknown key is an error that names the nearest.
+
+    An object such as ``hooks`` has the rows of what is in it, and that of the family, as it may take away what is not.
+    """
+    rows: dict[str, Option] = {}
+    for key, value in options.items():
+        prefix = "rlimit_" if key == "rlimits" else f"{key}."
+        names = [key]
+        if any(row.prefix == prefix for row in WATCHER):
+            within = value if isinstance(value, Mapping) else ()
+            names = [f"{prefix}*", *(f"{prefix}{name}" for name in within)]
+        for name in names:
+            row = watcher_option(name)
+            if row is None:
+                close = nearest(name, [row.name for row in WATCHER])
+                raise BadRequest(
+                    f"unknown key {name!r}", field=name, hint=f"did you mean {close}?" if close else ""
+                )
+            rows[name] = row
+    return rows

@@ -247,7 +247,7 @@ class Daemon:
             ]
             cmd = shlex.join([sys.executable, "-P", "-m", "circusd.cli.plugin"])
             config = plugin_watcher(plugin, cmd, args, debug=configuration.circus.debug)
-            found.append((with_plugin_options(config, plugin.options), "plugin"))
+            found.append((with_plugin_options(config, {**plugin.options, "name": config.name}), "plugin"))
         if configuration.circus.httpd:
             found.append((self._console(configuration), "httpd"))
         return found
@@ -389,15 +389,15 @@ class Daemon:
         return words.lead({w.name: w.planner for w in self.arbiter.watchers.values()}, clock.now())
 
     def global_options(self) -> dict[str, Any]:
-        """The daemon's options in force, as the original names them."""
+        """The daemon's options in force: first the original's, in its order."""
         circus = self.configuration.circus
         return {
             "endpoint": self.endpoints["commands"],
-            "pubsub_endpoint": self.endpoints["events"],
             "stats_endpoint": self.endpoints["stats"],
-            "output_endpoint": self.endpoints["output"],
+            "pubsub_endpoint": self.endpoints["events"],
             "check_delay": circus.check_delay,
             "multicast_endpoint": circus.multicast_endpoint,
+            "output_endpoint": self.endpoints["output"],
             "name": self.settings.name,
             "warmup_delay": circus.warmup_delay,
             "httpd": circus.httpd,

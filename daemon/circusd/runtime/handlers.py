@@ -78,6 +78,7 @@ class Handlers(Changing, Reading):
             answer.later(reply)
         else:
             answer.ok({})
+            answer.unseen(reply)
 
     def _ready(self, request: wire.Request, caller: Caller, problem: CircusError | None) -> None:
         """The request that had to wait for the sessions goes on, or is refused."""
@@ -192,19 +193,35 @@ class _Answer:
 
         reply.result.rawlink(ready)
 
+    def unseen(self, reply: Later) -> None:
+        """Nobody waits for the end of the command: an error of it is told by the log alone."""
+
+        def ready(result: AsyncResult[Any]) -> None:
+            try:
+                reply.payload(result.get())
+            except CircusError as error:
+                log.warning("command=%s failed: %s", self.request.command, error)
+            except Exception as error:  # noqa: BLE001 (as in dispatch)
+                self._log(error)
+
+        reply.result.rawlink(ready)
+
     def fail(self, error: Exception) -> None:
-        trace: str | None = None
         if not isinstance(error, CircusError):
-            error_id = os.urandom(4).hex()
-            log.error(
-                "unexpected error command=%s id=%s\n%s",
-                self.request.command,
-                error_id,
-                "".join(traceback.format_exception(error)),
-            )
-            error = CircusError(f"an error inside circusd, see its log for {error_id}")
+            error = CircusError(f"an error inside circusd, see its log for {self._log(error)}")
         if not self.request.cast:
-            self.caller.send(wire.error_reply(self.request.id, error, clock.wall(), trace))
+            self.caller.send(wire.error_reply(self.request.id, error, clock.wall()))
+
+    def _log(self, error: Exception) -> str:
+        """The id under which the log has the traceback."""
+        error_id = os.urandom(4).hex()
+        log.error(
+            "unexpected error command=%s id=%s\n%s",
+            self.request.command,
+            error_id,
+            "".join(traceback.format_exception(error)),
+        )
+        return error_id
 
 
 def _logged_out(problem: str) -> dict[str, Any]:
@@ -243,7 +260,7 @@ def _checked(field: Field, value: Any) -> Any:
             return str(value)
         raise BadRequest(f"{field.name} must be a text, not {value!r}", field=field.name)
     if field.type == "object" and not isinstance(value, dict):
-        raise BadRequest(f"{field.name} must be an object", field=field.name)
+        raise BadRequest(f"{field.name!r} property should be an object", field=field.name)
     if field.choices and value not in field.choices and field.name != "match":
         raise BadRequest(
             f"{field.name} must be one of {', '.join(field.choices)}, not {value!r}", field=field.name

@@ -51,14 +51,14 @@ class Reading:
         return {"numwatchers": len(self.arbiter.watchers)}
 
     def cmd_options(self, p: dict[str, Any], c: Context) -> Reply:
-        watcher = find_watcher(self.arbiter, p["name"])
-        return {"options": self._masked(describe(watcher.config), c)}
+        options = self._options(find_watcher(self.arbiter, p["name"]), c)
+        return {"options": {key: options[key] for key in sorted(options)}}
 
     def cmd_get(self, p: dict[str, Any], c: Context) -> Reply:
         watcher, keys = find_watcher(self.arbiter, p["name"]), p["keys"]
         if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
             raise BadRequest("keys must be a list of names", field="keys")
-        options = self._masked(describe(watcher.config), c)
+        options = self._options(watcher, c)
         for key in keys:
             if key not in options:
                 close = nearest(key, list(options))
@@ -69,8 +69,11 @@ class Reading:
                 )
         return {"options": {key: options[key] for key in keys}}
 
-    def _masked(self, options: dict[str, Any], c: Context) -> dict[str, Any]:
-        """Secret values are for those who decide what runs."""
+    def _options(self, watcher: Watcher, c: Context) -> dict[str, Any]:
+        """All options; secret values are for those who decide what runs."""
+        options = describe(watcher.config)
+        # As in the original, the folder that it is when none was given.
+        options["working_dir"] = options["working_dir"] or self.arbiter.services.base_dir
         if reaches(c.person.role, "admin"):
             return options
         masked = dict(options)
@@ -101,7 +104,7 @@ class Reading:
             pid = as_int(p["process"], "process")
             slots = [slot for slot in slots if slot.pid == pid]
             if not slots:
-                raise NotFound(f"process {pid} not found in {watcher.name}")
+                raise NotFound(f"process {pid} not found in {p['name']!r}")
             return Later(
                 in_background(lambda: self._stats_of(watcher, slots, False)),
                 lambda infos: {"process": pid, "info": infos.get(str(pid), {})},

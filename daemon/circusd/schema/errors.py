@@ -200,8 +200,10 @@ class Refused(CircusError):
 
     code = "failed"
 
-    def __init__(self, reason: str, errno: int = 0, code: str = "", traceback: str | None = None) -> None:
-        super().__init__(reason)
+    def __init__(
+        self, reason: str, errno: int = 0, code: str = "", traceback: str | None = None, *, hint: str = ""
+    ) -> None:
+        super().__init__(reason, hint=hint)
         self.reason = reason
         self.errno = errno
         self.code = code or next((k.code for k in ERRORS if k.errno == errno), "failed")

@@ -80,11 +80,14 @@ def ok_reply(request_id: Any, payload: dict[str, Any], now: float) -> bytes:
 
 
 def error_reply(request_id: Any, error: CircusError, now: float, traceback: str | None = None) -> bytes:
-    """An error reply: the original's keys, and ``error`` with our code, text and hint."""
+    """An error reply: the original's keys, and ``error`` with our code, text and hint.
+
+    ``reason`` is without the hint: scripts compare it with the original's texts.
+    """
     return encode(
         {
             "status": "error",
-            "reason": str(error),
+            "reason": error.text,
             "tb": traceback,
             "time": now,
             "errno": error.kind.errno,
