@@ -13,6 +13,7 @@ from circusd.schema.errors import BadRequest, Conflict, Denied
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER, watcher_option
 
+from . import endpointowner
 from .arbiter import Arbiter, in_background, resolve_credentials
 from .requests import (
     Context,
@@ -36,6 +37,7 @@ class Changing:
     """Start, stop, scale, set, kill, signal, add, remove."""
 
     arbiter: Arbiter
+    daemon: Any
 
     # -- watchers ------------------------------------------------------------------------------------------------
 
@@ -131,12 +133,17 @@ class Changing:
         options = p.get("options") or {}
         if not isinstance(options, dict):
             raise BadRequest("options must be an object", field="options")
+        owner = c.person.owner
+        if owner is not None:
+            options = endpointowner.check_add(options, owner, (c.person.name, self.daemon.endpoint_owner))
         given: dict[str, Any] = {**options, "cmd": p["cmd"]}
         if p.get("args") is not None:
             given["args"] = p["args"]
         config = watcher_from_options(
             name, {k: v for k, v in given.items() if v is not None or k.startswith("rlimit_")}
         )
+        if owner is not None:
+            endpointowner.check_command(config)
         start = truthy(p.get("start"))
         if name.lower() in self.arbiter.watchers:
             raise Conflict(f"watcher {name} already exists")
@@ -174,6 +181,8 @@ class Changing:
         watcher, options = find_watcher(self.arbiter, p["name"]), p["options"]
         if not isinstance(options, dict):
             raise BadRequest("options must be an object of names and values", field="options")
+        if c.person.owner is not None:
+            endpointowner.check_set(options)
         for key in options:
             row = watcher_option(key)
             if row is None:
