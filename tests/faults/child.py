@@ -50,6 +50,19 @@ def numbers_for_ever(path: str) -> None:
         os.pwrite(fd, b"%09d" % number, 0)
 
 
+def steady(path: str, size: str, every: str) -> None:
+    """A numbered line of so many bytes each so many seconds; the file says how many have been taken from it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    number = 0
+    while True:
+        line = f"{number:09d} ".encode().ljust(int(size) - 1, b".") + b"\n"
+        while line:
+            line = line[os.write(1, line) :]
+        number += 1
+        os.pwrite(fd, b"%09d" % number, 0)
+        time.sleep(float(every))
+
+
 def forks(path: str) -> None:
     """A chain of three, each in a session of its own; and one whose parent is gone, in the first one's session.
 

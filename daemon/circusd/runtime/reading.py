@@ -138,7 +138,11 @@ class Reading:
         name = p.get("name")
         if name:
             find_watcher(self.arbiter, name)
-        return snapshot.inspect(self.arbiter, self.daemon.view(), name)
+        reply = snapshot.inspect(self.arbiter, self.daemon.view(), name)
+        for view in reply["watchers"]:
+            # Not in what pages follow: it changes all the time, and they are sent what has changed.
+            view["output"]["streams"] = self.arbiter.find(view["name"]).output.counters()
+        return reply
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
         name = p.get("name")
