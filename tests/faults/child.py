@@ -27,6 +27,14 @@ def clock(every: str) -> None:
         time.sleep(float(every))
 
 
+def clock_until(every: str, path: str) -> None:
+    """The same until the file is there, and then the last line says so."""
+    while not os.path.exists(path):
+        os.write(1, f"{time.monotonic():.6f}\n".encode())
+        time.sleep(float(every))
+    os.write(1, b"over\n")
+
+
 def numbers(path: str, count: str) -> None:
     """Numbered lines, from where the file says; the number is in the file before the line is written.
 
