@@ -51,7 +51,9 @@ class Clock:
 
     def __str__(self) -> str:
         late = sorted(self.delays)
-        return f"{len(late)} lines, median/worst {1000 * late[len(late) // 2]:.0f}/{1000 * late[-1]:.0f} ms late"
+        return (
+            f"{len(late)} lines, median/worst {1000 * late[len(late) // 2]:.0f}/{1000 * late[-1]:.0f} ms late"
+        )
 
 
 @contextmanager
@@ -97,7 +99,9 @@ def test_f41_300_megabytes_at_full_speed_cost_neither_memory_nor_the_lines_of_ot
             took = time.monotonic() - began
             over.touch()
         grown = most[0] - before
-        report(f"{FLOOD >> 20} MB in {took:.1f} s, circusd grew by {grown / MEGABYTE:.1f} MB; meanwhile {pings}")
+        report(
+            f"{FLOOD >> 20} MB in {took:.1f} s, circusd grew by {grown / MEGABYTE:.1f} MB; meanwhile {pings}"
+        )
         report(f"beside it {clock}")
         assert grown < 32 * MEGABYTE
         assert clock.skipped == 0
@@ -106,7 +110,9 @@ def test_f41_300_megabytes_at_full_speed_cost_neither_memory_nor_the_lines_of_ot
         daemon.call("stop", waiting=True)
 
 
-def test_f49_subscribers_that_never_read_cost_a_bounded_memory_and_nobody_else_a_message(tmp_path: Path) -> None:
+def test_f49_subscribers_that_never_read_cost_a_bounded_memory_and_nobody_else_a_message(
+    tmp_path: Path,
+) -> None:
     """On events, stats and output, and of followed streams; the one who reads gets every event in order."""
     ini = (
         f"[watcher:loud]\ncmd = {child('flood', 100 * MEGABYTE)}\nautostart = false\n"
@@ -139,8 +145,7 @@ def test_f49_subscribers_that_never_read_cost_a_bounded_memory_and_nobody_else_a
                 while len(numbers) <= (number + 1) * each:
                     numbers.append(json.loads(good.receive(20)[1])["number"])
             eventually(
-                lambda: daemon.watcher("loud")["output"]["streams"]["stdout"]["read_bytes"]
-                == 100 * MEGABYTE,
+                lambda: daemon.watcher("loud")["output"]["streams"]["stdout"]["read_bytes"] == 100 * MEGABYTE,
                 within=60,
                 every=0.1,
             )

@@ -211,14 +211,16 @@ class Planner:
             # Slots without a process go first, then the oldest processes.
             order = sorted(slots, key=lambda p: (p.state in ALIVE, p.started or 0.0, p.wid))
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
-        while len(slots) < target:
+        wid = 0
+        for _ in range(target - len(slots)):
             if not self._warm(now):
                 return
-            wid = next(w for w in range(1, len(self.processes) + 2) if w not in self.processes)
+            wid += 1
+            while wid in self.processes:
+                wid += 1
             self.processes[wid] = Process(wid, since=now)
             self._step(wid, Happening(Kind.START), now)
             self._pace(wid, now)
-            slots = self.active
 
     def _warm(self, now: float) -> bool:
         """Whether the next start may come now; else a timer is armed for the moment."""

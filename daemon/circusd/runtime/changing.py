@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from .requests import (
     as_int,
     as_seconds,
     find_watcher,
+    matching_glob,
     matching_regex,
     one,
     to_signum,
@@ -49,7 +49,7 @@ class Changing:
         if match == "simple":
             found = [n for n in names if n == wanted]
         elif match == "glob":
-            found = [wanted] if wanted in self.arbiter.watchers else fnmatch.filter(names, wanted)
+            found = [wanted] if wanted in self.arbiter.watchers else matching_glob(wanted, names)
         else:
             found = matching_regex(wanted, names)
         if not found:

@@ -92,6 +92,7 @@ class Daemon:
     def run(self) -> int:
         """Runs until it is told to stop; the exit code."""
         with ExitStack() as stack:
+            _tell_by_the_log()
             self._open(stack)
             self.arbiter.post(None, self._begin)
             self._stop.wait()
@@ -478,6 +479,20 @@ class Daemon:
             refusal.count,
         )
         self.journal.tell("client.refused", door=refusal.door, uid=refusal.uid, reason=refusal.reason)
+
+
+def _tell_by_the_log() -> None:
+    """What comes out of a greenlet or a thread of the hub is logged: gevent would write it to standard error, and wait
+    there. Our own errors are for those who wait for the greenlet, and are not told twice."""
+    hub: Any = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, CircusError)
+    hub.print_exception = _unexpected
+
+
+def _unexpected(context: object, kind: Any, value: Any, trace: Any) -> None:
+    error_id = os.urandom(4).hex()
+    told = (kind, value, trace) if isinstance(value, BaseException) else None
+    log.error("unexpected error in=%.200s id=%s", context, error_id, exc_info=told)
 
 
 def own_path() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from gevent.event import AsyncResult
 
 from circusd.core.effects import JobEnded
+from circusd.kernel.signals import interrupted_after
 from circusd.schema import wire
 from circusd.schema.errors import BadRequest, CircusError, Failed, NotFound
 from circusd.schema.nearest import nearest
@@ -18,6 +20,11 @@ from circusd.schema.types import SIGNAL
 from .arbiter import Arbiter
 from .controller import Caller
 from .watcher import Ticket, Watcher
+
+PATTERN_LIMIT = 200
+"""Characters of a pattern for names."""
+MATCH_SECONDS = 0.1
+"""Processor time for all names; a pattern that is right takes microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +95,32 @@ def as_seconds(value: Any, field: str) -> float:
     return seconds
 
 
+def matching_glob(pattern: str, names: list[str]) -> list[str]:
+    """The names that match; of a pattern of others, which is bounded as it is remembered."""
+    _check_length(pattern)
+    return fnmatch.filter(names, pattern)
+
+
 def matching_regex(pattern: str, names: list[str]) -> list[str]:
-    # Patterns come from clients and can take exponential time: names are short, and so must the pattern be.
-    if len(pattern) > 200:
-        raise BadRequest("the pattern is longer than 200 characters", field="name")
+    """The names that match; raises BadRequest for a pattern that is none, or that takes too long (some take for ever)."""
+    _check_length(pattern)
     try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError) as error:
+        with interrupted_after(MATCH_SECONDS):
+            compiled = re.compile(pattern)
+            return [n for n in names if compiled.match(n)]
+    except TimeoutError:
+        raise BadRequest(
+            "the pattern takes too long",
+            field="name",
+            hint="less of * and + within and after each other helps",
+        ) from None
+    except (re.error, RecursionError, OverflowError) as error:
         raise BadRequest(f"the pattern is wrong: {error}", field="name") from None
-    return [n for n in names if compiled.match(n)]
+
+
+def _check_length(pattern: str) -> None:
+    if len(pattern) > PATTERN_LIMIT:
+        raise BadRequest(f"the pattern is longer than {PATTERN_LIMIT} characters", field="name")
 
 
 def one(ticket: Ticket, keys: tuple[str, ...], flat: bool = False) -> Later:
