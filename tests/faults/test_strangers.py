@@ -197,7 +197,9 @@ CHANNELS = ("commands", "events", "stats", "output")
 
 def _logged(log: str) -> None:
     """Every try was counted, in few lines that name the uid."""
-    lines = re.findall(r"refused door=(.*) uid=(\d+) from=.* reason='it belongs to another user' count=(\d+)", log)
+    lines = re.findall(
+        r"refused door=(.*) uid=(\d+) from=.* reason='it belongs to another user' count=(\d+)", log
+    )
     assert {uid for _, uid, _ in lines} == {str(NOBODY)}
     counts: dict[str, int] = {}
     for door, _, count in lines:

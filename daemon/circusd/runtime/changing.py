@@ -17,6 +17,7 @@ from .requests import (
     Context,
     Later,
     Reply,
+    abandoned,
     all_done,
     as_int,
     as_seconds,
@@ -164,9 +165,9 @@ class Changing:
         ticket = watcher.submit(self.arbiter.job("stop", "rm"))
 
         def run() -> dict[str, Any]:
-            ticket.result.get()
+            ended = ticket.result.get()
             self.arbiter.remove(watcher)
-            return {}
+            return abandoned([ended])
 
         return Later(in_background(run), lambda payload: payload)
 
@@ -240,7 +241,7 @@ class Changing:
             grace=None if grace is None else as_seconds(grace, "graceful_timeout"),
         )
         ticket = watcher.submit(job)
-        return Later(ticket.result, lambda ended: {})
+        return Later(ticket.result, lambda ended: abandoned([ended]))
 
     def cmd_signal(self, p: dict[str, Any], c: Context) -> Reply:
         watcher, signum = find_watcher(self.arbiter, p["name"]), to_signum(p["signum"])

@@ -96,8 +96,16 @@ class Daemon:
             self._open(stack)
             self.arbiter.post(None, self._begin)
             self._stop.wait()
+            left = self._left_behind()
             log.info("circusd ends name=%s", self.settings.name)
-        return 0
+        return 1 if left else 0
+
+    def _left_behind(self) -> bool:
+        """Whether processes that nothing ends outlive circusd; they are named in the log."""
+        left = self.arbiter.abandoned
+        for pid, why in left.items():
+            log.warning("circusd ends, and process %d of %s", pid, why)
+        return bool(left)
 
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
@@ -300,7 +308,10 @@ class Daemon:
         self.arbiter.each(names, lambda w: w.submit(self.arbiter.job("reload")))
 
     def quit(self, reason: str) -> AsyncResult[Any]:
-        """Everything is being stopped in order; the result is there when all is. A second call waits for the same."""
+        """Everything is being stopped in order; the result, how each watcher's stop ended, is there when all is.
+
+        A second call waits for the same.
+        """
         if self._quit is not None:
             return self._quit
         log.info("circusd is stopping reason=%r", reason)
@@ -309,7 +320,7 @@ class Daemon:
         result = self._quit = AsyncResult()
 
         def stopped(outcome: AsyncResult[Any]) -> None:
-            result.set(None)
+            result.set([ended for _, ended in outcome.value or ()])
             gevent.spawn(self._end)
 
         self.arbiter.stop_all(command="quit").rawlink(stopped)

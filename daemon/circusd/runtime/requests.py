@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,10 +125,11 @@ def _check_length(pattern: str) -> None:
 
 def one(ticket: Ticket, keys: tuple[str, ...], flat: bool = False) -> Later:
     def payload(ended: JobEnded) -> dict[str, Any]:
+        left = abandoned([ended])
         if not keys:
-            return {"info": None}
+            return {"info": None, **left}
         info = {key: list(getattr(ended, key)) for key in keys}
-        return info if flat else {"info": info}
+        return {**info, **left} if flat else {"info": info, **left}
 
     return Later(ticket.result, payload)
 
@@ -137,7 +138,13 @@ def all_done(results: list[tuple[str, JobEnded | CircusError]]) -> dict[str, Any
     errors = [str(e) for _, e in results if isinstance(e, CircusError)]
     if errors:
         raise Failed("; ".join(errors))
-    return {}
+    return abandoned(ended for _, ended in results)
+
+
+def abandoned(results: Iterable[Any]) -> dict[str, Any]:
+    """What a reply says of processes that did not end; nothing, as with the original, when all did."""
+    pids = [pid for ended in results if isinstance(ended, JobEnded) for pid in ended.abandoned]
+    return {"abandoned": pids} if pids else {}
 
 
 def find_watcher(arbiter: Arbiter, name: Any) -> Watcher:

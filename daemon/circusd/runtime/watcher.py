@@ -34,7 +34,7 @@ from circusd.core.effects import (
     Vacate,
 )
 from circusd.core.lifecycle import Happening, Kind, Policy, State
-from circusd.core.watcher import SUPERSEDES, Job, Planner
+from circusd.core.watcher import SUPERSEDES, TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
@@ -137,6 +137,8 @@ class Watcher:
         """Slots by pid."""
         self._roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
+        self._abandoned: dict[int, float] = {}
+        """When processes were started that were given up, by pid."""
 
     @property
     def name(self) -> str:
@@ -234,6 +236,9 @@ class Watcher:
     def _timer(self, wid: int | None, kind: str) -> None:
         if self.removed or (id(self), wid, kind) in self.arbiter.timers:
             return  # it fired while it was being armed anew: the later one counts
+        if wid is not None and kind == "kill":
+            self._kill_over(wid)
+            return
         self._carry_out(self.planner.timer(wid, kind, clock.now(), random.random()))
 
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
@@ -248,7 +253,7 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
-        for kind in ("backoff", "grace", "age"):
+        for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
         if tree is not None:
@@ -358,6 +363,9 @@ class Watcher:
         if wid is None:
             return
         self.output.ended(wid, pid)
+        if pid in self._abandoned:
+            self._ended_late(wid, pid, status)
+            return
         process = self.planner.processes.get(wid)
         if self.removed or process is None or process.pid != pid:
             return
@@ -440,6 +448,43 @@ class Watcher:
         self.arbiter.kill_trees(roots)
         if process.pid is None:
             self.arbiter.post(self, self._check_tree, wid)
+
+    def _kill_over(self, wid: int) -> None:
+        """Not even SIGKILL has ended it in time: what is still there is given up, with the reason why it stays."""
+        process = self.planner.processes.get(wid)
+        if process is None or process.state is not State.STOPPING:
+            return
+        tree = self._trees.get(wid)
+        pids = [process.pid] if process.pid is not None else [m.pid for m in tree.members] if tree else []
+        why = {pid: text for pid in pids if (text := proc.why_it_stays(pid))}
+        if not why and process.pid is None:
+            # The last one went at this moment.
+            self.happen(wid, Happening(Kind.TREE_GONE))
+            return
+        pid, text = next(iter(why.items()), (process.pid, "it has just ended"))
+        if process.pid is not None:
+            self._abandoned[process.pid] = process.started or clock.now()
+        else:
+            assert pid is not None
+            text = f"the child {pid} of a process that has ended: {text}"
+        if pid is not None:
+            self.arbiter.abandoned[pid] = f"{self.name}: {text}"
+        log.warning(
+            "a process does not end, not even by SIGKILL watcher=%r wid=%d pid=%s: %s",
+            self.name,
+            wid,
+            pid,
+            text,
+        )
+        self._carry_out(self.planner.timer(wid, "kill", clock.now(), random.random(), pid=pid, text=text))
+
+    def _ended_late(self, wid: int, pid: int, status: ExitStatus) -> None:
+        """A process that was given up has ended after all."""
+        lived = round(clock.now() - self._abandoned.pop(pid), 3)
+        self.arbiter.abandoned.pop(pid, None)
+        log.info("a process that was given up has ended watcher=%r wid=%d pid=%d", self.name, wid, pid)
+        self.tell("process.exited", wid=wid, pid=pid, code=status.code, signal=status.signal, lived=lived)
+        self.happen(wid, Happening(Kind.ENDED_LATE, pid=pid, code=status.code, signal=status.signal))
 
     def _check_tree(self, wid: int) -> None:
         if wid in self._trees:
