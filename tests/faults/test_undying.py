@@ -122,16 +122,20 @@ def test_f12_a_dead_process_that_a_debugger_keeps_is_given_up_and_costs_no_proce
 
 
 @needs_freezer
-def test_f12_circusd_ends_though_a_process_is_frozen_and_says_so(tmp_path: Path) -> None:
-    """The others are stopped at once; quit answers, the log names the pid, the exit code is 1; thawed, it ends."""
-    daemon = Daemon(INI, tmp_path).start()
+def test_f12_circusd_ends_though_processes_are_frozen_and_says_so(tmp_path: Path) -> None:
+    """A main process, and a child of one that has ended: the others are stopped at once; quit answers, the log names the
+    pids, the exit code is 1. Thawed, they end."""
+    family = "[watcher:family]\ncmd = sh -c '/bin/sleep 100001 & wait'\nstop_children = true\ngraceful_timeout = 0.5\n"
+    daemon = Daemon(INI + family, tmp_path).start()
     try:
         (pid,) = daemon.pids("ice")
+        (parent,) = daemon.pids("family")
+        (orphan,) = eventually(lambda: offspring(parent))
         others = [*daemon.pids("held"), *daemon.pids("web")]
-        with frozen(pid) as control, ThreadPoolExecutor() as pool:
+        with frozen(pid) as control, frozen(orphan) as other_control, ThreadPoolExecutor() as pool:
             began = time.monotonic()
             quit_ = pool.submit(daemon.ctl, "quit", "--waiting", timeout=60)
-            eventually(lambda: not any(map(is_alive, others)))
+            eventually(lambda: not any(map(is_alive, [*others, parent])))
             eventually(lambda: daemon.call("status", name="ice")["status"] == "stopping")
             eventually(lambda: "given up" in daemon.watcher("ice")["explain"])
             # Asked again it is waited for no longer.
@@ -140,13 +144,18 @@ def test_f12_circusd_ends_though_a_process_is_frozen_and_says_so(tmp_path: Path)
             assert daemon.popen is not None
             assert daemon.popen.wait(30) == 1
             report(f"circusd with a frozen process ends after {time.monotonic() - began:.1f} s")
-            assert f"process {pid} does not end" in done.stderr
             told = daemon.log.read_text()
-            assert f"circusd ends, and process {pid} of ice: its control group is frozen (state D)" in told
+            for who, name in ((pid, "ice"), (orphan, "family")):
+                assert f"process {who} does not end" in done.stderr
+                assert (
+                    f"circusd ends, and process {who} does not, of {name}: its control group is frozen"
+                    in told
+                )
+                assert is_alive(who)
             assert "Traceback" not in told
-            assert is_alive(pid)
             control.write_text("THAWED")
-            eventually(lambda: not is_alive(pid))
+            other_control.write_text("THAWED")
+            eventually(lambda: not is_alive(pid) and not is_alive(orphan))
     finally:
         daemon.stop()
         shutil.rmtree(daemon.runtime)

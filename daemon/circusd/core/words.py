@@ -121,7 +121,7 @@ def explain(planner: Planner, now: float) -> str:
             killed = [p.kill_by for p in left if p.kill_by is not None]
             if len(killed) == len(left):
                 return (
-                    f"{count(len(left), 'process')} got SIGKILL and still to end; what is left in "
+                    f"{count(len(left), 'process')} still to end after SIGKILL; what is left in "
                     f"{duration(max(0.0, max(killed) - now))} is given up."
                 )
             by = max((p.stop_by or now) for p in left)

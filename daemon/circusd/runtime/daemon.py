@@ -23,7 +23,7 @@ from circusd.config.launch import base_folder
 from circusd.config.model import plugin_watcher
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
 from circusd.core import words
-from circusd.kernel import files, limits, pidfd, signals
+from circusd.kernel import files, limits, pidfd, proc, signals
 from circusd.schema.errors import BadRequest, CircusError, ConfigError
 from circusd.schema.wire import encode
 from circusd.version import __version__
@@ -102,9 +102,9 @@ class Daemon:
 
     def _left_behind(self) -> bool:
         """Whether processes that nothing ends outlive circusd; they are named in the log."""
-        left = self.arbiter.abandoned
-        for pid, why in left.items():
-            log.warning("circusd ends, and process %d of %s", pid, why)
+        left = [one for one in self.arbiter.abandoned if proc.start_time(one.pid) == one.start]
+        for one in left:
+            log.warning("circusd ends, and process %d does not, of %s", one.pid, self.arbiter.abandoned[one])
         return bool(left)
 
     def _open(self, stack: ExitStack) -> None:

@@ -53,6 +53,8 @@ log = logging.getLogger("circusd.watcher")
 RESTARTS_KEPT = 1000
 HOUR = 3600.0
 KILL, CONTINUE = 9, 18
+AT_THIS_MOMENT = 1.0
+"""Seconds in which the end of a process that is not there any more has been told."""
 
 
 @dataclass(slots=True)
@@ -364,7 +366,7 @@ class Watcher:
             return
         self.output.ended(wid, pid)
         if pid in self._abandoned:
-            self._ended_late(wid, pid, status)
+            self._ended_late(wid, pid, root.identity, status)
             return
         process = self.planner.processes.get(wid)
         if self.removed or process is None or process.pid != pid:
@@ -454,34 +456,38 @@ class Watcher:
         process = self.planner.processes.get(wid)
         if process is None or process.state is not State.STOPPING:
             return
-        tree = self._trees.get(wid)
-        pids = [process.pid] if process.pid is not None else [m.pid for m in tree.members] if tree else []
-        why = {pid: text for pid in pids if (text := proc.why_it_stays(pid))}
-        if not why and process.pid is None:
-            # The last one went at this moment.
-            self.happen(wid, Happening(Kind.TREE_GONE))
+        if process.pid is not None:
+            there = [self._roots[process.pid].identity]
+        else:
+            there = list(self._trees[wid].members) if wid in self._trees else []
+        why = {one: text for one in there if (text := proc.why_it_stays(one.pid))}
+        if not why:
+            # It went at this moment, and that is about to be told.
+            self._carry_out([ArmTimer(wid, "kill", clock.now() + AT_THIS_MOMENT)])
+            if process.pid is None:
+                self.happen(wid, Happening(Kind.TREE_GONE))
             return
-        pid, text = next(iter(why.items()), (process.pid, "it has just ended"))
+        self.arbiter.abandoned.update((one, f"{self.name}: {text}") for one, text in why.items())
+        for one, text in why.items():
+            log.warning(
+                "a process does not end, not even by SIGKILL watcher=%r wid=%d pid=%d: %s",
+                self.name,
+                wid,
+                one.pid,
+                text,
+            )
+        first, text = next(iter(why.items()))
         if process.pid is not None:
             self._abandoned[process.pid] = process.started or clock.now()
         else:
-            assert pid is not None
-            text = f"the child {pid} of a process that has ended: {text}"
-        if pid is not None:
-            self.arbiter.abandoned[pid] = f"{self.name}: {text}"
-        log.warning(
-            "a process does not end, not even by SIGKILL watcher=%r wid=%d pid=%s: %s",
-            self.name,
-            wid,
-            pid,
-            text,
-        )
-        self._carry_out(self.planner.timer(wid, "kill", clock.now(), random.random(), pid=pid, text=text))
+            text = f"a child that its parent has left behind: {text}"
+        effects = self.planner.timer(wid, "kill", clock.now(), random.random(), pid=first.pid, text=text)
+        self._carry_out(effects)
 
-    def _ended_late(self, wid: int, pid: int, status: ExitStatus) -> None:
+    def _ended_late(self, wid: int, pid: int, root: Identity, status: ExitStatus) -> None:
         """A process that was given up has ended after all."""
         lived = round(clock.now() - self._abandoned.pop(pid), 3)
-        self.arbiter.abandoned.pop(pid, None)
+        self.arbiter.abandoned.pop(root, None)
         log.info("a process that was given up has ended watcher=%r wid=%d pid=%d", self.name, wid, pid)
         self.tell("process.exited", wid=wid, pid=pid, code=status.code, signal=status.signal, lived=lived)
         self.happen(wid, Happening(Kind.ENDED_LATE, pid=pid, code=status.code, signal=status.signal))

@@ -222,8 +222,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "inspect",
         "show everything that is known of watchers",
-        "States of all processes with their reasons, the next try, the last exit, and a sentence that explains it. As JSON; "
-        "for people there is ``status``.",
+        "States of all processes with their reasons, the next try, the last exit, a sentence that explains it, and for each "
+        "stream what waits, what was lost and why. As JSON; for people there is ``status``.",
         (_name(False, "only this watcher"),),
         (
             Field("watchers", "json", "one object for each watcher"),
