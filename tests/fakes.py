@@ -24,13 +24,19 @@ from circusd.core.watcher import SUPERSEDES, Job, Planner
 class World:
     """One watcher in a world where starts, deaths, timers and hooks come in any order."""
 
-    def __init__(self, seed: int, policy: Policy) -> None:
+    def __init__(self, seed: int, policy: Policy, undying: float = 0.0) -> None:
+        """``undying``: how many of the processes not even SIGKILL ends, 0 to 1."""
         self.random = random.Random(seed)
+        self.undying = undying
         self.now = 0.0
         self.planner = Planner("w", policy)
         self.live: dict[int, int] = {}
         self.told: dict[int, int] = {}
         """Slots of processes that have the stop signal."""
+        self.stuck: dict[int, int] = {}
+        """Slots of processes that not even SIGKILL ends; they are live."""
+        self.left: list[int] = []
+        """Pids that were given up."""
         self.trees: set[int] = set()
         self.spawns: list[int] = []
         self.timers: dict[tuple[int | None, str], float] = {}
@@ -54,10 +60,13 @@ class World:
                     if wid not in self.spawns:
                         self.spawns.append(wid)
                 case Signal(wid, _, _):
-                    if wid in self.live:
+                    if wid in self.live and wid not in self.stuck:
                         self.told[wid] = self.live[wid]
                 case KillTree(wid):
-                    if wid in self.live:
+                    if wid in self.live and wid not in self.stuck and self.random.random() < self.undying:
+                        self.told.pop(wid, None)
+                        self.stuck[wid] = self.live[wid]
+                    elif wid in self.live and wid not in self.stuck:
                         self.told[wid] = self.live[wid]
                     elif self.planner.processes[wid].state is State.STOPPING:
                         self.trees.add(wid)
@@ -119,6 +128,12 @@ class World:
             self.trees.add(wid)
         self.happen(wid, Happening(Kind.EXITED, code=code, signal=signal))
 
+    def end_late(self) -> None:
+        """A process that was given up ends; whichever slot it was in."""
+        pid = self.left.pop()
+        for wid in list(self.planner.processes):
+            self.happen(wid, Happening(Kind.ENDED_LATE, pid=pid, signal=9))
+
     def lose_tree(self, wid: int) -> None:
         self.trees.discard(wid)
         if wid not in self.live:
@@ -128,6 +143,16 @@ class World:
         key = min(self.timers, key=lambda k: self.timers[k])
         self.now = max(self.now, self.timers.pop(key))
         self.history.append(f"{self.now:.2f} timer {key}")
+        wid, kind = key
+        if kind == "kill" and wid is not None:
+            # What did not end in time is not waited for: it is out of this world, and may end at any later time.
+            pid = self.live.pop(wid, None)
+            self.told.pop(wid, None)
+            self.stuck.pop(wid, None)
+            self.trees.discard(wid)
+            self.left.append(pid or 1)
+            self.carry_out(self.planner.timer(wid, kind, self.now, pid=pid or 1, text="state D"))
+            return
         self.carry_out(self.planner.timer(*key, self.now, self.random.random()))
 
     def answer(self, ok: bool = True) -> None:
@@ -151,10 +176,13 @@ class World:
             moves += [self.fire] * 2
         if self.told:
             moves += [lambda: self.die(r.choice(list(self.told)), None, 15)] * 4
+        if self.left:
+            moves += [self.end_late]
         if self.trees:
             moves += [lambda: self.lose_tree(r.choice(list(self.trees)))] * 3
         if self.live:
-            moves += [lambda: self.die(r.choice(list(self.live)), r.choice((0, 1)))] * 2
+            free = [wid for wid in self.live if wid not in self.stuck]
+            moves += [lambda: self.die(r.choice(free), r.choice((0, 1)))] * 2 if free else []
         moves += [self.order] * 2
         r.choice(moves)()
 
@@ -200,8 +228,12 @@ class World:
             why = f"slot {wid}: {process}\n" + "\n".join(self.history[-40:])
             if process.state is State.BACKOFF:
                 assert (wid, "backoff") in self.timers, f"a backoff without an end, {why}"
-            if process.state is State.STOPPING and wid in self.live and wid not in self.told:
+            if process.state is State.STOPPING and wid in self.live and wid not in {*self.told, *self.stuck}:
                 raise AssertionError(f"it stops but nobody told it, {why}")
+            if wid in self.stuck:
+                assert (wid, "kill") in self.timers, f"it is waited for without an end, {why}"
+            if (wid, "kill") in self.timers or (wid, "grace") in self.timers:
+                assert process.state is State.STOPPING, f"a timer was forgotten, {why}"
             if process.state in GONE or process.state is State.BACKOFF:
                 assert wid not in self.live, f"a process runs that should not, {why}"
             if process.state in (State.RUNNING, State.READY):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from circusd.schema.options import CIRCUS, HOOKS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
-from circusd.schema.types import BOOL, FAMILY, LEVEL, SIGNAL, SOCKET_TYPE, TYPES, ValueType
+from circusd.schema.types import BOOL, FAMILY, LEVEL, MOST_PROCESSES, SIGNAL, SOCKET_TYPE, TYPES, ValueType
 from circusd.schema.values import RLIMITS
 
 Schema = dict[str, Any]
@@ -63,6 +63,7 @@ _READ: dict[str, list[Schema]] = {
     "boolean": [{"type": "boolean"}, {"enum": [0, 1]}, *_choice(BOOL)],
     "number": _number(),
     "count": _number(0),
+    "processes": _number(0, MOST_PROCESSES),
     "retries": _number(-1),
     "port": _number(0, 65535),
     "seconds": [

@@ -124,7 +124,7 @@ class Connection:
         """
         deadline = _deadline(timeout)
         self._queue(_GREETING)
-        self._flush(deadline)
+        self._flush(deadline, "its greeting")
         # A peer that refuses us must be able to close before we say more than the greeting.
         while (greeting := self._decoder.take(64)) is None:
             self._fill(deadline, "its greeting")
@@ -190,7 +190,7 @@ class Connection:
     def _queue(self, data: bytes) -> None:
         self._out += data
 
-    def _flush(self, deadline: float | None) -> None:
+    def _flush(self, deadline: float | None, before: str = "") -> None:
         while self._out:
             try:
                 sent = self._socket.send(self._out)
@@ -198,7 +198,7 @@ class Connection:
                 self._wait(select.POLLOUT, deadline, "takes no more bytes")
                 continue
             except OSError as problem:
-                raise self._ended(problem) from None
+                raise self._ended(problem, before) from None
             del self._out[:sent]
 
     def _fill(self, deadline: float | None, what: str) -> None:
@@ -209,7 +209,8 @@ class Connection:
                 self._wait(select.POLLIN, deadline, f"has not sent {what} in time")
                 continue
             except OSError as problem:
-                raise self._ended(problem) from None
+                # Closed with our greeting unread, which the kernel tells as a reset.
+                raise self._ended(problem, what) from None
             if not data:
                 raise self._ended(None, what)
             self._decoder.feed(data)

@@ -12,7 +12,7 @@ import { store, subscribe } from './store.js';
 import { say, verbs } from './words.js';
 
 const HISTORY_LINES = 5000;
-const EVENT_LEVELS = { 'process.exited': 3, 'process.backoff': 3, 'process.failed': 4, 'process.refused': 4, 'watcher.failed': 4, 'process.started': 2, 'watcher.started': 2, 'watcher.stopped': 1 };
+const EVENT_LEVELS = { 'process.exited': 3, 'process.backoff': 3, 'process.failed': 4, 'process.abandoned': 4, 'process.refused': 4, 'watcher.failed': 4, 'process.started': 2, 'watcher.started': 2, 'watcher.stopped': 1 };
 const EVENT_WAIT = 400; // milliseconds
 const BEFORE = 60; // seconds before the first line from which events are shown
 const SPEAK = 10000; // milliseconds between two counts that are spoken

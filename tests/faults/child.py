@@ -27,6 +27,14 @@ def clock(every: str) -> None:
         time.sleep(float(every))
 
 
+def clock_until(every: str, path: str) -> None:
+    """The same until the file is there, and then the last line says so."""
+    while not os.path.exists(path):
+        os.write(1, f"{time.monotonic():.6f}\n".encode())
+        time.sleep(float(every))
+    os.write(1, b"over\n")
+
+
 def numbers(path: str, count: str) -> None:
     """Numbered lines, from where the file says; the number is in the file before the line is written.
 
@@ -48,6 +56,19 @@ def numbers_for_ever(path: str) -> None:
         os.write(1, f"{number:09d} {'.' * (number % 80)}\n".encode())
         number += 1
         os.pwrite(fd, b"%09d" % number, 0)
+
+
+def steady(path: str, size: str, every: str) -> None:
+    """A numbered line of so many bytes each so many seconds; the file says how many have been taken from it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    number = 0
+    while True:
+        line = f"{number:09d} ".encode().ljust(int(size) - 1, b".") + b"\n"
+        while line:
+            line = line[os.write(1, line) :]
+        number += 1
+        os.pwrite(fd, b"%09d" % number, 0)
+        time.sleep(float(every))
 
 
 def forks(path: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 
 import pytest
 
-from circusd.kernel.signals import SignalPipe, reset_dispositions
+from circusd.kernel.signals import SignalPipe, interrupted_after, reset_dispositions
 from tests.kernel.conftest import LIBC_SIGNALS, Run, status_field
 
 
@@ -88,3 +89,14 @@ def test_end_of_a_child_wakes(run: Run, signum: int) -> None:
         run.wait(child)
     finally:
         pipe.close()
+
+
+def test_a_match_without_an_end_is_interrupted() -> None:
+    """A regular expression that backtracks for years raises TimeoutError; one that is quick is none the wiser."""
+    with pytest.raises(TimeoutError), interrupted_after(0.05):
+        re.match("(.*)*" * 4 + "!", "a" * 60)
+    with interrupted_after(5):
+        assert re.match("a+", "aaa")
+    # Neither later nor elsewhere: the timer is off.
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+    signal.raise_signal(signal.SIGVTALRM)

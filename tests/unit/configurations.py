@@ -65,6 +65,7 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.sampled_from(("true", "false", "yes", "Off", "1", "0")),
     "number": st.integers(-5, 99).map(str),
     "count": st.integers(0, 99).map(str),
+    "processes": st.integers(0, 10_000).map(str),
     "retries": st.integers(-1, 9).map(str),
     "port": st.integers(0, 65535).map(str),
     "seconds": st.sampled_from(("0", "1", "0.5", "1.50", "2m", "1 h", ".5", "007")),

@@ -46,7 +46,7 @@ def test_all_problems_of_all_files_are_told_at_once(files: Files) -> None:
         ),
         (
             'circus.ini:7: error: [watcher:web] numprocesses: "many" is not a whole number; '
-            "expected a whole number, 0 or more"
+            "expected a whole number, 0 to 10000"
         ),
         (
             "circus.ini:8: warning: [watcher:web] working_directory: is no option of a watcher and has no effect by itself; "
@@ -83,7 +83,7 @@ def test_all_problems_of_all_files_are_told_at_once(files: Files) -> None:
             "circus.ini:21: error: [plugin:p] use: is missing; expected the dotted path of the plugin's class; "
             "class is no option of a plugin"
         ),
-        'circus.ini:23: error: [plugin:p] numprocesses: "x" is not a whole number; expected a whole number, 0 or more',
+        'circus.ini:23: error: [plugin:p] numprocesses: "x" is not a whole number; expected a whole number, 0 to 10000',
         "circus.ini:24: warning: [watchers:c] is no section that is known, and has no effect; did you mean watcher?",
         "circus.ini:26: error: [watcher] the section has no name; expected [watcher:NAME]",
         (

@@ -71,7 +71,7 @@ def test_all_problems_of_a_command_are_raised_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         watcher_from_options("web", {"numprocesses": "many", "working_directory": "/", "stop_signal": "KIL"})
     assert str(caught.value).split("\n") == [
-        '[watcher:web] numprocesses: "many" is not a whole number; expected a whole number, 0 or more',
+        '[watcher:web] numprocesses: "many" is not a whole number; expected a whole number, 0 to 10000',
         "[watcher:web] working_directory: unknown key 'working_directory'; did you mean working_dir?",
         (
             '[watcher:web] stop_signal: "KIL" is not a signal; expected a signal\'s name or number, such as TERM, SIGQUIT, '
@@ -164,7 +164,7 @@ def test_a_stream_is_changed_option_by_option() -> None:
         ({"cmd": "a 'b"}, "cmd: has a quote that is not closed; \\' stands for one"),
         (
             {"numprocesses": True},
-            'numprocesses: "True" is not a whole number; expected a whole number, 0 or more',
+            'numprocesses: "True" is not a whole number; expected a whole number, 0 to 10000',
         ),
         (
             {"numprocesses": 2, "singleton": True},

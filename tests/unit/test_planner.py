@@ -8,7 +8,20 @@ import random
 import pytest
 
 from circusd.core.effects import ArmTimer, KillTree, Publish, Signal, Spawn
-from circusd.core.lifecycle import ALIVE, GONE, TABLE, Happening, Kind, Policy, Process, State, step
+from circusd.core.lifecycle import (
+    ALIVE,
+    GONE,
+    KILL_PATIENCE,
+    TABLE,
+    Exit,
+    Happening,
+    Kind,
+    Policy,
+    Process,
+    State,
+    step,
+)
+from circusd.core.words import ending
 from tests.fakes import World
 
 HOOKS = ("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop")
@@ -35,7 +48,7 @@ def policy_by_chance(seed: int) -> Policy:
 def test_random_histories_keep_the_promises_and_a_stop_always_ends(block: int) -> None:
     """Whatever comes to pass in whatever order: one process a slot, no endless wait, and stop reaches stopped."""
     for seed in range(block * 100, block * 100 + 100):
-        world = World(seed, policy_by_chance(seed))
+        world = World(seed, policy_by_chance(seed), undying=seed % 3 / 5)
         for _ in range(60):
             world.turn()
         world.command("stop")
@@ -52,7 +65,7 @@ def test_random_histories_keep_the_promises_and_a_stop_always_ends(block: int) -
 def test_after_any_history_start_brings_up_exactly_the_wanted_number(block: int) -> None:
     """A start after a random history ends with numprocesses running, none more."""
     for seed in range(block * 100, block * 100 + 100):
-        world = World(seed, policy_by_chance(seed))
+        world = World(seed, policy_by_chance(seed), undying=seed % 3 / 5)
         for _ in range(50):
             world.turn()
         world.command("stop")
@@ -138,7 +151,42 @@ def test_stop_signals_then_kills_the_tree() -> None:
     assert Signal(1, 2, True) in effects
     assert ArmTimer(1, "grace", 17.0) in effects
     process, effects = step(process, Happening(Kind.GRACE_OVER), 17.0, policy)
-    assert effects == (KillTree(1),)
+    assert effects == (KillTree(1), ArmTimer(1, "kill", 17.0 + KILL_PATIENCE))
+
+
+def test_what_not_even_sigkill_ends_is_given_up_and_a_stop_is_over() -> None:
+    """The event names pid and reason, the job's end the pid; a wish to have it again is fulfilled by another process."""
+    process, policy = running()
+    process, _ = step(process, Happening(Kind.STOP), 10.0, policy)
+    process, _ = step(process, Happening(Kind.GRACE_OVER), 40.0, policy)
+    # Killed again, it is waited for no longer.
+    process, effects = step(process, Happening(Kind.STOP, signum=9), 45.0, policy)
+    assert ArmTimer(1, "kill", 40.0 + KILL_PATIENCE) in effects
+    process, effects = step(process, Happening(Kind.KILL_OVER, text="state D"), 50.0, policy)
+    assert Publish("process.abandoned", {"wid": 1, "pid": 5, "reason": "state D"}) in effects
+    assert (process.state, process.pid, process.left) == (State.STOPPED, None, 5)
+    assert "not even by SIGKILL: state D" in ending(process.exit or Exit(0.0))
+    process, effects = step(process, Happening(Kind.START), 60.0, policy)
+    assert effects == (Spawn(1),)
+    process, _ = step(process, Happening(Kind.SPAWNED, pid=6), 60.0, policy)
+    process, effects = step(process, Happening(Kind.ENDED_LATE, pid=5, signal=9), 70.0, policy)
+    assert (process.state, process.pid, process.left, effects) == (State.RUNNING, 6, None, ())
+
+
+def test_a_stop_waits_once_for_all_that_nothing_ends() -> None:
+    """Its end names them, and nothing else of the watcher is kept waiting by them later."""
+    world = World(1, Policy(numprocesses=3, graceful_timeout=1.0))
+    world.command("start")
+    world.settle()
+    pids = sorted(world.live.values())
+    world.command("stop")
+    # Nobody ends: SIGTERM and SIGKILL go unheard.
+    while world.planner.job is not None:
+        world.fire()
+    assert world.now == pytest.approx(1.0 + KILL_PATIENCE)
+    assert sorted(world.ended[-1].abandoned) == pids
+    assert world.ended[-1].error == ""
+    assert world.planner.status() == "stopped"
 
 
 def test_graceful_reload_starts_new_ones_before_old_ones_go_and_flips_the_slots() -> None:

@@ -103,6 +103,11 @@ def _show(command: str, reply: dict[str, Any], session: Session) -> int:
         session.tell(render.error_of(command, str(refusal(reply)), session.error_style))
     else:
         session.out(render.text_of(command, reply, session.style))
+        # Beside what scripts read: the command has done what it could.
+        for pid in reply.get("abandoned", ()):
+            session.tell(
+                f"circusctl: process {pid} does not end, not even by SIGKILL; nobody waits for it any more"
+            )
     if is_error:
         return _strict(refusal(reply).code, REFUSED) if strict else REFUSED
     return _not_running(reply) if strict and command == "status" else OK

@@ -73,6 +73,8 @@ class JobEnded:
     started: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
     stopped: tuple[int, ...] = ()
+    abandoned: tuple[int, ...] = ()
+    """Pids of processes that not even SIGKILL has ended, and that nobody waits for any more."""
 
 
 @dataclass(frozen=True, slots=True)

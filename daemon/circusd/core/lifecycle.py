@@ -52,6 +52,8 @@ class Kind(StrEnum):
     TREE_GONE = "tree gone"
     STOP = "stop"
     GRACE_OVER = "grace over"
+    KILL_OVER = "kill over"
+    ENDED_LATE = "ended late"
     BACKOFF_OVER = "backoff over"
     AGED = "aged"
 
@@ -128,6 +130,10 @@ class Process:
     stop_by: float | None = None
     again: bool = False
     """While stopping: it is started again afterwards."""
+    kill_by: float | None = None
+    """While stopping: it got SIGKILL, and is given up at that moment."""
+    left: int | None = None
+    """Pid of a process that did not end even by SIGKILL and was given up."""
     exit: Exit | None = None
 
 
@@ -135,6 +141,10 @@ Result = tuple[Process, tuple[Effect, ...]]
 Cell = Callable[[Process, Happening, float, Policy], Result]
 
 SIGHUP = 1
+
+KILL_PATIENCE = 10.0
+"""Seconds that a process has to end after SIGKILL. The kernel needs milliseconds, or a few seconds to give back hundreds of
+gigabytes; what is there after that waits for a device, a file server, a freezer or a debugger, and may do so for ever."""
 
 
 def step(process: Process, event: Happening, now: float, policy: Policy) -> Result:
@@ -254,7 +264,8 @@ def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     by = now + (policy.graceful_timeout if e.grace is None else e.grace)
     down = replace(p, state=State.STOPPING, since=now, stop_by=by, again=e.again)
     if signum == backoff.SIGKILL:
-        return down, (CancelTimer(p.wid, "age"), KillTree(p.wid))
+        down, effects = kill(down, now)
+        return down, (CancelTimer(p.wid, "age"), *effects)
     return down, (
         CancelTimer(p.wid, "age"),
         ArmTimer(p.wid, "grace", by),
@@ -265,7 +276,7 @@ def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 def stop_more(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """Stopped while it is stopping: the later wish decides whether it comes back; a shorter time counts."""
     if e.signum == backoff.SIGKILL:
-        return replace(p, again=e.again), (KillTree(p.wid),)
+        return kill(replace(p, again=e.again), now)
     by = now + (policy.graceful_timeout if e.grace is None else e.grace)
     if p.stop_by is not None and by < p.stop_by:
         return replace(p, again=e.again, stop_by=by), (ArmTimer(p.wid, "grace", by),)
@@ -291,16 +302,45 @@ def stopped(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 def tree_gone(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     if p.pid is not None:
         return p, ()
-    calm = CancelTimer(p.wid, "grace")
-    down = replace(p, state=State.STOPPED, since=now, attempts=0, refusals=0, stop_by=None)
+    return down_at_last(p, e, now, policy)
+
+
+def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    calm = (CancelTimer(p.wid, "grace"), CancelTimer(p.wid, "kill"))
+    down = replace(p, state=State.STOPPED, since=now, attempts=0, refusals=0, stop_by=None, kill_by=None)
     if p.again:
         up, effects = launch(down, e, now, policy)
-        return up, (calm, *effects)
-    return down, (calm,)
+        return up, (*calm, *effects)
+    return down, calm
 
 
 def grace_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    return p, (KillTree(p.wid),)
+    return kill(p, now)
+
+
+def kill(p: Process, now: float) -> Result:
+    """SIGKILL, and an end to the waiting for what not even that ends; asked for again, it is waited for no longer."""
+    by = now + KILL_PATIENCE if p.kill_by is None else p.kill_by
+    return replace(p, kill_by=by), (KillTree(p.wid), ArmTimer(p.wid, "kill", by))
+
+
+def kill_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """Not even SIGKILL has ended it: nobody waits for it any more, and its slot is free."""
+    pid = e.pid if p.pid is None else p.pid
+    lived = now - p.started if p.started is not None else None
+    ended = Exit(at=now, text=e.text, lived=lived)
+    told = Publish("process.abandoned", {"wid": p.wid, "pid": pid, "reason": e.text})
+    down, effects = down_at_last(replace(p, pid=None, started=None, left=pid, exit=ended), e, now, policy)
+    return down, (told, *effects)
+
+
+def ended_late(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """A process that was given up has ended after all; that the runtime tells it is all that comes of it."""
+    if p.left is None or p.left != e.pid:
+        return p, ()
+    if p.exit is not None and p.exit.text and not p.exit.stage:
+        return replace(p, left=None, exit=Exit(at=now, code=e.code, signal=e.signal)), ()
+    return replace(p, left=None), ()
 
 
 def stay_down(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -337,6 +377,8 @@ _DOWN: dict[Kind, Cell] = {
     _K.TREE_GONE: ignore,
     _K.STOP: ignore,
     _K.GRACE_OVER: ignore,
+    _K.KILL_OVER: ignore,
+    _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: ignore,
 }
@@ -351,6 +393,8 @@ _UP: dict[Kind, Cell] = {
     _K.TREE_GONE: ignore,
     _K.STOP: stop,
     _K.GRACE_OVER: ignore,
+    _K.KILL_OVER: ignore,
+    _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: aged,
 }
@@ -375,6 +419,8 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.TREE_GONE: tree_gone,
         _K.STOP: stop_more,
         _K.GRACE_OVER: grace_over,
+        _K.KILL_OVER: kill_over,
+        _K.ENDED_LATE: ended_late,
         _K.BACKOFF_OVER: ignore,
         _K.AGED: ignore,
     },

@@ -38,6 +38,7 @@ class Job:
     started: list[int] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
+    abandoned: list[int] = field(default_factory=list)
     awaited: dict[int, int] = field(default_factory=dict)
     """Slots and the pids that must go first."""
     queue: list[int] = field(default_factory=list)
@@ -46,6 +47,15 @@ class Job:
 
 SUPERSEDES = frozenset({"stop"})
 """A stop does not wait for a start that may take long: it takes its place."""
+
+
+TIMERS = {
+    "backoff": Kind.BACKOFF_OVER,
+    "grace": Kind.GRACE_OVER,
+    "kill": Kind.KILL_OVER,
+    "age": Kind.AGED,
+}
+"""Timers of a slot by their kind, and what it means to the process when one fires."""
 
 
 class Planner:
@@ -118,13 +128,21 @@ class Planner:
                     self._stop_all(now)
         return self._drive(now)
 
-    def timer(self, wid: int | None, kind: str, now: float, chance: float = 0.5) -> list[Effect]:
-        """A timer has fired."""
+    def timer(
+        self,
+        wid: int | None,
+        kind: str,
+        now: float,
+        chance: float = 0.5,
+        *,
+        pid: int | None = None,
+        text: str = "",
+    ) -> list[Effect]:
+        """A timer has fired; of one of the kind ``kill``, with what is still there and why."""
         if wid is None:
             self._warm_at = None
             return self._drive(now)
-        events = {"backoff": Kind.BACKOFF_OVER, "grace": Kind.GRACE_OVER, "age": Kind.AGED}
-        return self.happen(wid, Happening(events[kind], chance=chance), now)
+        return self.happen(wid, Happening(TIMERS[kind], chance=chance, pid=pid, text=text), now)
 
     # -- what can be read ----------------------------------------------------------------------------------------
 
@@ -166,6 +184,9 @@ class Planner:
             self.last_spawn = now
             if self.job is not None and after.pid is not None:
                 self.job.started.append(after.pid)
+        if event.kind is Kind.KILL_OVER and after.left != before.left and self.job is not None:
+            assert after.left is not None
+            self.job.abandoned.append(after.left)
         self._effects.extend(effects)
 
     def _drive(self, now: float) -> list[Effect]:
@@ -212,14 +233,16 @@ class Planner:
             # Slots without a process go first, then the oldest processes.
             order = sorted(slots, key=lambda p: (p.state in ALIVE, p.started or 0.0, p.wid))
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
-        while len(slots) < target:
+        wid = 0
+        for _ in range(target - len(slots)):
             if not self._warm(now):
                 return
-            wid = next(w for w in range(1, len(self.processes) + 2) if w not in self.processes)
+            wid += 1
+            while wid in self.processes:
+                wid += 1
             self.processes[wid] = Process(wid, since=now)
             self._step(wid, Happening(Kind.START), now)
             self._pace(wid, now)
-            slots = self.active
 
     def _warm(self, now: float) -> bool:
         """Whether the next start may come now; else a timer is armed for the moment."""
@@ -283,7 +306,14 @@ class Planner:
         self.job = None
         self.outgoing.clear()
         self._effects.append(
-            JobEnded(job.id, error or job.error, tuple(job.started), tuple(job.kept), tuple(job.stopped))
+            JobEnded(
+                job.id,
+                error or job.error,
+                tuple(job.started),
+                tuple(job.kept),
+                tuple(job.stopped),
+                tuple(job.abandoned),
+            )
         )
 
     # -- commands ------------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def ending(end: Exit) -> str:
     if end.stage:
         return f"could not be started: {end.text}"
     after = f" after {duration(end.lived)}" if end.lived is not None else ""
+    if end.text:
+        return f"did not end{after}, not even by SIGKILL: {end.text}"
     if end.signal is not None:
         return f"was ended by {signal_word(end.signal)}{after}"
     if end.code is not None:
@@ -116,6 +118,12 @@ def explain(planner: Planner, now: float) -> str:
     if status == "stopping":
         left = [p for p in planner.processes.values() if p.state is State.STOPPING]
         if left:
+            killed = [p.kill_by for p in left if p.kill_by is not None]
+            if len(killed) == len(left):
+                return (
+                    f"{count(len(left), 'process')} still to end after SIGKILL; what is left in "
+                    f"{duration(max(0.0, max(killed) - now))} is given up."
+                )
             by = max((p.stop_by or now) for p in left)
             return (
                 f"{count(len(left), 'process')} still to end; what is left in {duration(max(0.0, by - now))} "
@@ -174,6 +182,11 @@ def _why_stopped(planner: Planner) -> str:
     ended = [p for p in planner.processes.values() if p.state in (State.EXITED, State.COMPLETED) and p.exit]
     if ended and ended[0].exit is not None and not planner.policy.respawn:
         return f"It {ending(ended[0].exit)}, and is not started again, as respawn is off."
+    left = [p for p in planner.processes.values() if p.left is not None and p.exit is not None]
+    if left and left[0].exit is not None:
+        return (
+            f"It is stopped, but process {left[0].left} {ending(left[0].exit)}. Nobody waits for it any more."
+        )
     return "It is stopped, and stays so until somebody starts it."
 
 
@@ -222,6 +235,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} is tried again in {duration(float(fields.get('delay') or 0))}, failure {fields.get('attempt')}"
         case "process.failed":
             return f"{wid} given up: {fields.get('reason')}"
+        case "process.abandoned":
+            return f"{wid} given up, pid {fields.get('pid')} does not end: {fields.get('reason')}"
         case "process.signalled":
             return f"{wid} got {signal_word(int(fields.get('signum') or 0))}, pid {fields.get('pid')}"
         case "watcher.scaled":

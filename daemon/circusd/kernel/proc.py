@@ -77,6 +77,50 @@ def start_time(pid: int) -> int | None:
     return None if found is None else found.start
 
 
+def why_it_stays(pid: int) -> str:
+    """Why a process is still there that SIGKILL should have ended, in words; empty if it is not there any more."""
+    found = row(pid)
+    if found is None:
+        return ""
+    tracer = _field(pid, "TracerPid")
+    if found.state in "ZX":
+        return (
+            f"it has ended, but process {tracer}, which traces it, has not let it go" if tracer != "0" else ""
+        )
+    if _is_frozen(pid):
+        return f"its control group is frozen (state {found.state})"
+    where = _text(f"/proc/{pid}/wchan")
+    place = f", in the kernel at {where}" if where not in ("", "0") else ""
+    sort = {"D": "it is in uninterruptible sleep", "T": "it is stopped", "t": "it is being traced"}
+    return f"{sort.get(found.state, 'it runs on')} (state {found.state}){place}"
+
+
+def _field(pid: int, name: str) -> str:
+    for line in _text(f"/proc/{pid}/status").splitlines():
+        if line.startswith(name + ":"):
+            return line.partition(":")[2].strip()
+    return "0"
+
+
+def _is_frozen(pid: int) -> bool:
+    for line in _text(f"/proc/{pid}/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "freezer":
+            return _text(f"/sys/fs/cgroup/freezer{path}/freezer.state").strip() in ("FROZEN", "FREEZING")
+        if not controllers and "frozen 1" in _text(f"/sys/fs/cgroup{path}/cgroup.events"):
+            return True
+    return False
+
+
+def _text(path: str) -> str:
+    """What a small file of the kernel says; nothing where it is not there or not for us."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
+
+
 def age(start: int) -> float:
     """Seconds since a start time."""
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start / TICKS)

@@ -1,10 +1,12 @@
-"""Signals of the daemon itself: dispositions as a child should inherit them, and a descriptor to wait for signals on."""
+"""Signals of the daemon itself: dispositions as a child should inherit them, a descriptor to wait for signals on, and an
+end to a computation that has none."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -44,6 +46,29 @@ def reset_dispositions() -> None:
     for signum in signal.valid_signals():
         if signum not in IGNORED_BY_PYTHON and signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, signal.SIG_DFL)
+
+
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """TimeoutError is raised in the block when it has taken so many seconds of processor time.
+
+    For the main thread, and for a block that waits for nothing and lets no other greenlet run, such as the match of a
+    regular expression that others have chosen: the interpreter interrupts it for the handler of a signal, and for nothing else.
+    """
+    active = [True]
+
+    def over(signum: int, frame: FrameType | None) -> None:
+        if active:
+            raise TimeoutError("it takes too long")
+
+    # The handler stays: the last signal may come when the timer is not armed any more, and would end the process.
+    signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        active.clear()
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 class SignalPipe:

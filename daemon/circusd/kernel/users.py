@@ -12,6 +12,8 @@ from circusd.schema.errors import ConfigError
 
 # The highest number but one; the highest means "leave it" to the system calls.
 LAST_ID: Final = 2**32 - 2
+_LONGEST_NAME: Final = 64
+"""For a longer one no similar name is looked for."""
 
 CAP_SETGID: Final = 6
 CAP_SETUID: Final = 7
@@ -105,6 +107,8 @@ def _number(text: str | int) -> int | None:
 
 def _nearest(name: str, path: str) -> str:
     """A question after the nearest local name; a directory service is not asked for all it has."""
+    if len(name) > _LONGEST_NAME:
+        return ""
     import difflib
 
     try:

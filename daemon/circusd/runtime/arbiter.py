@@ -86,6 +86,8 @@ class Arbiter:
         self.stopping = False
         self._jobs = itertools.count(1)
         self._posted: deque[tuple[Watcher | None, Callable[..., None], tuple[Any, ...]]] = deque()
+        self.abandoned: dict[proc.Identity, str] = {}
+        """Whose they are and why they stay: processes that not even SIGKILL has ended, and that nobody waits for any more."""
         self._left: list[Watcher] = []
         """Removed watchers whose processes were left running."""
         self._table: proc.Table | None = None

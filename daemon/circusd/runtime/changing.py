@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,10 +18,12 @@ from .requests import (
     Context,
     Later,
     Reply,
+    abandoned,
     all_done,
     as_int,
     as_seconds,
     find_watcher,
+    matching_glob,
     matching_regex,
     one,
     to_signum,
@@ -53,7 +54,7 @@ class Changing:
         if match == "simple":
             found = [n for n in names if n == wanted]
         elif match == "glob":
-            found = [wanted] if wanted in self.arbiter.watchers else fnmatch.filter(names, wanted)
+            found = [wanted] if wanted in self.arbiter.watchers else matching_glob(wanted, names)
         else:
             found = matching_regex(wanted, names)
         if not found:
@@ -172,9 +173,9 @@ class Changing:
         ticket = watcher.submit(self.arbiter.job("stop", "rm"))
 
         def run() -> dict[str, Any]:
-            ticket.result.get()
+            ended = ticket.result.get()
             self.arbiter.remove(watcher)
-            return {}
+            return abandoned([ended])
 
         return Later(in_background(run), lambda payload: payload)
 
@@ -247,7 +248,7 @@ class Changing:
             grace=None if grace is None else as_seconds(grace, "graceful_timeout"),
         )
         ticket = watcher.submit(job)
-        return Later(ticket.result, lambda ended: {})
+        return Later(ticket.result, lambda ended: abandoned([ended]))
 
     def cmd_signal(self, p: dict[str, Any], c: Context) -> Reply:
         watcher, signum = find_watcher(self.arbiter, p["name"]), to_signum(p["signum"])

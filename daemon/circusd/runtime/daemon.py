@@ -25,7 +25,7 @@ from circusd.config.launch import base_folder
 from circusd.config.model import plugin_watcher
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
 from circusd.core import ending, words
-from circusd.kernel import files, limits, pidfd, signals, users
+from circusd.kernel import files, limits, pidfd, proc, signals, users
 from circusd.kernel.notify import Notify
 from circusd.schema.errors import BadRequest, CircusError, ConfigError, Conflict
 from circusd.schema.wire import encode
@@ -111,13 +111,23 @@ class Daemon:
         """Runs until it is told to stop; the exit code. Raises CircusError, with nothing left, if it can't be opened."""
         try:
             with ExitStack() as stack:
+                _tell_by_the_log()
                 self._open(stack)
                 self.arbiter.post(None, self._begin)
                 self._stop.wait()
+                if self._left_behind():
+                    self._exit_code = self._exit_code or 1
                 log.info("circusd ends name=%s", self.settings.name)
         except Interrupted:
             log.info("circusd ends before it ran name=%s", self.settings.name)
         return self._exit_code
+
+    def _left_behind(self) -> bool:
+        """Whether processes that nothing ends outlive circusd; they are named in the log."""
+        left = [one for one in self.arbiter.abandoned if proc.start_time(one.pid) == one.start]
+        for one in left:
+            log.warning("circusd ends, and process %d does not, of %s", one.pid, self.arbiter.abandoned[one])
+        return bool(left)
 
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
@@ -389,7 +399,10 @@ class Daemon:
         log.info("signal ignored signal=%s", words.signal_word(signum))
 
     def quit(self, reason: str) -> AsyncResult[Any]:
-        """Everything is being stopped in order; the result is there when all is. A second call waits for the same."""
+        """Everything is being stopped in order; the result, how each watcher's stop ended, is there when all is.
+
+        A second call waits for the same.
+        """
         if self._quit is not None:
             return self._quit
         log.info("circusd is stopping reason=%r", reason)
@@ -399,7 +412,7 @@ class Daemon:
         result = self._quit = AsyncResult()
 
         def stopped(outcome: AsyncResult[Any]) -> None:
-            result.set(None)
+            result.set([ended for _, ended in outcome.value or ()])
             gevent.spawn(self._end)
 
         self.arbiter.stop_all(command="quit").rawlink(stopped)
@@ -602,6 +615,20 @@ class Daemon:
             refusal.count,
         )
         self.journal.tell("client.refused", door=refusal.door, uid=refusal.uid, reason=refusal.reason)
+
+
+def _tell_by_the_log() -> None:
+    """What comes out of a greenlet or a thread of the hub is logged: gevent would write it to standard error, and wait
+    there. Our own errors are for those who wait for the greenlet, and are not told twice."""
+    hub: Any = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, CircusError)
+    hub.print_exception = _unexpected
+
+
+def _unexpected(context: object, kind: Any, value: Any, trace: Any) -> None:
+    error_id = os.urandom(4).hex()
+    told = (kind, value, trace) if isinstance(value, BaseException) else None
+    log.error("unexpected error in=%.200s id=%s", context, error_id, exc_info=told)
 
 
 def own_path() -> dict[str, str]:

@@ -27,7 +27,7 @@ from .changing import Changing
 from .controller import Caller
 from .processinfo import ProcessInfo
 from .reading import Reading
-from .requests import Context, Later, Person, Reply, as_int, truthy
+from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
 
 log = logging.getLogger("circusd.controller")
 
@@ -128,7 +128,7 @@ class Handlers(Changing, Reading):
     # -- the daemon ----------------------------------------------------------------------------------------------
 
     def cmd_quit(self, p: dict[str, Any], c: Context) -> Reply:
-        return Later(self.daemon.quit("the command quit"), lambda value: {})
+        return Later(self.daemon.quit("the command quit"), abandoned)
 
     def cmd_reloadconfig(self, p: dict[str, Any], c: Context) -> Reply:
         run = partial(self.daemon.reload_configuration, dry_run=truthy(p.get("dry_run")))

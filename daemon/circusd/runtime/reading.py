@@ -141,8 +141,16 @@ class Reading:
         name = p.get("name")
         if name:
             find_watcher(self.arbiter, name)
-            return snapshot.inspect(self.arbiter, self.daemon.view(), name)
-        return Later(in_background(self.daemon.snapshot), lambda reply: reply)
+            return self._with_counters(snapshot.inspect(self.arbiter, self.daemon.view(), name))
+        return Later(in_background(self.daemon.snapshot), self._with_counters)
+
+    def _with_counters(self, reply: dict[str, Any]) -> dict[str, Any]:
+        for view in reply["watchers"]:
+            # Not in what pages follow: it changes all the time, and they are sent what has changed.
+            watcher = self.arbiter.watchers.get(view["name"].lower())
+            if watcher is not None:
+                view["output"]["streams"] = watcher.output.counters()
+        return reply
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
         name = p.get("name")

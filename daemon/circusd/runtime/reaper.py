@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import gevent
@@ -28,7 +28,9 @@ class Reaper:
 
     def __init__(self) -> None:
         self._loop = gevent.get_hub().loop
-        self._watched: dict[int, tuple[int, Any]] = {}
+        self._watched: dict[int, tuple[int, Any, Callable[[], None]]] = {}
+        self._held: set[int] = set()
+        """Pids of those that have ended, and that a debugger keeps from being reaped."""
         self._pipe: SignalPipe | None = None
         self._pause: Any = None
         """The timer until orphans may be looked for again."""
@@ -39,7 +41,7 @@ class Reaper:
         """What to call, in the hub's turn, for signals other than SIGCHLD; one without is passed over."""
 
     @property
-    def known(self) -> dict[int, tuple[int, Any]]:
+    def known(self) -> Container[int]:
         """Our own children, by pid."""
         return self._watched
 
@@ -80,21 +82,30 @@ class Reaper:
             self._pause = None
 
     def _reap_orphans(self) -> None:
+        held, self._held = self._held, set()
+        for pid in held:
+            if pid in self._watched:
+                _, watcher, readable = self._watched[pid]
+                watcher.start(readable)
         if len(pidfd.reap_orphans(self._watched, ORPHANS_A_TURN)) >= ORPHANS_A_TURN:
             self._loop.run_callback(self._reap_orphans)
 
     def watch(self, pid: int, fd: int, ended: Callable[[ExitStatus], None]) -> None:
         """``ended`` is called once, in the hub's turn, when our child ``pid`` is gone; the pidfd is closed then."""
         watcher = self._loop.io(fd, READ)
-        self._watched[pid] = (fd, watcher)
 
         def readable() -> None:
             status = pidfd.reap(fd)
             if status is None:
+                # A debugger has to let it go first. Its pidfd stays readable, and to ask it again would never end: we
+                # get a SIGCHLD then.
+                watcher.stop()
+                self._held.add(pid)
                 return
             self._release(pid, fd, watcher)
             ended(status)
 
+        self._watched[pid] = (fd, watcher, readable)
         watcher.start(readable)
 
     def watch_stranger(self, pid: int, gone: Callable[[], None]) -> Callable[[], None]:
@@ -135,7 +146,7 @@ class Reaper:
 
     def close(self) -> None:
         """Nothing is watched any more."""
-        for pid, (fd, watcher) in list(self._watched.items()):
+        for pid, (fd, watcher, _) in list(self._watched.items()):
             self._release(pid, fd, watcher)
         self._drop_pause()
         if self._io is not None:

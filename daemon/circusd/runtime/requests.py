@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from gevent.event import AsyncResult
 
 from circusd.core.effects import JobEnded
+from circusd.kernel.signals import interrupted_after
 from circusd.schema import wire
 from circusd.schema.errors import BadRequest, CircusError, Failed, NotFound
 from circusd.schema.nearest import nearest
@@ -18,6 +20,11 @@ from circusd.schema.types import SIGNAL
 from .arbiter import Arbiter
 from .controller import Caller
 from .watcher import Ticket, Watcher
+
+PATTERN_LIMIT = 200
+"""Characters of a pattern for names."""
+MATCH_SECONDS = 0.1
+"""Processor time for all names; a pattern that is right takes microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +97,41 @@ def as_seconds(value: Any, field: str) -> float:
     return seconds
 
 
+def matching_glob(pattern: str, names: list[str]) -> list[str]:
+    """The names that match; of a pattern of others, which is bounded as it is remembered."""
+    _check_length(pattern)
+    return fnmatch.filter(names, pattern)
+
+
 def matching_regex(pattern: str, names: list[str]) -> list[str]:
-    # Patterns come from clients and can take exponential time: names are short, and so must the pattern be.
-    if len(pattern) > 200:
-        raise BadRequest("the pattern is longer than 200 characters", field="name")
+    """The names that match; raises BadRequest for a pattern that is none, or that takes too long (some take for ever)."""
+    _check_length(pattern)
     try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError) as error:
+        with interrupted_after(MATCH_SECONDS):
+            compiled = re.compile(pattern)
+            return [n for n in names if compiled.match(n)]
+    except TimeoutError:
+        raise BadRequest(
+            "the pattern takes too long",
+            field="name",
+            hint="less of * and + within and after each other helps",
+        ) from None
+    except (re.error, RecursionError, OverflowError) as error:
         raise BadRequest(f"the pattern is wrong: {error}", field="name") from None
-    return [n for n in names if compiled.match(n)]
+
+
+def _check_length(pattern: str) -> None:
+    if len(pattern) > PATTERN_LIMIT:
+        raise BadRequest(f"the pattern is longer than {PATTERN_LIMIT} characters", field="name")
 
 
 def one(ticket: Ticket, keys: tuple[str, ...], flat: bool = False) -> Later:
     def payload(ended: JobEnded) -> dict[str, Any]:
+        left = abandoned([ended])
         if not keys:
-            return {"info": None}
+            return {"info": None, **left}
         info = {key: list(getattr(ended, key)) for key in keys}
-        return info if flat else {"info": info}
+        return {**info, **left} if flat else {"info": info, **left}
 
     return Later(ticket.result, payload)
 
@@ -115,7 +140,13 @@ def all_done(results: list[tuple[str, JobEnded | CircusError]]) -> dict[str, Any
     errors = [str(e) for _, e in results if isinstance(e, CircusError)]
     if errors:
         raise Failed("; ".join(errors))
-    return {}
+    return abandoned(ended for _, ended in results)
+
+
+def abandoned(results: Iterable[Any]) -> dict[str, Any]:
+    """What a reply says of processes that did not end; nothing, as with the original, when all did."""
+    pids = [pid for ended in results if isinstance(ended, JobEnded) for pid in ended.abandoned]
+    return {"abandoned": pids} if pids else {}
 
 
 def find_watcher(arbiter: Arbiter, name: Any) -> Watcher:

@@ -34,7 +34,7 @@ from circusd.core.effects import (
     Vacate,
 )
 from circusd.core.lifecycle import Happening, Kind, Policy, State
-from circusd.core.watcher import SUPERSEDES, Job, Planner
+from circusd.core.watcher import SUPERSEDES, TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
@@ -53,6 +53,8 @@ log = logging.getLogger("circusd.watcher")
 RESTARTS_KEPT = 1000
 HOUR = 3600.0
 KILL, CONTINUE = 9, 18
+AT_THIS_MOMENT = 1.0
+"""Seconds in which the end of a process that is not there any more has been told."""
 
 
 @dataclass(slots=True)
@@ -137,6 +139,8 @@ class Watcher:
         """Slots by pid."""
         self._roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
+        self._abandoned: dict[int, float] = {}
+        """When processes were started that were given up, by pid."""
 
     @property
     def name(self) -> str:
@@ -238,6 +242,9 @@ class Watcher:
     def _timer(self, wid: int | None, kind: str) -> None:
         if self.removed or (id(self), wid, kind) in self.arbiter.timers:
             return  # it fired while it was being armed anew: the later one counts
+        if wid is not None and kind == "kill":
+            self._kill_over(wid)
+            return
         self._carry_out(self.planner.timer(wid, kind, clock.now(), random.random()))
 
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
@@ -252,7 +259,7 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
-        for kind in ("backoff", "grace", "age"):
+        for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
         if tree is not None:
@@ -362,6 +369,9 @@ class Watcher:
         if wid is None:
             return
         self.output.ended(wid, pid)
+        if pid in self._abandoned:
+            self._ended_late(wid, pid, root.identity, status)
+            return
         process = self.planner.processes.get(wid)
         if self.removed or process is None or process.pid != pid:
             return
@@ -444,6 +454,47 @@ class Watcher:
         self.arbiter.kill_trees(roots)
         if process.pid is None:
             self.arbiter.post(self, self._check_tree, wid)
+
+    def _kill_over(self, wid: int) -> None:
+        """Not even SIGKILL has ended it in time: what is still there is given up, with the reason why it stays."""
+        process = self.planner.processes.get(wid)
+        if process is None or process.state is not State.STOPPING:
+            return
+        if process.pid is not None:
+            there = [self._roots[process.pid].identity]
+        else:
+            there = list(self._trees[wid].members) if wid in self._trees else []
+        why = {one: text for one in there if (text := proc.why_it_stays(one.pid))}
+        if not why:
+            # It went at this moment, and that is about to be told.
+            self._carry_out([ArmTimer(wid, "kill", clock.now() + AT_THIS_MOMENT)])
+            if process.pid is None:
+                self.happen(wid, Happening(Kind.TREE_GONE))
+            return
+        self.arbiter.abandoned.update((one, f"{self.name}: {text}") for one, text in why.items())
+        for one, text in why.items():
+            log.warning(
+                "a process does not end, not even by SIGKILL watcher=%r wid=%d pid=%d: %s",
+                self.name,
+                wid,
+                one.pid,
+                text,
+            )
+        first, text = next(iter(why.items()))
+        if process.pid is not None:
+            self._abandoned[process.pid] = process.started or clock.now()
+        else:
+            text = f"a child that its parent has left behind: {text}"
+        effects = self.planner.timer(wid, "kill", clock.now(), random.random(), pid=first.pid, text=text)
+        self._carry_out(effects)
+
+    def _ended_late(self, wid: int, pid: int, root: Identity, status: ExitStatus) -> None:
+        """A process that was given up has ended after all."""
+        lived = round(clock.now() - self._abandoned.pop(pid), 3)
+        self.arbiter.abandoned.pop(root, None)
+        log.info("a process that was given up has ended watcher=%r wid=%d pid=%d", self.name, wid, pid)
+        self.tell("process.exited", wid=wid, pid=pid, code=status.code, signal=status.signal, lived=lived)
+        self.happen(wid, Happening(Kind.ENDED_LATE, pid=pid, code=status.code, signal=status.signal))
 
     def _check_tree(self, wid: int) -> None:
         if wid in self._trees:

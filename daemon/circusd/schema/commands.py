@@ -102,6 +102,12 @@ _TIMEOUT = Field(
 _STARTED = Field("started", "json", "pids that were started")
 _KEPT = Field("kept", "json", "pids that ran already")
 _STOPPED = Field("stopped", "json", "pids that were stopped")
+_ABANDONED = Field(
+    "abandoned",
+    "json",
+    "pids of processes that not even SIGKILL has ended within 10 seconds, and that are waited for no longer; only if there "
+    "are any",
+)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -216,8 +222,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "inspect",
         "show everything that is known of watchers",
-        "States of all processes with their reasons, the next try, the last exit, and a sentence that explains it. As JSON; "
-        "for people there is ``status``.",
+        "States of all processes with their reasons, the next try, the last exit, a sentence that explains it, and for each "
+        "stream what waits, what was lost and why. As JSON; for people there is ``status``.",
         (_name(False, "only this watcher"),),
         (
             Field("watchers", "json", "one object for each watcher"),
@@ -251,6 +257,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
             _TIMEOUT,
         ),
+        (_ABANDONED,),
         role="operator",
         effect="destroy",
         scope="process",
@@ -352,7 +359,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "quit",
         "stop everything and end the daemon",
-        "All watchers are stopped in the reverse order of their start, then circusd exits with 0.",
+        "All watchers are stopped in the reverse order of their start, then circusd exits: with 0, or with 1 when a process did "
+        "not end.",
+        reply=(_ABANDONED,),
         role="operator",
         effect="destroy",
         waits=True,
@@ -410,7 +419,7 @@ COMMANDS: tuple[Command, ...] = (
         "stop, then start",
         "Processes are stopped and started again. Without a name, every watcher that runs.",
         (_name(False, "a watcher, or a pattern; all that run when not given"), _MATCH),
-        (_STARTED, _KEPT, _STOPPED),
+        (_STARTED, _KEPT, _STOPPED, _ABANDONED),
         role="operator",
         effect="change",
         scope="watcher",
@@ -423,6 +432,7 @@ COMMANDS: tuple[Command, ...] = (
         "remove a watcher",
         "The watcher is stopped and forgotten; with ``--nostop`` its processes run on, no longer managed.",
         (_name(), Field("nostop", "bool", "leave its processes running", default=False)),
+        (_ABANDONED,),
         role="admin",
         effect="destroy",
         scope="watcher",
@@ -527,6 +537,7 @@ COMMANDS: tuple[Command, ...] = (
         "Processes get the stop signal, then SIGKILL when ``graceful_timeout`` is over. Without a name, all watchers, in the "
         "reverse order of their start.",
         (_name(False, "a watcher, or a pattern; all when not given"), _MATCH),
+        (_ABANDONED,),
         role="operator",
         effect="destroy",
         scope="watcher",

@@ -76,6 +76,14 @@ EVENTS: tuple[EventKind, ...] = (
         "A process was given up: it could not be started, max_retry times.",
         "error",
     ),
+    EventKind(
+        "process.abandoned",
+        "",
+        (*_PROCESS, "reason"),
+        "A process has not ended within 10 seconds of SIGKILL, and is waited for no longer; ``process.exited`` tells it when it "
+        "ends after all.",
+        "error",
+    ),
     EventKind("hook.succeeded", "hook_success", ("watcher", "hook"), "A hook returned truth."),
     EventKind(
         "hook.failed",

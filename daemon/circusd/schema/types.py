@@ -115,6 +115,9 @@ BOOL = ValueType(
 )
 NUMBER = _number_type("number", "a whole number", read_whole())
 COUNT = _number_type("count", "a whole number, 0 or more", read_whole(0))
+MOST_PROCESSES = 10_000
+"""Of one watcher: more than a machine has room for, and little enough to be planned for at once."""
+PROCESSES = _number_type("processes", f"a whole number, 0 to {MOST_PROCESSES}", read_whole(0, MOST_PROCESSES))
 RETRIES = _number_type("retries", "a whole number, or -1 for no limit", read_whole(-1))
 PORT = _number_type("port", "a port, 0 to 65535", read_whole(0, 65535))
 SECONDS = ValueType(

@@ -8,6 +8,7 @@ echoed), ``command``, ``properties``, and ``msg_type: "cast"`` for no reply at a
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +42,19 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        # It would come back in the reply as a word that is not JSON.
+        raise ValueError(f"{text} is too large")
+    return value
+
+
 def decode_request(frames: list[bytes]) -> Request:
     """The request of one message.
 
     Raises `NoReply` where the original answers nothing (extra frames, blank text, no object, no command name) and
-    `BadJson` for what is no JSON, is longer than `REQUEST_LIMIT_BYTES` or too deep for the parser.
+    `BadJson` for what is no JSON, is longer than `REQUEST_LIMIT_BYTES`, too deep for the parser, or has an infinite number.
     """
     if len(frames) != 1 or not frames[0].strip():
         raise NoReply("a request is one frame of JSON")
@@ -53,7 +62,7 @@ def decode_request(frames: list[bytes]) -> Request:
     if len(raw) > REQUEST_LIMIT_BYTES:
         raise BadJson(f"json invalid: longer than {REQUEST_LIMIT_BYTES} bytes")
     try:
-        data = json.loads(raw.decode("utf-8"), parse_constant=_constant)
+        data = json.loads(raw.decode("utf-8"), parse_constant=_constant, parse_float=_float)
     except (ValueError, RecursionError):
         raise BadJson("json invalid") from None
     if not isinstance(data, dict) or not isinstance(data.get("command"), str) or not data["command"]:
