@@ -54,6 +54,7 @@ class WatcherConfig:
     warmup_delay: float = 0
     autostart: bool = True
     respawn: bool = True
+    essential: bool = False
     max_retry: int = 5
     backoff: float = 0.1
     backoff_max: float = 60

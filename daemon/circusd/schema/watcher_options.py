@@ -190,6 +190,13 @@ WATCHER: tuple[Option, ...] = (
         aka=("autorestart", "restart"),
     ),
     Option(
+        "essential",
+        BOOL,
+        False,
+        "With ``circusd --init``: when the watcher has ended by itself, everything else is stopped and circusd ends, with 1 if "
+        "it has failed. Nothing otherwise.",
+    ),
+    Option(
         "max_retry",
         RETRIES,
         5,
