@@ -117,6 +117,22 @@ def socket_file(sock: socket.socket) -> SocketFile | None:
     return SocketFile(path, status.st_dev, status.st_ino)
 
 
+def give_away(file: SocketFile, uid: int) -> None:
+    """The socket's file belongs to that user, if it is still the one that was bound; raises OSError.
+
+    By descriptor and never by path: whoever may write in the folder could put something else in its place.
+    """
+    fd = os.open(file.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        is_same = (status.st_dev, status.st_ino) == (file.device, file.inode)
+        if not (is_same and stat.S_ISSOCK(status.st_mode) and status.st_nlink == 1):
+            raise OSError(errno.ESTALE, "another file is in its place", file.path)
+        os.chown(f"/proc/self/fd/{fd}", uid, -1)
+    finally:
+        os.close(fd)
+
+
 def unlink(file: SocketFile) -> bool:
     """That file is gone, if it is still the same one; False if it was not there or is somebody else's by now."""
     try:

@@ -60,6 +60,12 @@ def find_group(group: str | int) -> int:
     return number
 
 
+def find_user(user: str | int) -> int:
+    """The number of a user given by name or number; a number need not have a name. Raises ConfigError."""
+    entry = _find_user(user)
+    return entry if isinstance(entry, int) else entry.pw_uid
+
+
 def user_name(uid: int) -> str:
     """The user's name, or the number as text if it has none."""
     try:
