@@ -52,6 +52,11 @@ def read_yaml(text: str, file: str, report: Report) -> Node | None:
     return None
 
 
+def plain(text: str) -> Any:
+    """The text as plain Python data, for what is no configuration of ours; raises yaml.YAMLError."""
+    return yaml.safe_load(text)
+
+
 class _Reader:
     """Makes nodes of the events of one file."""
 
