@@ -30,6 +30,7 @@ class Watchers:
 
     names: dict[str, int] = field(default_factory=lambda: {"Web": 0})
     asked: int = 0
+    leads: int = 0
 
     def snapshot(self) -> dict[str, Any]:
         return {"watchers": [self.watcher_view(name) for name in self.names]}
@@ -40,6 +41,7 @@ class Watchers:
         return None if found is None else {"name": found[0], "value": found[1]}
 
     def lead(self) -> dict[str, str]:
+        self.leads += 1
         return {"title": "all is well"}
 
 
@@ -147,6 +149,20 @@ def test_state_without_credit_is_as_it_is_when_it_goes_out(house: House, followe
         follower.sizes.clear()
         until(lambda: follower.sizes)
     assert {message["watcher"]["value"] for message in follower.data("state.")[1:]} == {2}
+
+
+def test_the_sentence_above_all_is_not_made_for_each_of_many_changes(
+    house: House, follower: Follower
+) -> None:
+    """It is made from all watchers; the last change has it, so that it is right when all is quiet."""
+    house.watchers.names = {f"watcher-{n:03}": 0 for n in range(500)}
+    house.follows.open(follower, "f", ["state."], credit=1 << 20)
+    until(lambda: follower.got)
+    for name in house.watchers.names:
+        house.follows.changed(name)
+    until(lambda: len(follower.got) == 501)
+    assert "lead" in follower.data("state.")[-1]
+    assert 0 < house.watchers.leads < 250
 
 
 def test_nobody_is_asked_when_nobody_follows(house: House, follower: Follower) -> None:

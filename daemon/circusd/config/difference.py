@@ -57,9 +57,9 @@ def _is_adjusted(old: SocketConfig, new: SocketConfig) -> bool:
 
 
 def _change(old: WatcherConfig, new: WatcherConfig) -> WatcherChange | None:
-    keys = _keys(old, new, tuple(f.name for f in fields(WatcherConfig)))
-    if not keys:
+    if old == new:
         return None
+    keys = _keys(old, new, tuple(f.name for f in fields(WatcherConfig)))
     rows = [find(WATCHER, k) for k in keys]
     restart = any(row is not None and row.apply in ("process", "watcher") for row in rows)
     return WatcherChange(old, new, keys, restart or "rlimits" in keys)

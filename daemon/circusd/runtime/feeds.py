@@ -6,9 +6,12 @@ costs nothing: state and load are made anew from what is then, events are kept u
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
+
+import gevent
 
 from circusd.schema import wire
 
@@ -16,10 +19,15 @@ from . import clock
 from .outputreader import OutputReader
 from .publisher import Publisher
 
+log = logging.getLogger("circusd.follow")
+
 NEVER: Final = float("inf")
 
 STATE_SECONDS: Final = 0.05
 """Changes of a watcher within this time are told together."""
+
+LEAD_SECONDS: Final = 0.5
+"""While changes of many watchers wait, the sentence above all of them, which is made from all, comes this often."""
 
 OUTPUT_SECONDS: Final = 0.02
 """Output is looked for this long after it came."""
@@ -32,7 +40,7 @@ class World(Protocol):
     """What state is made of."""
 
     def snapshot(self) -> dict[str, Any]:
-        """All of ``inspect``."""
+        """All of ``inspect``; called in a greenlet, and may take its time."""
         ...
 
     def watcher_view(self, name: str) -> dict[str, Any] | None:
@@ -62,26 +70,43 @@ class Feed(Protocol):
 class StateFeed:
     """First everything, then each watcher that changed, as it is when it is sent."""
 
-    def __init__(self, topic: str, world: World) -> None:
-        self.due = clock.now()
+    def __init__(self, topic: str, world: World, wake: Callable[[], None]) -> None:
+        """Everything is gathered from now on; ``wake`` is called when it is there."""
+        self.due = NEVER
         self._topic = topic
         self._world = world
+        self._wake = wake
+        self._first: bytes | None = None
         self._begun = False
+        self._lead_at = 0.0
         # By name in lower case; the value is when it may be told, and the name as it is written.
         self._changed: dict[str, tuple[float, str]] = {}
+        self._gathering = gevent.spawn(self._gather)
+
+    def _gather(self) -> None:
+        try:
+            self._first = wire.encode({"snapshot": self._world.snapshot()})
+        except Exception:
+            # It is lost for this follower; the others are not.
+            log.exception("the state could not be gathered")
+            return
+        self.due = clock.now()
+        self._wake()
 
     def changed(self, name: str) -> None:
-        """The watcher may look different, or be gone."""
-        if self._begun and name.lower() not in self._changed:
+        """The watcher may look different, or be gone; also while everything is being gathered."""
+        if name.lower() not in self._changed:
             at = clock.now() + STATE_SECONDS
             self._changed[name.lower()] = (at, name)
-            self.due = min(self.due, at)
+            if self._begun:
+                self.due = min(self.due, at)
 
     def next(self, limit: int) -> tuple[str, bytes] | None:
-        if not self._begun:
+        if self._first is not None:
+            first, self._first = self._first, None
             self._begun = True
-            self.due = NEVER
-            return self._topic, wire.encode({"snapshot": self._world.snapshot()})
+            self._find_due()
+            return self._topic, first
         now = clock.now()
         for key, (at, name) in self._changed.items():
             if at <= now:
@@ -89,7 +114,10 @@ class StateFeed:
                 view = self._world.watcher_view(key)
                 data: dict[str, Any] = {"removed": name} if view is None else {"watcher": view}
                 self._find_due()
-                return self._topic, wire.encode({**data, "lead": self._world.lead()})
+                if not self._changed or now >= self._lead_at + LEAD_SECONDS:
+                    self._lead_at = now
+                    data["lead"] = self._world.lead()
+                return self._topic, wire.encode(data)
         self._find_due()
         return None
 
@@ -98,6 +126,7 @@ class StateFeed:
         self.due = next(iter(self._changed.values()))[0] if self._changed else NEVER
 
     def close(self) -> None:
+        self._gathering.kill(block=False)
         self._changed.clear()
 
 

@@ -176,7 +176,7 @@ class Follows:
             follow.topic_bytes = max(follow.topic_bytes, len(wire.encode(topic)))
             feed: Feed
             if topic == "state.":
-                feed = StateFeed(topic, self._world)
+                feed = StateFeed(topic, self._world, follow.wake)
             elif kind == "event":
                 feed = EventFeed(topic, self._publisher, follow.wake)
             elif topic == "load.":

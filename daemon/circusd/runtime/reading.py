@@ -141,7 +141,8 @@ class Reading:
         name = p.get("name")
         if name:
             find_watcher(self.arbiter, name)
-        return snapshot.inspect(self.arbiter, self.daemon.view(), name)
+            return snapshot.inspect(self.arbiter, self.daemon.view(), name)
+        return Later(in_background(self.daemon.snapshot), lambda reply: reply)
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
         name = p.get("name")

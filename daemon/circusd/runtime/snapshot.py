@@ -10,6 +10,7 @@ from circusd.core import words
 from circusd.core.lifecycle import Exit, Process
 
 from . import clock
+from .pace import Pace
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
@@ -119,14 +120,25 @@ def sockets_view(arbiter: Arbiter) -> list[dict[str, Any]]:
 
 
 def inspect(arbiter: Arbiter, daemon: dict[str, Any], name: str | None = None) -> dict[str, Any]:
-    """Everything, or everything of one watcher."""
-    chosen = [arbiter.find(name)] if name else [w for _, w in sorted(arbiter.watchers.items())]
-    reply: dict[str, Any] = {"daemon": daemon, "watchers": [watcher_view(arbiter, w) for w in chosen]}
-    if not name:
-        planners = {w.name: w.planner for w in arbiter.watchers.values()}
-        reply["lead"] = words.lead(planners, clock.now())
-        reply["sockets"] = sockets_view(arbiter)
-    return reply
+    """Everything, or everything of one watcher.
+
+    Everything is gathered in turns, each watcher as it is when it comes to it: to be called in a greenlet.
+    """
+    if name:
+        return {"daemon": daemon, "watchers": [watcher_view(arbiter, arbiter.find(name))]}
+    pace = Pace()
+    views = []
+    for _, watcher in sorted(arbiter.watchers.items()):
+        if not watcher.removed:
+            views.append(watcher_view(arbiter, watcher))
+        pace.rest()
+    planners = {w.name: w.planner for w in arbiter.watchers.values()}
+    return {
+        "daemon": daemon,
+        "watchers": views,
+        "lead": words.lead(planners, clock.now()),
+        "sockets": sockets_view(arbiter),
+    }
 
 
 def machine() -> dict[str, Any]:
