@@ -60,6 +60,12 @@ class Daemon:
 
     def start(self) -> Daemon:
         """The daemon answers, and has started what starts by itself."""
+        self.start_only()
+        self.wait_until_up()
+        return self
+
+    def start_only(self) -> None:
+        """The daemon's process runs."""
         with self.log.open("ab") as out:
             self.popen = subprocess.Popen(
                 self.command(),
@@ -69,13 +75,16 @@ class Daemon:
                 env=self.environ,
                 cwd=self.folder,
             )
+
+    def wait_until_up(self, within: float = 20) -> None:
+        """The daemon answers, and has started what starts by itself; otherwise it is killed."""
+        assert self.popen is not None
         try:
-            eventually(self.is_up, within=20, what="circusd is up")
+            eventually(self.is_up, within=within, what="circusd is up")
         except BaseException:
             self.popen.kill()
             self.popen.wait()
             raise
-        return self
 
     def program(self, name: str) -> str:
         """Path of one of the project's programs."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from circusd.client import Client
 from circusd.version import __version__
 from tests.daemon import BIN, Daemon
+from tests.faults.measures import is_alive
 from tests.waiting import eventually
 
 
@@ -80,23 +86,94 @@ def test_an_occupied_port_is_not_success(tmp_path: Path) -> None:
         assert str(port) in done.stderr
 
 
-def test_in_the_background_it_answers_and_its_pidfile_goes_with_it(tmp_path: Path) -> None:
-    """--daemon returns at once; the pidfile holds the pid while circusd runs."""
-    pidfile, log = tmp_path / "circusd.pid", tmp_path / "circusd.log"
-    daemon = Daemon("[watcher:web]\ncmd = sleep 1000\n", tmp_path)
-    done = circusd("--daemon", "--pidfile", pidfile, "--log-output", log, daemon.config, env=daemon.environ)
-    assert done.returncode == 0
-    eventually(lambda: pidfile.read_text().strip().isdigit())
-    pid = int(pidfile.read_text())
+@contextmanager
+def in_the_background(daemon: Daemon, *words: object) -> Iterator[tuple[int, str]]:
+    """The pid of a circusd that was started with --daemon, and what that printed; it is ended afterwards."""
+    done = circusd("--daemon", "--pidfile", daemon.folder / "pid", *words, daemon.config, env=daemon.environ)
+    assert done.returncode == 0, done.stderr
+    pid = int((daemon.folder / "pid").read_text())
     try:
-        with Client(daemon.endpoint, timeout=5, patience=5) as client:
-            assert client.call("ping")["pid"] == pid
-        assert os.getsid(pid) != os.getsid(0)
+        yield pid, done.stderr
     finally:
         os.kill(pid, signal.SIGTERM)
-        eventually(lambda: not pidfile.exists(), within=10)
-        eventually(lambda: not Path(f"/proc/{pid}").exists(), within=10)
+        eventually(lambda: not (daemon.folder / "pid").exists(), within=10)
+        eventually(lambda: not is_alive(pid), within=10)
+        daemon.__exit__(None, None, None)
+
+
+def test_in_the_background_it_answers_when_the_command_returns(tmp_path: Path) -> None:
+    """--daemon: endpoints, sockets and pidfile are there at once, and the pidfile goes with it."""
+    log = tmp_path / "circusd.log"
+    daemon = Daemon("[socket:s]\npath = s.sock\n[watcher:web]\ncmd = sleep 1000\n", tmp_path)
+    daemon.config.write_text(daemon.config.read_text().replace("s.sock", str(tmp_path / "s.sock")))
+    with in_the_background(daemon, "--log-output", log) as (pid, told):
+        # No waiting: what is not there now was promised too early.
+        assert (tmp_path / "s.sock").is_socket()
+        with Client(daemon.endpoint, timeout=20, patience=0) as client:
+            assert client.call("ping")["pid"] == pid
+        assert told == ""
+        assert os.getsid(pid) != os.getsid(0)
+        fds = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.name in {"0", "1", "2"}}
+        assert fds == {os.devnull}
     assert "circusd ends" in log.read_text()
+
+
+def test_in_the_background_without_a_log_it_says_so(tmp_path: Path) -> None:
+    """Once, to whoever started it."""
+    daemon = Daemon("[watcher:web]\ncmd = sleep 1000\n", tmp_path)
+    with in_the_background(daemon) as (_, told):
+        assert told == "circusd: its log goes nowhere; name a file for it by --log-output or logoutput\n"
+
+
+@pytest.mark.parametrize(
+    ("ini", "words", "told"),
+    [
+        ("[circus]\nlogoutput = %s/x.log\n", (), "logoutput"),
+        ("[circus]\nendpoint = ipc://%s/x.sock\n", (), "x.sock"),
+        ("[circus]\npidfile = %s/x.pid\n", (), "there is no folder"),
+        ("", ("--name", "a b"), "a b"),
+    ],
+)
+@pytest.mark.parametrize("how", [(), ("--daemon",)], ids=["foreground", "background"])
+def test_what_stands_in_the_way_of_a_start_is_told_and_exits_with_1(
+    ini: str, words: tuple[str, ...], told: str, how: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Also from the background: on the standard error of whoever started it."""
+    ini = ini.replace("%s", str(tmp_path / "missing"))
+    daemon = Daemon(ini + "[watcher:web]\ncmd = sleep 1000\n", tmp_path)
+    log = () if "logoutput" in ini else ("--log-output", tmp_path / "log")
+    done = circusd(*how, *words, *log, daemon.config, env=daemon.environ)
+    assert done.returncode == 1
+    assert done.stderr.startswith("circusd: ")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    daemon.__exit__(None, None, None)
+
+
+def test_everything_that_stands_in_the_way_is_told_at_once(tmp_path: Path) -> None:
+    """Endpoints and sockets that can't be opened, each in a line of its own; what could be is closed again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ini = f"[circus]\nendpoint = tcp://127.0.0.1:{port}\npubsub_endpoint = ipc://{tmp_path}/missing/x.sock\n"
+        ini += f"[socket:a]\nhost = 127.0.0.1\nport = {port}\n[socket:b]\npath = {tmp_path}/b.sock\n"
+        ini += f"[socket:c]\npath = {tmp_path}/missing/c.sock\n[watcher:web]\ncmd = sleep 1000\n"
+        daemon = Daemon(ini, tmp_path)
+        done = circusd(daemon.config, env=daemon.environ)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("circusd: ")]
+    assert len(lines) == 4
+    for line, words in zip(lines, (str(port), "missing/x.sock", str(port), "missing/c.sock"), strict=True):
+        assert words in line
+    assert not (tmp_path / "b.sock").exists()
+    daemon.__exit__(None, None, None)
+
+
+def test_exit_codes_and_signals_stand_in_the_help() -> None:
+    """For people who have no manual at hand; wrong flags exit with 2."""
+    told = circusd("--help").stdout
+    assert "exit codes:" in told
+    assert "USR1" in told
+    assert circusd("--no-such-flag").returncode == 2
 
 
 def test_two_daemons_of_one_user_are_told_apart_by_name(tmp_path: Path) -> None:

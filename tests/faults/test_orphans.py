@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.container import InitDaemon, can_be_init
 from tests.daemon import Daemon
 from tests.faults.measures import (
     CHILD,
@@ -46,36 +47,6 @@ def test_f13_1000_orphans_are_reaped_and_the_codes_of_own_children_are_right(tmp
         daemon.call("stop", waiting=True)
         daemon.call("start", name="own", waiting=True)
         daemon.call("stop", name="own", waiting=True)
-
-
-class InitDaemon(Daemon):
-    """A daemon that is PID 1 of a namespace of its own."""
-
-    @property
-    def pid(self) -> int:
-        assert self.popen is not None
-        found = offspring(self.popen.pid)
-        assert len(found) == 1
-        return found.pop()
-
-    def command(self) -> list[str]:
-        return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *super().command()]
-
-    def stop(self, signum: int = signal.SIGTERM, within: float = 20) -> int:
-        assert self.popen is not None
-        if self.popen.poll() is None:
-            os.kill(self.pid, signum)
-        return super().stop(0, within)
-
-
-def can_be_init() -> bool:
-    """Whether namespaces may be made here."""
-    try:
-        return not subprocess.run(
-            ["unshare", "--pid", "--fork", "--mount-proc", "true"], check=False
-        ).returncode
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not can_be_init(), reason="needs root and namespaces")

@@ -12,6 +12,29 @@ from typing import Final
 IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
+# What ends a daemon in order, and what it lives through from its first moment.
+STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def end_at_once() -> None:
+    """Until a `SignalPipe` takes the signals over, those of `STOP` end this process with 0, and `HARMLESS` do nothing.
+
+    For a program that has not made anything yet. Without it the first process of a container would not hear them at
+    all, and SIGINT would end in a traceback.
+    """
+    for signum in STOP:
+        signal.signal(signum, lambda number, frame: os._exit(0))
+    for signum in HARMLESS:
+        signal.signal(signum, _nothing)
+
+
+def as_usual(signums: Iterable[int] = (*STOP, *HARMLESS)) -> None:
+    """These signals do what they do to any program."""
+    for signum in signums:
+        signal.signal(signum, signal.SIG_DFL)
+
+
 def reset_dispositions() -> None:
     """No signal is blocked in this thread, and none is ignored that Python itself does not ignore.
 
@@ -45,10 +68,14 @@ class SignalPipe:
         # The interpreter writes the number of every signal that has a Python handler, also of one set by others.
         return [signum for signum in data if signum in self._signums]
 
-    def close(self) -> None:
-        """The handlers of before are back, and both ends of the pipe are closed."""
+    def close(self, *, deaf: Iterable[int] = ()) -> None:
+        """The handlers of before are back, but those signals are ignored, and both ends of the pipe are closed."""
+        ignored = frozenset(deaf)
         for signum, handler in self._previous.items():
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+            if signum in ignored:
+                signal.signal(signum, signal.SIG_IGN)
+            else:
+                signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self.fd)
         os.close(self._write_end)

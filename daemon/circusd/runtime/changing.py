@@ -13,6 +13,7 @@ from circusd.schema.errors import BadRequest, Conflict, Denied
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER, Option, watcher_option
 
+from . import endpointowner
 from .arbiter import Arbiter, in_background, resolve_credentials
 from .requests import (
     Context,
@@ -36,6 +37,7 @@ class Changing:
     """Start, stop, scale, set, kill, signal, add, remove."""
 
     arbiter: Arbiter
+    daemon: Any
 
     # -- watchers ------------------------------------------------------------------------------------------------
 
@@ -131,6 +133,9 @@ class Changing:
         if not isinstance(name, str) or not name.strip():
             raise BadRequest("name must not be empty", field="name")
         options = p.get("options") or {}
+        owner = c.person.owner
+        if owner is not None:
+            options = endpointowner.check_add(options, owner, (c.person.name, self.daemon.endpoint_owner))
         _option_rows(options)
         given: dict[str, Any] = {**options, "cmd": p["cmd"]}
         if p.get("args") is not None:
@@ -138,6 +143,8 @@ class Changing:
         config = watcher_from_options(
             name, {k: v for k, v in given.items() if v is not None or k.startswith("rlimit_")}
         )
+        if owner is not None:
+            endpointowner.check_command(config)
         start = truthy(p.get("start"))
         if name.lower() in self.arbiter.watchers:
             raise Conflict(f"watcher {name} already exists")
@@ -176,6 +183,8 @@ class Changing:
         if not isinstance(options, dict):
             raise BadRequest("'options' property should be an object", field="options")
         rows = _option_rows(options)
+        if c.person.owner is not None:
+            endpointowner.check_set(rows)
         for key, row in rows.items():
             if not reaches(c.person.role, row.role):
                 raise Denied(f"{key} is for the role {row.role}, as it decides what code runs or as whom")

@@ -8,8 +8,10 @@ import shlex
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -22,15 +24,16 @@ from circusd.config.ini import load
 from circusd.config.launch import base_folder
 from circusd.config.model import plugin_watcher
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
-from circusd.core import words
-from circusd.kernel import files, limits, pidfd, signals
-from circusd.schema.errors import BadRequest, CircusError, ConfigError
+from circusd.core import ending, words
+from circusd.kernel import files, limits, pidfd, signals, users
+from circusd.kernel.notify import Notify
+from circusd.schema.errors import BadRequest, CircusError, ConfigError, Conflict
 from circusd.schema.wire import encode
 from circusd.version import __version__
 
-from . import clock, snapshot
+from . import clock, endpointowner, snapshot
 from .arbiter import Arbiter, Services
-from .controller import Controller
+from .controller import Caller, Controller
 from .doors import Doors, Refusal
 from .follow import Follows
 from .handlers import Handlers
@@ -38,10 +41,12 @@ from .history import History
 from .hooks import Hooks
 from .journal import Journal
 from .outputchannel import OutputChannel
+from .pace import Pace
 from .publisher import Publisher
 from .reaper import Reaper
 from .reload import Reload
 from .requests import Context, as_int
+from .servicemanager import ServiceManager
 from .sockets import Sockets
 from .stats import Stats
 from .streams import Output, OutputServices
@@ -55,7 +60,7 @@ log = logging.getLogger("circusd.daemon")
 CHANNELS = ("commands", "events", "stats", "output")
 HTTPD = "circushttpd"
 LINK = "circusd-link"
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+SIGNALS = (*signals.STOP, *signals.HARMLESS, signal.SIGWINCH)
 OOM_SCORE_ROOT = -900
 HOOKS_PATIENCE = 2.0
 """Seconds that the processes of hooks have to end at the end of the daemon."""
@@ -63,13 +68,23 @@ REPLIES_PATIENCE = 1.0
 """Seconds in which clients can take the last replies."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settings:
     """What the command line decides."""
 
     path: str
     name: str = "circus"
     pidfile: str | None = None
+    notify: Notify = field(default_factory=Notify)
+    runs: Callable[[], None] = lambda: None
+    """Called once everything is open and the daemon answers."""
+    reopen_log: Callable[[], None] = lambda: None
+    init: bool = False
+    """End when nothing is left to do; see `circusd.core.ending`."""
+
+
+class Interrupted(Exception):
+    """A signal says stop while the daemon is still being opened: there is nothing to stop yet."""
 
 
 class Daemon:
@@ -84,23 +99,39 @@ class Daemon:
         self._stop = Event()
         self._quit: AsyncResult[Any] | None = None
         self._reloading = BoundedSemaphore(1)
+        self._owner: int | None = None
+        self._is_starting = True
+        self._exit_code = 0
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Runs until it is told to stop; the exit code."""
-        with ExitStack() as stack:
-            self._open(stack)
-            self.arbiter.post(None, self._begin)
-            self._stop.wait()
-            log.info("circusd ends name=%s", self.settings.name)
-        return 0
+        """Runs until it is told to stop; the exit code. Raises CircusError, with nothing left, if it can't be opened."""
+        try:
+            with ExitStack() as stack:
+                self._open(stack)
+                self.arbiter.post(None, self._begin)
+                self._stop.wait()
+                log.info("circusd ends name=%s", self.settings.name)
+        except Interrupted:
+            log.info("circusd ends before it ran name=%s", self.settings.name)
+        return self._exit_code
 
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
         signals.reset_dispositions()
+        # From here on there is something to clean up, so that no signal may end circusd by itself; nor at the very end.
+        pipe = signals.SignalPipe((signal.SIGCHLD, *SIGNALS))
+        stack.callback(pipe.close, deaf=(*signals.STOP, *signals.HARMLESS))
+        self.reaper = Reaper()
+        stack.callback(self.reaper.close)
+        for signum in signals.STOP:
+            self.reaper.handlers[signum] = partial(self._told_to_give_up, gevent.getcurrent())
+        self.reaper.listen(pipe)
+        self.manager = ServiceManager(self.settings.notify, self._status)
+        stack.callback(self.manager.close)
         self._own_umask = os.umask(0o077)
         self._set_umask()
         self.folder = files.runtime_folder(self.settings.name)
@@ -125,8 +156,6 @@ class Daemon:
         self.journal = Journal(self.publisher)
         self.history = History(limit_bytes=circus.history_limit, stream_bytes=circus.history_bytes)
         stack.callback(self.history.close)
-        self.reaper = Reaper()
-        stack.callback(self.reaper.close)
         self.sockets = Sockets(self.journal)
         stack.callback(self.sockets.close_all)
         self.output_services = OutputServices.make(self.history, self._output_event)
@@ -161,7 +190,7 @@ class Daemon:
         stack.callback(self.follows.close)
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
-        self.arbiter.on_change = self.follows.changed
+        self.arbiter.on_change = self._changed
         self.handlers = Handlers(self.arbiter, self)
         self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
         stack.callback(self.controller.close)
@@ -173,15 +202,15 @@ class Daemon:
             refused=self._refused,
         )
         stack.callback(self.doors.close)
-        self._open_doors()
-        self.sockets.open_all(self.file_sockets(self.configuration))
-        for signum in STOP_SIGNALS:
-            self.reaper.handlers[signum] = self._told_to_stop
-        self.reaper.handlers[signal.SIGHUP] = self._told_to_reload
-        self.reaper.handlers[signal.SIGWINCH] = lambda signum: log.info("signal ignored signal=SIGWINCH")
-        self.reaper.listen((*STOP_SIGNALS, signal.SIGHUP, signal.SIGWINCH))
+        self._open_endpoints()
+        handlers = self.reaper.handlers
+        handlers |= dict.fromkeys(signals.STOP, self._told_to_stop)
+        handlers[signal.SIGHUP] = self._told_to_reload
+        handlers[signal.SIGUSR1] = self._told_to_reopen
+        handlers |= dict.fromkeys((signal.SIGWINCH, signal.SIGUSR2), self._told_nothing)
 
-    def _open_doors(self) -> None:
+    def _open_endpoints(self) -> None:
+        """All doors and sockets are open, or one error names every problem."""
         circus = self.configuration.circus
         given = {
             "commands": circus.endpoint,
@@ -190,13 +219,48 @@ class Daemon:
             "output": None,
         }
         self.endpoints: dict[str, str] = {}
+        problems: list[object] = []
         for channel in CHANNELS:
             default = "ipc://" + os.path.join(self.folder, f"{channel}.sock")
-            own = self.doors.open_door(channel, default, channel)
-            self.endpoints[channel] = own
+            self.endpoints[channel] = self.doors.open_door(channel, default, channel)
             endpoint = given[channel]
             if endpoint:
-                self.endpoints[channel] = self.doors.open_door(f"{channel} of the file", endpoint, channel)
+                try:
+                    owner = self._find_owner(endpoint) if channel == "commands" else None
+                    self.endpoints[channel] = self.doors.open_door(
+                        f"{channel} of the file", endpoint, channel, owner, endpointowner.ROLE
+                    )
+                except (ConfigError, Conflict) as error:
+                    problems.append(error)
+        try:
+            self.sockets.open_all(self.file_sockets(self.configuration))
+        except ConfigError as error:
+            problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+
+    def _find_owner(self, endpoint: str) -> int | None:
+        """Whose the endpoint of commands is to be, if it can be anybody's."""
+        owner = self.endpoint_owner
+        if owner is None:
+            return None
+        if not endpoint.startswith(("ipc://", "unix://")):
+            log.warning("endpoint_owner has no effect: endpoint=%s is no ipc:// endpoint", endpoint)
+            return None
+        try:
+            self._owner = gevent.get_hub().threadpool.apply(users.find_user, (owner,))
+        except ConfigError as error:
+            raise ConfigError([f"endpoint_owner: {problem}" for problem in error.problems]) from error
+        return self._owner
+
+    @property
+    def endpoint_owner(self) -> str | int | None:
+        """The user as the file names him."""
+        return self.configuration.circus.endpoint_owner
+
+    def is_endpoint_owner(self, caller: Caller) -> bool:
+        """Whether a request is from him, at his endpoint, and he is nobody who may more."""
+        return caller.uid is not None and caller.uid == self._owner and caller.role == endpointowner.ROLE
 
     @staticmethod
     def file_sockets(configuration: Configuration) -> tuple[SocketConfig, ...]:
@@ -210,15 +274,23 @@ class Daemon:
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        # The loop goes round, so clients are answered; what is to be started may take long, and fail in part.
+        self.settings.runs()
+        self.manager.ready()
         gevent.spawn(self._start_everything)
 
     def _start_everything(self) -> None:
+        pace = Pace()
         for config, kind in self.file_watchers(self.configuration):
             try:
                 self.add(config, kind)
             except CircusError:
                 log.exception("a watcher could not be added watcher=%r", config.name)
+            pace.rest()
         self.arbiter.start_all().get()
+        self._is_starting = False
+        self.manager.changed()
+        self._look_for_the_end()
         self.journal.tell("daemon.started", pid=self.pid)
         log.info(
             "circusd runs name=%s pid=%d endpoint=%s",
@@ -243,6 +315,7 @@ class Daemon:
                 self.endpoints["commands"],
                 "--pubsub",
                 self.endpoints["events"],
+                *(("--log-level", "debug") if configuration.circus.debug else ()),
                 plugin.use,
             ]
             cmd = shlex.join([sys.executable, "-P", "-m", "circusd.cli.plugin"])
@@ -287,16 +360,33 @@ class Daemon:
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
+    def _told_to_give_up(self, opening: Any, signum: int) -> None:
+        """Before there is anything to stop: what is open already is closed."""
+        gevent.kill(opening, Interrupted())
+
     def _told_to_stop(self, signum: int) -> None:
+        if self.arbiter.stopping:
+            log.info("signal ignored signal=%s, circusd is stopping", words.signal_word(signum))
+            return
         gevent.spawn(self.quit, words.signal_word(signum))
 
     def _told_to_reload(self, signum: int) -> None:
+        self.settings.reopen_log()
         if self.arbiter.stopping:
             log.info("signal ignored signal=SIGHUP, circusd is stopping")
             return
         names = [n for n, w in self.arbiter.watchers.items() if w.planner.wanted]
         log.info("reloading signal=SIGHUP watchers=%d", len(names))
-        self.arbiter.each(names, lambda w: w.submit(self.arbiter.job("reload")))
+        self.manager.reloading()
+        result = self.arbiter.each(names, lambda w: w.submit(self.arbiter.job("reload")))
+        result.rawlink(lambda _: self.manager.reloaded())
+
+    def _told_to_reopen(self, signum: int) -> None:
+        self.settings.reopen_log()
+        log.info("log opened again signal=SIGUSR1")
+
+    def _told_nothing(self, signum: int) -> None:
+        log.info("signal ignored signal=%s", words.signal_word(signum))
 
     def quit(self, reason: str) -> AsyncResult[Any]:
         """Everything is being stopped in order; the result is there when all is. A second call waits for the same."""
@@ -305,6 +395,7 @@ class Daemon:
         log.info("circusd is stopping reason=%r", reason)
         self.arbiter.stopping = True
         self.journal.tell("daemon.stopping", reason=reason)
+        self.manager.stopping()
         result = self._quit = AsyncResult()
 
         def stopped(outcome: AsyncResult[Any]) -> None:
@@ -359,7 +450,7 @@ class Daemon:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """All of ``inspect``."""
+        """All of ``inspect``, each watcher as it is when its turn comes; others have theirs meanwhile."""
         return snapshot.inspect(self.arbiter, self.view())
 
     def watcher_view(self, name: str) -> dict[str, Any] | None:
@@ -432,7 +523,12 @@ class Daemon:
 
     def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
-        with self._reloading:
+        with self._reloading, ExitStack() as stack:
+            if self.arbiter.stopping:
+                raise Conflict("circusd is stopping")
+            if not dry_run:
+                self.manager.reloading()
+                stack.callback(self.manager.reloaded)
             # A thousand watchers take long enough to read that others would notice.
             loaded = gevent.get_hub().threadpool.apply(load, (self.settings.path, os.environ))
             if loaded.configuration is None:
@@ -461,7 +557,35 @@ class Daemon:
         umask = self.configuration.circus.umask
         os.umask(self._own_umask if umask is None else umask)
 
+    def _status(self) -> str:
+        """What the service manager shows of the daemon."""
+        planners = [w.planner for w in self.arbiter.watchers.values()]
+        if self.arbiter.stopping:
+            left = sum(len(planner.pids()) for planner in planners)
+            return f"Stopping: {words.count(left, 'process')} still to end."
+        if self._is_starting:
+            begun = sum(planner.wanted for planner in planners)
+            return f"Starting: {begun} of {words.count(len(planners), 'watcher')} begun."
+        return self.lead()["text"]
+
     # -- told by the rooms ---------------------------------------------------------------------------------------
+
+    def _changed(self, watcher: Watcher | str) -> None:
+        self.follows.changed(watcher)
+        self.manager.changed()
+        if self.settings.init and not isinstance(watcher, str) and ending.has_ended(watcher.planner):
+            self._look_for_the_end()
+
+    def _look_for_the_end(self) -> None:
+        """With ``--init``: circusd stops when nothing is left to do, and tells by its exit code what has become of it."""
+        if not self.settings.init or self._is_starting or self.arbiter.stopping:
+            return
+        own = [w for w in self.arbiter.watchers.values() if w.kind == "watcher"]
+        code = ending.verdict((w.planner, w.config.essential) for w in own)
+        if code is not None:
+            self._exit_code = code
+            failed = ", ".join(w.name for w in own if ending.has_failed(w.planner))
+            gevent.spawn(self.quit, f"nothing is left to do; failed: {failed or 'none'}")
 
     def _output_event(self, event: str, watcher: str, fields: dict[str, Any]) -> None:
         found = self.arbiter.watchers.get(watcher.lower())

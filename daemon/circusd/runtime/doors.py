@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 import gevent
@@ -20,6 +21,8 @@ import gevent.socket
 from gevent.hub import get_hub
 
 from circusd.kernel import peer as kernel_peer
+from circusd.kernel import sockets
+from circusd.schema.errors import ConfigError
 
 from . import clock
 from .connections import GREETING_SECONDS, Connection, carry
@@ -41,6 +44,22 @@ TOLD_KINDS: Final = 256
 _ACCEPTS_PER_TURN = 32
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH_SECONDS = 0.5
+
+
+def _with_owner(policy: Policy, owner: int, role: str, uid: int) -> str | None:
+    return policy(uid) or (role if uid == owner else None)
+
+
+def _give_away(listener: Listener, owner: int) -> None:
+    assert listener.file is not None
+    try:
+        sockets.give_away(listener.file, owner)
+    except OSError as error:
+        listener.close()
+        why = "only root may give files away" if error.errno == errno.EPERM else error.strerror
+        raise ConfigError(
+            [f"endpoint_owner: {listener.endpoint} can't be given to user {owner}: {why}"]
+        ) from error
 
 
 class Entrance(Protocol):
@@ -101,15 +120,22 @@ class Doors:
 
     # -- opening and closing ---------------------------------------------------------------------------------------
 
-    def open_door(self, name: str, endpoint: str, channel: str) -> str:
+    def open_door(
+        self, name: str, endpoint: str, channel: str, owner: int | None = None, role: str = ""
+    ) -> str:
         """The endpoint is listened at; returns it as bound. Raises ConfigError, Conflict.
 
-        At the first one that other machines can reach, a warning says that they are not let in, and what to do.
+        With ``owner``, the file of a unix socket is that user's, who is let in there with that role. At the first endpoint
+        that other machines can reach, a warning says that they are not let in, and what to do.
         """
         if name in self._doors:
             raise ValueError(f"a door {name!r} is open already")
         entrance = self._entrances[channel]
         listener = listen(name, endpoint)
+        policy = self._policy
+        if owner is not None and listener.file is not None:
+            _give_away(listener, owner)
+            policy = partial(_with_owner, self._policy, owner, role)
         if listener.beyond and not self._warned:
             self._warned = True
             log.warning(
@@ -118,7 +144,7 @@ class Doors:
                 listener.endpoint,
             )
         self._doors[name] = _Door(
-            listener, lambda sock, address: self._arrived(name, channel, entrance, sock, address)
+            listener, lambda sock, address: self._arrived(name, channel, entrance, policy, sock, address)
         )
         return listener.endpoint
 
@@ -164,7 +190,13 @@ class Doors:
     # -- who comes in ----------------------------------------------------------------------------------------------
 
     def _arrived(
-        self, name: str, channel: str, entrance: Entrance, sock: socket.socket, address: object
+        self,
+        name: str,
+        channel: str,
+        entrance: Entrance,
+        policy: Policy,
+        sock: socket.socket,
+        address: object,
     ) -> None:
         """Decide about an accepted socket; runs in the hub and never waits."""
         uid: int | None = None
@@ -182,7 +214,7 @@ class Doors:
             else:
                 self._refuse(name, None, shown, "it comes from another machine", sock)
                 return
-            role = self._policy(uid)
+            role = policy(uid)
         except OSError as problem:
             self._refuse(
                 name, uid, shown, f"its owner could not be found: {problem.strerror or problem}", sock

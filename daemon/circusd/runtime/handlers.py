@@ -55,11 +55,13 @@ class Handlers(Changing, Reading):
             row = self._row(request)
             person = self._authorise(row, request, caller)
             properties = validate(row, request.properties)
-            if row.effect != "read":
+            level = logging.DEBUG if row.effect == "read" else logging.INFO
+            if log.isEnabledFor(level):
                 # Names of keys only: values may be secret.
                 target = properties.get("name", "")
                 keys = ",".join(sorted(properties.get("options") or ())) if row.name in ("set", "add") else ""
-                log.info(
+                log.log(
+                    level,
                     "command=%s by=%r door=%s name=%r keys=%s",
                     row.name,
                     person.name,
@@ -107,8 +109,9 @@ class Handlers(Changing, Reading):
                 raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
             person = Person(session.person, session.role, request.session)
         else:
-            person = Person(self._name_of(caller.uid), caller.role or "", "")
-        if not reaches(person.role, row.role):
+            owner = caller.uid if self.daemon.is_endpoint_owner(caller) else None
+            person = Person(self._name_of(caller.uid), caller.role or "", "", owner)
+        if not reaches(person.role, row.role) and not (row.name == "add" and person.owner is not None):
             raise Denied(
                 f"{row.name} is for the role {row.role}; {person.name or 'you'} has {person.role or 'none'}"
             )

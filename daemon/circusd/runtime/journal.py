@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from circusd.schema.events import event_kind
 from circusd.schema.wire import escape_name, event_topic
 
 from . import clock
+
+log = logging.getLogger("circusd.events")
 
 KEPT_EVENTS = 2000
 
@@ -46,6 +49,7 @@ class Journal:
         record.update(fields)
         record["text"] = event_text(event, fields)
         self.kept.append(record)
+        log.debug("event=%s watcher=%r %s", event, watcher, record["text"])
         self._publisher.publish("events", f"event.{escape_name(watcher)}.", lambda: record)
         if row.original and watcher:
             self._publisher.publish("events", event_topic(watcher, row.original), lambda: _original(record))

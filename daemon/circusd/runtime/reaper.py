@@ -19,6 +19,8 @@ from circusd.kernel.signals import SignalPipe
 
 READ = 1
 ORPHANS_A_TURN = 256
+ORPHANS_SECONDS = 0.02
+"""Orphans are looked for at most this often: where our own die in numbers, each look has to pass all of them."""
 
 
 class Reaper:
@@ -28,18 +30,22 @@ class Reaper:
         self._loop = gevent.get_hub().loop
         self._watched: dict[int, tuple[int, Any]] = {}
         self._pipe: SignalPipe | None = None
+        self._pause: Any = None
+        """The timer until orphans may be looked for again."""
+        self._missed = False
+        """SIGCHLD came meanwhile."""
         self._io: Any = None
         self.handlers: dict[int, Callable[[int], None]] = {}
-        """What to call, in the hub's turn, for signals other than SIGCHLD."""
+        """What to call, in the hub's turn, for signals other than SIGCHLD; one without is passed over."""
 
     @property
     def known(self) -> dict[int, tuple[int, Any]]:
         """Our own children, by pid."""
         return self._watched
 
-    def listen(self, signums: tuple[int, ...]) -> None:
-        """From now on orphans are reaped, and the signals reach ``handlers``."""
-        self._pipe = SignalPipe((signal.SIGCHLD, *signums))
+    def listen(self, pipe: SignalPipe) -> None:
+        """From now on orphans are reaped, and the signals of the pipe reach ``handlers``; it stays its maker's."""
+        self._pipe = pipe
         self._io = self._loop.io(self._pipe.fd, READ)
         self._io.start(self._signalled)
 
@@ -48,10 +54,30 @@ class Reaper:
         seen = self._pipe.read()
         for signum in dict.fromkeys(seen):
             if signum == signal.SIGCHLD:
-                # After the pidfds of this turn: our own dead are then reaped, and do not hide orphans.
-                self._loop.run_callback(self._reap_orphans)
+                self._look_for_orphans()
             elif signum in self.handlers:
                 self.handlers[signum](signum)
+
+    def _look_for_orphans(self) -> None:
+        if self._pause is not None:
+            self._missed = True
+            return
+        self._pause = self._loop.timer(ORPHANS_SECONDS)
+        self._pause.start(self._look_again, update=True)
+        # After the pidfds of this turn: our own dead are then reaped, and do not hide orphans.
+        self._loop.run_callback(self._reap_orphans)
+
+    def _look_again(self) -> None:
+        self._drop_pause()
+        if self._missed:
+            self._missed = False
+            self._look_for_orphans()
+
+    def _drop_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause.close()
+            self._pause = None
 
     def _reap_orphans(self) -> None:
         if len(pidfd.reap_orphans(self._watched, ORPHANS_A_TURN)) >= ORPHANS_A_TURN:
@@ -111,10 +137,8 @@ class Reaper:
         """Nothing is watched any more."""
         for pid, (fd, watcher) in list(self._watched.items()):
             self._release(pid, fd, watcher)
+        self._drop_pause()
         if self._io is not None:
             self._io.stop()
             self._io.close()
-            self._io = None
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
+            self._io = self._pipe = None

@@ -27,6 +27,8 @@ class Person:
     name: str
     role: str
     session: str
+    owner: int | None = None
+    """The uid, where it is of interest: he owns the endpoint, and may add what runs as himself."""
 
 
 @dataclass(frozen=True, slots=True)

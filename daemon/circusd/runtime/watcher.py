@@ -150,6 +150,10 @@ class Watcher:
         if self.removed:
             ticket.result.set_exception(Conflict(f"watcher {self.name} has been removed"))
             return ticket
+        if self.arbiter.stopping and job.kind not in SUPERSEDES:
+            # Nothing may be started behind the back of the ordered stop.
+            ticket.result.set_exception(Conflict("circusd is stopping"))
+            return ticket
         if job.kind in SUPERSEDES and not self._is_stopping():
             self._supersede_line(job)
             self._line.append(ticket)
