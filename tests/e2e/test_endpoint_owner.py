@@ -145,7 +145,13 @@ def test_sockets_of_the_daemon_are_not_his(owned: Owned) -> None:
             owned.ask(NOBODY, "add", name="mine", **words)
     owned.ask(NOBODY, "add", name="mine", cmd="sleep 1000", start=True, waiting=True)
     owned.ask(NOBODY, "set", name="mine", options={"numprocesses": 2}, waiting=True)
-    for options in ({"use_sockets": True}, {"stdin_socket": "s"}, {"rlimit_nofile": 1 << 20}):
+    for options in (
+        {"use_sockets": True},
+        {"stdin_socket": "s"},
+        {"rlimit_nofile": 1 << 20},
+        {"rlimits": {"nofile": 1 << 20}},
+        {"rlimits": {}},
+    ):
         with pytest.raises(Refused, match="is not for the owner of an endpoint"):
             owned.ask(NOBODY, "set", name="mine", options=options, waiting=True)
     eventually(lambda: len(owned.pids("mine")) == 2)

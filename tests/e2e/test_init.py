@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.container import InitDaemon, can_be_init
 from tests.daemon import BIN, Daemon
 from tests.faults.measures import offspring, zombies
-from tests.pidnamespace import InitDaemon, can_be_init
 from tests.waiting import eventually
 
 ONCE = "[watcher:%s]\ncmd = sh -c 'exit %d'\nrespawn = 0\n"

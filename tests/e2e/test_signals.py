@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from circusd.schema.errors import CircusError
+from tests.container import InitDaemon, can_be_init
 from tests.daemon import Daemon
-from tests.pidnamespace import InitDaemon, can_be_init
 from tests.waiting import eventually
 
 ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)

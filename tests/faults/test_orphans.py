@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.container import InitDaemon, can_be_init
 from tests.daemon import Daemon
 from tests.faults.measures import (
     CHILD,
@@ -23,7 +24,6 @@ from tests.faults.measures import (
     runs,
     zombies,
 )
-from tests.pidnamespace import InitDaemon, can_be_init
 from tests.waiting import eventually
 
 OWN = (

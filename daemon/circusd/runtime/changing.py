@@ -183,9 +183,9 @@ class Changing:
         watcher, options = find_watcher(self.arbiter, p["name"]), p["options"]
         if not isinstance(options, dict):
             raise BadRequest("'options' property should be an object", field="options")
-        if c.person.owner is not None:
-            endpointowner.check_set(options)
         rows = _option_rows(options)
+        if c.person.owner is not None:
+            endpointowner.check_set(rows)
         for key, row in rows.items():
             if not reaches(c.person.role, row.role):
                 raise Denied(f"{key} is for the role {row.role}, as it decides what code runs or as whom")

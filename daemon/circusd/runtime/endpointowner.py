@@ -6,7 +6,7 @@ file, socket or limit of the daemon's. So of the options that decide what runs, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from circusd.config.interpolate import references
@@ -21,12 +21,12 @@ ROLE: Final = "operator"
 HIS: Final = ("cmd", "args", "shell", "shell_args", "executable", "working_dir", "env", "uid")
 """An admin's options that count for him, as they change what is done and not as whom."""
 
-NOT_HIS: Final = ("use_sockets", "stdin_socket", "rlimit")
+NOT_HIS: Final = ("use_sockets", "stdin_socket", "rlimit_")
 """Options of an operator, who decides no code; with code of one's own they would be a way to what is the daemon's."""
 
 
-def check_set(keys: Mapping[str, Any]) -> None:
-    """Raises Denied if one of these options is not for the owner of an endpoint to set."""
+def check_set(keys: Iterable[str]) -> None:
+    """Raises Denied if one of these options, families spelt out, is not for the owner of an endpoint to set."""
     for key in keys:
         if key.startswith(NOT_HIS):
             raise Denied(f"{key} is not for the owner of an endpoint, as it gives what is the daemon's")
