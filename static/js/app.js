@@ -45,7 +45,8 @@ document.addEventListener('click', (event) => {
 function Console() {
   const [, redraw] = useReducer((turn) => turn + 1, 0);
   const [keys, setKeys] = useState(false);
-  useEffect(() => subscribe(redraw), []);
+  // What nobody looks at is not drawn; a page that comes back to the front is told so.
+  useEffect(() => subscribe(() => { if (!document.hidden) redraw(); }), []);
   openKeys = () => setKeys(true);
   const live = isLive() || !store.heard;
   useEffect(() => {

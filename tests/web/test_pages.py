@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -367,6 +368,79 @@ def test_missing_lines_are_marked(browser: Browser, console: Console) -> None:
         console.daemon.write("loud", [(1012, "line 1012")])
         expect(page.locator(".gap")).to_contain_text("1,000 lines were skipped")
         assert log_lines(page)[-2:] == ["line 11", "line 1012"]
+
+
+def test_events_have_their_places_among_the_lines(browser: Browser, console: Console) -> None:
+    """However late the events of before are told, each stands between the lines of its time, and says whose it is."""
+    daemon = console.daemon
+    fill(daemon, "loud", 4)
+    times = [line[1] for line in daemon.history["loud"][0]["lines"]]
+    event = {"event": "process.started", "watcher": "loud", "wid": 1, "level": "info"}
+    daemon.events += [
+        {**event, "number": 1, "time": (times[1] + times[2]) / 2, "text": "1 started, pid 20001"},
+        {**event, "number": 2, "time": (times[2] + times[3]) / 2, "text": "started", "wid": None},
+    ]
+    daemon.gather["events"] = 2
+    with seen(browser, console, "/d/stage/w/loud") as page:
+        eventually(lambda: daemon.waiting == 1, what="the page asks for events")
+        expect(page.locator(".pane h2")).to_be_visible()
+        assert page.locator(".rows > *").count() == 0
+        console.get("/d/stage/api/v1/events")
+        expect(page.locator(".rows .tx")).to_have_count(4)
+        # Where a process is meant, the line says so.
+        assert page.locator(".rows > *").evaluate_all(
+            "rows => rows.map(row => (row.querySelector('.tx') || row).textContent.replace(/^[0-9:]+ /, ''))"
+        ) == ["line 1", "line 2", "process 1 started, pid 20001", "line 3", "started", "line 4"]
+
+
+def test_load_is_shown_with_lines_beside_it(browser: Browser, console: Console) -> None:
+    """Five minutes of CPU and memory from a laptop's screen on; the lines of output a second, of all and of one watcher."""
+    with seen(browser, console, width=1280, height=800) as page:
+        for _ in range(20):
+            console.daemon.push("load.", console.daemon.load())
+        for column in ("c-cpu", "c-mem"):
+            expect(row(page, "web").locator(f".{column} .spark")).to_be_visible()
+            expect(row(page, "web").locator(f".{column} .spark .l")).to_have_attribute(
+                "d", re.compile(r"M.*L")
+            )
+        expect(page.locator(".vitals")).to_contain_text("Lines/s8")
+        row(page, "web").get_by_role("link").click()
+        expect(page.locator(".figures")).to_have_text("restarts, 1 h0output5lines/s")
+    with seen(browser, console, width=820) as page:
+        expect(row(page, "web").locator(".c-mem")).to_contain_text("128MiB")
+        assert page.locator(".spark").count() == 0
+
+
+def test_row_leaves_room_for_its_buttons(browser: Browser, console: Console) -> None:
+    """The last event of the row that one is at ends before its buttons; a long name does not push the others away."""
+    console.daemon.watchers["w" * 200] = watcher(
+        "w" * 200,
+        [process(1)],
+        sockets=["front"],
+        last_event={"time": time.time(), "text": "1 " + "x" * 300, "event": "process.started"},
+    )
+    console.daemon.sockets.append(
+        {"name": "front", "address": "127.0.0.1:8000", "fd": 7, "backlog": 128, "held_by": ["w" * 200]}
+    )
+    for width in (1024, 1280, 1440, 1920):
+        with seen(browser, console, width=width) as page:
+            here = row(page, "w" * 200)
+            here.hover()
+            edges = here.evaluate(
+                """row => {
+                    const text = row.querySelector('.last > :last-child').getBoundingClientRect();
+                    const first = row.querySelector('.acts button').getBoundingClientRect();
+                    return [text.right, first.left, text.width];
+                }"""
+            )
+            assert edges[0] <= edges[1]
+            assert edges[2] > 40
+            assert here.locator(".tag").text_content() == "front:8000"
+            inside = "cell => cell.scrollWidth <= cell.clientWidth"
+            assert here.locator(".c-name").evaluate(inside)
+            assert page.locator(".sockets").evaluate(
+                "table => table.offsetWidth <= table.parentElement.clientWidth"
+            )
 
 
 def test_page_that_is_not_live_says_so(browser: Browser, own_console: Console) -> None:
