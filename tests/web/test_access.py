@@ -233,7 +233,7 @@ def test_tab_comes_to_all_that_acts(browser: Browser, console: Console) -> None:
         for _ in range(60):
             page.keyboard.press("j")
         at = page.evaluate("document.activeElement.dataset.watcher")
-        page.wait_for_function("document.activeElement.tabIndex === 0")
+        expect(page.locator(f"tr[data-watcher='{at}'][tabindex='0']")).to_be_focused()
         assert page.evaluate(FOCUS)["seen"]
         page.evaluate("document.activeElement.blur()")
         page.evaluate("scrollTo(0, 0); document.querySelector('.skip').focus()")
@@ -261,13 +261,9 @@ def test_tab_comes_to_all_of_a_watcher(browser: Browser, scene: Console) -> None
         for _ in range(2):
             page.keyboard.press("j")
         page.keyboard.press("ArrowDown")
-        page.wait_for_function(
-            "document.activeElement.dataset.wid === '4' && document.activeElement.tabIndex === 0"
-        )
+        expect(page.locator("tr[data-wid='4'][tabindex='0']")).to_be_focused()
         page.keyboard.press("k")
-        page.wait_for_function(
-            "document.activeElement.dataset.wid === '3' && document.activeElement.tabIndex === 0"
-        )
+        expect(page.locator("tr[data-wid='3'][tabindex='0']")).to_be_focused()
         page.evaluate("document.querySelector('.skip').focus()")
         stops = by_tab(page)
         assert [stop for stop in stops if not (stop["drawn"] and stop["seen"])] == []

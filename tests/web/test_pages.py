@@ -184,7 +184,7 @@ def test_keys_act_on_the_row(browser: Browser, console: Console) -> None:
     with seen(browser, console) as page:
         page.keyboard.press("j")
         page.keyboard.press("j")
-        page.wait_for_function("document.activeElement.dataset.watcher === 'web'")
+        expect(row(page, "web")).to_be_focused()
         expect(page.locator(".cli code")).to_have_text("circusctl status web")
         for key, command in (
             ("r", "restart"),
@@ -405,7 +405,7 @@ def test_load_is_shown_with_lines_beside_it(browser: Browser, console: Console) 
             )
         expect(page.locator(".vitals")).to_contain_text("Lines/s8")
         row(page, "web").get_by_role("link").click()
-        expect(page.locator(".figures")).to_have_text("restarts, 1 h0output5lines/s")
+        expect(page.locator(".figures")).to_have_text("restarts, 1 h0output5 lines/s")
     with seen(browser, console, width=820) as page:
         expect(row(page, "web").locator(".c-mem")).to_contain_text("128MiB")
         assert page.locator(".spark").count() == 0
@@ -557,6 +557,51 @@ def test_many_watchers_are_shown(browser: Browser, console: Console, request: py
         page.locator("#filter").fill("service-19")
         expect(page.locator("tr[data-watcher]")).to_have_count(10)
         assert time.monotonic() - began < 2
+
+
+def test_first_view_is_light(browser: Browser, console: Console) -> None:
+    """All that the first page loads is 120 KB at most on its way, asked for at once; the second time only the page itself."""
+    with seen(browser, console) as page:
+        loads = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+            .map((one) => ({name: one.name, sent: one.encodedBodySize, whole: one.decodedBodySize, over: one.transferSize,
+                by: one.initiatorType}))"""
+        first = page.evaluate(loads)
+        assert sum(one["sent"] for one in first) < 120_000
+        large = [one for one in first if "/static/" in one["name"] and one["whole"] > 1000]
+        assert large
+        assert [one for one in large if one["sent"] > 0.7 * one["whole"]] == []
+        # A module that nothing on the page names would be asked for by the one that imports it.
+        named = page.locator("link, script").evaluate_all("all => all.map(one => one.href || one.src)")
+        assert {one["name"] for one in first if "/static/" in one["name"]} <= set(named)
+        page.reload()
+        expect(page.locator("tr[data-watcher]")).to_have_count(2)
+        again = [one for one in page.evaluate(loads) if "/static/" in one["name"]]
+        assert sum(one["over"] for one in again) == 0
+
+
+def test_page_in_the_background_is_not_drawn(browser: Browser, console: Console) -> None:
+    """What nobody looks at costs nothing; when it comes to the front, it shows what is true."""
+    with seen(browser, console) as page:
+        show = """hidden => {
+            Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+        page.evaluate(show, True)
+        page.evaluate(
+            "window.drawn = 0; new MutationObserver(() => { window.drawn += 1; }).observe(document.getElementById('console'), "
+            "{subtree: true, childList: true, attributes: true, characterData: true})"
+        )
+        sent = len(console.daemon.asked("credit"))
+        console.daemon.change(watcher("web", [process(1)], detail="seen late"))
+        # More than a window's worth, so that credit must come back: the page has taken it.
+        for number in range(100):
+            console.daemon.change(
+                watcher("web", [process(1)], detail="seen late", explain=str(number) + "x" * 9000)
+            )
+        eventually(lambda: len(console.daemon.asked("credit")) > sent, what="the page takes what is told")
+        assert page.evaluate("window.drawn") == 0
+        page.evaluate(show, False)
+        expect(row(page, "web").locator(".st")).to_have_text("active, seen late")
 
 
 def test_empty_daemon_is_no_empty_page(browser: Browser, console: Console) -> None:
