@@ -138,7 +138,7 @@ function last(watcher) {
   if (ill) {
     // Where there is one process, its number says nothing, and its state tells the next try already.
     const one = watcher.numprocesses === 1;
-    const text = `${one ? '' : `${ill.wid} `}${ill.exit.text.replace(/^exited with code (?=\d)/, 'exited ')}${next !== null && !one ? `, try in ${wait(next - now())}` : ''}`;
+    const text = `${one ? '' : `${ill.wid} `}${ill.exit.text}${next !== null && !one ? `, try in ${wait(next - now())}` : ''}`;
     return [ill.exit.time, text];
   }
   if (!watcher.last_event) return [null, ''];
