@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, mark, pips, ring, spark, tone } from './shapes.js';
 import { visible } from './ansi.js';
-import { bytes, clock, count, percent, span, wait, when } from './format.js';
+import { bytes, clock, count, percent, rate, span, wait, when } from './format.js';
 import { alive, byName, isStopped, kindsOf, needsYou, now, rank, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
 import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
@@ -29,11 +29,11 @@ const cards = matchMedia('(max-width: 720px)');
 const lastOf = (watcher, key) => { const value = seriesOf(watcher)?.[key].last; return Number.isNaN(value) ? -1 : value ?? -1; };
 const running = (watcher) => watcher.processes.filter((process) => shape(process.state) === 'run').length;
 
-/** What stands on the tag of a socket: its name, with the port where it has one. */
-export function socketTag(name) {
+/** What stands on a watcher's tag of a socket: its name if it is another than the watcher's, with the port where it has one. */
+export function socketTag(name, watcher) {
   const address = store.sockets.find((socket) => socket.name === name)?.address || '';
   const port = /:(\d+)$/.exec(address);
-  return port ? `${name}:${port[1]}` : name;
+  return port ? `${name === watcher.name ? '' : name}:${port[1]}` : name;
 }
 
 /** When the oldest of its processes was started, or null. */
@@ -92,7 +92,7 @@ function Lead() {
       <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${wide.matches && spark(store.total.cpu)}${amount(cpu)}</dd></div>
       <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${wide.matches && spark(store.total.rss)}${amount(rss)}</dd></div>
       <div><dt>Restarts, 1 h</dt><dd>${count(restarts)}</dd></div>
-      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${count(Math.round(lines))}</dd></div>`}
+      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${rate(lines)}</dd></div>`}
     </dl>
   </section>`;
 }
@@ -158,7 +158,7 @@ function Row({ watcher, at, open, choose }) {
   return html`<tr role="row" class=${classes} tabindex=${at ? 0 : -1} data-watcher=${watcher.name} data-ctl=${`circusctl status ${word(watcher.name)}`}
       onFocus=${() => choose(watcher.name)} onDblClick=${() => open(watcher)}>
     <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
-    <th role="rowheader" scope="row" class="c-name"><span class="named"><a class="name" href=${address(watcher)} tabindex=${tab} dir="auto" title=${watcher.name}>${visible(watcher.name)}</a>${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name)}</span>`)}</span></th>
+    <th role="rowheader" scope="row" class="c-name"><span class="named"><a class="name" href=${address(watcher)} tabindex=${tab} dir="auto" title=${watcher.name}>${visible(watcher.name)}</a>${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</span></th>
     <td role="gridcell" class="c-procs num">${pips(kindsOf(watcher))} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
     <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${wide.matches && series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
     <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${wide.matches && series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>

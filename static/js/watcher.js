@@ -3,7 +3,7 @@
 import { useEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, inWords, mark, ring } from './shapes.js';
 import { visible } from './ansi.js';
-import { bytes, count, percent, span, word } from './format.js';
+import { bytes, count, percent, rate, span, word } from './format.js';
 import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
 import { act, actions, barred, isBusy } from './commands.js';
@@ -21,7 +21,7 @@ function Face({ watcher }) {
   const kinds = kindsOf(watcher);
   return html`<header class="face">
     ${ring(kinds, { label: inWords(kinds) })}
-    <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name)}</span>`)}</div>
+    <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
       <p class="explain">${counted(watcher.explain, watcher)}</p><${Spoken} text=${watcher.explain} /></div>
     <div class="do" role="toolbar" aria-label=${`Do to ${watcher.name}`}>
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys="s" main />` : html`
@@ -84,7 +84,7 @@ function Processes({ watcher }) {
   const at = (watcher.processes.find((process) => process.wid === chosen) || watcher.processes[0])?.wid;
   return html`<section class="sheet procs" aria-labelledby="p-h" data-ctl=${`circusctl stats ${word(watcher.name)}`}>
     <header><h2 id="p-h">${say.processes}</h2><span class="dim">${up} of ${watcher.numprocesses}</span><span class="grow"></span>
-      <dl class="figures" aria-label="The watcher as a whole"><div><dt>${say.restarts}</dt><dd>${count(watcher.restarts)}</dd></div><div><dt>${say.output}</dt><dd>${count(Math.round(series?.lines || 0))}<span class="unit">${say.linesPerSecond}</span></dd></div></dl><${Scale} watcher=${watcher} /></header>
+      <dl class="figures" aria-label="The watcher as a whole"><div><dt>${say.restarts}</dt><dd>${count(watcher.restarts)}</dd></div><div><dt>${say.output}</dt><dd>${rate(series?.lines || 0)}<span class="unit">${say.linesPerSecond}</span></dd></div></dl><${Scale} watcher=${watcher} /></header>
     ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="grid" aria-labelledby="p-h">
       <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Process</th><th role="columnheader" scope="col" class="num k-pid">PID</th><th role="columnheader" scope="col" class="k-state">State</th>
         <th role="columnheader" scope="col" class="num k-cpu">CPU</th><th role="columnheader" scope="col" class="num k-mem">Memory</th><th role="columnheader" scope="col" class="num hide-m k-up">Up</th>

@@ -41,6 +41,7 @@ TABLE = """({
     level: (m, a) => a.map((text) => m.LEVELS[m.levelOf(text)].word),
     pattern: (m, a) => { const test = m.pattern(a[0]); return test === null ? null : a[1].map((text) => test(text)); },
     bytes: (m, a) => a.map((n) => m.bytes(n).join(' ')),
+    rate: (m, a) => a.map((n) => m.rate(n)),
     span: (m, a) => a.map((n) => m.span(n)),
     wait: (m, a) => a.map((n) => m.wait(n)),
     word: (m, a) => a.map((text) => m.word(text)),
@@ -186,6 +187,7 @@ def test_numbers_are_short_and_exact(page: Page) -> None:
         "24 GiB",
     ]
     assert ask(page, "format", "span", [0, 67, 3661, 90061]) == ["0:00", "1:07", "1:01:01", "1 d 01:01"]
+    assert ask(page, "format", "rate", [0, 0.44, 4.0, 9.96, 1846.6]) == ["0", "0.4", "4", "10", "1,847"]
     assert ask(page, "format", "wait", [0.42, 12.3, 100, 7200]) == ["0.4 s", "12 s", "2 min", "2 h"]
     assert ask(page, "format", "word", ["web", "plugin:x", "it's", "a b", "$(x)"]) == [
         "web",

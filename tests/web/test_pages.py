@@ -403,7 +403,7 @@ def test_load_is_shown_with_lines_beside_it(browser: Browser, console: Console) 
             expect(row(page, "web").locator(f".{column} .spark .l")).to_have_attribute(
                 "d", re.compile(r"M.*L")
             )
-        expect(page.locator(".vitals")).to_contain_text("Lines/s8")
+        expect(page.locator(".vitals")).to_contain_text("Lines/s7.5")
         row(page, "web").get_by_role("link").click()
         expect(page.locator(".figures")).to_have_text("restarts, 1 h0output5 lines/s")
     with seen(browser, console, width=820) as page:
