@@ -67,7 +67,7 @@ class Feed {
     for (const [number, time, text] of data.lines) {
       if (last !== undefined && number <= last) continue; // came with the history, and again
       const missing = last === undefined ? told : Math.max(number - last - 1, 0);
-      this.place(time);
+      this.place(time, data.pid);
       if (missing) this.lines.gap(data.wid, time, missing, this.joining.has(source) ? say.missedWhy : say.skippedWhy);
       this.joining.delete(source);
       told = 0;
@@ -94,10 +94,14 @@ class Feed {
     this.timer ||= setTimeout(() => { this.timer = 0; this.place(Infinity); this.fresh(); }, this.opening ? HISTORY_WAIT : EVENT_WAIT);
   }
 
-  /** Puts the events of up to that time behind the last line; those much older than all lines are not shown. */
-  place(time) {
+  /**
+   * Puts the events of up to that time behind the last line; those much older than all lines are not shown. The end of
+   * process `pid`, of which a line is to come, waits for it: a death is seen sooner than the last words are read.
+   */
+  place(time, pid) {
     const last = this.lines.count ? this.lines.time(this.lines.next - 1) : time === Infinity ? -Infinity : time - BEFORE;
     while (this.waiting.length && this.waiting[0].time <= time) {
+      if (pid && this.waiting[0].event === 'process.exited' && this.waiting[0].pid === pid) break;
       const event = this.waiting.shift();
       // "1 started" says less here than in the list of events.
       const text = event.wid && event.text.startsWith(`${event.wid} `) ? `process ${event.text}` : event.text;

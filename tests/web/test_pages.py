@@ -379,6 +379,15 @@ def test_events_have_their_places_among_the_lines(browser: Browser, console: Con
     daemon.events += [
         {**event, "number": 1, "time": (times[1] + times[2]) / 2, "text": "1 started, pid 20001"},
         {**event, "number": 2, "time": (times[2] + times[3]) / 2, "text": "started", "wid": None},
+        # A death is seen sooner than the last words are read.
+        {
+            **event,
+            "number": 3,
+            "time": times[3] - 0.0001,
+            "text": "1 exited",
+            "pid": 20001,
+            "event": "process.exited",
+        },
     ]
     daemon.gather["events"] = 2
     with seen(browser, console, "/d/stage/w/loud") as page:
@@ -386,11 +395,19 @@ def test_events_have_their_places_among_the_lines(browser: Browser, console: Con
         expect(page.locator(".pane h2")).to_be_visible()
         assert page.locator(".rows > *").count() == 0
         console.get("/d/stage/api/v1/events")
-        expect(page.locator(".rows .tx")).to_have_count(4)
+        expect(page.locator(".rows > *")).to_have_count(7)
         # Where a process is meant, the line says so.
         assert page.locator(".rows > *").evaluate_all(
             "rows => rows.map(row => (row.querySelector('.tx') || row).textContent.replace(/^[0-9:]+ /, ''))"
-        ) == ["line 1", "line 2", "process 1 started, pid 20001", "line 3", "started", "line 4"]
+        ) == [
+            "line 1",
+            "line 2",
+            "process 1 started, pid 20001",
+            "line 3",
+            "started",
+            "line 4",
+            "process 1 exited",
+        ]
 
 
 def test_load_is_shown_with_lines_beside_it(browser: Browser, console: Console) -> None:
