@@ -145,6 +145,7 @@ def page(console: Console, name: str, watcher: str = "") -> HTTPResponse:
             daemon=bridge.name,
             person=person,
             assets=console.assets.version,
+            modules=console.assets.modules(),
             version=__version__,
         )
     )

@@ -24,6 +24,9 @@ KINDS = {
 NEEDED = ("app.css", "js/app.js", "js/login.js", "js/theme.js", "vendor/preact.js", "vendor/socket.io.js")
 """Without these there is no console."""
 
+_LIBRARIES = ("vendor/preact.js", "vendor/hooks.js", "vendor/htm.js", "vendor/socket.io.js")
+_OTHERS = ("js/login.js", "js/theme.js")
+
 
 def folder(name: str) -> Path:
     """The folder ``static`` or ``templates``."""
@@ -70,6 +73,10 @@ class Assets:
     def missing(self) -> list[str]:
         """What the console needs and is not there, as in a build without the third-party JavaScript."""
         return [name for name in NEEDED if name not in self.files]
+
+    def modules(self) -> list[str]:
+        """What the console's page is made of: asked for at once, and not when the one that imports it has come."""
+        return [*_LIBRARIES, *(name for name in self.files if name.startswith("js/") and name not in _OTHERS)]
 
     def address(self, name: str) -> str:
         """The path of a file in a URL; it may be kept for ever."""

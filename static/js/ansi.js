@@ -7,7 +7,8 @@ export const plain = DEFAULT;
 
 // CSI ... final byte | OSC, DCS, PM, APC ... up to BEL or ST (or the end) | other two-byte escapes
 const ESCAPES = /\x1b(?:\[([0-?]*)[ -/]*([@-~]|$)|[\]PX^_](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\|$)|[ -/]*[0-~]|$)/g;
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f\x80-\x9f]/g;
+// Beside control characters what turns the direction of text around, by which a line can be made to read otherwise.
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Whether the text holds anything that `strip` or `pieces` would change. */
 export function hasEscapes(text) {

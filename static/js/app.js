@@ -19,6 +19,7 @@ function placeOf(path) {
 
 let place = placeOf(location.pathname);
 let openKeys = () => {};
+let drawnAt = 0;
 
 /** Goes to another page of the console, as a link would. */
 function visit(path) {
@@ -45,7 +46,8 @@ document.addEventListener('click', (event) => {
 function Console() {
   const [, redraw] = useReducer((turn) => turn + 1, 0);
   const [keys, setKeys] = useState(false);
-  useEffect(() => subscribe(redraw), []);
+  // What nobody looks at is not drawn; a page that comes back to the front is told so.
+  useEffect(() => subscribe(() => { if (!document.hidden) { drawnAt = Date.now(); redraw(); } }), []);
   openKeys = () => setKeys(true);
   const live = isLive() || !store.heard;
   useEffect(() => {
@@ -63,5 +65,5 @@ root.replaceChildren();
 render(html`<${Console} />`, root);
 listen({ place: () => place, redraw: touch, keys: () => openKeys(), visit, go: () => visit(`${base}/`) });
 connect();
-// Countdowns, ages, and whether what is shown has grown old.
-setInterval(touch, 1000);
+// Countdowns, ages, and whether what is shown has grown old; not where the load has just been told, each second too.
+setInterval(() => { if (Date.now() - drawnAt > 500) touch(); }, 1000);

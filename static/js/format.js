@@ -12,6 +12,11 @@ export function percent(value) {
   return [value < 1000 ? value.toFixed(1) : count(Math.round(value)), '%'];
 }
 
+/** How many a second: one digit behind the point where it means something. */
+export function rate(value) {
+  return value < 9.95 ? String(Number(value.toFixed(1))) : count(Math.round(value));
+}
+
 const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 export function bytes(value) {

@@ -2,8 +2,8 @@
 
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { count, clock, span, wait } from './format.js';
-import { html, icon, inWords, mark, ring, state } from './shapes.js';
-import { age, byName, isLive, kindsOf, needsYou, now, store } from './store.js';
+import { html, icon, inWords, mark, ring, state, tone } from './shapes.js';
+import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './store.js';
 import { base, page } from './page.js';
 import { askNow } from './live.js';
 import { keyTable, say, verbs } from './words.js';
@@ -27,17 +27,18 @@ function Leave() {
     if (answer?.ok || answer?.status === 401) location.assign('/login');
     else setFailed((await answer?.json().catch(() => null))?.detail || say.notLeft);
   };
-  return html`${failed && html`<span class="is-fail" role="alert">${failed}</span>`}<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b><span class="hide-s">${page.role}</span>
+  return html`${failed && html`<span class="is-fail" role="alert">${failed}</span>`}<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b>${page.role !== page.person && html`<span class="hide-s">${page.role}</span>`}
     <button class="btn small quiet" type="button" onClick=${leave}>Log out</button></span>`;
 }
 
 export function Top({ current }) {
-  const ill = byName().filter(needsYou).length;
+  const ill = byName().filter(needsYou);
+  const worst = ill.some((watcher) => shape(watcher.state) === 'fail') ? 'fail' : 'wait';
   const host = store.daemon?.host || '';
   return html`<header class="top">
     <a class="brand" href=${`${base}/`} aria-label="circus, all watchers">${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
     <nav class="nav" aria-label="Pages"><a href=${`${base}/`} aria-current=${current === 'overview' ? 'page' : undefined}>${say.watchers}
-      ${ill > 0 && html`<span class="n alarm"><span class="only-heard">, </span>▲${ill}<span class="only-heard"> needs you</span></span>`}</a></nav>
+      ${ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a></nav>
     <div class="right"><${ThemeButton} /><${Leave} /></div>
   </header>`;
 }

@@ -24,6 +24,14 @@ function move(by) {
   touch();
 }
 
+/** From process to process of the watcher that is shown. */
+function step(by) {
+  const rows = [...document.querySelectorAll('tr[data-wid]')];
+  const here = rows.findIndex((row) => row.tabIndex === 0);
+  const inside = document.activeElement?.closest?.('tr[data-wid]');
+  rows[Math.min(rows.length - 1, Math.max(0, here + (inside ? by : 0)))]?.focus();
+}
+
 /** Listens from now on; `app` says where one is and goes elsewhere. */
 export function listen(app) {
   let chord = 0;
@@ -43,7 +51,7 @@ export function listen(app) {
     chord = 0;
     const watcher = watcherNamed(place.watcher || view.at || '');
     const pressed = {
-      j: () => move(1), k: () => move(-1), ArrowDown: null, ArrowUp: null,
+      j: () => (place.watcher ? step(1) : move(1)), k: () => (place.watcher ? step(-1) : move(-1)), ArrowDown: null, ArrowUp: null,
       y: copyPrompt, '?': app.keys, f: () => shownPane.toggle?.(), g: () => { chord = Date.now(); },
       '/': () => document.getElementById('filter')?.focus(),
       End: shownPane.end, Home: shownPane.home,
@@ -53,10 +61,11 @@ export function listen(app) {
       pressed();
       return;
     }
-    const onRow = view.reach || document.activeElement?.matches?.('tr[data-watcher]');
-    if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && onRow) {
+    const onRow = !place.watcher && (view.reach || document.activeElement?.matches?.('tr[data-watcher]'));
+    const onProcess = document.activeElement?.closest?.('tr[data-wid]');
+    if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && (onRow || onProcess)) {
       event.preventDefault();
-      move(event.key === 'ArrowDown' ? 1 : -1);
+      (onRow ? move : step)(event.key === 'ArrowDown' ? 1 : -1);
     } else if (event.key === 'Enter' && onRow && watcher) {
       app.visit(address(watcher));
     } else if (ACTS[event.key] && watcher && (place.watcher || onRow)) {

@@ -8,7 +8,9 @@ import { call } from './commands.js';
 
 const panes = new Map(); // by key: {watcher, lines, take, ended, opened}
 let nextKey = 1;
-let up = false; // whether the daemon follows for this connection
+let up = 0; // grows with each time that the daemon begins to follow for this page; 0 while it does not
+let ups = 0;
+let ready = false; // whether panes may be opened: events have come, and have their places among the lines
 let ackTimer = 0;
 let seen = 0;
 
@@ -43,12 +45,12 @@ socket.on('connect', () => {
 });
 
 socket.on('disconnect', () => {
-  up = false;
+  up = 0;
   if (store.link.state !== 'over') setLink('console');
 });
 
 socket.on('connect_error', () => {
-  up = false;
+  up = 0;
   if (store.link.state === 'over') return;
   setLink('console');
   askWhy();
@@ -89,16 +91,21 @@ socket.on('over', over);
 
 // The daemon answers: the base stream begins anew with a snapshot, and panes are opened anew.
 socket.on('up', (told) => {
-  up = true;
+  ups += 1;
+  up = ups;
+  ready = false;
   store.link.transport = transport();
   store.updated = told.assets !== page.assets;
-  // Events first: they have their places among the lines.
-  call('events', { lines: 200 }).then((reply) => seedEvents(reply.events || []), () => {})
-    .then(() => { for (const key of panes.keys()) openPane(key); });
+  const mine = up;
+  call('events', { lines: 200 }).then((reply) => seedEvents(reply.events || []), () => {}).then(() => {
+    if (up !== mine) return;
+    ready = true;
+    for (const key of panes.keys()) openPane(key);
+  });
 });
 
 socket.on('down', () => {
-  up = false;
+  up = 0;
   setLink('daemon');
 });
 
@@ -131,7 +138,7 @@ socket.on('ended', (key, error) => panes.get(key)?.ended(error));
 
 function openPane(key) {
   const pane = panes.get(key);
-  if (!pane || !up) return;
+  if (!pane || !up || !ready) return;
   pane.opened();
   socket.emit('open', { key, watcher: pane.watcher, lines: pane.lines }, (error) => {
     if (error) panes.get(key)?.ended(error);
@@ -143,7 +150,7 @@ export function follow(watcher, lines, { take, ended, opened }) {
   const key = nextKey;
   nextKey += 1;
   panes.set(key, { watcher, lines, take, ended, opened });
-  if (up) openPane(key);
+  openPane(key);
   return () => {
     panes.delete(key);
     if (up) socket.emit('close', key);

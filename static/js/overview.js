@@ -2,10 +2,11 @@
 
 import { useEffect, useLayoutEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, mark, pips, ring, spark, tone } from './shapes.js';
-import { bytes, clock, count, percent, span, wait, when } from './format.js';
+import { visible } from './ansi.js';
+import { bytes, clock, count, percent, rate, span, wait, when } from './format.js';
 import { alive, byName, isStopped, kindsOf, needsYou, now, rank, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
-import { counted, Do, linked, nextTry, Note, progress, WatcherState } from './parts.js';
+import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
 import { say } from './words.js';
@@ -22,8 +23,18 @@ const SEGMENTS = [
 
 const order = new Intl.Collator('en', { numeric: true });
 const seriesOf = (watcher) => store.load.get(watcher.name);
+// Where the style sheet shows no lines beside the figures, none are made.
+const wide = matchMedia('(min-width: 1181px)');
+const cards = matchMedia('(max-width: 720px)');
 const lastOf = (watcher, key) => { const value = seriesOf(watcher)?.[key].last; return Number.isNaN(value) ? -1 : value ?? -1; };
 const running = (watcher) => watcher.processes.filter((process) => shape(process.state) === 'run').length;
+
+/** What stands on a watcher's tag of a socket: its name if it is another than the watcher's, with the port where it has one. */
+export function socketTag(name, watcher) {
+  const address = store.sockets.find((socket) => socket.name === name)?.address || '';
+  const port = /:(\d+)$/.exec(address);
+  return port ? `${name === watcher.name ? '' : name}:${port[1]}` : name;
+}
 
 /** When the oldest of its processes was started, or null. */
 export function startedAt(watcher) {
@@ -76,12 +87,12 @@ function Lead() {
   return html`<section class="lead" aria-labelledby="lead-h">
     ${ring(fleet(), { label: fleetLabel() })}
     <div><h1 id="lead-h">${lead ? lead.title : say.watchers}</h1>
-      <p class="explain" aria-hidden="true">${lead ? linked(lead.text, names, part) : ''}</p><p class="only-heard" aria-live="polite">${lead?.text}</p></div>
+      <p class="explain">${lead ? linked(lead.text, names, part) : ''}</p><${Spoken} text=${lead?.text} /></div>
     <dl class="vitals" aria-label="The whole daemon">
-      <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${spark(store.total.cpu)}${amount(cpu)}</dd></div>
-      <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${spark(store.total.rss)}${amount(rss)}</dd></div>
+      <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${wide.matches && spark(store.total.cpu)}${amount(cpu)}</dd></div>
+      <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${wide.matches && spark(store.total.rss)}${amount(rss)}</dd></div>
       <div><dt>Restarts, 1 h</dt><dd>${count(restarts)}</dd></div>
-      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${count(Math.round(lines))}</dd></div>`}
+      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${rate(lines)}</dd></div>`}
     </dl>
   </section>`;
 }
@@ -125,10 +136,14 @@ function last(watcher) {
   const ill = watcher.processes.find((process) => ['backoff', 'failed'].includes(process.state) && process.exit);
   const next = nextTry(watcher);
   if (ill) {
-    const text = `${ill.wid} ${ill.exit.text}${next !== null ? `, next try in ${wait(next - now())}` : ''}`;
+    // Where there is one process, its number says nothing, and its state tells the next try already.
+    const one = watcher.numprocesses === 1;
+    const text = `${one ? '' : `${ill.wid} `}${ill.exit.text}${next !== null && !one ? `, try in ${wait(next - now())}` : ''}`;
     return [ill.exit.time, text];
   }
-  return watcher.last_event ? [watcher.last_event.time, watcher.last_event.text] : [null, ''];
+  if (!watcher.last_event) return [null, ''];
+  const { time, text } = watcher.last_event;
+  return [time, watcher.numprocesses === 1 ? text.replace(/^1 (?=\D)/, '') : text];
 }
 
 function Row({ watcher, at, open, choose }) {
@@ -137,21 +152,23 @@ function Row({ watcher, at, open, choose }) {
   const [time, text] = last(watcher);
   const ill = needsYou(watcher);
   const stopped = isStopped(watcher);
+  // One row is in the order of Tab, with what is in it; keys go from row to row.
+  const tab = at || cards.matches ? 0 : -1;
   const classes = [at && 'at', ill && 'needs'].filter(Boolean).join(' ');
   return html`<tr role="row" class=${classes} tabindex=${at ? 0 : -1} data-watcher=${watcher.name} data-ctl=${`circusctl status ${word(watcher.name)}`}
       onFocus=${() => choose(watcher.name)} onDblClick=${() => open(watcher)}>
     <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
-    <th role="rowheader" scope="row" class="c-name"><a class="name" href=${address(watcher)} dir="auto">${watcher.name}</a>${watcher.sockets.map((name) => html`<span class="tag">${name}</span>`)}</th>
+    <th role="rowheader" scope="row" class="c-name"><span class="named"><a class="name" href=${address(watcher)} tabindex=${tab} dir="auto" title=${watcher.name}>${visible(watcher.name)}</a>${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</span></th>
     <td role="gridcell" class="c-procs num">${pips(kindsOf(watcher))} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
-    <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
-    <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
+    <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${wide.matches && series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
+    <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${wide.matches && series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
     <td role="gridcell" class="c-restarts num">${watcher.restarts ? html`<span class=${ill ? 'is-wait' : ''}>${ill ? '▲ ' : ''}${count(watcher.restarts)}</span>` : html`<span class="dim">0</span>`}</td>
     <td role="gridcell" class="c-up num hide-m">${started === null ? html`<span class="dim">–</span>` : span(now() - started)}</td>
-    <td role="gridcell" class="c-last"><span class="last">${time !== null && html`<time>${when(time, now())}</time>`}<span title=${text}>${text}</span></span></td>
+    <td role="gridcell" class="c-last"><span class="last">${time !== null && html`<time>${when(time, now())}</time>`}<span title=${text}>${visible(text)}</span></span></td>
     <td role="gridcell" class="c-do num"><span class="acts">
-      <${Do} what=${stopped ? 'start' : 'restart'} watcher=${watcher} small />
-      ${stopped ? null : html`<${Do} what="stop" watcher=${watcher} small bare />`}
-      <${Do} what="less" watcher=${watcher} small bare /><${Do} what="more" watcher=${watcher} small bare />
+      <${Do} what=${stopped ? 'start' : 'restart'} watcher=${watcher} tab=${tab} small />
+      ${stopped ? null : html`<${Do} what="stop" watcher=${watcher} tab=${tab} small bare />`}
+      <${Do} what="less" watcher=${watcher} tab=${tab} small bare /><${Do} what="more" watcher=${watcher} tab=${tab} small bare />
     </span></td>
   </tr>${store.notes.has(watcher.name) && html`<tr role="row" class="said"><td role="gridcell" colspan="9"><${Note} watcher=${watcher} /></td></tr>`}`;
 }
@@ -191,10 +208,10 @@ function Nothing({ redraw }) {
 
 function Sockets() {
   return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2></header>
-    ${store.sockets.length === 0 ? html`<div class="blank"><p>${say.noSockets}</p></div>` : html`<table class="tab compact">
-      <thead><tr><th scope="col">Name</th><th scope="col">Address</th><th scope="col" class="num">fd</th><th scope="col">Held by</th><th scope="col" class="num">Backlog</th></tr></thead>
-      <tbody>${store.sockets.map((socket) => html`<tr><th scope="row">${socket.name}</th><td><code>${socket.address}</code></td><td class="num">${socket.fd}</td>
-        <td>${(socket.held_by || []).map((name, i) => html`${i ? ', ' : ''}<a href=${address({ name })}>${name}</a>`)}</td><td class="num">${socket.backlog}</td></tr>`)}</tbody></table>`}
+    ${store.sockets.length === 0 ? html`<div class="blank"><p>${say.noSockets}</p></div>` : html`<table class="tab compact sockets">
+      <thead><tr><th scope="col">Name</th><th scope="col">Address</th><th scope="col" class="num s-fd">fd</th><th scope="col">Held by</th><th scope="col" class="num s-backlog">Backlog</th></tr></thead>
+      <tbody>${store.sockets.map((socket) => html`<tr><th scope="row" dir="auto" title=${socket.name}>${socket.name}</th><td title=${socket.address}><code>${socket.address}</code></td><td class="num s-fd">${socket.fd}</td>
+        <td title=${(socket.held_by || []).join(', ')}>${(socket.held_by || []).map((name, i) => html`${i ? ', ' : ''}<a href=${address({ name })}>${name}</a>`)}</td><td class="num s-backlog">${count(socket.backlog)}</td></tr>`)}</tbody></table>`}
   </section>`;
 }
 
@@ -216,7 +233,7 @@ function Events() {
   return html`<section class="sheet" aria-labelledby="e-h"><header><h2 id="e-h">${say.events}</h2></header>
     ${list.length === 0 ? html`<div class="blank"><p>${say.noEvents}</p></div>` : html`<ol class="events">${list.map((event) => {
       const kind = eventShape(event);
-      return html`<li key=${event.number}><time>${clock(event.time)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${event.watcher && html`<b>${event.watcher}</b> `}${event.text}</p></li>`;
+      return html`<li key=${event.number}><time>${clock(event.time)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${event.watcher && html`<b><bdi>${visible(event.watcher)}</bdi></b> `}${visible(event.text)}</p></li>`;
     })}</ol>`}
   </section>`;
 }

@@ -14,6 +14,7 @@ import { say, verbs } from './words.js';
 const HISTORY_LINES = 5000;
 const EVENT_LEVELS = { 'process.exited': 3, 'process.backoff': 3, 'process.failed': 4, 'process.abandoned': 4, 'process.refused': 4, 'watcher.failed': 4, 'process.started': 2, 'watcher.started': 2, 'watcher.stopped': 1 };
 const EVENT_WAIT = 400; // milliseconds
+const HISTORY_WAIT = 2000; // milliseconds for the lines of before, which events are not to overtake
 const BEFORE = 60; // seconds before the first line from which events are shown
 const SPEAK = 10000; // milliseconds between two counts that are spoken
 
@@ -28,11 +29,17 @@ class Feed {
     this.timer = 0;
     this.error = null;
     this.fresh = () => {};
+    this.opening = false; // whether nothing has come since then at all
     this.joining = new Set(); // sources of which nothing has come since the stream was opened anew
     this.stop = follow(watcher, HISTORY_LINES, {
       take: (data) => this.take(data),
       ended: (error) => { this.error = error; this.fresh(); },
-      opened: () => { this.joining = new Set(this.numbers.keys()); },
+      opened: () => {
+        this.joining = new Set(this.numbers.keys());
+        this.opening = true;
+        // Now, and not with the next frame: the lines that they stand among are on their way.
+        this.takeEvents(watcher);
+      },
     });
     this.unsubscribe = subscribe(() => this.takeEvents(watcher));
     this.takeEvents(watcher);
@@ -52,6 +59,7 @@ class Feed {
       this.placed.clear();
     }
     this.error = null;
+    this.opening = false;
     const stream = data.stream === 'stderr' ? 1 : 0;
     const source = data.wid * 2 + stream;
     let last = this.numbers.get(source);
@@ -59,7 +67,7 @@ class Feed {
     for (const [number, time, text] of data.lines) {
       if (last !== undefined && number <= last) continue; // came with the history, and again
       const missing = last === undefined ? told : Math.max(number - last - 1, 0);
-      this.place(time);
+      this.place(time, data.pid);
       if (missing) this.lines.gap(data.wid, time, missing, this.joining.has(source) ? say.missedWhy : say.skippedWhy);
       this.joining.delete(source);
       told = 0;
@@ -83,15 +91,21 @@ class Feed {
     if (!came) return;
     this.waiting.sort((a, b) => a.number - b.number);
     // What was written before it comes by another way, and may still be on it.
-    this.timer ||= setTimeout(() => { this.timer = 0; this.place(Infinity); this.fresh(); }, EVENT_WAIT);
+    this.timer ||= setTimeout(() => { this.timer = 0; this.place(Infinity); this.fresh(); }, this.opening ? HISTORY_WAIT : EVENT_WAIT);
   }
 
-  /** Puts the events of up to that time behind the last line; those much older than all lines are not shown. */
-  place(time) {
+  /**
+   * Puts the events of up to that time behind the last line; those much older than all lines are not shown. The end of
+   * process `pid`, of which a line is to come, waits for it: a death is seen sooner than the last words are read.
+   */
+  place(time, pid) {
     const last = this.lines.count ? this.lines.time(this.lines.next - 1) : time === Infinity ? -Infinity : time - BEFORE;
     while (this.waiting.length && this.waiting[0].time <= time) {
+      if (pid && this.waiting[0].event === 'process.exited' && this.waiting[0].pid === pid) break;
       const event = this.waiting.shift();
-      if (event.time >= last - 1) this.lines.event(event.wid || 0, event.time, event.text, EVENT_LEVELS[event.event] ?? 1);
+      // "1 started" says less here than in the list of events.
+      const text = event.wid && event.text.startsWith(`${event.wid} `) ? `process ${event.text}` : event.text;
+      if (event.time >= last - 1) this.lines.event(event.wid || 0, event.time, text, EVENT_LEVELS[event.event] ?? 1);
     }
   }
 }

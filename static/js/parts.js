@@ -1,5 +1,6 @@
 // Parts that more than one page has: a watcher's state in words, buttons that act, and the error that stands after one.
 
+import { useRef } from '../vendor/hooks.js';
 import { wait } from './format.js';
 import { html, icon, state } from './shapes.js';
 import { actions, act, barred, dismiss, isBusy } from './commands.js';
@@ -23,6 +24,13 @@ export function watcherState(watcher) {
   const next = nextTry(watcher);
   if (kind === 'wait' && next !== null && watcher.processes.length === 1 && watcher.status === 'active') word = `backoff, ${wait(next - now())}`;
   return { kind: job && kind === 'run' ? 'start' : kind, word };
+}
+
+/** Says a sentence that stands on the page already, when it changes: not when the page is opened, nor with a countdown in it. */
+export function Spoken({ text }) {
+  const first = useRef(text);
+  if (text !== first.current) first.current = null;
+  return html`<p class="only-heard" aria-live="polite">${first.current === null ? text : ''}</p>`;
 }
 
 /** When the next of its processes is tried again, or null. */
@@ -61,17 +69,17 @@ export function processState(process) {
  * A button for one of the `actions`. While the daemon is at it, it is busy; what the person may not do stays focusable
  * and says why. With `bare`, only its picture is shown where there is room for a pointer.
  */
-export function Do({ what, watcher, extra, label, bare, small, keys, grave, main }) {
+export function Do({ what, watcher, extra, label, bare, small, keys, grave, main, tab }) {
   const action = actions[what];
   const why = barred(what, watcher);
   const busy = isBusy(watcher, what);
   const word = label || verbs[what];
   const classes = ['btn', small && 'small', bare && 'icon', grave && 'grave', main && 'main'].filter(Boolean).join(' ');
   return html`<button class=${classes} type="button" data-ctl=${action.line(watcher, extra)} data-what=${what}
-    aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || undefined}
-    aria-label=${bare ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${keys}
+    aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || (small ? word : undefined)} tabindex=${tab}
+    aria-label=${bare || small ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${keys}
     onClick=${(event) => { event.stopPropagation(); if (!why) act(what, watcher, extra); }}>
-    ${icon(action.icon)}${bare ? html`<span class="word">${word}</span>` : word}${keys && html` <kbd>${keys}</kbd>`}</button>`;
+    ${icon(action.icon)}<span class=${bare ? 'word' : 'label'}>${word}</span>${keys && html` <kbd>${keys}</kbd>`}</button>`;
 }
 
 /** What went wrong, where the action was, until it is dismissed. */
@@ -109,5 +117,5 @@ export function counted(text, watcher) {
   const next = watcher ? nextTry(watcher) : null;
   const found = next === null ? null : /\bit is tried again in [\d.]+ (?:s|min|h)\b/.exec(text);
   if (!found) return text;
-  return html`${text.slice(0, found.index)}<span class="now">it is tried again in ${wait(next - now())}</span>${text.slice(found.index + found[0].length)}`;
+  return html`${text.slice(0, found.index)}<span class="now">it is tried again in ${wait(next - now()).replace(' ', '\u00a0')}</span>${text.slice(found.index + found[0].length)}`;
 }

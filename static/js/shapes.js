@@ -2,6 +2,7 @@
 
 import { h } from '../vendor/preact.js';
 import htm from '../vendor/htm.js';
+import { HISTORY } from './series.js';
 import { states } from './words.js';
 
 export const html = htm.bind(h);
@@ -60,16 +61,17 @@ function hollow(from, to) {
 
 const FULL = 36; // segments beyond which one stands for several processes
 
+/** As many of each kind as is its share, but one at least, and where they are among the others. */
 function thinned(kinds) {
   if (kinds.length <= FULL) return kinds;
   const groups = new Map();
-  for (const kind of kinds) groups.set(kind, (groups.get(kind) || 0) + 1);
+  kinds.forEach((kind, at) => { if (groups.has(kind)) groups.get(kind).push(at); else groups.set(kind, [at]); });
   const list = [];
-  for (const [kind, number] of groups) {
-    const share = Math.max(1, Math.round((number * FULL) / kinds.length));
-    for (let i = 0; i < share; i += 1) list.push(kind);
+  for (const [kind, places] of groups) {
+    const share = Math.max(1, Math.round((places.length * FULL) / kinds.length));
+    for (let i = 0; i < share; i += 1) list.push([kind, places[Math.floor(((i + 0.5) * places.length) / share)]]);
   }
-  return list;
+  return list.sort((a, b) => a[1] - b[1]).map(([kind]) => kind);
 }
 
 function segment(kind, from, to) {
@@ -102,45 +104,55 @@ export function ring(kinds, { label = '' } = {}) {
 
 const WIDTH = 84;
 const HEIGHT = 22;
-const POINTS = 60;
+const STEP = 5; // seconds for one point
 
-/** A sparkline of the last five minutes: the right edge is now, a dead process is a gap, each has its own scale. */
-export function spark(series, { least = 1, hot = false } = {}) {
-  const all = series.list();
-  const step = 5; // seconds for one point: 300 seconds in 60 points
-  const points = [];
-  let top = least;
-  // From the right, so that the newest second is always in the newest point.
-  for (let end = all.length; end > 0 && points.length < POINTS; end -= step) {
+const drawn = new WeakMap(); // by series: what was drawn of it last, and at which of its seconds
+
+/**
+ * A sparkline of the last five minutes: the right edge is now, a dead process is a gap, each has its own scale. The same
+ * seconds always make one point, so that the line moves as a whole and does not change its shape; a second in which
+ * nothing was told costs nothing.
+ */
+export function spark(series) {
+  const known = drawn.get(series);
+  if (known && known.next === series.next) return known.picture;
+  const picture = sparkOf(series);
+  drawn.set(series, { next: series.next, picture });
+  return picture;
+}
+
+function sparkOf(series) {
+  const points = []; // x and mean of each point, oldest first
+  let top = 1;
+  for (let from = Math.ceil(series.first / STEP) * STEP; from < series.next; from += STEP) {
+    const end = Math.min(from + STEP, series.next);
     let sum = 0;
-    let known = 0;
-    for (let i = Math.max(0, end - step); i < end; i += 1) {
-      if (!Number.isNaN(all[i])) { sum += all[i]; known += 1; }
+    let count = 0;
+    // The newest point is of the last seconds too, however few it has of its own: one second does not change the scale.
+    for (let second = Math.max(end - STEP, series.first); second < end; second += 1) {
+      const value = series.at(second);
+      if (!Number.isNaN(value)) { sum += value; count += 1; }
     }
-    const value = known ? sum / known : NaN;
-    if (value > top) top = value;
-    points.push(value);
+    const mean = count ? sum / count : NaN;
+    if (mean > top) top = mean;
+    points.push([WIDTH - ((series.next - end) * WIDTH) / (HISTORY - 1), mean]);
   }
   let line = '';
   let area = '';
   let open = false;
-  let x = 0;
-  for (let i = points.length - 1; i >= 0; i -= 1) {
-    if (Number.isNaN(points[i])) {
-      if (open) area += `L${x.toFixed(1)} ${HEIGHT}z`;
-      open = false;
-    } else {
-      x = WIDTH - (i * WIDTH) / (POINTS - 1);
-      const y = (HEIGHT - 1 - (points[i] / top) * (HEIGHT - 4)).toFixed(1);
-      if (open) { line += `L${x.toFixed(1)} ${y}`; area += `L${x.toFixed(1)} ${y}`; } else {
-        line += `M${x.toFixed(1)} ${y}`;
-        area += `M${x.toFixed(1)} ${HEIGHT}L${x.toFixed(1)} ${y}`;
-      }
-      open = true;
-    }
+  let last = 0;
+  const close = () => { if (open) area += `L${last} ${HEIGHT}z`; open = false; };
+  for (const [x, mean] of points) {
+    if (Number.isNaN(mean)) { close(); continue; }
+    last = x.toFixed(1);
+    const y = (HEIGHT - 1 - (mean / top) * (HEIGHT - 4)).toFixed(1);
+    // A line of no length is a dot, where one point stands alone.
+    line += open ? `L${last} ${y}` : `M${last} ${y}h0`;
+    area += open ? `L${last} ${y}` : `M${last} ${HEIGHT}L${last} ${y}`;
+    open = true;
   }
-  if (open) area += `L${x.toFixed(1)} ${HEIGHT}z`;
-  return html`<svg class=${`spark${hot ? ' hot' : ''}`} viewBox="0 0 84 22" preserveAspectRatio="none" aria-hidden="true"><path class="a" d=${area} /><path class="l" d=${line} /></svg>`;
+  close();
+  return html`<svg class="spark" viewBox="0 0 84 22" preserveAspectRatio="none" aria-hidden="true"><path class="a" d=${area} /><path class="l" d=${line} /></svg>`;
 }
 
 /** A value with its unit, or a dash. */

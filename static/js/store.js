@@ -1,31 +1,9 @@
 // What the page knows: the daemon's state as it was told, the load of the last minutes, and whether it is still true.
 
-const HISTORY = 300; // seconds of load that are kept for each watcher
+import { HISTORY, Series } from './series.js';
+
 const EVENTS = 300;
 const STALE = 3500; // milliseconds without a word after which what is shown may be old
-
-/** A series of one value a second; NaN where nothing ran. */
-export class Series {
-  constructor() {
-    this.values = new Float32Array(HISTORY).fill(NaN);
-    this.next = 0;
-    this.last = NaN;
-  }
-
-  push(value) {
-    this.last = value === null || value === undefined ? NaN : value;
-    this.values[this.next % HISTORY] = this.last;
-    this.next += 1;
-  }
-
-  /** The oldest first; only as many as there are. */
-  list() {
-    const length = Math.min(this.next, HISTORY);
-    const list = new Array(length);
-    for (let i = 0; i < length; i += 1) list[i] = this.values[(this.next - length + i) % HISTORY];
-    return list;
-  }
-}
 
 export const store = {
   daemon: null,
@@ -33,7 +11,7 @@ export const store = {
   watchers: new Map(),
   sockets: [],
   events: [], // newest first
-  load: new Map(), // by watcher: {cpu, rss, processes}
+  load: new Map(), // by watcher: {cpu, rss, lines, processes}
   total: { cpu: new Series(), rss: new Series() },
   daemonLoad: {},
   link: { state: 'connecting', since: Date.now(), transport: '', roundTrip: null }, // connecting, live, console, daemon, over
@@ -100,7 +78,7 @@ export function byName() {
 
 function setWatcher(watcher) {
   store.watchers.set(watcher.name, watcher);
-  if (!store.load.has(watcher.name)) store.load.set(watcher.name, { cpu: new Series(), rss: new Series(), processes: {} });
+  if (!store.load.has(watcher.name)) store.load.set(watcher.name, { cpu: new Series(), rss: new Series(), lines: 0, processes: {} });
 }
 
 /** Takes over one message of the base stream. */
@@ -143,6 +121,11 @@ function applyState(data) {
 
 function applyLoad(data) {
   heard(data.time);
+  // Seconds of which nothing was told, as when the page was not connected, are gaps.
+  const missed = store.daemonLoad.time ? Math.min(HISTORY, Math.round(data.time - store.daemonLoad.time) - 1) : 0;
+  for (let i = 0; i < missed; i += 1) {
+    for (const series of [store.total, ...store.load.values()]) { series.cpu.push(null); series.rss.push(null); }
+  }
   let cpu = 0;
   let rss = 0;
   for (const [name, series] of store.load) {
@@ -150,12 +133,13 @@ function applyLoad(data) {
     const runs = told && Object.keys(told.processes || {}).length > 0;
     series.cpu.push(runs ? told.cpu : null);
     series.rss.push(runs ? told.rss : null);
+    series.lines = (told && told.lines) || 0;
     series.processes = (told && told.processes) || {};
     if (runs) { cpu += told.cpu || 0; rss += told.rss || 0; }
   }
   store.total.cpu.push(cpu);
   store.total.rss.push(rss);
-  store.daemonLoad = data.daemon || {};
+  store.daemonLoad = { ...data.daemon, time: data.time };
 }
 
 function applyEvent(data) {

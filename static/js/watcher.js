@@ -2,25 +2,27 @@
 
 import { useEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, inWords, mark, ring } from './shapes.js';
-import { bytes, count, percent, span, word } from './format.js';
+import { visible } from './ansi.js';
+import { bytes, count, percent, rate, span, word } from './format.js';
 import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
 import { act, actions, barred, isBusy } from './commands.js';
-import { counted, Do, Note, processState, WatcherState } from './parts.js';
+import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
+import { socketTag } from './overview.js';
 import { Pane } from './pane.js';
 import { say, verbs } from './words.js';
 
 function Crumb({ name }) {
-  return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/`}>${say.watchers}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span dir="auto">${name}</span></nav>`;
+  return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/`}>${say.watchers}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span dir="auto">${visible(name)}</span></nav>`;
 }
 
 function Face({ watcher }) {
   const kinds = kindsOf(watcher);
   return html`<header class="face">
     ${ring(kinds, { label: inWords(kinds) })}
-    <div><div class="title"><h1 dir="auto">${watcher.name}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag">${name}</span>`)}</div>
-      <p class="explain" aria-hidden="true">${counted(watcher.explain, watcher)}</p><p class="only-heard" aria-live="polite">${watcher.explain}</p></div>
+    <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
+      <p class="explain">${counted(watcher.explain, watcher)}</p><${Spoken} text=${watcher.explain} /></div>
     <div class="do" role="toolbar" aria-label=${`Do to ${watcher.name}`}>
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys="s" main />` : html`
         <${Do} what="restart" watcher=${watcher} keys="r" /><${Do} what="reload" watcher=${watcher} keys="R" /><${Do} what="stop" watcher=${watcher} keys="x" />
@@ -51,13 +53,15 @@ function Scale({ watcher }) {
     ${step('more', '+', verbs.more)}</div>`;
 }
 
-function Process({ watcher, process, load }) {
+function Process({ watcher, process, load, at, choose }) {
   const kind = shape(process.state);
   const live = alive(process);
   const why = barred('replace', watcher);
   const [cpu, rss] = load || [null, null];
   const replace = () => { if (!why) act('replace', watcher, process.pid); };
-  return html`<tr role="row" class=${kind === 'wait' || kind === 'fail' ? 'ill' : ''}>
+  const classes = [at && 'at', (kind === 'wait' || kind === 'fail') && 'ill'].filter(Boolean).join(' ');
+  const tab = at ? 0 : -1;
+  return html`<tr role="row" class=${classes} tabindex=${tab} data-wid=${process.wid} onFocusCapture=${() => choose(process.wid)}>
     <th role="rowheader" scope="row"><span class="cmd"><span class="wid">${process.wid}</span><code title=${watcher.cmd}>${watcher.cmd}</code></span></th>
     <td role="gridcell" class="num k-pid">${live ? process.pid : html`<span class="dim">–</span>`}</td>
     <td role="gridcell" class="k-state">${processState(process)}</td>
@@ -65,9 +69,9 @@ function Process({ watcher, process, load }) {
     <td role="gridcell" class="num k-mem">${amount(live ? bytes(rss) : null)}</td>
     <td role="gridcell" class="num hide-m k-up">${live && process.started !== null ? span(now() - process.started) : html`<span class="dim">–</span>`}</td>
     <td role="gridcell" class="num k-starts">${kind === 'wait' || kind === 'fail' ? html`<span class="is-wait">▲ ${count(process.starts)}</span>` : count(process.starts)}</td>
-    <td role="gridcell" class="num k-do">${live ? html`<span class="acts"><button class="btn small icon" type="button" aria-label=${`Restart process ${process.wid}`} title=${why || `Restart process ${process.wid}`}
+    <td role="gridcell" class="num k-do">${live ? html`<span class="acts"><button class="btn small icon" type="button" tabindex=${tab} aria-label=${`Restart process ${process.wid}`} title=${why || `Restart process ${process.wid}`}
         data-ctl=${actions.replace.line(watcher, process.pid)} aria-disabled=${why ? 'true' : undefined} onClick=${replace}>${icon('restart')}</button></span>`
-      : kind === 'wait' || kind === 'fail' ? html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} small />` : null}</td>
+      : kind === 'wait' || kind === 'fail' ? html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} tab=${tab} small />` : null}</td>
   </tr>`;
 }
 
@@ -76,13 +80,16 @@ function Processes({ watcher }) {
   const up = watcher.processes.filter((process) => shape(process.state) === 'run').length;
   const cpu = percent(series?.cpu.last);
   const rss = bytes(series?.rss.last);
+  const [chosen, choose] = useState(0);
+  const at = (watcher.processes.find((process) => process.wid === chosen) || watcher.processes[0])?.wid;
   return html`<section class="sheet procs" aria-labelledby="p-h" data-ctl=${`circusctl stats ${word(watcher.name)}`}>
-    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${up} of ${watcher.numprocesses}</span><span class="grow"></span><${Scale} watcher=${watcher} /></header>
+    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${up} of ${watcher.numprocesses}</span><span class="grow"></span>
+      <dl class="figures" aria-label="The watcher as a whole"><div><dt>${say.restarts}</dt><dd>${count(watcher.restarts)}</dd></div><div><dt>${say.output}</dt><dd>${rate(series?.lines || 0)}<span class="unit">${say.linesPerSecond}</span></dd></div></dl><${Scale} watcher=${watcher} /></header>
     ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="grid" aria-labelledby="p-h">
       <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Process</th><th role="columnheader" scope="col" class="num k-pid">PID</th><th role="columnheader" scope="col" class="k-state">State</th>
         <th role="columnheader" scope="col" class="num k-cpu">CPU</th><th role="columnheader" scope="col" class="num k-mem">Memory</th><th role="columnheader" scope="col" class="num hide-m k-up">Up</th>
         <th role="columnheader" scope="col" class="num k-starts">Starts</th><th role="columnheader" scope="col" class="k-do"><span class="only-heard">Actions</span></th></tr></thead>
-      <tbody role="rowgroup">${watcher.processes.map((process) => html`<${Process} key=${process.wid} watcher=${watcher} process=${process} load=${series?.processes[process.wid]} />`)}</tbody>
+      <tbody role="rowgroup">${watcher.processes.map((process) => html`<${Process} key=${process.wid} watcher=${watcher} process=${process} load=${series?.processes[process.wid]} at=${process.wid === at} choose=${choose} />`)}</tbody>
       ${watcher.processes.length > 1 && html`<tfoot role="rowgroup"><tr role="row"><th role="rowheader" scope="row">All</th><td role="gridcell" class="k-pid"></td><td role="gridcell" class="k-state"></td><td role="gridcell" class="num k-cpu">${amount(cpu)}</td>
         <td role="gridcell" class="num k-mem">${amount(rss)}</td><td role="gridcell" class="hide-m k-up"></td><td role="gridcell" class="num k-starts">${count(watcher.processes.reduce((sum, process) => sum + process.starts, 0))}</td><td role="gridcell" class="k-do"></td></tr></tfoot>`}
     </table></div>`}

@@ -17,9 +17,10 @@ import gevent
 import pytest
 import zmq.green
 
+from circusd.runtime.history import History, StreamKey
 from circusd.runtime.publisher import Publisher
 from circusd.runtime.socketreads import SocketReads
-from circusd.runtime.stats import Stats, aggregate
+from circusd.runtime.stats import LineRates, Stats, aggregate
 from tests.waiting import eventually
 
 
@@ -55,6 +56,7 @@ class World:
     """What stats look at: watchers with real processes, real sockets, a real publisher."""
 
     publisher: Publisher
+    history: History = field(default_factory=History)
     watchers: dict[str, FakeWatcher] = field(default_factory=dict)
     listening: list[Entry] = field(default_factory=list)
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -83,13 +85,14 @@ def world(tmp_path: Path) -> Iterator[World]:
         child.kill()
         child.wait()
     publisher.close()
+    world.history.close()
     gevent.sleep(0)
     context.destroy(linger=0)
 
 
 @pytest.fixture
 def stats(world: World) -> Iterator[Stats]:
-    stats = Stats(world.publisher, world)
+    stats = Stats(world.publisher, world, world.history)
     yield stats
     stats.close()
     gevent.sleep(0)
@@ -148,6 +151,46 @@ def test_load_is_by_watcher_and_slot(world: World, stats: Stats) -> None:
     assert web["cpu"] == pytest.approx(sum(cpu for cpu, _ in web["processes"].values()), abs=0.15)
     assert load["daemon"]["rss"] > 1 << 20
     assert load["daemon"]["lag"] >= 0
+
+
+def test_load_has_the_lines_of_output(world: World, stats: Stats) -> None:
+    """Lines a second of each watcher, also of one of which nothing runs any more, and of all together."""
+    world.run("web", SLEEP)
+    world.watchers["quiet"] = FakeWatcher("quiet", [world.children[0].pid])
+    world.history.append(StreamKey("web", 1, "stdout"), 1, time.time(), b"from before somebody looked\n" * 50)
+    ear = Ear(world, "load.")
+    first = ear.first("load.")
+    assert first["watchers"]["web"]["lines"] == first["daemon"]["lines"] == 0
+    for name, wid, stream in (("web", 1, "stdout"), ("web", 2, "stderr"), ("gone", 1, "stdout")):
+        world.history.append(StreamKey(name, wid, stream), 1, time.time(), b"line\n" * 1000)
+    load = eventually(
+        lambda: [load for load in ear.of("load.") if load["daemon"]["lines"]], sleep=gevent.sleep, within=10
+    )[0]
+    ear.cancel()
+    lines = {name: told["lines"] for name, told in load["watchers"].items()}
+    assert lines["web"] == pytest.approx(2 * lines["gone"], abs=0.2)
+    assert lines["quiet"] == 0
+    assert load["daemon"]["lines"] == pytest.approx(lines["web"] + lines["gone"], abs=0.2)
+    assert load["watchers"]["gone"]["processes"] == {}
+
+
+def test_rates_are_of_the_time_between_looks(world: World) -> None:
+    """What came before the first look is not counted, nor what was there when nobody looked; numbers never fall below 0."""
+    rates = LineRates(world.history)
+    key = StreamKey("web", 1, "stdout")
+    world.history.append(key, 1, 0.0, b"a\n" * 10)
+    assert rates.take(100.0) == {}
+    world.history.append(key, 1, 0.0, b"a\n" * 30)
+    assert rates.take(102.0) == {"web": 15.0}
+    assert rates.take(103.0) == {}
+    world.history.append(key, 1, 0.0, b"a\n" * 7)
+    rates.forget()
+    assert rates.take(200.0) == {}
+    world.history.forget("web")
+    world.history.append(key, 1, 0.0, b"a\n")
+    assert rates.take(201.0) == {}
+    world.history.append(key, 1, 0.0, b"a\nb\nno end yet")
+    assert rates.take(202.0) == {"web": 2.0}
 
 
 def test_load_of_many_processes_arrives_whole(world: World, stats: Stats) -> None:

@@ -59,12 +59,14 @@ def opened(
     width: int = 1440,
     height: int = 900,
     dark: bool = False,
+    contrast: bool = False,
     permissions: tuple[str, ...] = (),
 ) -> Iterator[Page]:
     """The page at an address, in a browser profile of its own; at its end it must have had nothing to complain of."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if dark else "light",
+        contrast="more" if contrast else "no-preference",
         reduced_motion="reduce",
     )
     if permissions:

@@ -179,12 +179,18 @@ class StagedDaemon:
             loads[name] = {
                 "cpu": sum(r[0] for r in rows.values()),
                 "rss": (64 << 20) * len(rows),
+                "lines": 2.5 * len(rows),
                 "processes": rows,
             }
         return {
             "time": time.time(),
             "watchers": loads,
-            "daemon": {"cpu": 0.5, "rss": 40 << 20, "lag": 0.0003},
+            "daemon": {
+                "cpu": 0.5,
+                "rss": 40 << 20,
+                "lag": 0.0003,
+                "lines": sum(load["lines"] for load in loads.values()),
+            },
         }
 
     # -- the thread ------------------------------------------------------------------------------------------------

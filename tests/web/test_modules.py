@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ def ask(page: Page, module: str, code: str, argument: Any = None) -> Any:
         """async ([module, code, a]) => {
             const sheet = document.querySelector('link[rel=stylesheet]').href;
             const url = sheet.replace('app.css', `js/${module}.js`);
-            const m = await import(url);
+            const m = { ...await import(url), url };
             // The page's own policy forbids to run text: the expressions are here.
             return TABLE[code](m, a);
         }""".replace("TABLE", TABLE),
@@ -40,9 +41,31 @@ TABLE = """({
     level: (m, a) => a.map((text) => m.LEVELS[m.levelOf(text)].word),
     pattern: (m, a) => { const test = m.pattern(a[0]); return test === null ? null : a[1].map((text) => test(text)); },
     bytes: (m, a) => a.map((n) => m.bytes(n).join(' ')),
+    rate: (m, a) => a.map((n) => m.rate(n)),
     span: (m, a) => a.map((n) => m.span(n)),
     wait: (m, a) => a.map((n) => m.wait(n)),
     word: (m, a) => a.map((text) => m.word(text)),
+    spark: async (m) => {
+        const { Series } = await import(m.url.replace('shapes', 'series'));
+        const line = (series) => m.spark(series).props.children[1].props.d;
+        const heights = (series) => [...line(series).matchAll(/[ML][0-9.]+ ([0-9.]+)/g)].map((found) => found[1]);
+        const series = new Series();
+        for (let n = 0; n < 400; n += 1) series.push(n % 7 === 3 ? 50 : n % 5);
+        const same = m.spark(series) === m.spark(series);
+        const before = heights(series);
+        for (const value of [3, 1, 2]) series.push(value);
+        const after = heights(series);
+        const alone = new Series();
+        for (const value of [1, 1, 1, 1, 1, null, null, null, null, null, 1]) alone.push(value);
+        return [same, before.slice(1).join(), after.slice(0, before.length - 1).join(), line(alone)];
+    },
+    marks: (m) => {
+        const kinds = Array(400).fill('run');
+        kinds[100] = 'fail';
+        for (let n = 200; n < 300; n += 1) kinds[n] = 'rest';
+        const drawn = m.ring(kinds).props.children.flat(9).map((one) => one?.props?.class || one?.[1]?.props?.class);
+        return drawn.filter(Boolean);
+    },
     ring: (m) => {
         const lines = new m.Lines(10000);
         for (let n = 1; n <= 25000; n += 1) lines.line(1 + n % 3, n % 2, 7, n, n, `${n % 10 ? 'INFO' : 'ERROR'} line ${n}`);
@@ -164,6 +187,7 @@ def test_numbers_are_short_and_exact(page: Page) -> None:
         "24 GiB",
     ]
     assert ask(page, "format", "span", [0, 67, 3661, 90061]) == ["0:00", "1:07", "1:01:01", "1 d 01:01"]
+    assert ask(page, "format", "rate", [0, 0.44, 4.0, 9.96, 1846.6]) == ["0", "0.4", "4", "10", "1,847"]
     assert ask(page, "format", "wait", [0.42, 12.3, 100, 7200]) == ["0.4 s", "12 s", "2 min", "2 h"]
     assert ask(page, "format", "word", ["web", "plugin:x", "it's", "a b", "$(x)"]) == [
         "web",
@@ -172,3 +196,22 @@ def test_numbers_are_short_and_exact(page: Page) -> None:
         "'a b'",
         "'$(x)'",
     ]
+
+
+def test_sparkline_keeps_its_shape(page: Page) -> None:
+    """What was drawn moves to the left as it is; what is known already is not drawn anew; a point alone is a dot."""
+    same, before, after, alone = ask(page, "shapes", "spark")
+    assert same
+    assert len(before.split(",")) > 50
+    assert after == before
+    assert re.fullmatch(r"M[0-9.]+ [0-9.]+h0M84.0 [0-9.]+h0", alone)
+
+
+def test_ring_of_many_keeps_the_places(page: Page) -> None:
+    """Each kind has its share and one mark at least, where its processes are among the others."""
+    marks = ask(page, "shapes", "marks")
+    assert marks.count("is-fail") == 1
+    assert marks.count("is-rest") == 9
+    assert len(marks) == 37
+    assert 7 <= marks.index("is-fail") <= 11
+    assert 16 <= marks.index("is-rest") <= 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -183,7 +184,7 @@ def test_keys_act_on_the_row(browser: Browser, console: Console) -> None:
     with seen(browser, console) as page:
         page.keyboard.press("j")
         page.keyboard.press("j")
-        page.wait_for_function("document.activeElement.dataset.watcher === 'web'")
+        expect(row(page, "web")).to_be_focused()
         expect(page.locator(".cli code")).to_have_text("circusctl status web")
         for key, command in (
             ("r", "restart"),
@@ -369,6 +370,96 @@ def test_missing_lines_are_marked(browser: Browser, console: Console) -> None:
         assert log_lines(page)[-2:] == ["line 11", "line 1012"]
 
 
+def test_events_have_their_places_among_the_lines(browser: Browser, console: Console) -> None:
+    """However late the events of before are told, each stands between the lines of its time, and says whose it is."""
+    daemon = console.daemon
+    fill(daemon, "loud", 4)
+    times = [line[1] for line in daemon.history["loud"][0]["lines"]]
+    event = {"event": "process.started", "watcher": "loud", "wid": 1, "level": "info"}
+    daemon.events += [
+        {**event, "number": 1, "time": (times[1] + times[2]) / 2, "text": "1 started, pid 20001"},
+        {**event, "number": 2, "time": (times[2] + times[3]) / 2, "text": "started", "wid": None},
+        # A death is seen sooner than the last words are read.
+        {
+            **event,
+            "number": 3,
+            "time": times[3] - 0.0001,
+            "text": "1 exited",
+            "pid": 20001,
+            "event": "process.exited",
+        },
+    ]
+    daemon.gather["events"] = 2
+    with seen(browser, console, "/d/stage/w/loud") as page:
+        eventually(lambda: daemon.waiting == 1, what="the page asks for events")
+        expect(page.locator(".pane h2")).to_be_visible()
+        assert page.locator(".rows > *").count() == 0
+        console.get("/d/stage/api/v1/events")
+        expect(page.locator(".rows > *")).to_have_count(7)
+        # Where a process is meant, the line says so.
+        assert page.locator(".rows > *").evaluate_all(
+            "rows => rows.map(row => (row.querySelector('.tx') || row).textContent.replace(/^[0-9:]+ /, ''))"
+        ) == [
+            "line 1",
+            "line 2",
+            "process 1 started, pid 20001",
+            "line 3",
+            "started",
+            "line 4",
+            "process 1 exited",
+        ]
+
+
+def test_load_is_shown_with_lines_beside_it(browser: Browser, console: Console) -> None:
+    """Five minutes of CPU and memory from a laptop's screen on; the lines of output a second, of all and of one watcher."""
+    with seen(browser, console, width=1280, height=800) as page:
+        for _ in range(20):
+            console.daemon.push("load.", console.daemon.load())
+        for column in ("c-cpu", "c-mem"):
+            expect(row(page, "web").locator(f".{column} .spark")).to_be_visible()
+            expect(row(page, "web").locator(f".{column} .spark .l")).to_have_attribute(
+                "d", re.compile(r"M.*L")
+            )
+        expect(page.locator(".vitals")).to_contain_text("Lines/s7.5")
+        row(page, "web").get_by_role("link").click()
+        expect(page.locator(".figures")).to_have_text("restarts, 1 h0output5 lines/s")
+    with seen(browser, console, width=820) as page:
+        expect(row(page, "web").locator(".c-mem")).to_contain_text("128MiB")
+        assert page.locator(".spark").count() == 0
+
+
+def test_row_leaves_room_for_its_buttons(browser: Browser, console: Console) -> None:
+    """The last event of the row that one is at ends before its buttons; a long name does not push the others away."""
+    console.daemon.watchers["w" * 200] = watcher(
+        "w" * 200,
+        [process(1)],
+        sockets=["front"],
+        last_event={"time": time.time(), "text": "1 " + "x" * 300, "event": "process.started"},
+    )
+    console.daemon.sockets.append(
+        {"name": "front", "address": "127.0.0.1:8000", "fd": 7, "backlog": 128, "held_by": ["w" * 200]}
+    )
+    for width in (1024, 1280, 1440, 1920):
+        with seen(browser, console, width=width) as page:
+            here = row(page, "w" * 200)
+            here.hover()
+            edges = here.evaluate(
+                """row => {
+                    const text = row.querySelector('.last > :last-child').getBoundingClientRect();
+                    const first = row.querySelector('.acts button').getBoundingClientRect();
+                    return [text.right, first.left, text.width];
+                }"""
+            )
+            assert edges[0] <= edges[1]
+            assert edges[2] > 40
+            assert here.locator(".tag").text_content() == "front:8000"
+            inside = "cell => cell.scrollWidth <= cell.clientWidth"
+            assert here.locator(".c-name").evaluate(inside)
+            assert page.locator(".sockets").evaluate(
+                "table => table.offsetWidth <= table.parentElement.clientWidth"
+            )
+
+
 def test_page_that_is_not_live_says_so(browser: Browser, own_console: Console) -> None:
     """While circusd is away a band says since when, buttons do nothing; when it is back, all is true again, without a reload."""
     console = own_console
@@ -483,6 +574,51 @@ def test_many_watchers_are_shown(browser: Browser, console: Console, request: py
         page.locator("#filter").fill("service-19")
         expect(page.locator("tr[data-watcher]")).to_have_count(10)
         assert time.monotonic() - began < 2
+
+
+def test_first_view_is_light(browser: Browser, console: Console) -> None:
+    """All that the first page loads is 120 KB at most on its way, asked for at once; the second time only the page itself."""
+    with seen(browser, console) as page:
+        loads = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+            .map((one) => ({name: one.name, sent: one.encodedBodySize, whole: one.decodedBodySize, over: one.transferSize,
+                by: one.initiatorType}))"""
+        first = page.evaluate(loads)
+        assert sum(one["sent"] for one in first) < 120_000
+        large = [one for one in first if "/static/" in one["name"] and one["whole"] > 1000]
+        assert large
+        assert [one for one in large if one["sent"] > 0.7 * one["whole"]] == []
+        # A module that nothing on the page names would be asked for by the one that imports it.
+        named = page.locator("link, script").evaluate_all("all => all.map(one => one.href || one.src)")
+        assert {one["name"] for one in first if "/static/" in one["name"]} <= set(named)
+        page.reload()
+        expect(page.locator("tr[data-watcher]")).to_have_count(2)
+        again = [one for one in page.evaluate(loads) if "/static/" in one["name"]]
+        assert sum(one["over"] for one in again) == 0
+
+
+def test_page_in_the_background_is_not_drawn(browser: Browser, console: Console) -> None:
+    """What nobody looks at costs nothing; when it comes to the front, it shows what is true."""
+    with seen(browser, console) as page:
+        show = """hidden => {
+            Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+        page.evaluate(show, True)
+        page.evaluate(
+            "window.drawn = 0; new MutationObserver(() => { window.drawn += 1; }).observe(document.getElementById('console'), "
+            "{subtree: true, childList: true, attributes: true, characterData: true})"
+        )
+        sent = len(console.daemon.asked("credit"))
+        console.daemon.change(watcher("web", [process(1)], detail="seen late"))
+        # More than a window's worth, so that credit must come back: the page has taken it.
+        for number in range(100):
+            console.daemon.change(
+                watcher("web", [process(1)], detail="seen late", explain=str(number) + "x" * 9000)
+            )
+        eventually(lambda: len(console.daemon.asked("credit")) > sent, what="the page takes what is told")
+        assert page.evaluate("window.drawn") == 0
+        page.evaluate(show, False)
+        expect(row(page, "web").locator(".st")).to_have_text("active, seen late")
 
 
 def test_empty_daemon_is_no_empty_page(browser: Browser, console: Console) -> None:

@@ -194,7 +194,7 @@ class Daemon:
         self.arbiter.warmup_delay = circus.warmup_delay
         stack.callback(self.arbiter.close)
         stack.callback(self._close_accounts)
-        self.stats = Stats(self.publisher, self.arbiter)
+        self.stats = Stats(self.publisher, self.arbiter, self.history)
         stack.callback(self.stats.close)
         self.follows = Follows(self.publisher, self.history, self)
         stack.callback(self.follows.close)

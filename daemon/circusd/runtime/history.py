@@ -241,6 +241,13 @@ class History:
         log = self._logs.get(key)
         return log.line - 1 if log else 0
 
+    def line_counts(self) -> dict[str, int]:
+        """By watcher, how many lines its streams have finished in all: what is gone counts too."""
+        counts: dict[str, int] = {}
+        for key, log in self._logs.items():
+            counts[key.watcher] = counts.get(key.watcher, 0) + log.line - 1
+        return counts
+
     def page(self, key: StreamKey, after: int, max_lines: int, max_bytes: int) -> Page:
         """The finished lines that follow line `after`, as many as the bounds allow but one at least when there is one."""
         log = self._logs.get(key)

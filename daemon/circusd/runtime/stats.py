@@ -1,7 +1,7 @@
 """Samples what processes take, each second and only while somebody wants it: one schedule for the whole daemon.
 
 Two forms are published on the channel ``stats``: the original's messages (``stat.NAME.PID``, ``stat.NAME``,
-``stat.circus``, ``stat.sockets``) and ours (``load.``: processor and memory of everything in one message).
+``stat.circus``, ``stat.sockets``) and ours (``load.``: processor, memory and lines of output of everything in one message).
 """
 
 from __future__ import annotations
@@ -71,6 +71,12 @@ class HasWatchers(Protocol):
     def sockets(self) -> HasSockets: ...
 
 
+class CountsLines(Protocol):
+    """What is needed of the history."""
+
+    def line_counts(self) -> Mapping[str, int]: ...
+
+
 def _sampler() -> Sampler:
     # psutil costs memory: it is loaded when somebody looks for the first time.
     from circusd.kernel.usage import Sampler
@@ -89,13 +95,14 @@ def rows_of(arbiter: HasWatchers) -> list[Row]:
 
 
 class Stats:
-    """The schedule, for the processes and sockets of an arbiter."""
+    """The schedule, for the processes and sockets of an arbiter, and the output that a history has seen."""
 
-    def __init__(self, publisher: Publishes, arbiter: HasWatchers) -> None:
+    def __init__(self, publisher: Publishes, arbiter: HasWatchers, history: CountsLines) -> None:
         self.lag = 0.0
         """Seconds by which the loop was late for the last look; 0 while nobody wants any."""
         self._publisher = publisher
         self._arbiter = arbiter
+        self._lines = LineRates(history)
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._load: Sampler | None = None
         self._stat: Sampler | None = None
@@ -131,6 +138,7 @@ class Stats:
     def _forget(self) -> None:
         self.lag = 0.0
         self._load = self._stat = None
+        self._lines.forget()
         self._seen.clear()
         self._reads.close()
 
@@ -153,6 +161,7 @@ class Stats:
             self._look_at_load(rows, publish)
         else:
             self._load = None
+            self._lines.forget()
         if self._publisher.wanted_below(CHANNEL, "stat."):
             self._look_at_stats(rows, publish)
         else:
@@ -168,8 +177,10 @@ class Stats:
         for chunk in _chunks([*(pid for _, _, pid, _ in rows), ours]):
             found.update(sampler.sample(chunk))
             self._pace.rest()
+        lines = self._lines.take(clock.now())
         if publish:
-            self._publisher.publish(CHANNEL, "load.", load_message(rows, found, found.get(ours), self.lag))
+            message = load_message(rows, found, found.get(ours), self.lag, lines)
+            self._publisher.publish(CHANNEL, "load.", message)
 
     # -- the original's --------------------------------------------------------------------------------------------
 
@@ -243,23 +254,56 @@ def load_message(
     samples: Mapping[int, tuple[float, int]],
     daemon: tuple[float, int] | None,
     lag: float,
+    lines: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The message ``load.``: per cent of one processor and resident bytes, by watcher and slot."""
+    """The message ``load.``: per cent of one processor and resident bytes, by watcher and slot, and lines a second.
+
+    A watcher of which nothing runs is in it only if it has written.
+    """
     watchers: dict[str, dict[str, Any]] = {}
     for name, wid, pid, _ in rows:
         if pid not in samples:
             continue
         cpu, rss = samples[pid]
-        load = watchers.setdefault(name, {"cpu": 0.0, "rss": 0, "processes": {}})
+        load = watchers.setdefault(name, _no_load())
         load["cpu"] = round(load["cpu"] + cpu, 1)
         load["rss"] += rss
         load["processes"][str(wid)] = [cpu, rss]
+    for name, rate in lines.items():
+        watchers.setdefault(name, _no_load())["lines"] = rate
     cpu, rss = daemon or (0.0, 0)
     return {
         "time": round(clock.wall(), 3),
         "watchers": watchers,
-        "daemon": {"cpu": cpu, "rss": rss, "lag": lag},
+        "daemon": {"cpu": cpu, "rss": rss, "lag": lag, "lines": round(sum(lines.values()), 1)},
     }
+
+
+def _no_load() -> dict[str, Any]:
+    return {"cpu": 0.0, "rss": 0, "lines": 0.0, "processes": {}}
+
+
+class LineRates:
+    """How many lines a second each watcher has written since the last look; nothing is counted for it in between."""
+
+    def __init__(self, history: CountsLines) -> None:
+        self._history = history
+        self._at = 0.0
+        self._counts: Mapping[str, int] | None = None
+
+    def take(self, now: float) -> dict[str, float]:
+        """By watcher, where there were any; the first look only gives what later ones compare with."""
+        before, counts, passed = self._counts, self._history.line_counts(), now - self._at
+        self._at, self._counts = now, counts
+        if before is None or passed <= 0:
+            return {}
+        # One that was removed and is there again counts from 1: at most a second of it is not seen.
+        new = {name: count - before.get(name, 0) for name, count in counts.items()}
+        return {name: round(more / passed, 1) for name, more in new.items() if more > 0}
+
+    def forget(self) -> None:
+        """The next look is the first one."""
+        self._counts = None
 
 
 def aggregate(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
