@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -77,10 +79,34 @@ class Driver:
         self._popen.stdout.close()
 
 
+def end_all_in(network: str) -> list[int]:
+    """The processes of a network namespace, which is not our own; they have got a SIGKILL."""
+    assert network != os.readlink("/proc/self/ns/net")
+    found = []
+    for link in Path("/proc").glob("[0-9]*/ns/net"):
+        with suppress(OSError):
+            if os.readlink(link) == network:
+                found.append(int(link.parts[2]))
+                os.kill(found[-1], signal.SIGKILL)
+    return found
+
+
 class Ours(InNamespace):
     """Our circusd, whose file names the original's ports."""
 
     is_original = False
+
+    def start(self) -> Self:
+        super().start()
+        self.network = os.readlink(f"/proc/{self.pid}/ns/net")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Nobody of its network is left: neither what the tour leaves running on purpose nor what the original forgets."""
+        try:
+            super().__exit__(*error)
+        finally:
+            eventually(lambda: not end_all_in(self.network), within=10, what="the network is empty")
 
     def driver(self) -> Driver:
         """The original's clients beside it."""

@@ -341,6 +341,24 @@ def test_stop_signals_end_everything_in_order_with_exit_code_0(tmp_path: Path, s
         assert not [pid for pid in pids if is_alive(pid)]
 
 
+def test_nothing_is_started_any_more_once_circusd_stops(tmp_path: Path) -> None:
+    """A plugin or a script that answers a stop by a start does not leave a process behind."""
+    ini = (
+        "[watcher:slow]\ncmd = sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'\ngraceful_timeout = 3\n"
+        f"[watcher:later]\ncmd = sh -c 'echo > {tmp_path}/started; exec sleep 1000'\nautostart = false\n"
+    )
+    with Daemon(ini, tmp_path) as daemon:
+        os.kill(daemon.pid, signal.SIGTERM)
+        eventually(lambda: daemon.call("inspect")["daemon"]["stopping"], within=10)
+        for command in ("start", "incr", "restart", "reload"):
+            with pytest.raises(Refused, match="circusd is stopping"):
+                daemon.call(command, name="later")
+        with pytest.raises(Refused, match="circusd is stopping"):
+            daemon.call("add", name="more", cmd="sleep 1000", start=True)
+        assert daemon.stop() == 0
+    assert not (tmp_path / "started").exists()
+
+
 def test_sighup_reloads_what_runs(tmp_path: Path) -> None:
     """Processes are replaced; a stopped watcher stays stopped."""
     ini = "[watcher:web]\ncmd = sleep 1000\n[watcher:off]\ncmd = sleep 1000\nautostart = false\n"

@@ -18,7 +18,7 @@ from gevent.event import AsyncResult
 from circusd.kernel.users import user_name
 from circusd.schema import wire
 from circusd.schema.commands import COMMANDS, Command, Field, find, reaches
-from circusd.schema.errors import BadRequest, CircusError, Denied, Failed, NoSession, UnknownCommand
+from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied, Failed, NoSession, UnknownCommand
 from circusd.schema.nearest import nearest
 
 from . import clock
@@ -55,6 +55,8 @@ class Handlers(Changing, Reading):
             row = self._row(request)
             person = self._authorise(row, request, caller)
             properties = validate(row, request.properties)
+            if row.effect == "change" and self.arbiter.stopping:
+                raise Conflict("circusd is stopping")
             level = logging.DEBUG if row.effect == "read" else logging.INFO
             if log.isEnabledFor(level):
                 # Names of keys only: values may be secret.
