@@ -14,7 +14,7 @@ import math
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .schema.errors import ProtocolError, TimedOut, Unavailable
 
@@ -29,6 +29,9 @@ COMMAND_LIMIT_BYTES = 1 << 16
 
 PATH_LIMIT_BYTES = 107
 """Longest path of a unix socket that Linux takes."""
+
+WAYS: dict[str, Callable[[str, float | None], socket.socket]] = {}
+"""Further ways to connect, by the scheme of the endpoint; a program that has one puts it here."""
 
 _MORE, _LONG, _COMMAND = 1, 2, 4
 _GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -227,6 +230,10 @@ class Connection:
             raise TimedOut(f"{self._where} {late}")
 
     def _ended(self, problem: OSError | None, what: str = "") -> Unavailable:
+        # A socket that a program carries elsewhere may know more than that it has ended.
+        why_ended = getattr(self._socket, "why_ended", None)
+        if why_ended is not None and isinstance(why := why_ended(), Unavailable):
+            return why
         text = f"{self._where} closed the connection"
         if what:
             text += f" before {what}"
@@ -291,6 +298,8 @@ def connect(
 
 def dial(endpoint: str, timeout: float | None = None) -> socket.socket:
     """A connected stream socket for the endpoint; raises Unavailable or TimedOut."""
+    if (way := WAYS.get(endpoint.partition("://")[0])) is not None:
+        return way(endpoint, timeout)
     last: OSError | None = None
     deadline = _deadline(timeout)
     for family, address in resolve(endpoint):

@@ -189,13 +189,6 @@ def test_no_daemon_is_1_and_says_where_it_was_looked_for(ctl: Ctl, tmp_path: Pat
     assert ctl("--strict", "-e", f"{tmp_path}/nobody", "status").returncode == 69
 
 
-def test_ssh_is_refused_with_the_way_to_do_it(ctl: Ctl) -> None:
-    """No tunnel is made silently or by half."""
-    done = ctl("--ssh", "me@there", "status")
-    assert done.returncode == 1
-    assert "ssh -N -L" in done.stderr
-
-
 def test_help_is_there_for_all_and_for_each(ctl: Ctl) -> None:
     """--help, help, help COMMAND and COMMAND --help."""
     assert ctl("--help").stdout == ctl("help").stdout

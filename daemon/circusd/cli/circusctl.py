@@ -72,6 +72,10 @@ def _carry_out(line: arguments.Line, session: Session) -> int:
     if session.options.get("version") and line.row is None:
         session.out(f"circusctl {__version__}")
         return OK
+    if session.options.get("bridge") and line.row is None:
+        from circusd.cli.bridge import join
+
+        return join(session.endpoint())
     for note in line.notes:
         session.tell(f"circusctl: {note}")
     if line.row is None:

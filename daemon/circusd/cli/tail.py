@@ -74,7 +74,7 @@ def listen(topics: Sequence[str], session: Session) -> int:
     was_connected = False
     while True:
         try:
-            with subscribe(endpoint, topics or ORIGINAL_TOPICS, session.timeout or TIMEOUT) as messages:
+            with subscribe(endpoint, topics or ORIGINAL_TOPICS, session.limit or TIMEOUT) as messages:
                 if was_connected:
                     session.tell(f"circusctl: {endpoint} is there again")
                 was_connected = True
@@ -102,6 +102,10 @@ def events_endpoint(session: Session) -> str:
 
 def _beside(told: str, reached: str) -> str:
     """What a daemon on another machine calls its own address, as seen from here."""
+    if reached.startswith("ssh://"):
+        from circusd.kernel.ssh import beside
+
+        return beside(reached, told) if told != reached else reached
     host = reached.removeprefix("tcp://").rpartition(":")[0]
     theirs, _, port = told.removeprefix("tcp://").rpartition(":")
     if told.startswith("tcp://") and reached.startswith("tcp://") and theirs in _EVERYWHERE:
