@@ -190,7 +190,15 @@ def _listen(line: arguments.Line, session: Session) -> int:
     return listen(line.properties.get("topic", []), session)
 
 
+def _completion(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.completion import script
+
+    session.out(script(line.properties["shell"]))
+    return OK
+
+
 _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
+    "completion": _completion,
     "events": _events,
     "help": _help,
     "listen": _listen,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from circusd.cli.arguments import flag_name, flags_of, positionals_of
 from circusd.cli.session import Session
@@ -135,3 +136,15 @@ class Prompt:
                 known = []
             self._known[key, *names] = (time.monotonic(), known)
         return known
+
+
+def complete_for_the_original(environ: Mapping[str, str]) -> int:
+    """What the original prints for its bash script, which counts on an exit code of 1."""
+    words = environ.get("COMP_WORDS", "").split()[1:]
+    number = environ.get("COMP_CWORD", "")
+    at = int(number) - 1 if number.isdecimal() and int(number) else len(words)
+    begun = words[at] if at < len(words) else ""
+    with contextlib.closing(Session({"timeout": 0.5}, environ)) as session:
+        found = Prompt(session, lambda *_: 0).completions(" ".join(words[:at]), begun)
+    print(" ".join(found))
+    return 1
