@@ -11,16 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from circusd.cli import arguments, render
+from circusd.cli.codes import LOCAL, OK, REFUSED, STRICT, USAGE
 from circusd.cli.session import Session
 from circusd.client import refusal
 from circusd.schema.commands import Command
 from circusd.schema.errors import CircusError, Refused, TimedOut
 from circusd.version import __version__
-
-OK, LOCAL, USAGE, REFUSED = 0, 1, 2, 3
-"""The original's exit codes: done; a time-out or a wrong argument; a wrong option; the daemon said no."""
-
-_STRICT = {"denied": 4, "no_session": 4, "not_found": 5, "timeout": 6, "unavailable": 69}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,7 +114,7 @@ def _show(command: str, reply: dict[str, Any], session: Session) -> int:
 
 
 def _strict(code: str, other: int) -> int:
-    return _STRICT.get(code, 1 if other == REFUSED else other)
+    return STRICT.get(code, LOCAL if other == REFUSED else other)
 
 
 def _not_running(reply: Mapping[str, Any]) -> int:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from circusd.cli import render
+from circusd.cli.codes import INTERRUPTED
 from circusd.cli.session import Session
 from circusd.client import TIMEOUT, subscribe
 from circusd.schema.errors import ProtocolError, Refused, TimedOut, Unavailable
 from circusd.schema.wire import escape_name
-
-INTERRUPTED = 130
 
 ORIGINAL_TOPICS = ("watcher.",)
 """What is listened to when nothing is named: all that the original publishes, without what only we do."""

@@ -17,21 +17,23 @@ from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut,
 from circusd.version import __version__
 
 _USAGE = "usage: circus-top [options]"
-_HELP = f"""{_USAGE}
-
-Shows the CPU and memory of the processes that circusd runs. Keys: c, m, n sort by CPU, memory or name; q leaves.
-
-Options:
-  -e, --endpoint ENDPOINT    the daemon's endpoint, or one that stats are published at
-  --name NAME                the name of the daemon, where several run
-  --ssh USER@HOST:PORT       the daemon of another machine, by ssh and without a password
-  --ssh_keyfile FILE         the private key for it; otherwise what ssh itself would take
-  --once                     print one table and exit; so too when the output is no terminal
-  --sort cpu|mem|name        what is first (default cpu)
-  --process-timeout SECONDS  at an endpoint of stats: how long a process is shown that nothing is heard of (default 3)
-  --no-color                 no colours
-  --version                  print the version and exit
-  -h, --help                 print this"""
+ABOUT = "Shows the CPU and memory of the processes that circusd runs. Keys: c, m, n sort by CPU, memory or name; q leaves."
+OPTIONS = (
+    ("-e, --endpoint ENDPOINT", "the daemon's endpoint, or one that stats are published at"),
+    ("--name NAME", "the name of the daemon, where several run"),
+    ("--ssh USER@HOST:PORT", "the daemon of another machine, by ssh and without a password"),
+    ("--ssh_keyfile FILE", "the private key for it; otherwise what ssh itself would take"),
+    ("--once", "print one table and exit; so too when the output is no terminal"),
+    ("--sort cpu|mem|name", "what is first (default cpu)"),
+    (
+        "--process-timeout SECONDS",
+        "at an endpoint of stats: how long a process is shown that nothing is heard of (default 3)",
+    ),
+    ("--no-color", "no colours"),
+    ("--version", "print the version and exit"),
+    ("-h, --help", "print this"),
+)
+"""Each option as it is given, and what it does: for the help and the manual page."""
 
 _SORTS = {"c": "cpu", "m": "mem", "n": "name"}
 _LOOK_SECONDS = 0.2
@@ -235,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _read(sys.argv[1:] if argv is None else argv)
         if options.get("help") or options.get("version"):
-            print(_HELP if options.get("help") else __version__)
+            print(_help() if options.get("help") else __version__)
             return 0
         return _run(options)
     except Usage as problem:
@@ -246,6 +248,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, BrokenPipeError):
         return 0
+
+
+def _help() -> str:
+    rows = [f"  {words:<25}  {text}" for words, text in OPTIONS]
+    return "\n".join([_USAGE, "", ABOUT, "", "Options:", *rows])
 
 
 def _run(options: Mapping[str, Any]) -> int:
