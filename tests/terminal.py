@@ -58,6 +58,20 @@ class Terminal:
         before, _, self.shown = self.shown.partition(text)
         return before + text
 
+    def insist(self, keys: str, text: str, *, within: float = 30.0) -> str:
+        """The keys are typed, and again, until the text is shown.
+
+        Python may miss a Ctrl-C that comes in the moment between the prompt and its wait for a key, until the next key.
+        """
+        deadline = time.monotonic() + within
+        while text not in self.shown and time.monotonic() < deadline:
+            self.press(keys)
+            readable, _, _ = select.select([self._outer], [], [], 0.5)
+            while readable and (data := self._read()):
+                self.shown += data.decode("utf-8", "backslashreplace")
+                readable, _, _ = select.select([self._outer], [], [], 0.1)
+        return self.until(text, within=0.1)
+
     def end(self, *, within: float = 30.0) -> tuple[str, int]:
         """What was shown until the process ended by itself, and its exit code."""
         deadline = time.monotonic() + within

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from circusd.cli import arguments
-from circusd.cli.codes import CODES
 from circusd.cli.circusd import parser as circusd_parser
+from circusd.cli.codes import CODES
 from circusd.config.ini import load
 from circusd.core.lifecycle import State
 from circusd.schema.commands import COMMANDS, ROLES

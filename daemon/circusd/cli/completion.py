@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable, Sequence
 
 from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of
-from circusd.schema.commands import COMMANDS, WAITING, Command, Field
+from circusd.schema.commands import COMMANDS, WAITING, Command, Field, find
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -62,6 +62,41 @@ def repeats(row: Command) -> int:
     """How many of the last places of a command come again and again."""
     fields = positionals_of(row)
     return {"strings": 1, "object": 2}.get(fields[-1].type, 0) if fields else 0
+
+
+def wanted(words: Sequence[str]) -> tuple[str, str, list[str]]:
+    """What may follow these words of a line, as the scripts have it: the command, the kinds that fit, and what it was given.
+
+    The command is empty as long as none was named. Where a flag may stand as well, that is for who asks to see.
+    """
+    command, ended = "", False
+    given: list[str] = []
+    rest = list(words)
+    values = dict(_values())
+    while rest:
+        word = rest.pop(0)
+        if word == "--" and not ended:
+            ended = True
+        elif len(word) > 1 and word[0] == "-" and not word[1].isdecimal() and not ended:
+            name, equals, _ = word.partition("=")
+            kind = values.get(f"{command}:{name}", values.get(f"*:{name}", ""))
+            if kind and not equals:
+                if not rest:
+                    return command, kind, given
+                rest.pop(0)
+        elif command:
+            given.append(word)
+        else:
+            command = word
+    row = find(command) if command else None
+    if row is None:
+        return command, "" if command else "commands", given
+    kinds, again, at = places(row), repeats(row), len(given)
+    if at >= len(kinds):
+        if not again:
+            return command, "", given
+        at = len(kinds) - again + (at - len(kinds)) % again
+    return command, kinds[at], given
 
 
 def flag_words(fields: Iterable[Field]) -> list[tuple[str, Field]]:
