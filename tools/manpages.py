@@ -216,13 +216,7 @@ def _circusd() -> Iterator[str]:
         "Reads a configuration, opens its sockets, starts its watchers, and keeps them running until it is told to stop. It "
         "obeys only the user that it runs as, and root.",
     )
-    yield ".SH SIGNALS"
-    yield from _entry("SIGTERM, SIGINT, SIGQUIT", "Stop everything in order, and end.")
-    yield from _entry("SIGHUP", "Read the configuration again, as ``circusctl reloadconfig`` does.")
-    yield ".SH EXIT STATUS"
-    yield from _entry("0", "After an ordered stop.")
-    yield from _entry("1", "It could not start, or the configuration has an error.")
-    yield from _entry("2", "A wrong flag.")
+    yield from _epilog(circusd_parser().epilog or "")
     yield ".SH ENVIRONMENT"
     yield from _entry("CIRCUS_RUNTIME_DIR, CIRCUS_STATE_DIR", "Other places for the folders below.")
     yield from _files()
@@ -256,6 +250,23 @@ def _circushttpd() -> Iterator[str]:
     yield from _entry("2", "A wrong flag.")
 
 
+def _epilog(text: str) -> Iterator[str]:
+    """What the program's own help says behind its options: titles, and terms with their text two spaces behind them."""
+    titles = {"signals:": "SIGNALS", "exit codes:": "EXIT STATUS"}
+    terms: list[list[str]] = []
+    for line in [*text.splitlines(), "end:"]:
+        if line.startswith("   ") and terms:
+            terms[-1][1] += " " + line.strip()
+        elif line.startswith("  "):
+            terms.append(re.split(r"  +", line.strip(), maxsplit=1))
+        elif line:
+            for term, said in terms:
+                yield from _entry(term, _sentence(said))
+            terms = []
+            if line in titles:
+                yield f".SH {titles[line]}"
+
+
 def _of_parser(parser: argparse.ArgumentParser, about: str) -> Iterator[str]:
     actions = parser._actions  # noqa: SLF001 (argparse has no public list of them)
     positional = [action for action in actions if not action.option_strings]
@@ -284,7 +295,8 @@ def _ini() -> Iterator[str]:
     yield _prose(
         "Sections in brackets with options below them, ``name = value``. Names keep their case; the first value of an option "
         "wins, within a file and over included files. A comment begins in the first column with ``#`` or ``;``, or after a space "
-        "with ``;``. An indented line continues the value above it. ``circusd --check FILE`` tells everything that is wrong."
+        "with ``;``. An indented line continues the value above it. ``circusd --check FILE`` tells everything that is wrong. "
+        "The same options may stand in a file of TOML or YAML; ``circusd --convert`` writes one from the other."
     )
     yield from _example(
         "[watcher:web]",
