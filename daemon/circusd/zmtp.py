@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import select
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -239,7 +241,10 @@ class Connection:
             text += f" before {what}"
         if problem is not None and not isinstance(problem, ConnectionResetError | BrokenPipeError):
             text = f"the connection to {self._where} broke: {problem.strerror or problem}"
-        hint = "it obeys only the user it runs as, and root" if what == "its greeting" else ""
+        hint = ""
+        if what == "its greeting":
+            owner = _peer_of(self._socket)
+            hint = f"it obeys only the user it runs as{f', {owner},' if owner else ','} and root"
         return Unavailable(text, hint=hint)
 
     def _command(self, body: bytes, deadline: float | None) -> None:
@@ -319,7 +324,7 @@ def dial(endpoint: str, timeout: float | None = None) -> socket.socket:
         return sock
     if isinstance(last, TimeoutError | BlockingIOError):
         raise TimedOut(f"{endpoint} did not take the connection in time")
-    raise Unavailable(f"no daemon answers at {endpoint}: {_because(last)}", hint=_advice(last))
+    raise Unavailable(f"no daemon answers at {endpoint}: {_because(last)}", hint=_advice(last, endpoint))
 
 
 def resolve(endpoint: str) -> list[tuple[int, str | tuple[str, int]]]:
@@ -395,7 +400,41 @@ def _because(problem: OSError | None) -> str:
     return "no address" if problem is None else str(problem.strerror or problem)
 
 
-def _advice(problem: OSError | None) -> str:
+def _advice(problem: OSError | None, endpoint: str) -> str:
     if isinstance(problem, PermissionError):
-        return "run as the daemon's user, or as root"
+        owner = _owner_of(endpoint.removeprefix("ipc://"))
+        if owner == "root":
+            return "it is root's: use sudo"
+        who = owner or "the daemon's user"
+        return f"it is {owner}'s: run as {who}, or as root" if owner else f"run as {who}, or as root"
     return "is circusd running, and is this its endpoint?"
+
+
+def _owner_of(path: str) -> str:
+    """The name of whom a path belongs to, or the closed folder above it; empty where that can't be seen."""
+    while path not in ("", "/"):
+        try:
+            return _user_name(os.stat(path).st_uid)
+        except OSError:
+            path = os.path.dirname(path)
+    return ""
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _peer_of(sock: socket.socket) -> str:
+    """Who listens at the other end of a unix socket, by name; empty where that is not known."""
+    try:
+        if sock.family != socket.AF_UNIX or hasattr(sock, "why_ended"):
+            return ""
+        uid = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+    except OSError:
+        return ""
+    return _user_name(uid)

@@ -13,6 +13,7 @@ from typing import Any
 from circusd.cli import arguments, render
 from circusd.cli.codes import LOCAL, OK, REFUSED, STRICT, USAGE
 from circusd.cli.session import Session
+from circusd.cli.terminal import clean_message
 from circusd.client import refusal
 from circusd.schema.commands import Command
 from circusd.schema.errors import CircusError, Refused, TimedOut
@@ -49,16 +50,16 @@ def run(words: Sequence[str], session: Session) -> int:
         strict = strict or bool(line.options.get("strict"))
         return _carry_out(line, session)
     except arguments.Usage as problem:
-        session.tell(f"circusctl: {problem}")
+        session.tell(f"circusctl: {clean_message(problem)}")
         return USAGE
     except Refused as problem:
         session.tell(render.error_of("", str(problem), session.error_style))
         return _strict(problem.code, REFUSED) if strict else REFUSED
     except TimedOut as problem:
-        session.tell(f"Timed out. {problem}")
+        session.tell(f"Timed out. {clean_message(problem)}")
         return _strict(problem.code, LOCAL) if strict else LOCAL
     except CircusError as problem:
-        session.tell(f"circusctl: {problem}")
+        session.tell(f"circusctl: {clean_message(problem)}")
         return _strict(problem.code, LOCAL) if strict else LOCAL
 
 
@@ -136,6 +137,9 @@ def _help(line: arguments.Line, session: Session) -> int:
         row = arguments.command_named(wanted)
     elif row is not None and row.name == "help" and not session.options.get("help"):
         row = None
+    if session.options.get("json"):
+        session.out(render.json_of(texts.as_data(row), pretty=bool(session.options.get("prettify"))))
+        return OK
     session.out(texts.of_command(row, session.style) if row else texts.overview(session.style))
     return OK
 
@@ -189,7 +193,9 @@ def _listen(line: arguments.Line, session: Session) -> int:
 def _completion(line: arguments.Line, session: Session) -> int:
     from circusd.cli.completion import script
 
-    session.out(script(line.properties["shell"]))
+    text = script(line.properties["shell"])
+    as_json = {"shell": line.properties["shell"], "script": text}
+    session.out(render.json_of(as_json) if session.options.get("json") else text)
     return OK
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from circusd.cli.remote import by_ssh, endpoint_there, is_there
 from circusd.cli.session import FAR_TIMEOUT
+from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, Client, find_endpoint
 from circusd.kernel.ssh import beside
 from circusd.plugins import original
@@ -145,7 +146,7 @@ def _log_to(output: str, level: str) -> None:
 
 
 def _end(text: str) -> int:
-    print(f"circus-plugin: {text}", file=sys.stderr)
+    print(f"circus-plugin: {clean_message(text)}", file=sys.stderr)
     return 1
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from circusd.cli import render
 from circusd.cli.codes import INTERRUPTED
 from circusd.cli.session import Session
+from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, subscribe
 from circusd.schema.errors import ProtocolError, Refused, TimedOut, Unavailable
 from circusd.schema.wire import escape_name
@@ -85,7 +86,7 @@ def listen(topics: Sequence[str], session: Session) -> int:
         except Unavailable as problem:
             if not was_connected:
                 raise
-            session.tell(f"circusctl: {problem.text}; waiting for it to come back")
+            session.tell(f"circusctl: {clean_message(problem.text)}; waiting for it to come back")
             _wait_for(endpoint)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from circusd.cli.screen import Screen
 from circusd.cli.session import FAR_TIMEOUT
-from circusd.cli.terminal import Style, clean, columns, cut, size, span, style_of
+from circusd.cli.terminal import Style, clean, clean_message, columns, cut, size, span, style_of
 from circusd.client import TIMEOUT, Client, Follow, Subscription, find_endpoint, subscribe
 from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut, Unavailable
 from circusd.version import __version__
@@ -241,10 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return _run(options)
     except Usage as problem:
-        print(f"{_USAGE}\ncircus-top: {problem}", file=sys.stderr)
+        print(f"{_USAGE}\ncircus-top: {clean_message(problem)}", file=sys.stderr)
         return 2
     except CircusError as problem:
-        print(f"circus-top: {problem}", file=sys.stderr)
+        print(f"circus-top: {clean_message(problem)}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, BrokenPipeError):
         return 0
@@ -316,7 +316,8 @@ def _show_published(endpoint: str, options: Mapping[str, Any]) -> int:
 def _show(source: Source, options: Mapping[str, Any]) -> int:
     sort = options.get("sort", "cpu")
     style = style_of(sys.stdout, os.environ, no_color=bool(options.get("no-color")))
-    if options.get("once") or not style.terminal:
+    # A terminal that can't be drawn on gets what a pipe gets.
+    if options.get("once") or not style.terminal or os.environ.get("TERM", "dumb") == "dumb":
         deadline = time.monotonic() + TIMEOUT
         while not source.ready:
             source.look(_LOOK_SECONDS)
