@@ -82,6 +82,20 @@ class Sshd:
         return found
 
     def __enter__(self) -> Sshd:
+        # Another may take the port between the look and the start.
+        for _ in range(5):
+            self._start()
+            eventually(self._has_tried, within=20, what="sshd listens, or says why not")
+            if "Server listening" in self.log:
+                return self
+            self._end()
+        raise RuntimeError(f"sshd does not start: {self.log}")
+
+    def _has_tried(self) -> bool:
+        assert self._popen is not None
+        return "Server listening" in self.log or self._popen.poll() is not None
+
+    def _start(self) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -106,12 +120,6 @@ class Sshd:
                 stdout=log,
                 stderr=log,
             )
-        try:
-            eventually(lambda: "Server listening" in self.log, within=20, what="sshd listens")
-        except BaseException:
-            self._end()
-            raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
@@ -124,6 +132,7 @@ class Sshd:
         self._popen.wait(10)
         if self._made is not None:
             self._made.rmdir()
+            self._made = None
 
     def _new_key(self, name: str) -> Path:
         path = self.folder / name

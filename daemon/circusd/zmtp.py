@@ -258,9 +258,10 @@ class Connection:
 
     def _check_greeting(self, greeting: bytes) -> None:
         if greeting[0] != 0xFF or not greeting[9] & 1 or greeting[10] < 3:
-            raise ProtocolError(
-                f"{self._where} does not speak ZMTP 3", hint="something else than circusd may listen there"
-            )
+            hint = "something else than circusd may listen there"
+            if hasattr(self._socket, "why_ended"):
+                hint += ", or the login there prints something before circusctl runs"
+            raise ProtocolError(f"{self._where} does not speak ZMTP 3", hint=hint)
         mechanism = greeting[12:32].rstrip(b"\0").decode("ascii", "backslashreplace")
         if mechanism != "NULL":
             raise ProtocolError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,23 @@ def test_live_names_are_plain_lines_and_never_a_complaint(daemon: ScriptedDaemon
         done = names(*words, endpoint=daemon.endpoint, home=tmp_path)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert names("watchers", home=tmp_path).stderr == ""
+
+
+def test_daemons_are_named_that_run(shell: str, tmp_path: Path) -> None:
+    """For --name, of the runtime folder of whoever asks."""
+    base = Path(tempfile.mkdtemp(prefix="circus-"))
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            for name in ("shop", "over"):
+                (base / name).mkdir(mode=0o700)
+            listening.bind(str(base / "shop" / "commands.sock"))
+            listening.listen()
+            environ = {**environment(tmp_path), "CIRCUS_RUNTIME_DIR": str(base)}
+            with started(shell, tmp_path, environ) as terminal:
+                assert completed(terminal, "circusctl --name s\t") == ["--name", "shop"]
+                assert completed(terminal, "circusctl --name ove\t") == ["--name", "ove"]
+    finally:
+        shutil.rmtree(base)
 
 
 def test_live_names_import_next_to_nothing(daemon: ScriptedDaemon, tmp_path: Path) -> None:

@@ -115,6 +115,48 @@ def test_endpoints_there_are_reached(run: Run, far: Sshd, daemon: Daemon, port: 
     assert (done.returncode, done.stdout, done.stderr) == (0, "web\n", "")
 
 
+def test_another_machine_can_be_the_usual_one(here: dict[str, str], far: Sshd) -> None:
+    """CIRCUSCTL_ENDPOINT may be one that is reached by ssh, and completion then stays silent."""
+    environ = {**here, "CIRCUSCTL_ENDPOINT": f"ssh://{far.server}"}
+    for words, shown in ((["list"], "web\n"), (["--names", "watchers"], "")):
+        done = subprocess.run(
+            [str(BIN / "circusctl"), *words],
+            capture_output=True,
+            text=True,
+            env=environ,
+            timeout=50,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, shown, "")
+
+
+def test_a_machine_that_says_nothing_is_a_time_out(run: Run) -> None:
+    """The time limit holds for the way there too, and ssh is ended with it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = run("circusctl", "--strict", "--timeout", "1", "--ssh", place, "ping")
+    assert done.returncode == 6
+    assert done.stderr.startswith("Timed out. ")
+    assert place in done.stderr
+
+
+def test_a_login_that_talks_is_told(run: Run, here: dict[str, str], far: Sshd, tmp_path: Path) -> None:
+    """What a shell's start-up file prints comes before the daemon's first byte, and is not taken for it."""
+    program = tmp_path / "circusctl"
+    program.write_text(
+        "#!/bin/sh\necho welcome to this machine, which has much to say at every login of everybody\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "d").mkdir()
+    with Sshd(tmp_path / "d", {"PATH": f"{tmp_path}:/usr/bin:/bin"}) as there:
+        environ = {**here, "PATH": f"{there.path}:{os.environ['PATH']}"}
+        words = [str(BIN / "circusctl"), "--ssh", there.server, "ping"]
+        done = subprocess.run(words, capture_output=True, text=True, env=environ, timeout=50, check=False)
+        eventually(lambda: not there.clients(), what="ssh has ended")
+    assert done.returncode == 1
+    assert "the login there prints something" in done.stderr
+
+
 def test_a_key_can_be_named(run: Run, far: Sshd) -> None:
     """It is the one that is used, and a wrong one is told with what to do."""
     (far.folder / "config").write_text(

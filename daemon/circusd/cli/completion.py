@@ -34,6 +34,8 @@ def kind_of(field: Field) -> str:
         return "=" + ",".join(field.choices)
     if field.name in ("command", "cmd", "endpoint"):
         return {"command": "commands", "cmd": "programs", "endpoint": "endpoints"}[field.name]
+    if field.name == "name" and not field.positional:
+        return "daemons"
     if field.type == "signal":
         return "signals"
     if field.metavar in ("FILE", "OPTION"):
@@ -156,7 +158,7 @@ _circusctl_live() {
 _circusctl_list() {
     case $1 in
 __LISTS__
-        watchers|sockets) _circusctl_live "$1" ;;
+        watchers|sockets|daemons) _circusctl_live "$1" ;;
         processes) _circusctl_live processes "$_circusctl_watcher" ;;
         '='*) printf '%s\n' "${1#?}" | tr , '\n' ;;
     esac
@@ -379,7 +381,7 @@ function __circusctl_list
 __LISTS__
         case '=*'
             string split , -- (string sub -s 2 -- $argv[1])
-        case watchers sockets processes
+        case watchers sockets processes daemons
             set -q __circusctl_far[1]; and return
             set -l asked $argv[1]
             test $asked = processes; and set -a asked $__circusctl_watcher

@@ -6,10 +6,11 @@ Asked at each press of Tab: it imports next to nothing, gives up soon, and never
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from circusd.client import Client, find_endpoint
+from circusd.client import Client, find_endpoint, running_daemons, runtime_bases
 from circusd.schema.errors import CircusError
 
 TIMEOUT = 0.5
@@ -27,8 +28,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def names(asked: Sequence[str], options: dict[str, str]) -> list[str]:
-    """Watchers, sockets, or with the name of a watcher its processes; raises CircusError."""
+    """Daemons, watchers, sockets, or with the name of a watcher its processes; raises CircusError."""
     kind = asked[0] if asked else ""
+    if kind == "daemons":
+        return list(running_daemons(runtime_bases(os.environ, os.geteuid())))
     name = asked[1] if len(asked) > 1 else ""
     if kind == "processes" and not name:
         return []

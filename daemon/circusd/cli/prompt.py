@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from circusd.cli.arguments import GLOBAL, flags_of
 from circusd.cli.history import History, history_file
 from circusd.cli.session import Session
+from circusd.client import running_daemons, runtime_bases
 from circusd.schema.commands import find
 from circusd.schema.errors import CircusError
 from circusd.version import __version__
@@ -159,6 +161,8 @@ class Prompt:
             return self._asked("watchers")
         if kind == "processes":
             return self._asked("pids", given[0]) if given else []
+        if kind == "daemons":
+            return list(running_daemons(runtime_bases(self._session.environ, os.geteuid())))
         return completion.lists().get(kind, [])
 
     def _asked(self, key: str, *names: str) -> list[str]:

@@ -211,7 +211,7 @@ class Tunnel(socket.socket):
 def explanation(code: int, said: str, there: Remote) -> Unavailable:
     """What it means that ssh ended with that code and those words, and what to do about it."""
     lines = [printable(line) for line in said.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(_NOISE)]
+    lines = [line for line in lines if not line.startswith(_NOISE)] or lines
     last = lines[-1] if lines else f"ssh ended with code {code}"
     place = there.host + (f" port {there.port}" if there.port else "")
     by_hand = shlex.join(
