@@ -130,6 +130,13 @@ def test_another_machine_can_be_the_usual_one(here: dict[str, str], far: Sshd) -
         assert (done.returncode, done.stdout, done.stderr) == (0, shown, "")
 
 
+def test_machines_that_name_each_other_do_not_go_round(run: Run, far: Sshd) -> None:
+    """The far side goes no further, whatever the environment there names."""
+    done = run("circusctl", "--bridge", "--ssh", far.server)
+    assert done.returncode == 1
+    assert "is on another machine" in done.stderr
+
+
 def test_a_machine_that_says_nothing_is_a_time_out(run: Run) -> None:
     """The time limit holds for the way there too, and ssh is ended with it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

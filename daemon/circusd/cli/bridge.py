@@ -9,12 +9,20 @@ import sys
 import threading
 
 from circusd.client import TIMEOUT, raw_connection
+from circusd.schema.errors import BadRequest
 
 _CHUNK_BYTES = 1 << 16
 
 
 def join(endpoint: str, timeout: float = TIMEOUT) -> int:
-    """Bytes go both ways until the daemon ends the connection, or nobody reads any more; 0. Raises Unavailable."""
+    """Bytes go both ways until the daemon ends the connection, or nobody reads any more; 0. Raises Unavailable.
+
+    An endpoint of yet another machine is refused: two that name each other would go back and forth without end.
+    """
+    if endpoint.startswith("ssh://"):
+        raise BadRequest(
+            f"{endpoint} is on another machine", hint="name that one with --ssh in the first place"
+        )
     with raw_connection(endpoint, timeout) as sock:
         sock.settimeout(None)
         # A thread for each way: neither waits for the other. It never holds the program up at its end.
