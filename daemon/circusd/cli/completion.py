@@ -50,8 +50,8 @@ def places(row: Command) -> list[str]:
     for number, field in enumerate(fields):
         kinds = [kind_of(field)]
         # What may be left out has the next one in its place.
-        for after in fields[number + 1 :]:
-            if fields[fields.index(after) - 1].required:
+        for before, after in enumerate(fields[number + 1 :], number):
+            if fields[before].required:
                 break
             kinds.append(kind_of(after))
         found.append("+".join(dict.fromkeys(filter(None, kinds))) or "-")
