@@ -69,7 +69,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="USER",
         help="become this user before the first byte is read from anybody",
     )
-    parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--log-level",
+        default="warning",
+        choices=("debug", "info", "warning", "error"),
+        help="how much is told on standard error (%(default)s)",
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference from the tables, or checks that they are fresh.
+"""Writes the pages of docs/reference and docs/man from the tables, or checks that they are fresh.
 
 ``python tools/gendocs.py`` writes them; with ``--check`` it writes nothing, prints the difference, and exits with 1 when
 there is one.
@@ -12,11 +12,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "daemon"), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT), str(ROOT / "daemon"), str(ROOT / "tools")]
 
-from reference import pages  # noqa: E402  (found by the line above)
+import manpages  # noqa: E402  (found by the line above)
+import reference  # noqa: E402
 
-REFERENCE = ROOT / "docs" / "reference"
+DOCS = ROOT / "docs"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path below docs."""
+    return {
+        **{f"reference/{name}": text for name, text in reference.pages().items()},
+        **{f"man/{name}": text for name, text in manpages.pages().items()},
+    }
 
 
 def difference(path: Path, text: str) -> str:
@@ -38,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if a page is not fresh"
     )
-    parser.add_argument("--folder", type=Path, default=REFERENCE, help="where the pages are")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="where the folders of the pages are")
     chosen = parser.parse_args(arguments)
     stale = False
     for name, text in pages().items():

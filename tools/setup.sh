@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes .venv with the project (editable) and all that its development needs, fills static/vendor, and sees to it
-# that the programs given as arguments are there: each is the name of a program and of its Debian package. With
-# --original as the first argument it makes .original too: an environment with the original, for tests/compat.
+# that the programs given as arguments are there: each is the name of a program and of its Debian package, or
+# PROGRAM=PACKAGE where the two differ. With --original as the first argument it makes .original too: an environment
+# with the original, for tests/compat.
 # Quick when nothing has changed. As root it installs what Debian has to add, otherwise it says what to type.
 set -eu
 cd "$(dirname "$0")/.."
@@ -88,7 +89,8 @@ fi
 
 missing=
 for program; do
-    command -v "$program" >/dev/null || missing="$missing $program"
+    # A server's program is where an ordinary user's PATH does not lead.
+    PATH="$PATH:/usr/sbin" command -v "${program%%=*}" >/dev/null || missing="$missing ${program#*=}"
 done
 # shellcheck disable=SC2086  # one word per package
 [ -z "$missing" ] || need $missing

@@ -35,6 +35,9 @@ COMMAND_SOCKET = "commands.sock"
 ORIGINAL_ENDPOINT = "tcp://127.0.0.1:5555"
 """Where the original listens when its file names no endpoint."""
 
+WAYS = zmtp.WAYS
+"""Further ways to connect, by the scheme of the endpoint."""
+
 Item = tuple[dict[str, Any], int]
 
 _RETRY = 0.05
@@ -504,6 +507,11 @@ def subscribe(endpoint: str, topics: Sequence[str | bytes], timeout: float = TIM
         connection.close()
         raise
     return Subscription(connection)
+
+
+def raw_connection(endpoint: str, timeout: float = TIMEOUT) -> socket.socket:
+    """A socket connected to the endpoint, on which nothing was said yet. Raises Unavailable, TimedOut."""
+    return zmtp.dial(endpoint, timeout)
 
 
 def refusal(reply: Mapping[str, Any]) -> Refused:

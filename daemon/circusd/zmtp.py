@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import select
 import socket
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .schema.errors import ProtocolError, TimedOut, Unavailable
 
@@ -29,6 +31,9 @@ COMMAND_LIMIT_BYTES = 1 << 16
 
 PATH_LIMIT_BYTES = 107
 """Longest path of a unix socket that Linux takes."""
+
+WAYS: dict[str, Callable[[str, float | None], socket.socket]] = {}
+"""Further ways to connect, by the scheme of the endpoint; a program that has one puts it here."""
 
 _MORE, _LONG, _COMMAND = 1, 2, 4
 _GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -227,12 +232,19 @@ class Connection:
             raise TimedOut(f"{self._where} {late}")
 
     def _ended(self, problem: OSError | None, what: str = "") -> Unavailable:
+        # A socket that a program carries elsewhere may know more than that it has ended.
+        why_ended = getattr(self._socket, "why_ended", None)
+        if why_ended is not None and isinstance(why := why_ended(), Unavailable):
+            return why
         text = f"{self._where} closed the connection"
         if what:
             text += f" before {what}"
         if problem is not None and not isinstance(problem, ConnectionResetError | BrokenPipeError):
             text = f"the connection to {self._where} broke: {problem.strerror or problem}"
-        hint = "it obeys only the user it runs as, and root" if what == "its greeting" else ""
+        hint = ""
+        if what == "its greeting":
+            owner = _peer_of(self._socket)
+            hint = f"it obeys only the user it runs as{f', {owner},' if owner else ','} and root"
         return Unavailable(text, hint=hint)
 
     def _command(self, body: bytes, deadline: float | None) -> None:
@@ -246,9 +258,10 @@ class Connection:
 
     def _check_greeting(self, greeting: bytes) -> None:
         if greeting[0] != 0xFF or not greeting[9] & 1 or greeting[10] < 3:
-            raise ProtocolError(
-                f"{self._where} does not speak ZMTP 3", hint="something else than circusd may listen there"
-            )
+            hint = "something else than circusd may listen there"
+            if hasattr(self._socket, "why_ended"):
+                hint += ", or the login there prints something before circusctl runs"
+            raise ProtocolError(f"{self._where} does not speak ZMTP 3", hint=hint)
         mechanism = greeting[12:32].rstrip(b"\0").decode("ascii", "backslashreplace")
         if mechanism != "NULL":
             raise ProtocolError(
@@ -291,6 +304,8 @@ def connect(
 
 def dial(endpoint: str, timeout: float | None = None) -> socket.socket:
     """A connected stream socket for the endpoint; raises Unavailable or TimedOut."""
+    if (way := WAYS.get(endpoint.partition("://")[0])) is not None:
+        return way(endpoint, timeout)
     last: OSError | None = None
     deadline = _deadline(timeout)
     for family, address in resolve(endpoint):
@@ -310,7 +325,7 @@ def dial(endpoint: str, timeout: float | None = None) -> socket.socket:
         return sock
     if isinstance(last, TimeoutError | BlockingIOError):
         raise TimedOut(f"{endpoint} did not take the connection in time")
-    raise Unavailable(f"no daemon answers at {endpoint}: {_because(last)}", hint=_advice(last))
+    raise Unavailable(f"no daemon answers at {endpoint}: {_because(last)}", hint=_advice(last, endpoint))
 
 
 def resolve(endpoint: str) -> list[tuple[int, str | tuple[str, int]]]:
@@ -386,7 +401,41 @@ def _because(problem: OSError | None) -> str:
     return "no address" if problem is None else str(problem.strerror or problem)
 
 
-def _advice(problem: OSError | None) -> str:
+def _advice(problem: OSError | None, endpoint: str) -> str:
     if isinstance(problem, PermissionError):
-        return "run as the daemon's user, or as root"
+        owner = _owner_of(endpoint.removeprefix("ipc://"))
+        if owner == "root":
+            return "it is root's: use sudo"
+        who = owner or "the daemon's user"
+        return f"it is {owner}'s: run as {who}, or as root" if owner else f"run as {who}, or as root"
     return "is circusd running, and is this its endpoint?"
+
+
+def _owner_of(path: str) -> str:
+    """The name of whom a path belongs to, or the closed folder above it; empty where that can't be seen."""
+    while path not in ("", "/"):
+        try:
+            return _user_name(os.stat(path).st_uid)
+        except OSError:
+            path = os.path.dirname(path)
+    return ""
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _peer_of(sock: socket.socket) -> str:
+    """Who listens at the other end of a unix socket, by name; empty where that is not known."""
+    try:
+        if sock.family != socket.AF_UNIX or hasattr(sock, "why_ended"):
+            return ""
+        uid = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+    except OSError:
+        return ""
+    return _user_name(uid)

@@ -19,6 +19,7 @@ import zmq
 from circusd.version import __version__
 from tests.daemon import BIN
 from tests.scripted import ScriptedDaemon, scripted_daemon
+from tests.terminal import Terminal
 from tests.waiting import eventually
 
 NOT_FOUND = {"status": "error", "reason": "program nope not found", "errno": 3, "tb": None}
@@ -189,13 +190,6 @@ def test_no_daemon_is_1_and_says_where_it_was_looked_for(ctl: Ctl, tmp_path: Pat
     assert ctl("--strict", "-e", f"{tmp_path}/nobody", "status").returncode == 69
 
 
-def test_ssh_is_refused_with_the_way_to_do_it(ctl: Ctl) -> None:
-    """No tunnel is made silently or by half."""
-    done = ctl("--ssh", "me@there", "status")
-    assert done.returncode == 1
-    assert "ssh -N -L" in done.stderr
-
-
 def test_help_is_there_for_all_and_for_each(ctl: Ctl) -> None:
     """--help, help, help COMMAND and COMMAND --help."""
     assert ctl("--help").stdout == ctl("help").stdout
@@ -357,6 +351,23 @@ def in_a_terminal(command: list[str], daemon: ScriptedDaemon, keys: str, shown: 
         os.close(outer)
     assert shown in drawn.decode()
     return drawn.decode(), code
+
+
+def test_a_terminal_that_cannot_draw_gets_plain_tables(daemon: ScriptedDaemon) -> None:
+    """No colours and no other screen with TERM=dumb; circus-top prints once."""
+    for words in (["circusctl", "status"], ["circus-top"]):
+        with Terminal([str(BIN / words[0]), *words[1:]], environment(daemon, TERM="dumb")) as terminal:
+            shown, code = terminal.end()
+        assert code == 0
+        assert "web" in shown
+        assert "\x1b" not in shown
+
+
+def test_whatever_is_shown_can_be_had_as_json(ctl: Ctl) -> None:
+    """What circusctl knows by itself too."""
+    assert json.loads(ctl("--json", "help", "reload").stdout)["name"] == "reload"
+    assert len(json.loads(ctl("--json", "help").stdout)["commands"]) > 20
+    assert "complete -F" in json.loads(ctl("--json", "completion", "bash").stdout)["script"]
 
 
 def test_circusd_stats_stays_until_it_is_told_to_end() -> None:

@@ -131,9 +131,14 @@ def wanted(tree: Path) -> set[str]:
 
 
 def test_wheel_holds_the_tree_and_nothing_else(tree: Path, wheel: zipfile.ZipFile) -> None:
-    """Each module, page, style, script, licence and type marker is in it; no test, tool or stray file is."""
+    """Each module, page, style, script, manual page, licence and type marker; no test, tool or stray file."""
     there = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    # What goes beside the packages, into the folder of the whole installation.
+    manual = {name.partition(".data/data/")[2] for name in there if ".data/data/" in name}
+    there = {name for name in there if ".data/data/" not in name}
     assert there == wanted(tree)
+    pages = (tree / "docs" / "man").iterdir()
+    assert manual == {f"share/man/man{page.suffix[1:]}/{page.name}" for page in pages}
     assert {"circusd/py.typed", "circusweb/py.typed", "circusweb/static/vendor/preact.js"} <= there
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from circusd.cli import arguments
 from circusd.cli.circusd import parser as circusd_parser
+from circusd.cli.codes import CODES
 from circusd.config.ini import load
 from circusd.core.lifecycle import State
 from circusd.schema.commands import COMMANDS, ROLES
@@ -262,6 +263,22 @@ def test_every_line_of_circusctl_in_the_pages_can_be_typed() -> None:
         except (arguments.Usage, arguments.WrongArguments) as problem:
             wrong.append(f"{where}: {problem}")
     assert wrong == []
+
+
+def test_the_exit_codes_in_the_pages_are_those_of_circusctl() -> None:
+    """The table for operators, row by row."""
+    lines = text_of(DOCS / "operators.rst").partition("**circusctl**:\n")[2].splitlines()
+    bars = [number for number, line in enumerate(lines) if line.startswith("==")]
+    starts = [match.start() for match in re.finditer(r"=+", lines[bars[0]])]
+    rows: list[list[str]] = []
+    for line in lines[bars[1] + 1 : bars[2]]:
+        ends = [*starts[1:], len(line) + 1]
+        cells = [line[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+        if cells[0]:
+            rows.append(cells)
+        else:  # goes on with the row above
+            rows[-1] = [f"{above} {cell}".strip() for above, cell in zip(rows[-1], cells, strict=True)]
+    assert rows == [[str(code.number), code.plain, code.strict] for code in CODES]
 
 
 def test_every_line_of_circusd_in_the_pages_can_be_typed() -> None:

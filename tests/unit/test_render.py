@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import Any
 
@@ -10,8 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from circusd.cli import help as help_texts
 from circusd.cli import render
-from circusd.cli.terminal import Style, clean, clean_line, columns, cut, size, span, style_of, width_of
+from circusd.cli.arguments import usage
+from circusd.cli.terminal import (
+    Style,
+    clean,
+    clean_line,
+    clean_message,
+    columns,
+    cut,
+    size,
+    span,
+    style_of,
+    width_of,
+)
+from circusd.schema.commands import COMMANDS
+from circusd.schema.errors import Unavailable
 
 PIPE = Style()
 TERMINAL = Style(terminal=True, color=True, width=80)
@@ -223,6 +239,41 @@ def test_columns_align_and_are_cut_at_the_width() -> None:
     lines = columns([("名前", "x" * 100), ("ab", "y")], Style(terminal=True, width=20))
     assert all(width_of(line) <= 20 for line in lines)
     assert lines[1] == "ab    y"
+
+
+def test_on_a_narrow_terminal_names_give_way_to_what_is_known_of_them() -> None:
+    """State and numbers are seen beside a long name, and no line is wider than the terminal."""
+    rows = [
+        ["watcher-with-a-name-" * 3, "backoff", "10/12", "3 h 05", "exit code 1, and a long text"],
+        ["名前" * 20, "active", "1/1", "4 s", ""],
+    ]
+    style = Style(terminal=True, width=40)
+    lines = columns(rows, style, header=("NAME", "STATE", "RUN", "SINCE", ""), right=(2, 3))
+    assert all(width_of(line) <= 40 for line in lines)
+    assert "backoff  10/12  3 h 05" in lines[1]
+    assert "active" in lines[2]
+    assert lines[1].startswith("watch")
+
+
+def test_a_message_keeps_its_lines_and_nothing_that_commands() -> None:
+    """Errors hold words of daemons, peers and other machines."""
+    problem = Unavailable("one\x1b[2J\ntwo", hint="\u202ethree")
+    assert clean_message(problem) == "one\\x1b[2J\ntwo; \\u202ethree"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_help_fits_the_terminal(width: int) -> None:
+    """Of circusctl and of each command; on a pipe a form is one line."""
+    style = Style(terminal=True, width=width)
+    rows = [row for row in COMMANDS if row.where != "door"]
+    for text in (help_texts.overview(style), *(help_texts.of_command(row, style) for row in rows)):
+        # An example is to be copied and stays as it is.
+        lines = text.partition("\nExample:")[0].splitlines()
+        assert [line for line in lines if width_of(line) > width] == []
+    for row in rows:
+        assert help_texts.of_command(row, PIPE).splitlines()[0] == f"usage: circusctl {usage(row)}"
+        assert help_texts.as_data(row)["name"] == row.name
+    json.dumps(help_texts.as_data(None))
 
 
 def test_spans_and_sizes_are_short() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -251,6 +252,32 @@ def test_an_endpoint_where_nobody_is_says_what_was_tried(endpoint: str, told: st
     """The error names the endpoint and the reason."""
     with pytest.raises(Unavailable, match=told):
         zmtp.connect(endpoint, "DEALER", 5)
+
+
+def test_a_socket_of_somebody_else_says_whose_it_is(tmp_path: Path) -> None:
+    """By its file, or the closed folder above it that is all one can see."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    for path in (tmp_path, tmp_path / "closed" / "commands.sock"):
+        advice = zmtp._advice(PermissionError(), f"ipc://{path}")
+        assert advice == (
+            "it is root's: use sudo" if me == "root" else f"it is {me}'s: run as {me}, or as root"
+        )
+    assert "daemon's user" in zmtp._advice(PermissionError(), "tcp://127.0.0.1:1")
+
+
+def test_a_daemon_that_hangs_up_at_once_says_whom_it_obeys(tmp_path: Path) -> None:
+    """Who listens at a unix socket is known, though not a byte was said."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        client = zmtp.Connection(zmtp.dial(f"ipc://{path}"), "DEALER", where="x")
+        server.accept()[0].close()
+        with pytest.raises(Unavailable) as told:
+            client.greet(5)
+        client.close()
+    assert pwd.getpwuid(os.geteuid()).pw_name in told.value.hint
+    assert "and root" in told.value.hint
 
 
 def test_everywhere_means_this_machine() -> None:

@@ -27,8 +27,17 @@ GLOBAL: tuple[Field, ...] = (
         "exit codes that tell more: 3 not running, 4 denied, 5 not found, 6 time, 69 no daemon",
     ),
     Field("no_color", "bool", "no colours, whatever the terminal can do", flag="no-color"),
-    Field("ssh", doc="reach the endpoint through this machine", metavar="USER@HOST:PORT"),
-    Field("ssh_keyfile", doc="the key for it", metavar="FILE"),
+    Field(
+        "ssh", doc="the daemon of another machine, by ssh and without a password", metavar="USER@HOST:PORT"
+    ),
+    Field(
+        "ssh_keyfile", doc="the private key for --ssh; otherwise what ssh itself would take", metavar="FILE"
+    ),
+    Field(
+        "bridge",
+        "bool",
+        "join standard input and output to the endpoint, which is what --ssh runs on the other machine",
+    ),
     Field("version", "bool", "print the version and exit"),
     Field("help", "bool", "print help and exit", short="h"),
 )

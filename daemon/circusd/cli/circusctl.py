@@ -11,16 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from circusd.cli import arguments, render
+from circusd.cli.codes import LOCAL, OK, REFUSED, STRICT, USAGE
 from circusd.cli.session import Session
+from circusd.cli.terminal import clean_message
 from circusd.client import refusal
 from circusd.schema.commands import Command
 from circusd.schema.errors import CircusError, Refused, TimedOut
 from circusd.version import __version__
-
-OK, LOCAL, USAGE, REFUSED = 0, 1, 2, 3
-"""The original's exit codes: done; a time-out or a wrong argument; a wrong option; the daemon said no."""
-
-_STRICT = {"denied": 4, "no_session": 4, "not_found": 5, "timeout": 6, "unavailable": 69}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,16 +50,16 @@ def run(words: Sequence[str], session: Session) -> int:
         strict = strict or bool(line.options.get("strict"))
         return _carry_out(line, session)
     except arguments.Usage as problem:
-        session.tell(f"circusctl: {problem}")
+        session.tell(f"circusctl: {clean_message(problem)}")
         return USAGE
     except Refused as problem:
         session.tell(render.error_of("", str(problem), session.error_style))
         return _strict(problem.code, REFUSED) if strict else REFUSED
     except TimedOut as problem:
-        session.tell(f"Timed out. {problem}")
+        session.tell(f"Timed out. {clean_message(problem)}")
         return _strict(problem.code, LOCAL) if strict else LOCAL
     except CircusError as problem:
-        session.tell(f"circusctl: {problem}")
+        session.tell(f"circusctl: {clean_message(problem)}")
         return _strict(problem.code, LOCAL) if strict else LOCAL
 
 
@@ -72,6 +69,10 @@ def _carry_out(line: arguments.Line, session: Session) -> int:
     if session.options.get("version") and line.row is None:
         session.out(f"circusctl {__version__}")
         return OK
+    if session.options.get("bridge") and line.row is None:
+        from circusd.cli.bridge import join
+
+        return join(session.endpoint())
     for note in line.notes:
         session.tell(f"circusctl: {note}")
     if line.row is None:
@@ -114,7 +115,7 @@ def _show(command: str, reply: dict[str, Any], session: Session) -> int:
 
 
 def _strict(code: str, other: int) -> int:
-    return _STRICT.get(code, 1 if other == REFUSED else other)
+    return STRICT.get(code, LOCAL if other == REFUSED else other)
 
 
 def _not_running(reply: Mapping[str, Any]) -> int:
@@ -136,6 +137,9 @@ def _help(line: arguments.Line, session: Session) -> int:
         row = arguments.command_named(wanted)
     elif row is not None and row.name == "help" and not session.options.get("help"):
         row = None
+    if session.options.get("json"):
+        session.out(render.json_of(texts.as_data(row), pretty=bool(session.options.get("prettify"))))
+        return OK
     session.out(texts.of_command(row, session.style) if row else texts.overview(session.style))
     return OK
 
@@ -186,7 +190,17 @@ def _listen(line: arguments.Line, session: Session) -> int:
     return listen(line.properties.get("topic", []), session)
 
 
+def _completion(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.completion import script
+
+    text = script(line.properties["shell"])
+    as_json = {"shell": line.properties["shell"], "script": text}
+    session.out(render.json_of(as_json) if session.options.get("json") else text)
+    return OK
+
+
 _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
+    "completion": _completion,
     "events": _events,
     "help": _help,
     "listen": _listen,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of, usage
 from circusd.cli.terminal import Style, columns
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
+
+_SIDE_BY_SIDE = 60
 
 WIDEST = 100
 """Text is not set wider than this, however wide the terminal."""
@@ -17,24 +20,36 @@ def overview(style: Style) -> str:
     """How circusctl is called, its options, and every command with its summary."""
     rows = [(row.name, row.summary) for row in COMMANDS if row.where != "door"]
     lines = [
-        "usage: circusctl [options] command [args]",
+        *_wrapped("usage: circusctl [options] command [args]", style),
         "",
-        "Controls circusd. Without a command it shows the status and asks for commands.",
+        *_wrapped("Controls circusd. Without a command it shows the status and asks for commands.", style),
         "",
         "Options:",
         *_flags(GLOBAL, style),
         "",
         "Commands:",
-        *columns(rows, style, indent="  ", colors=[("bold", "")] * len(rows)),
+        *(
+            columns(rows, style, indent="  ", colors=[("bold", "")] * len(rows))
+            if style.width >= _SIDE_BY_SIDE
+            else _pairs(rows, style)
+        ),
         "",
-        "circusctl help COMMAND tells all of one command. CIRCUSCTL_ENDPOINT names the endpoint when --endpoint does not.",
+        *_wrapped(
+            "circusctl help COMMAND tells all of one command. CIRCUSCTL_ENDPOINT names the endpoint when --endpoint does not.",
+            style,
+        ),
     ]
     return "\n".join(lines)
 
 
 def of_command(row: Command, style: Style) -> str:
     """Everything that the table knows of a command."""
-    lines = [f"usage: circusctl {usage(row)}", "", *_wrapped(row.doc.replace("``", ""), style)]
+    form = f"usage: circusctl {usage(row)}"
+    lines = [
+        *(_wrapped(form, style) if style.terminal else [form]),
+        "",
+        *_wrapped(row.doc.replace("``", ""), style),
+    ]
     if row.aliases:
         lines += ["", f"Also: {', '.join(row.aliases)}"]
     positional = positionals_of(row)
@@ -49,6 +64,17 @@ def of_command(row: Command, style: Style) -> str:
     if row.example:
         lines += ["", "Example:", f"  {row.example}"]
     return "\n".join(lines)
+
+
+def as_data(row: Command | None) -> dict[str, Any]:
+    """What the table says of a command, or of all, for programs."""
+    from dataclasses import asdict
+
+    if row is None:
+        return {"commands": [as_data(row) for row in COMMANDS if row.where != "door"]}
+    data = asdict(row)
+    del data["case"]
+    return data
 
 
 _ADD = (
@@ -88,6 +114,12 @@ def _doc(field: Field) -> str:
 def _pairs(pairs: Sequence[tuple[str, str]], style: Style) -> list[str]:
     left = max(len(name) for name, _ in pairs) + 2
     lines = []
+    if style.width < left + 24:
+        # Side by side there is no room for a sentence.
+        for name, doc in pairs:
+            lines.append(f"  {style.paint(name, 'bold')}")
+            lines += [" " * 6 + part for part in textwrap.wrap(doc, max(20, style.width - 6))]
+        return lines
     for name, doc in pairs:
         wrapped = textwrap.wrap(doc, max(20, min(style.width, WIDEST) - left - 2)) or [""]
         lines.append(f"  {style.paint(name, 'bold')}{' ' * (left - len(name))}{wrapped[0]}".rstrip())
@@ -96,4 +128,4 @@ def _pairs(pairs: Sequence[tuple[str, str]], style: Style) -> list[str]:
 
 
 def _wrapped(text: str, style: Style) -> list[str]:
-    return textwrap.wrap(text, min(style.width, WIDEST)) or [""]
+    return textwrap.wrap(text, min(style.width, WIDEST), break_on_hyphens=False) or [""]

@@ -10,7 +10,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from circusd.client import Client, find_endpoint
+from circusd.cli.remote import by_ssh, endpoint_there, is_there
+from circusd.cli.session import FAR_TIMEOUT
+from circusd.cli.terminal import clean_message
+from circusd.client import TIMEOUT, Client, find_endpoint
+from circusd.kernel.ssh import beside
 from circusd.plugins import original
 from circusd.plugins.dotted import in_words, resolve
 from circusd.schema.errors import CircusError
@@ -41,7 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--log-level", type=str.lower, choices=LEVELS, help="default: info; warning when circusd runs it"
     )
     parser.add_argument("--log-output", default="-", metavar="FILE", help="- is standard error")
-    parser.add_argument("--ssh", metavar="USER@HOST:PORT", help="passed to the plugin")
+    parser.add_argument(
+        "--ssh",
+        metavar="USER@HOST:PORT",
+        help="the daemon of another machine, by ssh; passed to the plugin too",
+    )
+    parser.add_argument("--ssh_keyfile", default="", metavar="FILE", help="the private key for --ssh")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("plugin", nargs="?", metavar="CLASS", help="dotted path of the plugin's class")
     return parser
@@ -63,8 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = {**_from_environment(os.environ), **parse_config(arguments.config)}
         plugin_class = _plugin_class(arguments.plugin)
-        endpoint = arguments.endpoint or find_endpoint()
-        pubsub = arguments.pubsub or _pubsub_of(endpoint)
+        endpoint, pubsub = _endpoints(arguments)
     except (CircusError, ValueError) as problem:
         return _end(str(problem))
     plugin = plugin_class(endpoint, pubsub, arguments.check_delay, arguments.ssh, **config)
@@ -108,8 +116,22 @@ def _plugin_class(path: str) -> Any:
     return found
 
 
+def _endpoints(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Where commands are taken, and where events are told of: here, or both by ssh."""
+    endpoint = arguments.endpoint or ""
+    if arguments.ssh is not None:
+        endpoint = endpoint_there(arguments.ssh, arguments.ssh_keyfile, endpoint)
+    elif arguments.ssh_keyfile:
+        raise ValueError("--ssh_keyfile without --ssh: which machine is it for?")
+    endpoint = endpoint or find_endpoint()
+    if is_there(endpoint):
+        endpoint = by_ssh(endpoint)
+    pubsub = arguments.pubsub or _pubsub_of(endpoint)
+    return endpoint, beside(endpoint, pubsub) if is_there(endpoint) and not is_there(pubsub) else pubsub
+
+
 def _pubsub_of(endpoint: str) -> str:
-    with Client(endpoint) as client:
+    with Client(endpoint, timeout=FAR_TIMEOUT if is_there(endpoint) else TIMEOUT) as client:
         options = client.call("globaloptions", {"option": "pubsub_endpoint"})["options"]
         return str(options["pubsub_endpoint"])
 
@@ -124,7 +146,7 @@ def _log_to(output: str, level: str) -> None:
 
 
 def _end(text: str) -> int:
-    print(f"circus-plugin: {text}", file=sys.stderr)
+    print(f"circus-plugin: {clean_message(text)}", file=sys.stderr)
     return 1
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from circusd.cli.arguments import flag_name, flags_of, positionals_of
+from circusd.cli.arguments import GLOBAL, flags_of
+from circusd.cli.history import History, history_file
 from circusd.cli.session import Session
-from circusd.schema.commands import COMMANDS, find
+from circusd.client import running_daemons, runtime_bases
+from circusd.schema.commands import find
 from circusd.schema.errors import CircusError
 from circusd.version import __version__
 
 PROMPT = "(circusctl) "
+
+MORE = "> "
+"""Asks for the rest of a line whose quotes are still open."""
 
 _FRESH_SECONDS = 3.0
 """Names for completion are asked anew after that."""
@@ -29,16 +36,18 @@ class Prompt:
         self._run = run
         self._person = sys.stdin.isatty()
         self._known: dict[tuple[str, ...], tuple[float, list[str]]] = {}
+        self._history = History(history_file(session.environ))
+        self._code = 0
 
     def run(self) -> int:
         """Everything was read; 0."""
         self._session.out(f"circusctl {__version__}")
         self._run(["status"], self._session)
         if self._person:
-            self._complete_with_tab()
+            self._edit_lines()
         while True:
             try:
-                line = input(PROMPT)
+                lines = self._read()
             except EOFError:
                 self._session.out("")
                 return 0
@@ -47,9 +56,22 @@ class Prompt:
                 if not self._person:
                     return 0
                 continue
-            if line.strip() in ("exit", "EOF"):
-                return 0
-            self._carry_out(line)
+            for line in lines:
+                if line.strip() in ("exit", "EOF"):
+                    return 0
+                self._carry_out(line)
+
+    def _read(self) -> list[str]:
+        """The next line, or several that were pasted as one; a person can end open quotes on the next."""
+        if not self._person:
+            return [input(PROMPT)]
+        failed = f"(circusctl: {self._code}) " if self._code else PROMPT
+        text = input(failed)
+        while (lines := parted(text)) and not _is_whole(lines[-1]):
+            text += "\n" + input(MORE)
+        for line in lines:
+            self._remember(line)
+        return lines
 
     def _carry_out(self, line: str) -> None:
         try:
@@ -60,7 +82,7 @@ class Prompt:
         if not words or (words[0] in _ASK_FIRST and not self._is_meant()):
             return
         try:
-            self._run(words, self._session)
+            self._code = self._run(words, self._session)
         except KeyboardInterrupt:
             self._session.out("")
         sys.stdout.flush()
@@ -78,7 +100,8 @@ class Prompt:
             self._session.out("")
             return False
 
-    def _complete_with_tab(self) -> None:
+    def _edit_lines(self) -> None:
+        """Lines are edited, completed with Tab, and found again with the arrow keys, where readline is there."""
         try:
             import readline
         except ImportError:
@@ -86,43 +109,61 @@ class Prompt:
         readline.set_completer_delims(" \t\n")
         readline.set_completer(self._completion)
         readline.parse_and_bind("tab: complete")
+        # Which lines are kept is decided here; with nothing kept, an answer to a question is none either.
+        readline.set_auto_history(False)
+        self._history.trim()
+        for line in self._history.lines():
+            readline.add_history(line)
+
+    def _remember(self, line: str) -> None:
+        """The line can be had again: in this prompt, and if it may be kept, in later ones."""
+        if line.strip() in ("", "exit", "EOF"):
+            return
+        try:
+            import readline
+        except ImportError:
+            return
+        last = readline.get_history_item(readline.get_current_history_length())
+        if line != last:
+            readline.add_history(line)
+            self._history.add(line)
 
     def _completion(self, begun: str, number: int) -> str | None:
         import readline
 
         found = self.completions(readline.get_line_buffer()[: readline.get_begidx()], begun)
-        return found[number] + " " if number < len(found) else None
+        return shlex.quote(found[number]) + " " if number < len(found) else None
 
     def completions(self, before: str, begun: str) -> list[str]:
-        """What may follow: commands, then names, options and flags of the command; nothing if the daemon is silent."""
-        words = before.split()
-        if not words:
-            names = [row.name for row in COMMANDS if row.where != "door"]
-            return sorted(name for name in [*names, "exit"] if name.startswith(begun))
-        row = find(words[0])
-        if row is None:
-            return []
-        if begun.startswith("-"):
-            flags = [f"--{flag_name(field)}" for field in flags_of(row)]
-            return sorted(flag for flag in flags if flag.startswith(begun))
-        given = [word for word in words[1:] if not word.startswith("-")]
-        fields = positionals_of(row)
-        if not fields:
-            return []
-        field = fields[min(len(given), len(fields) - 1)]
-        target = "command" if row.name == "help" else field.target
-        return [name for name in self._names(target, given) if name.startswith(begun)]
+        """What may follow: commands, then names, values and flags of the command; nothing if the daemon is silent."""
+        from circusd.cli import completion
 
-    def _names(self, target: str, given: Sequence[str]) -> list[str]:
-        if target == "command":
-            return sorted(row.name for row in COMMANDS if row.where != "door")
-        if target == "option":
-            from circusd.schema.options import WATCHER
+        try:
+            words = shlex.split(before)
+        except ValueError:
+            return []
+        command, kinds, given = completion.wanted(words)
+        if begun.startswith("-") and kinds != "signals":
+            row = find(command) if command else None
+            fields = (*flags_of(row), *GLOBAL) if row else GLOBAL
+            names = [word for word, _ in completion.flag_words(fields) if word.startswith("--")]
+        else:
+            names = [name for kind in kinds.split("+") for name in self._names(kind, given)]
+            names += [] if command or words else ["exit"]
+        return sorted({name for name in names if name.startswith(begun) and name.isprintable()})
 
-            return sorted(option.name for option in WATCHER if not option.legacy)
-        if target == "watcher":
+    def _names(self, kind: str, given: Sequence[str]) -> list[str]:
+        from circusd.cli import completion
+
+        if kind.startswith("="):
+            return kind[1:].split(",")
+        if kind == "watchers":
             return self._asked("watchers")
-        return self._asked("pids", given[0]) if target == "process" and given else []
+        if kind == "processes":
+            return self._asked("pids", given[0]) if given else []
+        if kind == "daemons":
+            return list(running_daemons(runtime_bases(self._session.environ, os.geteuid())))
+        return completion.lists().get(kind, [])
 
     def _asked(self, key: str, *names: str) -> list[str]:
         """What ``list`` answers, kept for a moment."""
@@ -135,3 +176,34 @@ class Prompt:
                 known = []
             self._known[key, *names] = (time.monotonic(), known)
         return known
+
+
+def parted(text: str) -> list[str]:
+    """The lines of a text that was pasted; one with open quotes goes on with the next."""
+    lines: list[str] = []
+    for part in text.split("\n"):
+        if lines and not _is_whole(lines[-1]):
+            lines[-1] += "\n" + part
+        else:
+            lines.append(part)
+    return lines
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        shlex.split(line)
+    except ValueError:
+        return False
+    return True
+
+
+def complete_for_the_original(environ: Mapping[str, str]) -> int:
+    """What the original prints for its bash script, which counts on an exit code of 1."""
+    words = environ.get("COMP_WORDS", "").split()[1:]
+    number = environ.get("COMP_CWORD", "")
+    at = int(number) - 1 if number.isdecimal() and int(number) else len(words)
+    begun = words[at] if at < len(words) else ""
+    with contextlib.closing(Session({"timeout": 0.5}, environ)) as session:
+        found = Prompt(session, lambda *_: 0).completions(" ".join(words[:at]), begun)
+    print(" ".join(found))
+    return 1

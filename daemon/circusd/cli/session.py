@@ -10,6 +10,9 @@ from circusd.cli.terminal import Style, style_of
 from circusd.client import FOREVER, TIMEOUT, Client, Follow, find_endpoint, refusal
 from circusd.schema.errors import BadRequest
 
+FAR_TIMEOUT = 15.0
+"""Seconds that a request may take by ssh when nothing else is said: two machines and their keys come before it."""
+
 
 class Session:
     """Options, the connections made under them, and the two streams to print to."""
@@ -35,31 +38,49 @@ class Session:
         """Seconds, where the person gave them."""
         return self.options.get("timeout")
 
+    @property
+    def limit(self) -> float:
+        """Seconds that an answer may take: those given, or what is usual here or by ssh."""
+        if self.timeout is not None:
+            return self.timeout
+        far = self.options.get("ssh") or str(self.options.get("endpoint") or "").startswith("ssh://")
+        return FAR_TIMEOUT if far else TIMEOUT
+
     def endpoint(self) -> str:
         """The endpoint that is meant; raises Unavailable."""
-        if self.options.get("ssh"):
-            raise BadRequest(
-                "circusctl makes no tunnel of its own",
-                hint=f"forward the endpoint with ssh -N -L 5555:127.0.0.1:5555 {self.options['ssh']} "
-                "and give --endpoint tcp://127.0.0.1:5555",
-            )
-        endpoint: str = self.options.get("endpoint") or find_endpoint(self.options.get("name"), self.environ)
+        named, name = self.options.get("endpoint") or "", self.options.get("name")
+        if self.options.get("ssh") is not None:
+            from circusd.cli.remote import endpoint_there
+
+            keyfile = self.options.get("ssh_keyfile") or ""
+            return endpoint_there(self.options["ssh"], keyfile, named, name or "", self.environ)
+        if self.options.get("ssh_keyfile"):
+            raise BadRequest("--ssh_keyfile without --ssh: which machine is it for?")
+        endpoint: str = named or find_endpoint(name, self.environ)
+        if endpoint.startswith("ssh://"):
+            from circusd.cli.remote import by_ssh
+
+            return by_ssh(endpoint)
         return "ipc://" + endpoint if endpoint.startswith("/") else endpoint
 
     def client(self) -> Client:
         """The client of that endpoint; nothing is connected before it is asked something."""
-        key = tuple(self.options.get(name) for name in ("endpoint", "name", "ssh", "timeout"))
+        key = tuple(self.options.get(name) for name in ("endpoint", "name", "ssh", "ssh_keyfile", "timeout"))
         if key not in self._clients:
             # Who gave a time limit said how long a daemon on its way may take; the original always waits.
             patience = self.timeout or 0.0
-            self._clients[key] = Client(self.endpoint(), timeout=self.timeout or TIMEOUT, patience=patience)
+            endpoint = self.endpoint()
+            if endpoint.startswith("ssh://"):
+                # What ssh could not do it can't do a moment later either.
+                patience = 0.0
+            self._clients[key] = Client(endpoint, timeout=self.limit or TIMEOUT, patience=patience)
         return self._clients[key]
 
     def request(
         self, command: str, properties: Mapping[str, Any], *, waiting: bool = False
     ) -> dict[str, Any]:
         """The reply, be it an error; within the time given, or with ``waiting`` as long as it takes."""
-        timeout = self.timeout if self.timeout is not None else FOREVER if waiting else TIMEOUT
+        timeout = FOREVER if waiting and self.timeout is None else self.limit
         return self.client().request(command, properties, waiting=waiting, timeout=timeout)
 
     def call(self, command: str, properties: Mapping[str, Any]) -> dict[str, Any]:

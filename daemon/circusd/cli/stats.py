@@ -12,8 +12,19 @@ from collections.abc import Sequence
 
 from circusd.version import __version__
 
-_TAKES_VALUE = ("--endpoint", "--pubsub", "--statspoint", "--log-level", "--log-output", "--ssh")
-_USAGE = "usage: circusd-stats [--endpoint E] [--pubsub E] [--statspoint E] [--log-level L] [--log-output F] [--ssh S] [--version]"
+_TAKES_VALUE = (
+    "--endpoint",
+    "--pubsub",
+    "--statspoint",
+    "--log-level",
+    "--log-output",
+    "--ssh",
+    "--ssh_keyfile",
+)
+_USAGE = (
+    "usage: circusd-stats [--endpoint E] [--pubsub E] [--statspoint E] [--log-level L] [--log-output F] "
+    "[--ssh S] [--ssh_keyfile F] [--version]"
+)
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from circusd.cli import render
+from circusd.cli.codes import INTERRUPTED
 from circusd.cli.session import Session
+from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, subscribe
 from circusd.schema.errors import ProtocolError, Refused, TimedOut, Unavailable
 from circusd.schema.wire import escape_name
-
-INTERRUPTED = 130
 
 ORIGINAL_TOPICS = ("watcher.",)
 """What is listened to when nothing is named: all that the original publishes, without what only we do."""
@@ -74,7 +74,7 @@ def listen(topics: Sequence[str], session: Session) -> int:
     was_connected = False
     while True:
         try:
-            with subscribe(endpoint, topics or ORIGINAL_TOPICS, session.timeout or TIMEOUT) as messages:
+            with subscribe(endpoint, topics or ORIGINAL_TOPICS, session.limit or TIMEOUT) as messages:
                 if was_connected:
                     session.tell(f"circusctl: {endpoint} is there again")
                 was_connected = True
@@ -86,7 +86,7 @@ def listen(topics: Sequence[str], session: Session) -> int:
         except Unavailable as problem:
             if not was_connected:
                 raise
-            session.tell(f"circusctl: {problem.text}; waiting for it to come back")
+            session.tell(f"circusctl: {clean_message(problem.text)}; waiting for it to come back")
             _wait_for(endpoint)
 
 
@@ -102,6 +102,10 @@ def events_endpoint(session: Session) -> str:
 
 def _beside(told: str, reached: str) -> str:
     """What a daemon on another machine calls its own address, as seen from here."""
+    if reached.startswith("ssh://"):
+        from circusd.kernel.ssh import beside
+
+        return beside(reached, told) if told != reached else reached
     host = reached.removeprefix("tcp://").rpartition(":")[0]
     theirs, _, port = told.removeprefix("tcp://").rpartition(":")
     if told.startswith("tcp://") and reached.startswith("tcp://") and theirs in _EVERYWHERE:

@@ -19,6 +19,9 @@ COLORS = {
     "reverse": "7",
 }
 
+LEAST_CELLS = 8
+"""A name is not cut shorter than this to make room."""
+
 NAME_COLORS = ("cyan", "yellow", "green", "magenta", "blue")
 """For names that stand side by side; red is for what went wrong."""
 
@@ -60,6 +63,11 @@ def clean(text: str) -> str:
     return _IN_NAME.sub(_escape, text)
 
 
+def clean_message(problem: object) -> str:
+    """A message that may hold words of others: its lines stay lines, everything else is escaped."""
+    return "\n".join(map(clean, str(problem).split("\n")))
+
+
 def clean_line(text: str, *, color: bool = False) -> str:
     """A line that a process wrote: tabs stay, and its colours where they are wanted; the rest is escaped."""
     if _IN_LINE.search(text) is None:
@@ -91,6 +99,8 @@ def columns(
         return []
     count = max(len(row) for row in table)
     widths = [max((width_of(row[i]) for row in table if i < len(row)), default=0) for i in range(count)]
+    if cuts:
+        _make_room(widths, style.width - len(indent), right)
     lines = []
     for number, row in enumerate(table):
         is_header = bool(header) and number == 0
@@ -98,7 +108,7 @@ def columns(
         left = style.width - len(indent)
         cells = []
         for i, cell in enumerate(row):
-            text = cut(cell, left) if cuts else cell
+            text = cut(cell, min(left, widths[i])) if cuts else cell
             pad = " " * (widths[i] - width_of(text))
             painted = style.paint(text, *(["dim"] if is_header else [c for c in paints[i : i + 1] if c]))
             cells.append(pad + painted if i in right else painted + (pad if i < len(row) - 1 else ""))
@@ -107,6 +117,21 @@ def columns(
                 break
         lines.append((indent + "  ".join(cells)).rstrip())
     return lines
+
+
+def _make_room(widths: list[int], width: int, right: Sequence[int]) -> None:
+    """Long names give way where the terminal is narrow, so that what is known of them is seen beside them.
+
+    Numbers stay whole. The last column has what is left: it is where long texts stand.
+    """
+    last = len(widths) - 1
+    names = [i for i in range(last) if i not in right]
+    room = width - 2 * last - (widths[last] if last in right else min(widths[last], LEAST_CELLS))
+    while names and sum(widths[:last]) > room:
+        widest = max(names, key=lambda i: widths[i])
+        if widths[widest] <= LEAST_CELLS:
+            return
+        widths[widest] -= 1
 
 
 def width_of(text: str) -> int:

@@ -10,25 +10,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circusd.cli.screen import Screen
-from circusd.cli.terminal import Style, clean, columns, cut, size, span, style_of
+from circusd.cli.session import FAR_TIMEOUT
+from circusd.cli.terminal import Style, clean, clean_message, columns, cut, size, span, style_of
 from circusd.client import TIMEOUT, Client, Follow, Subscription, find_endpoint, subscribe
 from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut, Unavailable
 from circusd.version import __version__
 
 _USAGE = "usage: circus-top [options]"
-_HELP = f"""{_USAGE}
-
-Shows the CPU and memory of the processes that circusd runs. Keys: c, m, n sort by CPU, memory or name; q leaves.
-
-Options:
-  -e, --endpoint ENDPOINT    the daemon's endpoint, or one that stats are published at
-  --name NAME                the name of the daemon, where several run
-  --once                     print one table and exit; so too when the output is no terminal
-  --sort cpu|mem|name        what is first (default cpu)
-  --process-timeout SECONDS  at an endpoint of stats: how long a process is shown that nothing is heard of (default 3)
-  --no-color                 no colours
-  --version                  print the version and exit
-  -h, --help                 print this"""
+ABOUT = "Shows the CPU and memory of the processes that circusd runs. Keys: c, m, n sort by CPU, memory or name; q leaves."
+OPTIONS = (
+    ("-e, --endpoint ENDPOINT", "the daemon's endpoint, or one that stats are published at"),
+    ("--name NAME", "the name of the daemon, where several run"),
+    ("--ssh USER@HOST:PORT", "the daemon of another machine, by ssh and without a password"),
+    ("--ssh_keyfile FILE", "the private key for it; otherwise what ssh itself would take"),
+    ("--once", "print one table and exit; so too when the output is no terminal"),
+    ("--sort cpu|mem|name", "what is first (default cpu)"),
+    (
+        "--process-timeout SECONDS",
+        "at an endpoint of stats: how long a process is shown that nothing is heard of (default 3)",
+    ),
+    ("--no-color", "no colours"),
+    ("--version", "print the version and exit"),
+    ("-h, --help", "print this"),
+)
+"""Each option as it is given, and what it does: for the help and the manual page."""
 
 _SORTS = {"c": "cpu", "m": "mem", "n": "name"}
 _LOOK_SECONDS = 0.2
@@ -232,21 +237,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _read(sys.argv[1:] if argv is None else argv)
         if options.get("help") or options.get("version"):
-            print(_HELP if options.get("help") else __version__)
+            print(_help() if options.get("help") else __version__)
             return 0
         return _run(options)
     except Usage as problem:
-        print(f"{_USAGE}\ncircus-top: {problem}", file=sys.stderr)
+        print(f"{_USAGE}\ncircus-top: {clean_message(problem)}", file=sys.stderr)
         return 2
     except CircusError as problem:
-        print(f"circus-top: {problem}", file=sys.stderr)
+        print(f"circus-top: {clean_message(problem)}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, BrokenPipeError):
         return 0
 
 
+def _help() -> str:
+    rows = [f"  {words:<25}  {text}" for words, text in OPTIONS]
+    return "\n".join([_USAGE, "", ABOUT, "", "Options:", *rows])
+
+
 def _run(options: Mapping[str, Any]) -> int:
-    endpoint = options.get("endpoint") or find_endpoint(options.get("name"))
+    endpoint = _endpoint(options)
     if options.get("endpoint"):
         # Whoever names one may mean the original's endpoint of stats, which is what it takes there.
         try:
@@ -256,7 +266,7 @@ def _run(options: Mapping[str, Any]) -> int:
         except Unavailable as problem:
             if "closed the connection" not in problem.text:
                 raise
-    with Client(endpoint) as client:
+    with Client(endpoint, timeout=_limit(endpoint)) as client:
         try:
             stream = client.follow(["state.", "load."])
         except Refused as problem:
@@ -264,13 +274,41 @@ def _run(options: Mapping[str, Any]) -> int:
                 raise
             # The original's daemon: it has another program publish what it measures.
             published = client.call("globaloptions", {"option": "stats_endpoint"})["options"]
-            return _show_published(str(published["stats_endpoint"]), options)
+            return _show_published(_beside(str(published["stats_endpoint"]), endpoint), options)
         with stream:
             return _show(DaemonLoad(stream), options)
 
 
+def _endpoint(options: Mapping[str, Any]) -> str:
+    named: str = options.get("endpoint") or ""
+    if "ssh" in options:
+        from circusd.cli.remote import endpoint_there
+
+        return endpoint_there(
+            options["ssh"], options.get("ssh_keyfile") or "", named, options.get("name") or ""
+        )
+    endpoint = named or find_endpoint(options.get("name"))
+    if endpoint.startswith("ssh://"):
+        from circusd.cli.remote import by_ssh
+
+        return by_ssh(endpoint)
+    return endpoint
+
+
+def _limit(endpoint: str) -> float:
+    return FAR_TIMEOUT if endpoint.startswith("ssh://") else TIMEOUT
+
+
+def _beside(told: str, reached: str) -> str:
+    if reached.startswith("ssh://"):
+        from circusd.kernel.ssh import beside
+
+        return beside(reached, told)
+    return told
+
+
 def _show_published(endpoint: str, options: Mapping[str, Any]) -> int:
-    with subscribe(endpoint, ["stat."]) as messages:
+    with subscribe(endpoint, ["stat."], _limit(endpoint)) as messages:
         keep = float(options.get("process-timeout", 3))
         return _show(PublishedStats(messages, endpoint, keep), options)
 
@@ -278,7 +316,8 @@ def _show_published(endpoint: str, options: Mapping[str, Any]) -> int:
 def _show(source: Source, options: Mapping[str, Any]) -> int:
     sort = options.get("sort", "cpu")
     style = style_of(sys.stdout, os.environ, no_color=bool(options.get("no-color")))
-    if options.get("once") or not style.terminal:
+    # A terminal that can't be drawn on gets what a pipe gets.
+    if options.get("once") or not style.terminal or os.environ.get("TERM", "dumb") == "dumb":
         deadline = time.monotonic() + TIMEOUT
         while not source.ready:
             source.look(_LOOK_SECONDS)
@@ -309,13 +348,13 @@ def _read(words: Sequence[str]) -> dict[str, Any]:
         if name in ("--once", "--no-color", "--version", "--help") and not equals:
             options[name[2:]] = True
             continue
-        if name not in ("--endpoint", "--name", "--sort", "--process-timeout", "--ssh"):
+        if name not in ("--endpoint", "--name", "--sort", "--process-timeout", "--ssh", "--ssh_keyfile"):
             raise Usage(f"unrecognized arguments: {name}", hint="circus-top --help lists the options")
         if not equals and not rest:
             raise Usage(f"{name} needs a value")
         options[name[2:]] = value if equals else rest.pop(0)
-    if "ssh" in options:
-        raise Usage("circus-top makes no tunnel of its own", hint="forward the endpoint with ssh -L")
+    if "ssh_keyfile" in options and "ssh" not in options:
+        raise Usage("--ssh_keyfile without --ssh: which machine is it for?")
     if options.get("sort", "cpu") not in _SORTS.values():
         raise Usage(f"--sort: {options['sort']!r} is not one of cpu, mem, name")
     try:

@@ -133,6 +133,26 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="add --start --waiting extra sleep 1000", query="list", before="web", after="extra"),
     ),
     Command(
+        "completion",
+        "print a script that lets a shell complete",
+        "Commands, options, choices and signals, and the names of watchers and processes as they are at that moment. For the "
+        'shell at hand: ``eval "$(circusctl completion bash)"``; for good, put it where the shell looks for such scripts.',
+        (
+            Field(
+                "shell",
+                doc="which shell",
+                required=True,
+                positional=True,
+                metavar="SHELL",
+                choices=("bash", "zsh", "fish"),
+            ),
+        ),
+        where="client",
+        original=False,
+        example="circusctl completion bash",
+        case=Case(argv="completion bash", after="complete -F"),
+    ),
+    Command(
         "decr",
         "run fewer processes",
         "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",
