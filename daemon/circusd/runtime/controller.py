@@ -1,4 +1,4 @@
-"""The transport of commands: inner ROUTER sockets, one for each door and uid; requests in, replies and pushes out.
+"""The transport of commands: inner ROUTER sockets, one for each door, uid and role; requests in, replies and pushes out.
 
 What a request means is not known here. A message is decoded, its caller is told from the socket that it came by, and
 both are given to ``dispatch``; the caller's ``send`` takes the answer.
@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import gevent
@@ -48,6 +48,10 @@ class Caller:
     """What the uid may do by itself; None behind a door whose requests carry sessions."""
     identity: bytes
     """The connection's id, then the identity that the client chose."""
+    address: str
+    """Where the connection comes from, as the doors name it."""
+    pid: int | None
+    """The process that made a unix connection, as the kernel knew it then."""
     send: Callable[[bytes], bool]
     """Queues a reply or a push for the peer and never waits; False if it was lost: the peer is gone or does not read."""
 
@@ -96,23 +100,35 @@ class Controller:
     def enter(self, connection: Connection) -> str:
         """The path of the ROUTER for such connections; see `doors.Entrance`."""
         self.connections[connection.id] = connection
-        key: object = (connection.door, connection.uid)
-        if connection.uid is None:
-            key = connection.id
+        key = self._key(connection)
         router = self._routers.get(key)
         if router is None:
             self._made += 1
             path = os.path.join(self._folder, f"commands.{self._made}")
             router = self._routers[key] = _Router(self, self._context, path, connection)
+        router.users += 1
         return router.path
 
     def left(self, connection: Connection) -> None:
         """The connection has ended; see `doors.Entrance`."""
         if self.connections.pop(connection.id, None) is None:
             return
-        if connection.uid is None and (router := self._routers.pop(connection.id, None)) is not None:
-            router.close()
+        key = self._key(connection)
+        router = self._routers.get(key)
+        if router is not None:
+            router.users -= 1
+            # That of the daemon's own user is wanted again soon; the others can be as many as there are users.
+            if not router.users and connection.uid != os.geteuid():
+                del self._routers[key]
+                router.close()
         self._left(connection.id)
+
+    @staticmethod
+    def _key(connection: Connection) -> object:
+        """Who shares a ROUTER: processes of one user can be in different groups, and so have different roles."""
+        if connection.uid is None:
+            return connection.id
+        return connection.door, connection.uid, connection.role
 
     def flush(self, within: float = 1.0) -> bool:
         """Whether all replies have gone to the peers' sockets within that many seconds; called before the end."""
@@ -150,7 +166,9 @@ class Controller:
         except CircusError as problem:
             send(wire.error_reply(None, problem, clock.wall()))
             return
-        caller = Caller(router.door, router.uid, router.role, identity, send)
+        connection = self.connections.get(identity[:ID_BYTES])
+        address, pid = ("", None) if connection is None else (connection.address, connection.pid)
+        caller = Caller(router.door, router.uid, router.role, identity, address, pid, send)
         if _is_repeatable(request):
             remembered = self._remembering(caller, request)
             if remembered is None:
@@ -171,7 +189,7 @@ class Controller:
 
     def _remembering(self, caller: Caller, request: wire.Request) -> Caller | None:
         """A caller whose first answer is kept; None if the request has come before and needs nothing more."""
-        peer = (caller.door, caller.uid, caller.peer)
+        peer = (caller.door, caller.uid, caller.role, caller.peer)
         key = (request.id, request.session, request.command, request.cast)
         past, is_first = self._repeats.first(peer, key)
         if is_first:
@@ -189,7 +207,7 @@ class Controller:
             self._repeats.answered(past, message)
             return past.way_back(message)
 
-        return Caller(caller.door, caller.uid, caller.role, caller.identity, send)
+        return replace(caller, send=send)
 
 
 class _Router:
@@ -200,6 +218,8 @@ class _Router:
     ) -> None:
         self.door, self.uid, self.role = first.door, first.uid, first.role
         self.path = path
+        self.users = 0
+        """Connections that lead here."""
         self._controller = controller
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)

@@ -32,6 +32,8 @@ from circusd.schema.wire import encode
 from circusd.version import __version__
 
 from . import clock, endpointowner, snapshot
+from .access import Access
+from .access import resolve as resolve_access
 from .arbiter import Arbiter, Services
 from .controller import Caller, Controller
 from .doors import Doors, Refusal
@@ -40,6 +42,7 @@ from .handlers import Handlers
 from .history import History
 from .hooks import Hooks
 from .journal import Journal
+from .listeners import PRIVATE, PUBLIC
 from .outputchannel import OutputChannel
 from .pace import Pace
 from .publisher import Publisher
@@ -131,6 +134,7 @@ class Daemon:
 
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
+        self.access = self.look_up_access(self.configuration)
         signals.reset_dispositions()
         # From here on there is something to clean up, so that no signal may end circusd by itself; nor at the very end.
         pipe = signals.SignalPipe((signal.SIGCHLD, *SIGNALS))
@@ -209,18 +213,22 @@ class Daemon:
                 "commands": self.controller,
                 **{channel: self.publisher.entrance(channel) for channel in CHANNELS[1:]},
             },
+            self.access,
             refused=self._refused,
         )
         stack.callback(self.doors.close)
-        self._open_endpoints()
+        self._open_endpoints(PUBLIC if self.access.is_open else PRIVATE)
         handlers = self.reaper.handlers
         handlers |= dict.fromkeys(signals.STOP, self._told_to_stop)
         handlers[signal.SIGHUP] = self._told_to_reload
         handlers[signal.SIGUSR1] = self._told_to_reopen
         handlers |= dict.fromkeys((signal.SIGWINCH, signal.SIGUSR2), self._told_nothing)
 
-    def _open_endpoints(self) -> None:
-        """All doors and sockets are open, or one error names every problem."""
+    def _open_endpoints(self, mode: int) -> None:
+        """All doors and sockets are open, or one error names every problem.
+
+        ``mode`` is that of the file's own unix sockets; those in the runtime folder are the daemon's user's alone.
+        """
         circus = self.configuration.circus
         given = {
             "commands": circus.endpoint,
@@ -238,7 +246,11 @@ class Daemon:
                 try:
                     owner = self._find_owner(endpoint) if channel == "commands" else None
                     self.endpoints[channel] = self.doors.open_door(
-                        f"{channel} of the file", endpoint, channel, owner, endpointowner.ROLE
+                        _of_file(channel),
+                        endpoint,
+                        channel,
+                        mode=mode,
+                        owner=None if owner is None else (owner, endpointowner.ROLE),
                     )
                 except (ConfigError, Conflict) as error:
                     problems.append(error)
@@ -271,6 +283,20 @@ class Daemon:
     def is_endpoint_owner(self, caller: Caller) -> bool:
         """Whether a request is from him, at his endpoint, and he is nobody who may more."""
         return caller.uid is not None and caller.uid == self._owner and caller.role == endpointowner.ROLE
+
+    @staticmethod
+    def look_up_access(configuration: Configuration) -> Access:
+        """Whom a configuration lets in beside the daemon's user; raises ConfigError."""
+        return gevent.get_hub().threadpool.apply(resolve_access, (configuration,))
+
+    def admit(self, access: Access) -> None:
+        """These are let in from now on; who may no more is put out."""
+        self.access = access
+        mode = PUBLIC if access.is_open else PRIVATE
+        for channel in CHANNELS:
+            if _of_file(channel) in self.doors.endpoints:
+                self.doors.set_mode(_of_file(channel), mode)
+        self.doors.admit(access)
 
     @staticmethod
     def file_sockets(configuration: Configuration) -> tuple[SocketConfig, ...]:
@@ -629,6 +655,11 @@ def _unexpected(context: object, kind: Any, value: Any, trace: Any) -> None:
     error_id = os.urandom(4).hex()
     told = (kind, value, trace) if isinstance(value, BaseException) else None
     log.error("unexpected error in=%.200s id=%s", context, error_id, exc_info=told)
+
+
+def _of_file(channel: str) -> str:
+    """The name of the door that the configuration adds to the one in the runtime folder."""
+    return f"{channel} of the file"
 
 
 def own_path() -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import gevent
 from gevent.event import AsyncResult
 
 from circusd.kernel.users import user_name
@@ -120,12 +121,17 @@ class Handlers(Changing, Reading):
         return person
 
     def _name_of(self, uid: int | None) -> str:
-        """The user's name; asked for once, as a directory service may answer slowly."""
+        """The user's name; at first the number, where he is known only by a group: a directory may answer slowly."""
         if uid is None:
             return ""
-        if uid not in self._names:
-            self._names[uid] = user_name(uid)
-        return self._names[uid]
+        name: str | None = self.daemon.access.names.get(uid) or self._names.get(uid)
+        if name is None:
+            name = self._names[uid] = str(uid)
+            gevent.spawn(self._look_up, uid)
+        return name
+
+    def _look_up(self, uid: int) -> None:
+        self._names[uid] = gevent.get_hub().threadpool.apply(user_name, (uid,))
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 

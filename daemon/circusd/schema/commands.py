@@ -6,6 +6,7 @@ buttons and forms, the reference manual, and the tests that call every row throu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -671,6 +672,11 @@ def find(name: str) -> Command | None:
         if row.name == name or name in row.aliases:
             return row
     return None
+
+
+def highest(roles: Iterable[str | None]) -> str | None:
+    """The most of some roles; None if there is none among them."""
+    return max((role for role in roles if role in ROLES), key=ROLES.index, default=None)
 
 
 def reaches(role: str, needed: str) -> bool:

@@ -82,6 +82,32 @@ CIRCUS: tuple[Option, ...] = (
         role="admin",
     ),
     Option(
+        "allow_viewer",
+        WORDS,
+        (),
+        "Users who may read at the endpoints of this file; ``@NAME`` (or ``group:NAME``) stands for all of a group. Their ``ipc://`` "
+        "sockets get mode 0666, and the kernel tells who comes.",
+        section="circus",
+        role="admin",
+    ),
+    Option(
+        "allow_operator",
+        WORDS,
+        (),
+        "Users, and groups as ``@NAME``, who may also run what is there: start, stop, scale, signal. Who stands in several of "
+        "these lists has the most of them.",
+        section="circus",
+        role="admin",
+    ),
+    Option(
+        "allow_admin",
+        WORDS,
+        (),
+        "Users, and groups as ``@NAME``, who may do everything, and so whatever circusd's own user can.",
+        section="circus",
+        role="admin",
+    ),
+    Option(
         "pubsub_endpoint",
         ENDPOINT,
         None,
