@@ -151,6 +151,7 @@ class CircusConfig:
     loglevel: str | None = None
     logoutput: str | None = None
     loggerconfig: str | None = None
+    audit: str | None = None
     umask: int | None = None
     fqdn_prefix: str | None = None
     include: tuple[str, ...] = ()

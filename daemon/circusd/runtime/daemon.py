@@ -8,7 +8,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +35,7 @@ from . import clock, endpointowner, snapshot
 from .access import Access
 from .access import resolve as resolve_access
 from .arbiter import Arbiter, Services
+from .audit import Audit
 from .controller import Caller, Controller
 from .doors import Doors, Refusal
 from .follow import Follows
@@ -205,6 +206,8 @@ class Daemon:
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
         self.arbiter.on_change = self._changed
+        self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
+        stack.callback(self.audit.close)
         self.handlers = Handlers(self.arbiter, self)
         self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
         stack.callback(self.controller.close)
@@ -485,6 +488,7 @@ class Daemon:
                 "folder": files.state_path(self.settings.name),
                 "problem": "" if self._accounts is None else self._accounts.problem,
             },
+            "audit": self.audit.view(),
             **self._machine,
         }
 
@@ -641,6 +645,26 @@ class Daemon:
             refusal.count,
         )
         self.journal.tell("client.refused", door=refusal.door, uid=refusal.uid, reason=refusal.reason)
+        self.audit.refuse(refusal)
+
+    def _denied(self, entry: Mapping[str, Any], count: int) -> None:
+        log.warning(
+            "denied command=%s by=%r role=%s door=%s count=%d",
+            entry["command"],
+            entry.get("person", ""),
+            entry.get("role", "none"),
+            entry["door"],
+            count,
+        )
+        reason = f"{entry['command']} is not for the role {entry.get('role', 'none')}"
+        self.journal.tell("client.refused", door=entry["door"], uid=entry.get("uid"), reason=reason)
+
+    def _audit_told(self, problem: str) -> None:
+        if problem:
+            log.warning("commands are not recorded: %s", problem)
+            self.journal.tell("audit.failed", reason=problem)
+        else:
+            log.info("commands are recorded again")
 
 
 def _tell_by_the_log() -> None:

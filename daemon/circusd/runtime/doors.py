@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import gevent
@@ -24,9 +24,9 @@ from circusd.kernel import sockets
 from circusd.schema.commands import highest
 from circusd.schema.errors import ConfigError
 
-from . import clock
 from .connections import GREETING_SECONDS, Connection, carry
 from .listeners import PRIVATE, Listener, is_loopback, listen
+from .sums import Sums
 
 log = logging.getLogger("circusd.doors")
 
@@ -35,12 +35,6 @@ Policy = Callable[[int, tuple[int, ...]], str | None]
 
 CONNECTIONS_PER_UID: Final = 256
 CONNECTIONS: Final = 2048
-TOLD_EACH_SECONDS: Final = 10.0
-"""Refusals of one user at one door are told at most once in this time."""
-
-TOLD_KINDS: Final = 256
-"""Different refusals that are remembered."""
-
 _ACCEPTS_PER_TURN = 32
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH_SECONDS = 0.5
@@ -102,7 +96,6 @@ class Doors:
         """``entrances``: by name of the channel. ``refused`` is called in the hub, must not block, and gets sums."""
         self._entrances = dict(entrances)
         self._policy = policy
-        self._refused = refused
         self._greeting_seconds = greeting_seconds
         self._per_uid = per_uid
         self._whole = whole
@@ -110,7 +103,7 @@ class Doors:
         self._owners: dict[str, tuple[int, str]] = {}
         self._connections: dict[Connection, gevent.Greenlet[..., None]] = {}
         self._by_uid: dict[int, int] = {}
-        self._tells: dict[tuple[str, int | None, str], _Tell] = {}
+        self._sums = Sums[Refusal](lambda refusal, count: refused(replace(refusal, count=count)))
         self._warned = False
         self.accepted = 0
         self.refusals = 0
@@ -202,9 +195,7 @@ class Doors:
         for name in list(self._doors):
             self.close_door(name)
         gevent.killall(list(self._connections.values()))
-        for tell in self._tells.values():
-            tell.close()
-        self._tells.clear()
+        self._sums.close()
 
     @property
     def endpoints(self) -> dict[str, str]:
@@ -299,13 +290,7 @@ class Doors:
 
     def _count_refusal(self, door: str, uid: int | None, address: str, reason: str) -> None:
         self.refusals += 1
-        key = (door, uid, reason)
-        tell = self._tells.get(key)
-        if tell is None:
-            if len(self._tells) >= TOLD_KINDS:
-                self._tells.pop(next(iter(self._tells))).close()
-            tell = self._tells[key] = _Tell(self._refused)
-        tell.count(Refusal(door, uid, address, reason, 1))
+        self._sums.add((door, uid, reason), Refusal(door, uid, address, reason, 1))
 
 
 class _Door:
@@ -357,45 +342,6 @@ class _Door:
         self._watcher.stop()
         self._watcher.close()
         self.listener.close()
-
-
-class _Tell:
-    """Refusals of one kind: the first is told at once, those of the next seconds together."""
-
-    def __init__(self, tell: Callable[[Refusal], None]) -> None:
-        self._tell = tell
-        self._next = 0.0
-        self._held: Refusal | None = None
-        self._timer: Any = None
-
-    def count(self, refusal: Refusal) -> None:
-        now = clock.now()
-        if self._held is None and now >= self._next:
-            self._next = now + TOLD_EACH_SECONDS
-            self._tell(refusal)
-            return
-        held = 0 if self._held is None else self._held.count
-        self._held = Refusal(refusal.door, refusal.uid, refusal.address, refusal.reason, held + refusal.count)
-        if self._timer is None:
-            self._timer = get_hub().loop.timer(max(0.0, self._next - now))
-            self._timer.start(self._due)
-
-    def _due(self) -> None:
-        self._drop_timer()
-        held, self._held = self._held, None
-        if held is not None:
-            self._next = clock.now() + TOLD_EACH_SECONDS
-            self._tell(held)
-
-    def _drop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
-
-    def close(self) -> None:
-        """What was held back is told now."""
-        self._due()
 
 
 def _is_of_this_machine(sock: socket.socket, address: Any) -> bool:

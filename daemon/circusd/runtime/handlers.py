@@ -24,6 +24,7 @@ from circusd.schema.nearest import nearest
 
 from . import clock
 from .arbiter import Arbiter, in_background
+from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
 from .processinfo import ProcessInfo
@@ -39,7 +40,7 @@ class Handlers(Changing, Reading):
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
         self.arbiter = arbiter
         self.daemon = daemon
-        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, follows, stats, history."""
+        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, follows, stats, history."""
         self.process_info = ProcessInfo()
         self._names: dict[int, str] = {}
 
@@ -55,6 +56,8 @@ class Handlers(Changing, Reading):
                 return
             row = self._row(request)
             person = self._authorise(row, request, caller)
+            if is_recorded(row):
+                answer.done = self.daemon.audit.begin(row, request.properties, caller, person)
             properties = validate(row, request.properties)
             if row.effect == "change" and self.arbiter.stopping:
                 raise Conflict("circusd is stopping")
@@ -82,8 +85,7 @@ class Handlers(Changing, Reading):
         elif waiting or not row.waits or not reply.at_once:
             answer.later(reply)
         else:
-            answer.ok({})
-            answer.unseen(reply)
+            answer.begun(reply)
 
     def _ready(self, request: wire.Request, caller: Caller, problem: CircusError | None) -> None:
         """The request that had to wait for the sessions goes on, or is refused."""
@@ -109,12 +111,17 @@ class Handlers(Changing, Reading):
                 return Person("", "viewer", "")
             session = self.daemon.accounts.check(request.session) if request.session else None
             if session is None:
+                if is_recorded(row):
+                    self.daemon.audit.deny(
+                        row, request.properties, caller, Person("", "", ""), NoSession.code
+                    )
                 raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
             person = Person(session.person, session.role, request.session)
         else:
             owner = caller.uid if self.daemon.is_endpoint_owner(caller) else None
             person = Person(self._name_of(caller.uid), caller.role or "", "", owner)
         if not reaches(person.role, row.role) and not (row.name == "add" and person.owner is not None):
+            self.daemon.audit.deny(row, request.properties, caller, person, Denied.code)
             raise Denied(
                 f"{row.name} is for the role {row.role}; {person.name or 'you'} has {person.role or 'none'}"
             )
@@ -190,8 +197,14 @@ class _Answer:
     def __init__(self, request: wire.Request, caller: Caller) -> None:
         self.request = request
         self.caller = caller
+        self.done: Done = lambda result, payload: None
+        """Is told the result, for the audit."""
 
     def ok(self, payload: dict[str, Any]) -> None:
+        self.done("ok", payload)
+        self._send_ok(payload)
+
+    def _send_ok(self, payload: dict[str, Any]) -> None:
         if not self.request.cast:
             self.caller.send(wire.ok_reply(self.request.id, payload, clock.wall()))
 
@@ -204,20 +217,24 @@ class _Answer:
 
         reply.result.rawlink(ready)
 
-    def unseen(self, reply: Later) -> None:
-        """Nobody waits for the end of the command: an error of it is told by the log alone."""
+    def begun(self, reply: Later) -> None:
+        """Who does not wait for the end is answered: an error of it is told by the log and the audit alone."""
 
         def ready(result: AsyncResult[Any]) -> None:
             try:
-                reply.payload(result.get())
+                self.done("ok", reply.payload(result.get()))
             except CircusError as error:
+                self.done(error.code, {})
                 log.warning("command=%s failed: %s", self.request.command, error)
             except Exception as error:  # noqa: BLE001 (as in dispatch)
+                self.done(CircusError.code, {})
                 self._log(error)
 
+        self._send_ok({})
         reply.result.rawlink(ready)
 
     def fail(self, error: Exception) -> None:
+        self.done(error.code if isinstance(error, CircusError) else CircusError.code, {})
         if not isinstance(error, CircusError):
             error = CircusError(f"an error inside circusd, see its log for {self._log(error)}")
         if not self.request.cast:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gevent.event import AsyncResult
@@ -158,6 +159,13 @@ class Reading:
             find_watcher(self.arbiter, name)
         lines = as_int(p.get("lines", 20), "lines")
         return {"events": self.arbiter.journal.last(min(max(lines, 0), 2000), name)}
+
+    def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
+        count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)
+        audit = self.daemon.audit
+        return Later(
+            in_background(partial(audit.last, count)), lambda entries: {"entries": entries, **audit.view()}
+        )
 
     def cmd_output(self, p: dict[str, Any], c: Context) -> Reply:
         names = p.get("names") or []

@@ -134,6 +134,28 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="add --start --waiting extra sleep 1000", query="list", before="web", after="extra"),
     ),
     Command(
+        "audit",
+        "show who changed what",
+        "The last changing commands and the last refusals: who, from where, what, with which result. Of options, the names and "
+        "never the values. They are in the file that ``inspect`` names, one JSON object a line.",
+        (Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),),
+        (
+            Field(
+                "entries",
+                "json",
+                "oldest first: {time, person, uid, role, door, from, pid, command, watcher, keys, args, result}",
+            ),
+            Field("file", "string", "where they are written; null when the option ``audit`` is ``off``"),
+            Field("recorded", "int", "entries since the start of circusd"),
+            Field("lost", "int", "how many of them the disk did not take"),
+            Field("problem", "string", "why entries are not written at present"),
+        ),
+        role="admin",
+        original=False,
+        example="circusctl audit -n 50",
+        case=Case(setup=("set loud warmup_delay 0",), argv="audit", after="set loud [warmup_delay]"),
+    ),
+    Command(
         "decr",
         "run fewer processes",
         "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",

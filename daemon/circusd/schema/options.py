@@ -256,6 +256,16 @@ CIRCUS: tuple[Option, ...] = (
         role="admin",
     ),
     Option(
+        "audit",
+        PATH,
+        None,
+        "The file that changing commands and refusals are recorded in, one JSON object a line; ``audit.log`` in the state folder "
+        "when not given, and ``off`` for none. It has mode 0600, and at most 4 MiB before it is put aside, four times.",
+        apply="daemon",
+        section="circus",
+        role="admin",
+    ),
+    Option(
         "umask",
         OCTAL,
         None,
