@@ -13,6 +13,7 @@ from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER
+from circusd.schema.secrets import masked
 from circusd.version import __version__
 
 from . import snapshot
@@ -77,11 +78,7 @@ class Reading:
         options["working_dir"] = options["working_dir"] or self.arbiter.services.base_dir
         if reaches(c.person.role, "admin"):
             return options
-        masked = dict(options)
-        for row in WATCHER:
-            if row.secret and isinstance(masked.get(row.name), dict):
-                masked[row.name] = dict.fromkeys(masked[row.name], "********")
-        return masked
+        return masked(options, WATCHER)
 
     def cmd_globaloptions(self, p: dict[str, Any], c: Context) -> Reply:
         options = self.daemon.global_options()
