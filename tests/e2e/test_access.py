@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.daemon import Daemon
@@ -135,3 +137,28 @@ def test_the_console_s_own_user_is_never_let_in(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError, match=r"allow_\w+: .*(user of the console|no number of his own)"):
             daemon.start()
         shutil.rmtree(daemon.runtime)
+
+
+def test_who_looks_for_a_daemon_is_answered_where_the_file_asks_for_it(tmp_path: Path) -> None:
+    """With the endpoint as it is written; without the option nothing is bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        group = ("237.219.251.97", sock.getsockname()[1])
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        sock.settimeout(10)
+        multicast = f"multicast_endpoint = udp://{group[0]}:{group[1] ^ 1}\n"
+        group = (group[0], group[1] ^ 1)
+        ini = f"[circus]\nendpoint = tcp://*:0\n{multicast}{WATCHER}"
+        with Daemon(ini, tmp_path) as daemon:
+            if "nobody is answered" in daemon.log.read_text():
+                pytest.skip("no interface here takes part in a multicast group")
+            assert len(udp_sockets(daemon.pid)) == 1
+            sock.sendto(b'""', group)
+            assert sock.recv(1000) == b'{"endpoint":"tcp://*:0"}'
+    with Daemon(ini.replace(multicast, ""), tmp_path) as daemon:
+        assert udp_sockets(daemon.pid) == []
+
+
+def udp_sockets(pid: int) -> list[object]:
+    """Sockets for datagrams that a process has."""
+    return list(psutil.Process(pid).net_connections("udp"))

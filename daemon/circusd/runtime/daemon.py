@@ -220,6 +220,7 @@ class Daemon:
             refused=self._refused,
         )
         stack.callback(self.doors.close)
+        self._answer_discovery(stack)
         self._open_endpoints(PUBLIC if self.access.is_open else PRIVATE)
         handlers = self.reaper.handlers
         handlers |= dict.fromkeys(signals.STOP, self._told_to_stop)
@@ -285,7 +286,25 @@ class Daemon:
 
     def is_endpoint_owner(self, caller: Caller) -> bool:
         """Whether a request is from him, at his endpoint, and he is nobody who may more."""
-        return caller.uid is not None and caller.uid == self._owner and caller.role == endpointowner.ROLE
+        at_his = caller.door == _of_file("commands") and caller.uid is not None
+        return at_his and caller.uid == self._owner and caller.role == endpointowner.ROLE
+
+    def _answer_discovery(self, stack: ExitStack) -> None:
+        """Who looks for a daemon is answered, where the file has something to tell him."""
+        circus = self.configuration.circus
+        if not circus.multicast_endpoint or not circus.endpoint:
+            return
+        from .discovery import Discovery
+
+        try:
+            discovery = Discovery(circus.multicast_endpoint, circus.endpoint)
+        except OSError as error:
+            # Files of the original have it where no network is.
+            why = error.strerror or str(error)
+            log.warning("multicast_endpoint: nobody is answered at %s: %s", circus.multicast_endpoint, why)
+            return
+        stack.callback(discovery.close)
+        log.info("answers who looks for a daemon at %s", circus.multicast_endpoint)
 
     @staticmethod
     def look_up_access(configuration: Configuration) -> Access:

@@ -129,11 +129,11 @@ CIRCUS: tuple[Option, ...] = (
         "multicast_endpoint",
         ENDPOINT,
         None,
-        "Where the daemon answers those that look for one in the network. Nothing is bound when not given.",
+        "Where the daemon answers those that look for one in the network with its ``endpoint``, as it is written in the file: "
+        "``udp://237.219.251.97:12027`` is the original's. Nothing is bound when not given.",
         apply="daemon",
         section="circus",
         role="admin",
-        effective=False,
     ),
     Option(
         "statsd",
