@@ -58,7 +58,7 @@ def test_the_users_that_the_file_names_have_the_role_it_gives(
         with OtherUser(endpoint, STRANGER) as stranger:
             assert stranger.ask("list")["code"] == "unavailable"
         refused = [e for e in daemon.call("events")["events"] if e["event"] == "client.refused"]
-        assert [e["uid"] for e in refused] == [STRANGER]
+        assert [e["uid"] for e in refused] == [READS, STRANGER]
 
 
 def test_a_process_is_in_the_groups_that_the_kernel_tells(tmp_path: Path, open_folder: Path) -> None:
