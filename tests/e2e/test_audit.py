@@ -96,7 +96,7 @@ def test_what_was_denied_is_recorded_in_sums(tmp_path: Path) -> None:
             (None, "refused", READER + 1),
         }
         told = [e["reason"] for e in daemon.call("events")["events"] if e["event"] == "client.refused"]
-        assert "set is not for the role viewer" in told
+        assert "set was denied to the role viewer" in told
         daemon.stop()
         entries = recorded(daemon.state / "circus" / "audit.log")
         for command in ("set", "audit"):

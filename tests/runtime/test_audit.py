@@ -95,6 +95,7 @@ def test_only_a_regular_file_is_written_to(tmp_path: Path, problems: list[str], 
     make = {"link": lambda: place.symlink_to(target), "folder": place.mkdir, "fifo": lambda: os.mkfifo(place)}
     make[kind]()
     file = AuditFile("circus", str(place), problems.append)
+    assert file.last(5) == []
     file.append(b"line\n")
     until(lambda: problems)
     assert str(place) in problems[0]
@@ -128,6 +129,21 @@ def test_what_is_under_way_at_the_end_is_recorded_as_unfinished(tmp_path: Path) 
     assert [(e["watcher"], e["result"]) for e in entries] == [("one", "ok"), ("two", "unfinished")]
 
 
+def test_what_a_handler_denies_is_recorded_in_sums_too(tmp_path: Path) -> None:
+    """Options that are not for the role, wrong links: whoever tries them all does not push others out of the file."""
+    place = tmp_path / "audit.log"
+    told: list[int] = []
+    audit = Audit("circus", str(place), lambda problem: None, lambda entry, count: told.append(count))
+    row = find("set")
+    assert row is not None
+    for number in range(500):
+        audit.begin(row, {"name": "web", "options": {"cmd": number}}, CALLER, ADA)("denied", {})
+    audit.close()
+    entries = [json.loads(line) for line in place.read_bytes().splitlines()]
+    assert sum(entry["count"] for entry in entries) == sum(told) == 500
+    assert len(entries) < 50
+
+
 def test_hostile_text_is_bounded(tmp_path: Path) -> None:
     """Names and keys of any length, kind and number; an entry stays one line."""
     place = tmp_path / "audit.log"
@@ -137,7 +153,13 @@ def test_hostile_text_is_bounded(tmp_path: Path) -> None:
     hostile = {"name": "x\n" * 100_000, "options": {f"k{n}\n" + "y" * 10_000: 1 for n in range(500)}}
     audit.begin(row, hostile, CALLER, ADA)("bad_request", {})
     audit.begin(row, {"name": ["x"], "options": "x"}, CALLER, ADA)("bad_request", {})
+    scale = find("incr")
+    assert scale is not None
+    for number in (10**4000, float("nan"), float("inf"), {"a": 1}):
+        audit.begin(scale, {"name": "web", "nb": number}, CALLER, ADA)("bad_request", {})
     audit.close()
     data = place.read_bytes()
-    assert data.count(b"\n") == 2
+    assert data.count(b"\n") == 6
+    assert all(isinstance(json.loads(line), dict) for line in data.splitlines())
+    assert b"NaN" not in data and b"Infinity" not in data
     assert len(data) < 20_000

@@ -19,7 +19,7 @@ from circusd.schema.commands import highest
 from circusd.schema.errors import ConfigError
 
 NOBODY: Final = 65534
-"""The number of those who have none: what the kernel shows of users of another namespace."""
+"""The number of those who have none, and what the kernel shows of users of another namespace: let in by no group either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Access:
         """The role of a peer, the highest that something gives it; None for who is not let in."""
         if uid in (0, os.geteuid()):
             return "admin"
+        if uid == NOBODY:
+            return None
         return highest([self.users.get(uid), *(self.groups.get(gid) for gid in groups)])
 
     @property

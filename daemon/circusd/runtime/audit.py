@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from circusd.schema.commands import Command
+from circusd.schema.errors import Denied
 from circusd.schema.wire import encode
 
 from . import clock
@@ -35,6 +36,9 @@ UNFINISHED: Final = "unfinished"
 
 TEXT_LIMIT: Final = 200
 KEYS_LIMIT: Final = 50
+KEY_LIMIT: Final = 64
+
+_WHOLE: Final = 1 << 53
 
 _HARMLESS: Final = ("int", "seconds", "bool", "signal")
 """Types of arguments that are recorded with their values."""
@@ -84,7 +88,11 @@ class Audit:
                 return
             if row.name == "redeem" and result == "ok":
                 entry.update(person=payload.get("person"), role=payload.get("role"))
-            self._record({**entry, "result": result})
+            if result == Denied.code:
+                # By what was in the request; as often as somebody likes.
+                self._deny({**entry, "result": result})
+            else:
+                self._record({**entry, "result": result})
 
         return done
 
@@ -92,8 +100,7 @@ class Audit:
         self, row: Command, properties: Mapping[str, Any], caller: Caller, person: Person, result: str
     ) -> None:
         """Somebody asked for what he may not; the same again and again is recorded together."""
-        entry = {**_who(caller, person), **_what(row, properties), "result": result}
-        self._denials.add((caller.door, caller.uid, person.name, row.name, result), entry)
+        self._deny({**_who(caller, person), **_what(row, properties), "result": result})
 
     def refuse(self, refusal: Refusal) -> None:
         """Connections were not let in."""
@@ -129,6 +136,10 @@ class Audit:
             self._record({**self._open.pop(number), "result": UNFINISHED})
         if self._file is not None:
             self._file.close()
+
+    def _deny(self, entry: Entry) -> None:
+        kind = tuple(entry.get(key) for key in ("door", "uid", "person", "command", "result"))
+        self._denials.add(kind, entry)
 
     def _denied(self, entry: Entry, count: int) -> None:
         self._record({**entry, "count": count})
@@ -169,17 +180,18 @@ def _what(row: Command, properties: Mapping[str, Any]) -> Entry:
         if field.name == "name":
             entry["watcher"] = _text(value)
         elif field.type == "object" and isinstance(value, dict):
-            entry["keys"] = sorted(_text(key) for key in list(value)[:KEYS_LIMIT])
+            entry["keys"] = sorted(_text(key, KEY_LIMIT) for key in list(value)[:KEYS_LIMIT])
         elif field.type in _HARMLESS or value in field.choices:
-            args[field.name] = value if isinstance(value, bool | int | float) else _text(value)
+            is_plain = isinstance(value, int | float) and abs(value) < _WHOLE
+            args[field.name] = value if is_plain else _text(value)
     if args:
         entry["args"] = args
     return entry
 
 
-def _text(value: object) -> str:
+def _text(value: object, limit: int = TEXT_LIMIT) -> str:
     text = str(value)
-    return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _parsed(line: bytes) -> Entry | None:

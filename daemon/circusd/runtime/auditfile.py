@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -176,15 +177,22 @@ class _Disk:
 
 
 def _tail(path: str) -> list[bytes]:
-    """The whole lines at the end of a file."""
+    """The whole lines at the end of a file; whatever else has the name by now, nothing waits for it."""
     try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - READ_BYTES))
-            lines = file.read(READ_BYTES).splitlines()
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return []
-    return lines[1:] if size > READ_BYTES else lines
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return []
+        start = max(0, status.st_size - READ_BYTES)
+        lines = os.pread(fd, READ_BYTES, start).splitlines()
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+    return lines[1:] if start else lines
 
 
 def _words(path: str, error: Exception) -> str:

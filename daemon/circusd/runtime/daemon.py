@@ -675,7 +675,8 @@ class Daemon:
             entry["door"],
             count,
         )
-        reason = f"{entry['command']} is not for the role {entry.get('role', 'none')}"
+        to_whom = f" to the role {entry['role']}" if entry.get("person") else ""
+        reason = f"{entry['command']} was denied{to_whom}"
         self.journal.tell("client.refused", door=entry["door"], uid=entry.get("uid"), reason=reason)
 
     def _audit_told(self, problem: str) -> None:
