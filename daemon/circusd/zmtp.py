@@ -232,7 +232,11 @@ class Connection:
             text += f" before {what}"
         if problem is not None and not isinstance(problem, ConnectionResetError | BrokenPipeError):
             text = f"the connection to {self._where} broke: {problem.strerror or problem}"
-        hint = "it obeys only the user it runs as, and root" if what == "its greeting" else ""
+        hint = ""
+        if what == "its greeting":
+            hint = (
+                "it obeys only the user it runs as, and root, unless its file lets in others (allow_viewer …)"
+            )
         return Unavailable(text, hint=hint)
 
     def _command(self, body: bytes, deadline: float | None) -> None:

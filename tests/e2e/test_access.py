@@ -121,11 +121,13 @@ def test_a_name_that_nobody_has_is_told_with_its_place(tmp_path: Path) -> None:
         assert done.returncode == 3
         for word in ('there is no user "nobody-of-that-name"', 'there is no group "no-such-group"'):
             assert f"circus.ini:3: error: [circus] allow_viewer: {word}" in done.stderr
+        assert "Traceback" not in daemon.log.read_text()
         with OtherUser(endpoint_of(daemon), READS) as person:
             assert person.ask("whoami")["role"] == "viewer"
     daemon = Daemon(wrong, tmp_path)
-    with pytest.raises(RuntimeError, match=r"circus\.ini:3: error: .* there is no user"):
+    with pytest.raises(RuntimeError, match=r"circus\.ini:3: error: .* there is no user") as caught:
         daemon.start()
+    assert "Traceback" not in str(caught.value)
     shutil.rmtree(daemon.runtime)
 
 
