@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +14,7 @@ from tests.daemon import BIN
 
 SCRIPT = """
 import json, os, sys
-from circusd.client import Client, refusal
+from circusd.client import Client, refusal, subscribe
 from circusd.schema.errors import CircusError
 
 endpoint, uid, gid, groups = json.loads(sys.argv[1])
@@ -24,6 +26,11 @@ print(os.getuid(), flush=True)
 for line in sys.stdin:
     command, properties = json.loads(line)
     try:
+        if command == "hear":
+            with subscribe(properties["endpoint"], [], 20) as messages:
+                topic, body = messages.receive(20)
+            print(json.dumps({"topic": topic.decode()}), flush=True)
+            continue
         reply = client.request(command, properties)
         if reply["status"] == "error":
             reply["code"] = refusal(reply).code
@@ -54,11 +61,22 @@ class OtherUser:
         assert line, f"it ended with {self._process.wait()}"
         return json.loads(line)
 
-    def ask(self, command: str, **properties: Any) -> dict[str, Any]:
-        """The daemon's reply, or an error with what became of the request."""
+    def _say(self, command: str, properties: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([command, properties]).encode() + b"\n")
         self._process.stdin.flush()
+
+    def ask(self, command: str, **properties: Any) -> dict[str, Any]:
+        """The daemon's reply, or an error with what became of the request."""
+        self._say(command, properties)
+        reply: dict[str, Any] = self._line()
+        return reply
+
+    def hear(self, endpoint: str, happens: Callable[[], object]) -> dict[str, Any]:
+        """The topic of a message that is published there while something happens, or an error."""
+        self._say("hear", {"endpoint": endpoint})
+        while not select.select([self._process.stdout], [], [], 0.1)[0]:
+            happens()
         reply: dict[str, Any] = self._line()
         return reply
 

@@ -25,6 +25,9 @@ STAFF = 60100
 LISTS = f"allow_viewer = {READS}, @{STAFF}\nallow_operator = {RUNS}\nallow_admin = {RULES}\n"
 WATCHER = "[watcher:web]\ncmd = sleep 1000\n"
 
+TOPICS = {"events": ("event.", "watcher."), "stats": ("stat.", "load.")}
+"""How what is published on a channel begins."""
+
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
@@ -93,6 +96,41 @@ def test_only_endpoints_of_the_file_are_open_to_others(tmp_path: Path, open_fold
         daemon.call("reloadconfig", waiting=True)
         for name in ("ops.sock", "events.sock"):
             assert stat.S_IMODE((open_folder / name).stat().st_mode) == 0o600
+
+
+def test_who_may_read_hears_events_and_stats(tmp_path: Path, open_folder: Path) -> None:
+    """At the endpoints of the file; others are closed there too."""
+    lists = f"allow_viewer = {READS}\n"
+    endpoints = f"pubsub_endpoint = ipc://{open_folder}/events.sock\nstats_endpoint = tcp://127.0.0.1:0\n"
+    ini = f"[circus]\nendpoint = ipc://{open_folder}/ops.sock\n{endpoints}{lists}{WATCHER}"
+    with Daemon(ini, tmp_path) as daemon:
+        shown = daemon.call("inspect")["daemon"]["endpoints"]
+        for uid, heard in ((READS, TOPICS), (STRANGER, {})):
+            with OtherUser(shown["commands"], uid) as person:
+                for channel in ("events", "stats"):
+                    reply = person.hear(
+                        shown[channel], lambda: daemon.call("set", name="web", options={"priority": 1})
+                    )
+                    if channel in heard:
+                        assert reply["topic"].startswith(heard[channel]), reply
+                    else:
+                        assert reply["code"] == "unavailable"
+
+
+def test_the_owner_of_an_endpoint_and_others_come_in_by_the_same_door(
+    tmp_path: Path, open_folder: Path
+) -> None:
+    """Each has the most that anything gives him; only the owner adds what runs as himself."""
+    lists = f"endpoint_owner = {RUNS}\nallow_viewer = {RUNS} {READS}\nallow_operator = {STRANGER}\n"
+    path = open_folder / "ops.sock"
+    with Daemon(f"[circus]\nendpoint = ipc://{path}\n{lists}{WATCHER}", tmp_path) as daemon:
+        assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (RUNS, 0o666)
+        endpoint = endpoint_of(daemon)
+        for uid, role in ((RUNS, "operator"), (READS, "viewer"), (STRANGER, "operator")):
+            with OtherUser(endpoint, uid) as person:
+                assert person.ask("whoami")["role"] == role
+                reply = person.ask("add", name=f"of-{uid}", cmd="sleep 1000", options={"uid": uid})
+                assert (reply.get("code") == "denied") == (uid != RUNS), reply
 
 
 def test_a_reload_lets_in_and_puts_out(tmp_path: Path, open_folder: Path) -> None:
