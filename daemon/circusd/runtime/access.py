@@ -75,14 +75,6 @@ def resolve(configuration: Configuration) -> Access:
     return Access(found_users, found_groups, names)
 
 
-def attempt(configuration: Configuration) -> Access | ConfigError:
-    """As `resolve`, but for a thread of gevent's pool, which prints what is raised in it: the error is returned."""
-    try:
-        return resolve(configuration)
-    except ConfigError as error:
-        return error
-
-
 def _check_console(configuration: Configuration, found: Mapping[int, str], report: Report) -> None:
     """The console's own user may do nothing by itself: it is who browsers talk to."""
     circus = configuration.circus

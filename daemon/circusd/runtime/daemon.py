@@ -33,7 +33,7 @@ from circusd.version import __version__
 
 from . import clock, endpointowner, snapshot
 from .access import Access
-from .access import attempt as attempt_access
+from .access import resolve as resolve_access
 from .arbiter import Arbiter, Services
 from .audit import Audit
 from .controller import Caller, Controller
@@ -309,10 +309,7 @@ class Daemon:
     @staticmethod
     def look_up_access(configuration: Configuration) -> Access:
         """Whom a configuration lets in beside the daemon's user; raises ConfigError."""
-        found: Access | ConfigError = gevent.get_hub().threadpool.apply(attempt_access, (configuration,))
-        if isinstance(found, ConfigError):
-            raise found
-        return found
+        return gevent.get_hub().threadpool.apply(resolve_access, (configuration,))
 
     def admit(self, access: Access) -> None:
         """These are let in from now on; who may no more is put out."""
