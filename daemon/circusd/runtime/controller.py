@@ -32,6 +32,9 @@ QUEUED_LIMIT_BYTES: Final = 8 << 20
 REQUESTS_PER_TURN: Final = 32
 """After so many requests in a row the loop gets its turn."""
 
+IDLE_ROUTERS: Final = 64
+"""Inner sockets that are kept though nobody uses them at present."""
+
 # Longer requests up to this get an answer that says so; beyond it libzmq ends the connection.
 _MESSAGE_LIMIT_BYTES: Final = 2 * wire.REQUEST_LIMIT_BYTES
 _PENDING_REQUESTS: Final = 64
@@ -90,6 +93,7 @@ class Controller:
         self._dispatch = dispatch
         self._left = left
         self._routers: dict[object, _Router] = {}
+        self._idle: dict[object, None] = {}
         self._made = 0
         self._repeats = Repeats()
         self.connections: dict[bytes, Connection] = {}
@@ -107,6 +111,7 @@ class Controller:
             path = os.path.join(self._folder, f"commands.{self._made}")
             router = self._routers[key] = _Router(self, self._context, path, connection)
         router.users += 1
+        self._idle.pop(key, None)
         return router.path
 
     def left(self, connection: Connection) -> None:
@@ -117,11 +122,19 @@ class Controller:
         router = self._routers.get(key)
         if router is not None:
             router.users -= 1
-            # That of the daemon's own user is wanted again soon; the others can be as many as there are users.
-            if not router.users and connection.uid != os.geteuid():
-                del self._routers[key]
-                router.close()
+            if connection.uid is None:
+                self._routers.pop(key).close()
+            elif not router.users:
+                self._rest(key)
         self._left(connection.id)
+
+    def _rest(self, key: object) -> None:
+        """A ROUTER that nobody uses stays for the next one, and for what it has not read yet; not as many as there are users."""
+        self._idle[key] = None
+        if len(self._idle) > IDLE_ROUTERS:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._routers.pop(oldest).close()
 
     @staticmethod
     def _key(connection: Connection) -> object:
