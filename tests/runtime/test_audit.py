@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -71,6 +72,25 @@ def test_lines_that_could_not_be_written_are_written_later(tmp_path: Path, probl
     file.close()
     assert place.read_bytes() == b"0\n1\n2\n3\n"
     assert file.lost == 0
+
+
+def test_a_file_that_was_moved_or_removed_is_made_anew(tmp_path: Path, file: AuditFile) -> None:
+    """Whoever puts logs aside need not tell circusd; nothing is held open."""
+    place = tmp_path / "audit.log"
+    for number in range(3):
+        file.append(b"%d\n" % number)
+        until(lambda number=number: place.exists() and place.read_bytes() == b"%d\n" % number)
+        until(lambda: str(place) not in opened())
+        place.rename(tmp_path / f"moved-{number}")
+
+
+def opened() -> set[str]:
+    """The files that this process holds open."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return found
 
 
 def test_what_waits_for_the_disk_is_bounded(

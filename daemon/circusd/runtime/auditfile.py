@@ -140,7 +140,7 @@ class _Disk:
         self._name = "" if path else name
         state = files.state_path(name)
         self.path = path or (os.path.join(state, FILE) if state else "")
-        self._file = AppendFile(self.path, SizeRotation(FILE_BYTES, BACKUPS), watched=True, private=True)
+        self._file = AppendFile(self.path, SizeRotation(FILE_BYTES, BACKUPS), private=True)
         self._left = b""
         """What the disk has not taken yet."""
 
@@ -159,6 +159,9 @@ class _Disk:
                 self._left = self._left[self._file.write((self._left,)) :]
         except Exception as error:  # noqa: BLE001 (the thread goes on whatever is on the disk)
             return lost, _words(self.path, error)
+        finally:
+            # Commands are rare: nothing is held meanwhile, and a file that was moved is made anew.
+            self._file.let_go()
         return lost, ""
 
     def read(self, count: int) -> list[bytes]:
@@ -171,9 +174,8 @@ class _Disk:
         return found[-count:] if count else []
 
     def close(self) -> None:
-        """The last try for what is left, and the file is closed."""
+        """The last try for what is left."""
         self.write(())
-        self._file.close()
 
 
 def _tail(path: str) -> list[bytes]:
