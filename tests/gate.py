@@ -17,7 +17,7 @@ import zmq.green
 import circusd
 from circusd.runtime import clock
 from circusd.runtime.controller import Caller, Controller
-from circusd.runtime.doors import Doors, Refusal, own_and_root
+from circusd.runtime.doors import Doors, Policy, Refusal, own_and_root
 from circusd.runtime.publisher import Publisher
 from circusd.schema import wire
 from tests.waiting import eventually
@@ -114,7 +114,7 @@ class Gate:
 
     folder: Path
     dispatch: Callable[[wire.Request, Caller], None]
-    policy: Callable[[int], str | None] = own_and_root
+    policy: Policy = own_and_root
     requests: list[tuple[wire.Request, Caller]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     ended: list[bytes] = field(default_factory=list)
@@ -131,7 +131,9 @@ class Gate:
         entrances = {"commands": self.controller} | {
             name: self.publisher.entrance(name) for name in ("events", "stats", "output")
         }
-        self.doors = Doors(entrances, lambda uid: self.policy(uid), self.refusals.append, **limits)
+        self.doors = Doors(
+            entrances, lambda uid, groups: self.policy(uid, groups), self.refusals.append, **limits
+        )
 
     def _dispatch(self, request: wire.Request, caller: Caller) -> None:
         self.requests.append((request, caller))

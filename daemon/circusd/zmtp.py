@@ -244,7 +244,8 @@ class Connection:
         hint = ""
         if what == "its greeting":
             owner = _peer_of(self._socket)
-            hint = f"it obeys only the user it runs as{f', {owner},' if owner else ','} and root"
+            own = f", {owner}," if owner else ","
+            hint = f"it obeys only the user it runs as{own} and root, unless its file lets in others (allow_viewer …)"
         return Unavailable(text, hint=hint)
 
     def _command(self, body: bytes, deadline: float | None) -> None:

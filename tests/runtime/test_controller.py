@@ -43,6 +43,35 @@ assert sorted(json.loads(s.recv())["id"] for n in range(10000)) == list(range(10
         assert ids == sorted(ids)
 
 
+def test_roles_of_one_user_never_share_a_socket_and_few_are_kept_for_later(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request has the role of its own connection; what nobody uses any more is closed, the oldest first."""
+    monkeypatch.setattr(controller, "IDLE_ROUTERS", 1)
+    endpoint = gate.door()
+    roles = iter(("viewer", "operator", "admin", "viewer"))
+    gate.policy = lambda uid, groups: next(roles)
+    script = """
+socks = []
+for n in range(4):
+    socks.append(dealer(sys.argv[1], b"same"))
+    print(call(socks[-1], "stop", f"{n:020}")["status"])
+    sys.stdin.readline()
+"""
+    program = gate.client(script, endpoint)
+    for _ in range(4):
+        assert program.line() == "ok"
+        program.say("")
+    program.output()
+    assert [caller.role for _, caller in gate.requests] == ["viewer", "operator", "admin", "viewer"]
+    until(lambda: not gate.controller.connections)
+    assert len(gate.controller._routers) == 1
+    gate.policy = lambda uid, groups: "admin"
+    for _ in range(2):
+        gate.client("call(dealer(sys.argv[1]), 'list')", endpoint).output()
+    assert gate.requests[-1][1].role == "admin"
+
+
 def test_silent_cases_of_the_original_stay_silent(gate: Gate) -> None:
     """Blank text, what is no object, a missing command and extra frames get no answer; the next request gets its own."""
     endpoint = gate.door()

@@ -81,7 +81,7 @@ def test_handshake_may_come_in_any_pieces() -> None:
 
 def test_refused_peer_gets_no_byte(gate: Gate) -> None:
     """Whom the policy does not know is closed before the greeting, and many such are told together."""
-    gate.policy = lambda uid: None
+    gate.policy = lambda uid, groups: None
     endpoint = gate.door()
     script = "for _ in range(20):\n s = raw(sys.argv[1])\n assert s.recv(100) == b''"
     gate.client(script, endpoint).output()

@@ -109,7 +109,7 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     """Nothing is ignored without a word; switched off they need none."""
     text = (
         "[circus]\ncheck_delay = 5\nstatsd = True\nuse_papa = 1\npapa_endpoint = x\nssh_server = y\nstream_backend = z\n"
-        "httpd_close_outputs = 1\nstatsd_close_outputs = 1\nprereload_fn = a.b\nmulticast_endpoint = udp://237.219.251.97:12027\n"
+        "httpd_close_outputs = 1\nstatsd_close_outputs = 1\nprereload_fn = a.b\n"
         "[watcher:a]\ncmd = x\ncheck_flapping = True\nretry_in = 7\nuse_papa = True\non_demand = True\n"
         "stdout_stream.class = WatchedFileStream\nstdout_stream.filename = /x\nstdout_stream.refresh_time = 1\n"
         "[socket:s]\nport = 1\nso_reuseport = True\nuse_papa = 1\n"
@@ -117,7 +117,7 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     loaded = files.load(text)
     assert loaded.configuration is not None
     assert {problem.severity for problem in loaded.problems} == {"note"}
-    assert len(loaded.problems) == 17
+    assert len(loaded.problems) == 16
     assert all("accepted" in str(problem) for problem in loaded.problems)
     assert loaded.configuration.watchers[0].on_demand
     assert loaded.configuration.watchers[0].extras == {
@@ -127,6 +127,36 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     }
     off = "[circus]\nstatsd = False\nmulticast_endpoint =\n[watcher:a]\ncmd = x\non_demand = no\n"
     assert files.problems(off) == []
+
+
+def test_what_answers_in_the_network_needs_something_to_tell(files: Files) -> None:
+    """A group that is none is an error; one without an endpoint of the file has no effect, which is told."""
+    multicast = "multicast_endpoint = udp://237.219.251.97:12027\n"
+    tail = "[watcher:a]\ncmd = x\n"
+    assert files.problems(f"[circus]\nendpoint = tcp://127.0.0.1:5555\n{multicast}{tail}") == []
+    (told,) = files.problems(f"[circus]\n{multicast}{tail}")
+    assert "note" in str(told) and "nothing to tell" in str(told)
+    for wrong in (
+        "udp://10.0.0.1:12027",
+        "tcp://237.219.251.97:12027",
+        "udp://[ff02::1]:5",
+        "udp://237.1.1.1:*",
+    ):
+        (told,) = files.problems(f"[circus]\nmulticast_endpoint = {wrong}\n{tail}")
+        assert "is no multicast group" in str(told), wrong
+
+
+def test_whom_the_file_lets_in_needs_a_way_in(files: Files) -> None:
+    """The runtime folder is closed to others; a mark without a name names nobody, nor does a star."""
+    tail = "[watcher:a]\ncmd = x\n"
+    assert (
+        files.problems(f"[circus]\nendpoint = ipc:///run/x.sock\nallow_viewer = a, @b group:c\n{tail}") == []
+    )
+    (told,) = files.problems(f"[circus]\nallow_operator = anna\n{tail}")
+    assert "closed to others" in str(told) and "endpoint = ipc://" in str(told)
+    for word in ("@", "group:", "*"):
+        (told,) = files.problems(f"[circus]\nendpoint = ipc:///run/x.sock\nallow_admin = anna {word}\n{tail}")
+        assert "allow_admin" in str(told) and f'"{word}"' in str(told)
 
 
 def test_free_keys_are_kept_without_a_word(files: Files) -> None:

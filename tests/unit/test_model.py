@@ -175,7 +175,7 @@ def test_a_stream_is_changed_option_by_option() -> None:
             'warmup_delay: "None" is not given; expected a number of seconds, such as 30, 0.5 or 2m',
         ),
         ({"stdout_stream.max_bytes": 5}, None),
-        ({"stdout_stream": 5}, 'stdout_stream: "5" is not an object; expected an object of options'),
+        ({"stdout_stream": 5}, "stdout_stream: is not an object; expected an object of options"),
         ({"stdout_stream.filename": "/x", "stdout_stream.maxbytes": 5}, None),
         ({"hooks.before_strat": "a.b"}, None),
         ({"hooks": 5}, None),

@@ -83,6 +83,38 @@ def event_line(event: Mapping[str, Any], style: Style) -> str:
     return f"{style.paint(today, 'dim')} {style.paint(watcher, color_of(watcher))}  {style.paint(text, *_level(name))}"
 
 
+def audit_line(entry: Mapping[str, Any], style: Style) -> str:
+    """An entry of the audit: when, who and from where, what, with which result."""
+    when = clock_of(float(entry.get("time") or 0))
+    uid = entry.get("uid")
+    who = str(entry.get("person") or ("nobody known" if uid is None else f"uid {uid}"))
+    role = f" ({entry['role']})" if entry.get("role") else ""
+    where = str(entry.get("door", ""))
+    where += f" from {entry['from']}" if entry.get("from") not in (None, "", "unix", "inherited") else ""
+    where += f" pid {entry['pid']}" if entry.get("pid") else ""
+    what = [str(entry.get(key)) for key in ("command", "watcher") if entry.get(key)] or ["connection"]
+    if entry.get("keys"):
+        what.append("[" + ", ".join(map(str, entry["keys"])) + "]")
+    what += [f"{key}={value}" for key, value in (entry.get("args") or {}).items()]
+    result = str(entry.get("result", ""))
+    times = f" {entry['count']} times" if entry.get("count", 1) != 1 else ""
+    reason = f": {entry['reason']}" if entry.get("reason") else ""
+    colors = () if result == "ok" else ("red",)
+    return (
+        f"{style.paint(when, 'dim')} {clean(who + role)}, {clean(where)}: {clean(' '.join(what))} "
+        f"{style.paint(clean(result), *colors)}{clean(times + reason)}"
+    )
+
+
+def _audit(reply: Reply, style: Style) -> str:
+    lines = [audit_line(entry, style) for entry in reply.get("entries", ())]
+    if reply.get("problem"):
+        lines.append(f"not recorded at present: {clean(str(reply['problem']))}")
+    elif reply.get("file") is None:
+        lines.append("nothing is recorded: audit = off")
+    return "\n".join(lines) or "nothing yet"
+
+
 def status_table(reply: Reply, style: Style) -> str:
     """The reply of ``inspect`` as people want it: one line for each watcher, and first what needs them."""
     now = float(reply.get("daemon", {}).get("time") or reply.get("time") or 0)
@@ -329,6 +361,7 @@ def _link(reply: Reply, style: Style) -> str:
 
 
 _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
+    "audit": _audit,
     "decr": _scaled,
     "dstats": _dstats,
     "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .access import check_access
 from .document import KINDS, Document, Section
 from .envfile import EnvFiles, words
 from .environment import Layers, python_path
@@ -115,6 +116,7 @@ def _build(
     layers.check(
         [*(section.title for section in watcher_sections), *(plugin.watcher_name for plugin in plugins)]
     )
+    places = {name: circus.place(name) for name in circus.entries} if circus else {}
     configuration = Configuration(
         circus=read_circus(circus, lookup, report) if circus else CircusConfig(),
         watchers=tuple(sorted(watchers, key=lambda watcher: watcher.name)),
@@ -124,8 +126,10 @@ def _build(
         python_path=python_path(
             [common, *(watcher.env for watcher in watchers), *(plugin.env for plugin in plugins)]
         ),
+        places=places,
         files=files,
     )
+    check_access(configuration.circus, places, report)
     if configuration.circus.httpd:
         for section in watcher_sections:
             if section.title.lower() == "circushttpd":

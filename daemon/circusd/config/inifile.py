@@ -62,7 +62,7 @@ class _Reader:
                 # By the letter of the dialect an option; its section's options would become those of the one before.
                 self.report.error(
                     Place(self.file, number, self.section.name),
-                    f"{quoted(line.strip())} lacks its ]",
+                    f"{_shown(line, self.section)} lacks its ]",
                     "[section]",
                 )
                 self._end_value()
@@ -71,7 +71,7 @@ class _Reader:
             else:
                 self.report.error(
                     Place(self.file, number, self.section.name),
-                    f"{quoted(line.strip())} can't be read",
+                    f"{_shown(line, self.section)} can't be read",
                     "[section], option = value, a comment that begins in the first column, or a value's continuation",
                 )
 
@@ -147,3 +147,8 @@ def _other_stream(name: str, section: Section) -> str:
     if any(key.startswith(f"{other}.") for key in section.entries):
         return f"did you mean {other}.{option}?"
     return ""
+
+
+def _shown(line: str, section: Section) -> str:
+    """The line for a problem; not among variables, where it may be the rest of a secret."""
+    return "the line" if section.kind == "env" else quoted(line.strip())

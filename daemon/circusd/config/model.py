@@ -67,7 +67,7 @@ def _flat(raw: Mapping[str, Raw], report: Report) -> list[tuple[str, Raw]]:
         elif value is None:
             flat.append((key, given))
         else:
-            report.error(given.place, f"{quoted(value)} is not an object", "an object of options")
+            report.error(given.place, "is not an object", "an object of options")
     return flat
 
 

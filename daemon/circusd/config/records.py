@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .problems import Place
+
 
 @dataclass(frozen=True, slots=True)
 class HookConfig:
@@ -129,6 +131,9 @@ class CircusConfig:
     name: str | None = None
     endpoint: str | None = None
     endpoint_owner: str | int | None = None
+    allow_viewer: tuple[str, ...] = ()
+    allow_operator: tuple[str, ...] = ()
+    allow_admin: tuple[str, ...] = ()
     pubsub_endpoint: str | None = None
     stats_endpoint: str | None = None
     multicast_endpoint: str | None = None
@@ -146,6 +151,7 @@ class CircusConfig:
     loglevel: str | None = None
     logoutput: str | None = None
     loggerconfig: str | None = None
+    audit: str | None = None
     umask: int | None = None
     fqdn_prefix: str | None = None
     include: tuple[str, ...] = ()
@@ -169,5 +175,7 @@ class Configuration:
     """The variables for all watchers: ``[env]``, and below it the ``env_file`` of ``[circus]``."""
     python_path: tuple[str, ...] = ()
     """Folders that the ``PYTHONPATH`` of environment sections adds to the daemon's own module search path."""
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    """Where the options of ``[circus]`` stand, for what can only be told when they are put into force."""
     files: tuple[str, ...] = ()
     """The files that were read, the main one first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from circusd.schema.values import format_words
 from .document import Section, Value
 from .interpolate import Lookup, expand, references
 from .model import build_watcher
-from .problems import Report
+from .problems import Report, quoted
 from .records import CircusConfig, PluginConfig, SocketConfig, WatcherConfig
 from .references import COMMAND_KEYS, check_references
 from .values import MISSING, Raw, read
@@ -63,7 +64,29 @@ def _fields(table: tuple[Option, ...], raw: Mapping[str, Raw], what: str, report
 
 def read_circus(section: Section, lookup: Lookup, report: Report) -> CircusConfig:
     """The daemon's own options; wrong ones have their default and are in the report."""
-    return CircusConfig(**_fields(CIRCUS, _raw(section, lookup, report), "the daemon", report))
+    circus = CircusConfig(**_fields(CIRCUS, _raw(section, lookup, report), "the daemon", report))
+    if circus.multicast_endpoint:
+        _check_discovery(circus, section, report)
+    return circus
+
+
+def _check_discovery(circus: CircusConfig, section: Section, report: Report) -> None:
+    place = section.place("multicast_endpoint")
+    scheme, _, rest = str(circus.multicast_endpoint).partition("://")
+    host, _, port = rest.rpartition(":")
+    try:
+        is_group = scheme == "udp" and port.isdigit() and ipaddress.IPv4Address(host).is_multicast
+    except ValueError:
+        is_group = False
+    if not is_group:
+        told = f"{quoted(circus.multicast_endpoint)} is no multicast group"
+        report.error(place, told, "udp://GROUP:PORT, such as udp://237.219.251.97:12027")
+    elif not circus.endpoint:
+        report.note(
+            place,
+            "has no effect: without an endpoint in the file there is nothing to tell",
+            hint="set endpoint as well",
+        )
 
 
 def read_socket(section: Section, lookup: Lookup, report: Report) -> SocketConfig:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circusd.schema.options import Option
+from circusd.schema.secrets import MASK, is_secret_name
 from circusd.schema.types import SIGNAL
 
 from .problems import Place, Report, did_you_mean, quoted
@@ -44,7 +45,7 @@ def read(option: Option, raw: Raw, report: Report) -> Any:
         return option.type.from_json(value)
     except ValueError as problem:
         hint = _hint(option, value) if isinstance(value, str) else ""
-        shown = quoted("***" if option.secret else value)
+        shown = quoted(MASK if option.secret or is_secret_name(option.name) else value)
         report.error(raw.place, f"{shown} {problem}", option.type.expected, hint)
         return MISSING
 

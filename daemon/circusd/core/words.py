@@ -266,6 +266,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"circusd is stopping: {fields.get('reason')}"
         case "daemon.reloaded":
             return f"configuration read again: {fields.get('summary')}"
+        case "audit.failed":
+            return f"commands are not recorded: {fields.get('reason')}"
         case "client.refused":
             return f"refused uid {fields.get('uid')} at {fields.get('door')}: {fields.get('reason')}"
     return event.rpartition(".")[2]

@@ -320,6 +320,29 @@ def open_log(path: str) -> LogFile:
     raise OSError(errno.EINVAL, "not a file, a FIFO or a character device", path)
 
 
+def open_private_log(path: str) -> int:
+    """A regular file of ours with mode 0600, open for appending, made if it was not there; the open never waits.
+
+    No link is followed. Raises OSError, also for a file that is not ours.
+    """
+    flags = (
+        os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    )
+    fd = os.open(path, flags, 0o600)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        if status.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, f"it belongs to user {status.st_uid}", path)
+        if stat.S_IMODE(status.st_mode) != 0o600:
+            os.fchmod(fd, 0o600)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 class _Kind(NamedTuple):
     """What a folder is for, in words, and the variable that chooses another."""
 

@@ -25,6 +25,10 @@ ANSWER_HEAD: Final = struct.Struct("=BBBB")
 ANSWER_TAIL: Final = struct.Struct("=LLLLL")
 
 CREDENTIALS: Final = struct.Struct("=iII")
+# Python has no name for it; the same number on all but PA-RISC and SPARC.
+SO_PEERGROUPS: Final = 59
+# The most that Python asks for: 256 groups.
+GROUPS_BYTES: Final = 1024
 
 
 class Peer(NamedTuple):
@@ -39,6 +43,16 @@ def peer_of_unix(sock: socket.socket) -> Peer:
     """The peer of a connected unix socket (SO_PEERCRED); pid 0 if it lives in a pid namespace that we can't see."""
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     return Peer(*CREDENTIALS.unpack(data))
+
+
+def groups_of_unix(sock: socket.socket) -> tuple[int, ...]:
+    """The groups beside its main one that the peer of a unix socket had when it connected; none where that can't be known."""
+    try:
+        data = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, GROUPS_BYTES)
+    except OSError:
+        # An old kernel, or somebody with more groups than can be asked for.
+        return ()
+    return struct.unpack(f"={len(data) // 4}I", data)
 
 
 def uid_of_loopback_peer(sock: socket.socket) -> int | None:

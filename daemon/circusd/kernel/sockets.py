@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -117,10 +119,23 @@ def socket_file(sock: socket.socket) -> SocketFile | None:
     return SocketFile(path, status.st_dev, status.st_ino)
 
 
-def give_away(file: SocketFile, uid: int) -> None:
-    """The socket's file belongs to that user, if it is still the one that was bound; raises OSError.
+def set_mode(file: SocketFile, mode: int) -> None:
+    """The socket's file has that mode, if it is still the one that was bound; raises OSError."""
+    with _as_bound(file) as path:
+        os.chmod(path, mode)
 
-    By descriptor and never by path: whoever may write in the folder could put something else in its place.
+
+def give_away(file: SocketFile, uid: int) -> None:
+    """The socket's file belongs to that user, if it is still the one that was bound; raises OSError."""
+    with _as_bound(file) as path:
+        os.chown(path, uid, -1)
+
+
+@contextlib.contextmanager
+def _as_bound(file: SocketFile) -> Iterator[str]:
+    """A path of exactly the file that was bound; raises OSError if another one has its name.
+
+    By descriptor: whoever may write in the folder could put something else in its place.
     """
     fd = os.open(file.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -128,7 +143,7 @@ def give_away(file: SocketFile, uid: int) -> None:
         is_same = (status.st_dev, status.st_ino) == (file.device, file.inode)
         if not (is_same and stat.S_ISSOCK(status.st_mode) and status.st_nlink == 1):
             raise OSError(errno.ESTALE, "another file is in its place", file.path)
-        os.chown(f"/proc/self/fd/{fd}", uid, -1)
+        yield f"/proc/self/fd/{fd}"
     finally:
         os.close(fd)
 

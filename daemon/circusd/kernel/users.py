@@ -68,6 +68,24 @@ def find_user(user: str | int) -> int:
     return entry if isinstance(entry, int) else entry.pw_uid
 
 
+def members(gid: int) -> frozenset[int]:
+    """The users of a group, by its list and by their own main group, as far as the system lists its users.
+
+    Names in the list that nobody has are passed over. As `resolve`, to be called in a thread.
+    """
+    found = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
+    try:
+        names = grp.getgrgid(gid).gr_mem
+    except KeyError:
+        return frozenset(found)
+    for name in names:
+        try:
+            found.add(pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            continue
+    return frozenset(found)
+
+
 def user_name(uid: int) -> str:
     """The user's name, or the number as text if it has none."""
     try:

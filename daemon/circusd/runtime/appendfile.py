@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from circusd.kernel.files import open_log
+from circusd.kernel.files import open_log, open_private_log
 
 from .clock import wall
 from .rotation import SPLIT_BYTES, Rotation
@@ -37,10 +37,12 @@ class AppendFile:
         *,
         watched: bool = False,
         prefix: str = "circusd-",
+        private: bool = False,
     ) -> None:
         """Without a path it is a temporary file of that prefix; `path` is then known when it is first written.
 
-        When `watched`, it is opened again also if the name belongs to another file.
+        When `watched`, it is opened again also if the name belongs to another file. When `private`, nobody but the
+        daemon's user can read it.
         """
         self.path = path
         self._rotation = rotation
@@ -49,6 +51,7 @@ class AppendFile:
         """Why the file could not be put aside the last time; empty when it could."""
         self._watched = watched
         self._prefix = prefix
+        self._private = private
         self._fd = -1
         self._size = 0
         self._open_line = False
@@ -178,6 +181,8 @@ class AppendFile:
             import tempfile
 
             self._fd, self.path = tempfile.mkstemp(prefix=self._prefix, suffix=".log")
+        elif self._private:
+            self._fd = open_private_log(self.path)
         else:
             fd, waits = open_log(self.path)
             if waits:

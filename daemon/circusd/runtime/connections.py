@@ -46,6 +46,8 @@ class Connection:
     role: str | None
     """What the uid may do by itself; None where only a session can say."""
     address: str = ""
+    groups: tuple[int, ...] = ()
+    """The groups that a process at a unix socket is in."""
     id: bytes = field(default_factory=_next_id)
     sent: int = 0
     """Bytes that were handed to libzmq for this peer."""

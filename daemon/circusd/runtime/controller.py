@@ -1,4 +1,4 @@
-"""The transport of commands: inner ROUTER sockets, one for each door and uid; requests in, replies and pushes out.
+"""The transport of commands: inner ROUTER sockets, one for each door, uid and role; requests in, replies and pushes out.
 
 What a request means is not known here. A message is decoded, its caller is told from the socket that it came by, and
 both are given to ``dispatch``; the caller's ``send`` takes the answer.
@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import gevent
@@ -32,6 +32,9 @@ QUEUED_LIMIT_BYTES: Final = 8 << 20
 REQUESTS_PER_TURN: Final = 32
 """After so many requests in a row the loop gets its turn."""
 
+IDLE_ROUTERS: Final = 64
+"""Inner sockets that are kept though nobody uses them at present."""
+
 # Longer requests up to this get an answer that says so; beyond it libzmq ends the connection.
 _MESSAGE_LIMIT_BYTES: Final = 2 * wire.REQUEST_LIMIT_BYTES
 _PENDING_REQUESTS: Final = 64
@@ -48,6 +51,10 @@ class Caller:
     """What the uid may do by itself; None behind a door whose requests carry sessions."""
     identity: bytes
     """The connection's id, then the identity that the client chose."""
+    address: str
+    """Where the connection comes from, as the doors name it."""
+    pid: int | None
+    """The process that made a unix connection, as the kernel knew it then."""
     send: Callable[[bytes], bool]
     """Queues a reply or a push for the peer and never waits; False if it was lost: the peer is gone or does not read."""
 
@@ -86,6 +93,7 @@ class Controller:
         self._dispatch = dispatch
         self._left = left
         self._routers: dict[object, _Router] = {}
+        self._idle: dict[object, None] = {}
         self._made = 0
         self._repeats = Repeats()
         self.connections: dict[bytes, Connection] = {}
@@ -96,23 +104,44 @@ class Controller:
     def enter(self, connection: Connection) -> str:
         """The path of the ROUTER for such connections; see `doors.Entrance`."""
         self.connections[connection.id] = connection
-        key: object = (connection.door, connection.uid)
-        if connection.uid is None:
-            key = connection.id
+        key = self._key(connection)
         router = self._routers.get(key)
         if router is None:
             self._made += 1
             path = os.path.join(self._folder, f"commands.{self._made}")
             router = self._routers[key] = _Router(self, self._context, path, connection)
+        router.users += 1
+        self._idle.pop(key, None)
         return router.path
 
     def left(self, connection: Connection) -> None:
         """The connection has ended; see `doors.Entrance`."""
         if self.connections.pop(connection.id, None) is None:
             return
-        if connection.uid is None and (router := self._routers.pop(connection.id, None)) is not None:
-            router.close()
+        key = self._key(connection)
+        router = self._routers.get(key)
+        if router is not None:
+            router.users -= 1
+            if connection.uid is None:
+                self._routers.pop(key).close()
+            elif not router.users:
+                self._rest(key)
         self._left(connection.id)
+
+    def _rest(self, key: object) -> None:
+        """A ROUTER that nobody uses stays for the next one, and for what it has not read yet; not as many as there are users."""
+        self._idle[key] = None
+        if len(self._idle) > IDLE_ROUTERS:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._routers.pop(oldest).close()
+
+    @staticmethod
+    def _key(connection: Connection) -> object:
+        """Who shares a ROUTER: processes of one user can be in different groups, and so have different roles."""
+        if connection.uid is None:
+            return connection.id
+        return connection.door, connection.uid, connection.role
 
     def flush(self, within: float = 1.0) -> bool:
         """Whether all replies have gone to the peers' sockets within that many seconds; called before the end."""
@@ -150,7 +179,9 @@ class Controller:
         except CircusError as problem:
             send(wire.error_reply(None, problem, clock.wall()))
             return
-        caller = Caller(router.door, router.uid, router.role, identity, send)
+        connection = self.connections.get(identity[:ID_BYTES])
+        address, pid = ("", None) if connection is None else (connection.address, connection.pid)
+        caller = Caller(router.door, router.uid, router.role, identity, address, pid, send)
         if _is_repeatable(request):
             remembered = self._remembering(caller, request)
             if remembered is None:
@@ -171,7 +202,7 @@ class Controller:
 
     def _remembering(self, caller: Caller, request: wire.Request) -> Caller | None:
         """A caller whose first answer is kept; None if the request has come before and needs nothing more."""
-        peer = (caller.door, caller.uid, caller.peer)
+        peer = (caller.door, caller.uid, caller.role, caller.peer)
         key = (request.id, request.session, request.command, request.cast)
         past, is_first = self._repeats.first(peer, key)
         if is_first:
@@ -189,7 +220,7 @@ class Controller:
             self._repeats.answered(past, message)
             return past.way_back(message)
 
-        return Caller(caller.door, caller.uid, caller.role, caller.identity, send)
+        return replace(caller, send=send)
 
 
 class _Router:
@@ -200,6 +231,8 @@ class _Router:
     ) -> None:
         self.door, self.uid, self.role = first.door, first.uid, first.role
         self.path = path
+        self.users = 0
+        """Connections that lead here."""
         self._controller = controller
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)

@@ -8,7 +8,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,10 @@ from circusd.schema.wire import encode
 from circusd.version import __version__
 
 from . import clock, endpointowner, snapshot
+from .access import Access
+from .access import resolve as resolve_access
 from .arbiter import Arbiter, Services
+from .audit import Audit
 from .controller import Caller, Controller
 from .doors import Doors, Refusal
 from .follow import Follows
@@ -40,6 +43,7 @@ from .handlers import Handlers
 from .history import History
 from .hooks import Hooks
 from .journal import Journal
+from .listeners import PRIVATE, PUBLIC
 from .outputchannel import OutputChannel
 from .pace import Pace
 from .publisher import Publisher
@@ -131,6 +135,7 @@ class Daemon:
 
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
+        self.access = self.look_up_access(self.configuration)
         signals.reset_dispositions()
         # From here on there is something to clean up, so that no signal may end circusd by itself; nor at the very end.
         pipe = signals.SignalPipe((signal.SIGCHLD, *SIGNALS))
@@ -201,6 +206,8 @@ class Daemon:
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
         self.arbiter.on_change = self._changed
+        self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
+        stack.callback(self.audit.close)
         self.handlers = Handlers(self.arbiter, self)
         self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
         stack.callback(self.controller.close)
@@ -209,18 +216,23 @@ class Daemon:
                 "commands": self.controller,
                 **{channel: self.publisher.entrance(channel) for channel in CHANNELS[1:]},
             },
+            self.access,
             refused=self._refused,
         )
         stack.callback(self.doors.close)
-        self._open_endpoints()
+        self._answer_discovery(stack)
+        self._open_endpoints(PUBLIC if self.access.is_open else PRIVATE)
         handlers = self.reaper.handlers
         handlers |= dict.fromkeys(signals.STOP, self._told_to_stop)
         handlers[signal.SIGHUP] = self._told_to_reload
         handlers[signal.SIGUSR1] = self._told_to_reopen
         handlers |= dict.fromkeys((signal.SIGWINCH, signal.SIGUSR2), self._told_nothing)
 
-    def _open_endpoints(self) -> None:
-        """All doors and sockets are open, or one error names every problem."""
+    def _open_endpoints(self, mode: int) -> None:
+        """All doors and sockets are open, or one error names every problem.
+
+        ``mode`` is that of the file's own unix sockets; those in the runtime folder are the daemon's user's alone.
+        """
         circus = self.configuration.circus
         given = {
             "commands": circus.endpoint,
@@ -238,7 +250,11 @@ class Daemon:
                 try:
                     owner = self._find_owner(endpoint) if channel == "commands" else None
                     self.endpoints[channel] = self.doors.open_door(
-                        f"{channel} of the file", endpoint, channel, owner, endpointowner.ROLE
+                        _of_file(channel),
+                        endpoint,
+                        channel,
+                        mode=mode,
+                        owner=None if owner is None else (owner, endpointowner.ROLE),
                     )
                 except (ConfigError, Conflict) as error:
                     problems.append(error)
@@ -270,7 +286,39 @@ class Daemon:
 
     def is_endpoint_owner(self, caller: Caller) -> bool:
         """Whether a request is from him, at his endpoint, and he is nobody who may more."""
-        return caller.uid is not None and caller.uid == self._owner and caller.role == endpointowner.ROLE
+        at_his = caller.door == _of_file("commands") and caller.uid is not None
+        return at_his and caller.uid == self._owner and caller.role == endpointowner.ROLE
+
+    def _answer_discovery(self, stack: ExitStack) -> None:
+        """Who looks for a daemon is answered, where the file has something to tell him."""
+        circus = self.configuration.circus
+        if not circus.multicast_endpoint or not circus.endpoint:
+            return
+        from .discovery import Discovery
+
+        try:
+            discovery = Discovery(circus.multicast_endpoint, circus.endpoint)
+        except OSError as error:
+            # Files of the original have it where no network is.
+            why = error.strerror or str(error)
+            log.warning("multicast_endpoint: nobody is answered at %s: %s", circus.multicast_endpoint, why)
+            return
+        stack.callback(discovery.close)
+        log.info("answers who looks for a daemon at %s", circus.multicast_endpoint)
+
+    @staticmethod
+    def look_up_access(configuration: Configuration) -> Access:
+        """Whom a configuration lets in beside the daemon's user; raises ConfigError."""
+        return gevent.get_hub().threadpool.apply(resolve_access, (configuration,))
+
+    def admit(self, access: Access) -> None:
+        """These are let in from now on; who may no more is put out."""
+        self.access = access
+        mode = PUBLIC if access.is_open else PRIVATE
+        for channel in CHANNELS:
+            if _of_file(channel) in self.doors.endpoints:
+                self.doors.set_mode(_of_file(channel), mode)
+        self.doors.admit(access)
 
     @staticmethod
     def file_sockets(configuration: Configuration) -> tuple[SocketConfig, ...]:
@@ -459,6 +507,7 @@ class Daemon:
                 "folder": files.state_path(self.settings.name),
                 "problem": "" if self._accounts is None else self._accounts.problem,
             },
+            "audit": self.audit.view(),
             **self._machine,
         }
 
@@ -615,6 +664,27 @@ class Daemon:
             refusal.count,
         )
         self.journal.tell("client.refused", door=refusal.door, uid=refusal.uid, reason=refusal.reason)
+        self.audit.refuse(refusal)
+
+    def _denied(self, entry: Mapping[str, Any], count: int) -> None:
+        log.warning(
+            "denied command=%s by=%r role=%s door=%s count=%d",
+            entry["command"],
+            entry.get("person", ""),
+            entry.get("role", "none"),
+            entry["door"],
+            count,
+        )
+        to_whom = f" to the role {entry['role']}" if entry.get("person") else ""
+        reason = f"{entry['command']} was denied{to_whom}"
+        self.journal.tell("client.refused", door=entry["door"], uid=entry.get("uid"), reason=reason)
+
+    def _audit_told(self, problem: str) -> None:
+        if problem:
+            log.warning("commands are not recorded: %s", problem)
+            self.journal.tell("audit.failed", reason=problem)
+        else:
+            log.info("commands are recorded again")
 
 
 def _tell_by_the_log() -> None:
@@ -629,6 +699,11 @@ def _unexpected(context: object, kind: Any, value: Any, trace: Any) -> None:
     error_id = os.urandom(4).hex()
     told = (kind, value, trace) if isinstance(value, BaseException) else None
     log.error("unexpected error in=%.200s id=%s", context, error_id, exc_info=told)
+
+
+def _of_file(channel: str) -> str:
+    """The name of the door that the configuration adds to the one in the runtime folder."""
+    return f"{channel} of the file"
 
 
 def own_path() -> dict[str, str]:

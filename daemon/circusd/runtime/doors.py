@@ -12,8 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import gevent
@@ -22,32 +21,23 @@ from gevent.hub import get_hub
 
 from circusd.kernel import peer as kernel_peer
 from circusd.kernel import sockets
+from circusd.schema.commands import highest
 from circusd.schema.errors import ConfigError
 
-from . import clock
 from .connections import GREETING_SECONDS, Connection, carry
-from .listeners import Listener, is_loopback, listen
+from .listeners import PRIVATE, Listener, is_loopback, listen
+from .sums import Sums
 
 log = logging.getLogger("circusd.doors")
 
-Policy = Callable[[int], str | None]
-"""From a uid to the role that its user has by itself, or None for who is not let in."""
+Policy = Callable[[int, tuple[int, ...]], str | None]
+"""From a uid, and the groups that are known of the peer, to the role that it has by itself; None for who is not let in."""
 
 CONNECTIONS_PER_UID: Final = 256
 CONNECTIONS: Final = 2048
-TOLD_EACH_SECONDS: Final = 10.0
-"""Refusals of one user at one door are told at most once in this time."""
-
-TOLD_KINDS: Final = 256
-"""Different refusals that are remembered."""
-
 _ACCEPTS_PER_TURN = 32
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH_SECONDS = 0.5
-
-
-def _with_owner(policy: Policy, owner: int, role: str, uid: int) -> str | None:
-    return policy(uid) or (role if uid == owner else None)
 
 
 def _give_away(listener: Listener, owner: int) -> None:
@@ -85,8 +75,8 @@ class Refusal:
     count: int
 
 
-def own_and_root(uid: int) -> str | None:
-    """The policy of this house: the daemon's own user and root are obeyed, nobody else."""
+def own_and_root(uid: int, groups: tuple[int, ...] = ()) -> str | None:
+    """The policy where the file says nothing: the daemon's own user and root are obeyed, nobody else."""
     return "admin" if uid in (0, os.geteuid()) else None
 
 
@@ -106,14 +96,14 @@ class Doors:
         """``entrances``: by name of the channel. ``refused`` is called in the hub, must not block, and gets sums."""
         self._entrances = dict(entrances)
         self._policy = policy
-        self._refused = refused
         self._greeting_seconds = greeting_seconds
         self._per_uid = per_uid
         self._whole = whole
         self._doors: dict[str, _Door] = {}
+        self._owners: dict[str, tuple[int, str]] = {}
         self._connections: dict[Connection, gevent.Greenlet[..., None]] = {}
         self._by_uid: dict[int, int] = {}
-        self._tells: dict[tuple[str, int | None, str], _Tell] = {}
+        self._sums = Sums[Refusal](lambda refusal, count: refused(replace(refusal, count=count)))
         self._warned = False
         self.accepted = 0
         self.refusals = 0
@@ -121,21 +111,27 @@ class Doors:
     # -- opening and closing ---------------------------------------------------------------------------------------
 
     def open_door(
-        self, name: str, endpoint: str, channel: str, owner: int | None = None, role: str = ""
+        self,
+        name: str,
+        endpoint: str,
+        channel: str,
+        *,
+        mode: int = PRIVATE,
+        owner: tuple[int, str] | None = None,
     ) -> str:
         """The endpoint is listened at; returns it as bound. Raises ConfigError, Conflict.
 
-        With ``owner``, the file of a unix socket is that user's, who is let in there with that role. At the first endpoint
-        that other machines can reach, a warning says that they are not let in, and what to do.
+        ``mode`` is that of a unix socket's file; whoever gets through to it still has to be known to the policy. With
+        ``owner``, a user and his role there, the file is his. At the first endpoint that other machines can reach, a
+        warning says that they are not let in, and what to do.
         """
         if name in self._doors:
             raise ValueError(f"a door {name!r} is open already")
         entrance = self._entrances[channel]
-        listener = listen(name, endpoint)
-        policy = self._policy
+        listener = listen(name, endpoint, mode)
         if owner is not None and listener.file is not None:
-            _give_away(listener, owner)
-            policy = partial(_with_owner, self._policy, owner, role)
+            _give_away(listener, owner[0])
+            self._owners[name] = owner
         if listener.beyond and not self._warned:
             self._warned = True
             log.warning(
@@ -144,9 +140,34 @@ class Doors:
                 listener.endpoint,
             )
         self._doors[name] = _Door(
-            listener, lambda sock, address: self._arrived(name, channel, entrance, policy, sock, address)
+            listener, lambda sock, address: self._arrived(name, channel, entrance, sock, address)
         )
         return listener.endpoint
+
+    def admit(self, policy: Policy) -> None:
+        """The policy is another one from now on; who is in and would have another role now has to come in again."""
+        self._policy = policy
+        for connection in list(self._connections):
+            uid, groups = connection.uid, connection.groups
+            if uid is not None and self._role(connection.door, uid, groups) != connection.role:
+                self.drop(connection, block=False)
+
+    def _role(self, door: str, uid: int, groups: tuple[int, ...]) -> str | None:
+        """What a peer may do there: by the policy, or as the owner of the door if that is more."""
+        found = [self._policy(uid, groups)]
+        if door in self._owners and self._owners[door][0] == uid:
+            found.append(self._owners[door][1])
+        return highest(found)
+
+    def set_mode(self, name: str, mode: int) -> None:
+        """The file of a door that is a unix socket has that mode; one that is not is left alone."""
+        listener = self._doors[name].listener
+        if listener.file is None:
+            return
+        try:
+            sockets.set_mode(listener.file, mode)
+        except OSError as problem:
+            log.warning("%s: its mode can't be changed: %s", listener.endpoint, problem.strerror or problem)
 
     def adopt(self, sock: socket.socket, name: str, channel: str = "commands") -> Connection:
         """A connected unix stream socket is carried as a door of its own, whose requests have no role by themselves.
@@ -157,11 +178,11 @@ class Doors:
         self._let_in(connection, sock, self._entrances[channel])
         return connection
 
-    def drop(self, connection: Connection) -> None:
-        """The connection has ended, if it had not."""
+    def drop(self, connection: Connection, *, block: bool = True) -> None:
+        """The connection has ended, if it had not; unless `block`, it will in the next turn of the hub."""
         greenlet = self._connections.get(connection)
         if greenlet is not None:
-            greenlet.kill()
+            greenlet.kill(block=block)
 
     def close_door(self, name: str) -> None:
         """Nobody comes in there any more; who is in stays."""
@@ -174,9 +195,7 @@ class Doors:
         for name in list(self._doors):
             self.close_door(name)
         gevent.killall(list(self._connections.values()))
-        for tell in self._tells.values():
-            tell.close()
-        self._tells.clear()
+        self._sums.close()
 
     @property
     def endpoints(self) -> dict[str, str]:
@@ -194,18 +213,19 @@ class Doors:
         name: str,
         channel: str,
         entrance: Entrance,
-        policy: Policy,
         sock: socket.socket,
         address: object,
     ) -> None:
         """Decide about an accepted socket; runs in the hub and never waits."""
         uid: int | None = None
         pid: int | None = None
+        groups: tuple[int, ...] = ()
         shown = _shown(address)
         try:
             if sock.family == socket.AF_UNIX:
                 found = kernel_peer.peer_of_unix(sock)
                 uid, pid = found.uid, found.pid
+                groups = (found.gid, *kernel_peer.groups_of_unix(sock))
             elif _is_of_this_machine(sock, address):
                 uid = kernel_peer.uid_of_loopback_peer(sock)
                 if uid is None:
@@ -214,7 +234,7 @@ class Doors:
             else:
                 self._refuse(name, None, shown, "it comes from another machine", sock)
                 return
-            role = policy(uid)
+            role = self._role(name, uid, groups)
         except OSError as problem:
             self._refuse(
                 name, uid, shown, f"its owner could not be found: {problem.strerror or problem}", sock
@@ -226,7 +246,7 @@ class Doors:
         if reason:
             self._refuse(name, uid, shown, reason, sock)
             return
-        self._let_in(Connection(name, channel, uid, pid, role, shown), sock, entrance)
+        self._let_in(Connection(name, channel, uid, pid, role, shown, groups), sock, entrance)
 
     def _too_many(self, uid: int) -> str:
         if self._by_uid.get(uid, 0) >= self._per_uid:
@@ -270,13 +290,7 @@ class Doors:
 
     def _count_refusal(self, door: str, uid: int | None, address: str, reason: str) -> None:
         self.refusals += 1
-        key = (door, uid, reason)
-        tell = self._tells.get(key)
-        if tell is None:
-            if len(self._tells) >= TOLD_KINDS:
-                self._tells.pop(next(iter(self._tells))).close()
-            tell = self._tells[key] = _Tell(self._refused)
-        tell.count(Refusal(door, uid, address, reason, 1))
+        self._sums.add((door, uid, reason), Refusal(door, uid, address, reason, 1))
 
 
 class _Door:
@@ -328,45 +342,6 @@ class _Door:
         self._watcher.stop()
         self._watcher.close()
         self.listener.close()
-
-
-class _Tell:
-    """Refusals of one kind: the first is told at once, those of the next seconds together."""
-
-    def __init__(self, tell: Callable[[Refusal], None]) -> None:
-        self._tell = tell
-        self._next = 0.0
-        self._held: Refusal | None = None
-        self._timer: Any = None
-
-    def count(self, refusal: Refusal) -> None:
-        now = clock.now()
-        if self._held is None and now >= self._next:
-            self._next = now + TOLD_EACH_SECONDS
-            self._tell(refusal)
-            return
-        held = 0 if self._held is None else self._held.count
-        self._held = Refusal(refusal.door, refusal.uid, refusal.address, refusal.reason, held + refusal.count)
-        if self._timer is None:
-            self._timer = get_hub().loop.timer(max(0.0, self._next - now))
-            self._timer.start(self._due)
-
-    def _due(self) -> None:
-        self._drop_timer()
-        held, self._held = self._held, None
-        if held is not None:
-            self._next = clock.now() + TOLD_EACH_SECONDS
-            self._tell(held)
-
-    def _drop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
-
-    def close(self) -> None:
-        """What was held back is told now."""
-        self._due()
 
 
 def _is_of_this_machine(sock: socket.socket, address: Any) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import gevent
 from gevent.event import AsyncResult
 
 from circusd.kernel.users import user_name
@@ -23,6 +24,7 @@ from circusd.schema.nearest import nearest
 
 from . import clock
 from .arbiter import Arbiter, in_background
+from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
 from .processinfo import ProcessInfo
@@ -38,7 +40,7 @@ class Handlers(Changing, Reading):
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
         self.arbiter = arbiter
         self.daemon = daemon
-        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, follows, stats, history."""
+        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, follows, stats, history."""
         self.process_info = ProcessInfo()
         self._names: dict[int, str] = {}
 
@@ -54,6 +56,8 @@ class Handlers(Changing, Reading):
                 return
             row = self._row(request)
             person = self._authorise(row, request, caller)
+            if is_recorded(row):
+                answer.done = self.daemon.audit.begin(row, request.properties, caller, person)
             properties = validate(row, request.properties)
             if row.effect == "change" and self.arbiter.stopping:
                 raise Conflict("circusd is stopping")
@@ -81,8 +85,7 @@ class Handlers(Changing, Reading):
         elif waiting or not row.waits or not reply.at_once:
             answer.later(reply)
         else:
-            answer.ok({})
-            answer.unseen(reply)
+            answer.begun(reply)
 
     def _ready(self, request: wire.Request, caller: Caller, problem: CircusError | None) -> None:
         """The request that had to wait for the sessions goes on, or is refused."""
@@ -108,24 +111,34 @@ class Handlers(Changing, Reading):
                 return Person("", "viewer", "")
             session = self.daemon.accounts.check(request.session) if request.session else None
             if session is None:
+                if is_recorded(row):
+                    self.daemon.audit.deny(
+                        row, request.properties, caller, Person("", "", ""), NoSession.code
+                    )
                 raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
             person = Person(session.person, session.role, request.session)
         else:
             owner = caller.uid if self.daemon.is_endpoint_owner(caller) else None
             person = Person(self._name_of(caller.uid), caller.role or "", "", owner)
         if not reaches(person.role, row.role) and not (row.name == "add" and person.owner is not None):
+            self.daemon.audit.deny(row, request.properties, caller, person, Denied.code)
             raise Denied(
                 f"{row.name} is for the role {row.role}; {person.name or 'you'} has {person.role or 'none'}"
             )
         return person
 
     def _name_of(self, uid: int | None) -> str:
-        """The user's name; asked for once, as a directory service may answer slowly."""
+        """The user's name; at first the number, where he is known only by a group: a directory may answer slowly."""
         if uid is None:
             return ""
-        if uid not in self._names:
-            self._names[uid] = user_name(uid)
-        return self._names[uid]
+        name: str | None = self.daemon.access.names.get(uid) or self._names.get(uid)
+        if name is None:
+            name = self._names[uid] = str(uid)
+            gevent.spawn(self._look_up, uid)
+        return name
+
+    def _look_up(self, uid: int) -> None:
+        self._names[uid] = gevent.get_hub().threadpool.apply(user_name, (uid,))
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 
@@ -184,8 +197,14 @@ class _Answer:
     def __init__(self, request: wire.Request, caller: Caller) -> None:
         self.request = request
         self.caller = caller
+        self.done: Done = lambda result, payload: None
+        """Is told the result, for the audit."""
 
     def ok(self, payload: dict[str, Any]) -> None:
+        self.done("ok", payload)
+        self._send_ok(payload)
+
+    def _send_ok(self, payload: dict[str, Any]) -> None:
         if not self.request.cast:
             self.caller.send(wire.ok_reply(self.request.id, payload, clock.wall()))
 
@@ -198,20 +217,24 @@ class _Answer:
 
         reply.result.rawlink(ready)
 
-    def unseen(self, reply: Later) -> None:
-        """Nobody waits for the end of the command: an error of it is told by the log alone."""
+    def begun(self, reply: Later) -> None:
+        """Who does not wait for the end is answered: an error of it is told by the log and the audit alone."""
 
         def ready(result: AsyncResult[Any]) -> None:
             try:
-                reply.payload(result.get())
+                self.done("ok", reply.payload(result.get()))
             except CircusError as error:
+                self.done(error.code, {})
                 log.warning("command=%s failed: %s", self.request.command, error)
             except Exception as error:  # noqa: BLE001 (as in dispatch)
+                self.done(CircusError.code, {})
                 self._log(error)
 
+        self._send_ok({})
         reply.result.rawlink(ready)
 
     def fail(self, error: Exception) -> None:
+        self.done(error.code if isinstance(error, CircusError) else CircusError.code, {})
         if not isinstance(error, CircusError):
             error = CircusError(f"an error inside circusd, see its log for {self._log(error)}")
         if not self.request.cast:

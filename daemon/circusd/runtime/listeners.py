@@ -16,8 +16,11 @@ BACKLOG: Final = 512
 SEND_BUFFER_BYTES: Final = 1 << 18
 """What the kernel keeps toward a TCP peer that does not read; left to itself it grows to megabytes."""
 
-# The socket's file is the daemon's own user's alone.
-_UMASK = 0o177
+PRIVATE: Final = 0o600
+"""The mode of a unix socket that is the daemon's own user's alone."""
+
+PUBLIC: Final = 0o666
+"""That of one where others are let in: the peer's credentials decide, not the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +40,15 @@ class Listener:
         self.sock.close()
 
 
-def listen(name: str, endpoint: str) -> Listener:
+def listen(name: str, endpoint: str, mode: int = PRIVATE) -> Listener:
     """A listening socket for an endpoint; a port of ``0`` or ``*`` is chosen by the system.
 
-    A unix socket's file has mode 0600, and a file that a dead daemon left is replaced. ``name`` is for errors: ConfigError
+    A unix socket's file has that mode, and a file that a dead daemon left is replaced. ``name`` is for errors: ConfigError
     for what can't be, Conflict where somebody listens or something else is in the way. Looks host names up.
     """
     scheme, _, rest = endpoint.partition("://")
     if scheme in ("ipc", "unix") and rest:
-        spec = sockets.SocketSpec(name=name, path=rest, umask=_UMASK, replace=True, backlog=BACKLOG)
+        spec = sockets.SocketSpec(name=name, path=rest, umask=0o777 & ~mode, replace=True, backlog=BACKLOG)
         sock = sockets.open_socket(spec)
         return Listener(sock, f"ipc://{rest}", beyond=False, file=sockets.socket_file(sock))
     host, _, port = rest.rpartition(":")

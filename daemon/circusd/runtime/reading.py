@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gevent.event import AsyncResult
@@ -12,6 +13,7 @@ from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER
+from circusd.schema.secrets import masked
 from circusd.version import __version__
 
 from . import snapshot
@@ -76,11 +78,7 @@ class Reading:
         options["working_dir"] = options["working_dir"] or self.arbiter.services.base_dir
         if reaches(c.person.role, "admin"):
             return options
-        masked = dict(options)
-        for row in WATCHER:
-            if row.secret and isinstance(masked.get(row.name), dict):
-                masked[row.name] = dict.fromkeys(masked[row.name], "********")
-        return masked
+        return masked(options, WATCHER)
 
     def cmd_globaloptions(self, p: dict[str, Any], c: Context) -> Reply:
         options = self.daemon.global_options()
@@ -158,6 +156,13 @@ class Reading:
             find_watcher(self.arbiter, name)
         lines = as_int(p.get("lines", 20), "lines")
         return {"events": self.arbiter.journal.last(min(max(lines, 0), 2000), name)}
+
+    def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
+        count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)
+        audit = self.daemon.audit
+        return Later(
+            in_background(partial(audit.last, count)), lambda entries: {"entries": entries, **audit.view()}
+        )
 
     def cmd_output(self, p: dict[str, Any], c: Context) -> Reply:
         names = p.get("names") or []

@@ -54,6 +54,7 @@ class Reload:
         """What is going to stay, though the file has it otherwise."""
         self._credentials: dict[str, Credentials] = {}
         self._look_up()
+        self._access = daemon.look_up_access(new)
         self._sockets = SocketChange(arbiter, daemon.sockets, sockets[0], self._plan)
 
     def _look_up(self) -> None:
@@ -108,6 +109,7 @@ class Reload:
             self._new, circus=_circus(daemon.configuration.circus, self._new.circus), sockets=tuple(in_force)
         )
         daemon.apply_live()
+        daemon.admit(self._access)
         if problems:
             raise Failed("; ".join(problems))
 

@@ -6,6 +6,7 @@ buttons and forms, the reference manual, and the tests that call every row throu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,6 +132,28 @@ COMMANDS: tuple[Command, ...] = (
         waits=True,
         example="circusctl add --start worker sleep 1000",
         case=Case(argv="add --start --waiting extra sleep 1000", query="list", before="web", after="extra"),
+    ),
+    Command(
+        "audit",
+        "show who changed what",
+        "The last changing commands and the last refusals: who, from where, what, with which result. Of options, the names and "
+        "never the values. They are in the file that ``inspect`` names, one JSON object a line.",
+        (Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),),
+        (
+            Field(
+                "entries",
+                "json",
+                "oldest first: {time, person, uid, role, door, from, pid, command, watcher, keys, args, result}",
+            ),
+            Field("file", "string", "where they are written; null when the option ``audit`` is ``off``"),
+            Field("recorded", "int", "entries since the start of circusd"),
+            Field("lost", "int", "how many of them the disk did not take"),
+            Field("problem", "string", "why entries are not written at present"),
+        ),
+        role="admin",
+        original=False,
+        example="circusctl audit -n 50",
+        case=Case(setup=("set loud warmup_delay 0",), argv="audit", after="set loud [warmup_delay]"),
     ),
     Command(
         "completion",
@@ -691,6 +714,11 @@ def find(name: str) -> Command | None:
         if row.name == name or name in row.aliases:
             return row
     return None
+
+
+def highest(roles: Iterable[str | None]) -> str | None:
+    """The most of some roles; None if there is none among them."""
+    return max((role for role in roles if role in ROLES), key=ROLES.index, default=None)
 
 
 def reaches(role: str, needed: str) -> bool:

@@ -114,6 +114,13 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind("daemon.stopping", "", ("reason",), "circusd is stopping; everything is stopped in order."),
     EventKind("daemon.reloaded", "", ("summary",), "The configuration was read again and applied."),
     EventKind(
+        "audit.failed",
+        "",
+        ("reason",),
+        "Changing commands are not recorded on disk; everything else goes on. Told once until they are again.",
+        "warning",
+    ),
+    EventKind(
         "client.refused", "", ("door", "uid", "reason"), "A connection or a command was refused.", "warning"
     ),
 )

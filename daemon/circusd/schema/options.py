@@ -82,6 +82,32 @@ CIRCUS: tuple[Option, ...] = (
         role="admin",
     ),
     Option(
+        "allow_viewer",
+        WORDS,
+        (),
+        "Users who may read at the endpoints of this file; ``@NAME`` (or ``group:NAME``) stands for all of a group. Their ``ipc://`` "
+        "sockets get mode 0666, and the kernel tells who comes.",
+        section="circus",
+        role="admin",
+    ),
+    Option(
+        "allow_operator",
+        WORDS,
+        (),
+        "Users, and groups as ``@NAME``, who may also run what is there: start, stop, scale, signal. Who stands in several of "
+        "these lists has the most of them.",
+        section="circus",
+        role="admin",
+    ),
+    Option(
+        "allow_admin",
+        WORDS,
+        (),
+        "Users, and groups as ``@NAME``, who may do everything, and so whatever circusd's own user can.",
+        section="circus",
+        role="admin",
+    ),
+    Option(
         "pubsub_endpoint",
         ENDPOINT,
         None,
@@ -103,11 +129,11 @@ CIRCUS: tuple[Option, ...] = (
         "multicast_endpoint",
         ENDPOINT,
         None,
-        "Where the daemon answers those that look for one in the network. Nothing is bound when not given.",
+        "Where the daemon answers those that look for one in the network with its ``endpoint``, as it is written in the file: "
+        "``udp://237.219.251.97:12027`` is the original's. Nothing is bound when not given.",
         apply="daemon",
         section="circus",
         role="admin",
-        effective=False,
     ),
     Option(
         "statsd",
@@ -225,6 +251,16 @@ CIRCUS: tuple[Option, ...] = (
         None,
         "A ``.ini``, ``.json`` or ``.yaml`` that sets up Python's logging, where circusd's logger is named ``circus``, instead "
         "of ``loglevel`` and ``logoutput``; ``default`` for none. The flag wins.",
+        apply="daemon",
+        section="circus",
+        role="admin",
+    ),
+    Option(
+        "audit",
+        PATH,
+        None,
+        "The file that changing commands and refusals are recorded in, one JSON object a line; ``audit.log`` in the state folder "
+        "when not given, and ``off`` for none. It has mode 0600, and at most 4 MiB before it is put aside, four times.",
         apply="daemon",
         section="circus",
         role="admin",

@@ -307,7 +307,8 @@ def read_env(text: str) -> dict[str, str]:
 def env_name(name: str) -> str:
     """The name, when a variable can have it."""
     if not name or "=" in name or "\0" in name:
-        raise ValueError(f"has {name!r} for a variable's name")
+        # Not which: behind a comma in a value it would be a part of that value.
+        raise ValueError("has something for a variable's name that can't be one")
     return name
 
 
