@@ -221,10 +221,10 @@ def test_rm_can_leave_the_processes_running(daemon: Daemon) -> None:
 
 def test_an_interrupted_wait_does_not_interrupt_the_command(daemon: Daemon) -> None:
     """The daemon goes on with what was asked."""
-    daemon.ctl(
-        "add", "--start", "--waiting", "slow", "sh", "-c", "trap '' TERM; while true; do sleep 0.1; done"
-    )
-    daemon.ctl("set", "slow", "graceful_timeout", "1")
+    deaf = "trap '' TERM; echo deaf; while true; do sleep 0.1; done"
+    daemon.ctl("add", "--start", "--waiting", "slow", "sh", "-c", deaf)
+    daemon.ctl("set", "slow", "graceful_timeout", "3")
+    eventually(lambda: daemon.call("output", names=["slow"])["lines"])
     process = subprocess.Popen(
         [str(BIN / "circusctl"), "stop", "slow", "--waiting"],
         env=daemon.environ,
@@ -237,7 +237,7 @@ def test_an_interrupted_wait_does_not_interrupt_the_command(daemon: Daemon) -> N
         _, err = process.communicate(timeout=10)
     assert process.returncode == 1
     assert "the daemon goes on with it" in err
-    eventually(lambda: daemon.ctl("status", "slow").stdout == "stopped\n")
+    eventually(lambda: daemon.ctl("status", "slow").stdout == "stopped\n", within=20)
 
 
 def test_strict_tells_more_by_its_code(daemon: Daemon) -> None:

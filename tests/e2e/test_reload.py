@@ -14,6 +14,7 @@ import pytest
 from circusd.client import Client
 from circusd.schema.errors import Refused
 from tests.daemon import Daemon
+from tests.ports import free_port
 from tests.waiting import eventually
 
 WEB = "[watcher:Web]\ncmd = sleep 100000\nnumprocesses = 2\n"
@@ -54,13 +55,6 @@ def reload(tmp_path: Path) -> Iterator[Reloaded]:
 
 def texts(rows: list[dict[str, Any]]) -> list[str]:
     return [row["text"] for row in rows]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def is_free(port: int) -> bool:

@@ -46,7 +46,8 @@ def standing() -> Iterator[Console]:
 @pytest.fixture
 def console(standing: Console) -> Console:
     """A console in front of a staged daemon; tests that end one of them, or need arguments, make their own."""
-    eventually(lambda: not standing.daemon.streams, what="the pages of the test before are gone")
+    # A page that has gone without a word is missed when it has not answered for twenty seconds.
+    eventually(lambda: not standing.daemon.streams, within=30, what="the pages of the test before are gone")
     set_scene(standing.daemon)
     return standing
 

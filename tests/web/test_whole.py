@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.daemon import Daemon
+from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web.browser import opened
 
@@ -55,12 +55,6 @@ cmd = sh -c "echo dying; exit 3"
 cmd = sleep 1000
 autostart = False
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
