@@ -153,7 +153,8 @@ def _status(line: arguments.Line, session: Session) -> int:
         if refusal(reply).code == "unknown_command":
             return _ask(line, session)
         return _show("status", reply, session)
-    shown = render.watcher_text if line.properties.get("name") else render.status_table
+    is_one = line.properties.get("name") and len(reply.get("watchers", ())) == 1
+    shown = render.watcher_text if is_one else render.status_table
     session.out(shown(reply, session.style))
     return OK
 

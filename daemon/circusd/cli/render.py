@@ -32,7 +32,20 @@ _STATE_COLORS = {
 
 def text_of(command: str, reply: Reply, style: Style) -> str:
     """What is printed for an ok reply to that command."""
+    results = reply.get("results")
+    if isinstance(results, Mapping):
+        return "\n".join(
+            _named(str(name), text_of(command, item, style), style) for name, item in results.items()
+        )
     return _RENDERERS.get(command, _done)(reply, style)
+
+
+def _named(name: str, text: str, style: Style) -> str:
+    """What is said of one of several watchers."""
+    head = style.paint(clean(name), "bold") + ":"
+    return (
+        "\n".join([head, *(f"  {line}" for line in text.split("\n"))]) if "\n" in text else f"{head} {text}"
+    )
 
 
 def error_of(command: str, reason: str, style: Style) -> str:

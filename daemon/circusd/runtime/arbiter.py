@@ -19,7 +19,7 @@ from gevent.event import AsyncResult, Event
 
 from circusd.config.model import WatcherConfig
 from circusd.core.effects import JobEnded
-from circusd.core.order import start_order, stop_groups
+from circusd.core.order import start_groups, start_order, stop_groups
 from circusd.core.watcher import Job
 from circusd.kernel import proc, users
 from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
@@ -251,6 +251,26 @@ class Arbiter:
         """The command is given to all these watchers side by side; the result lists how each ended."""
         tickets = [(n, submit(self.watchers[n])) for n in names]
         return in_background(lambda: [(n, _outcome(t)) for n, t in tickets])
+
+    def in_turn(
+        self, names: Iterable[str], submit: Callable[[Watcher], Ticket], *, only_wanted: bool = False
+    ) -> AsyncResult[Any]:
+        """The command is given to watchers of one priority together, the highest first, each group after the one before.
+
+        With ``only_wanted``, one that does not run when its turn has come is passed over.
+        """
+        chosen = list(names)
+        groups = start_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
+
+        def run() -> list[tuple[str, JobEnded | CircusError]]:
+            results: list[tuple[str, JobEnded | CircusError]] = []
+            for group in groups:
+                there = [self.watchers[n] for n in group if n in self.watchers and not self.stopping]
+                tickets = [(w.name, submit(w)) for w in there if w.planner.wanted or not only_wanted]
+                results += [(name, _outcome(ticket)) for name, ticket in tickets]
+            return results
+
+        return in_background(run)
 
     def hook_snapshot(self, watcher: Watcher) -> dict[str, Any]:
         """What a hook may look at of its watcher and the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from circusd.core import words
@@ -119,19 +120,22 @@ def sockets_view(arbiter: Arbiter) -> list[dict[str, Any]]:
     return views
 
 
-def inspect(arbiter: Arbiter, daemon: dict[str, Any], name: str | None = None) -> dict[str, Any]:
-    """Everything, or everything of one watcher.
+def inspect(arbiter: Arbiter, daemon: dict[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Everything, or everything of these watchers.
 
-    Everything is gathered in turns, each watcher as it is when it comes to it: to be called in a greenlet.
+    It is gathered in turns, each watcher as it is when it comes to it: to be called in a greenlet.
     """
-    if name:
-        return {"daemon": daemon, "watchers": [watcher_view(arbiter, arbiter.find(name))]}
+    chosen = (
+        [w for _, w in sorted(arbiter.watchers.items())] if names is None else [*map(arbiter.find, names)]
+    )
     pace = Pace()
     views = []
-    for _, watcher in sorted(arbiter.watchers.items()):
+    for watcher in chosen:
         if not watcher.removed:
             views.append(watcher_view(arbiter, watcher))
         pace.rest()
+    if names is not None:
+        return {"daemon": daemon, "watchers": views}
     planners = {w.name: w.planner for w in arbiter.watchers.values()}
     return {
         "daemon": daemon,

@@ -75,7 +75,7 @@ class Command:
     case: Case = field(default_factory=Case)
 
 
-def _name(required: bool = True, doc: str = "the watcher, in any case of letters") -> Field:
+def _name(required: bool = True, doc: str = "a watcher, in any case of letters, or a pattern") -> Field:
     return Field("name", doc=doc, required=required, positional=True, metavar="NAME", target="watcher")
 
 
@@ -84,6 +84,9 @@ _MATCH = Field(
     doc="how NAME is read: as it stands, as a glob, or as a regular expression anchored at the start",
     default="glob",
     choices=("simple", "glob", "regex"),
+)
+_SEVERAL = Field(
+    "results", "object", "where several watchers are meant: for each name what the reply for one is"
 )
 _NB = Field("nb", "int", "how many processes", default=1, positional=True, metavar="NB")
 _PID = Field("pid", "int", "a process of the watcher", positional=True, metavar="PID", target="process")
@@ -179,8 +182,8 @@ COMMANDS: tuple[Command, ...] = (
         "decr",
         "run fewer processes",
         "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",
-        (_name(), _NB),
-        (Field("numprocesses", "int", "the new number"),),
+        (_name(), _NB, _MATCH),
+        (Field("numprocesses", "int", "the new number"), _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -201,11 +204,15 @@ COMMANDS: tuple[Command, ...] = (
         "show what happened last, and what happens",
         "The last events, oldest first; with ``--follow`` the coming ones too. The daemon keeps the last 2,000.",
         (
-            Field("name", doc="only of this watcher", positional=True, metavar="NAME", target="watcher"),
+            _name(False, "only of this watcher, or of those that match"),
             Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),
             Field("follow", "bool", "go on with what comes", default=False, short="f"),
+            _MATCH,
         ),
-        (Field("events", "json", "list of events, oldest first"),),
+        (
+            Field("events", "json", "list of events, oldest first"),
+            Field("watchers", "json", "names of the watchers that were meant, when a name was given"),
+        ),
         original=False,
         example="circusctl events -n 5",
         case=Case(argv="events", after="started"),
@@ -225,8 +232,9 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="KEY",
                 target="option",
             ),
+            _MATCH,
         ),
-        (Field("options", "object", "values by name"),),
+        (Field("options", "object", "values by name"), _SEVERAL),
         scope="watcher",
         example="circusctl get web numprocesses graceful_timeout",
         case=Case(argv="get web numprocesses", after="numprocesses: 2"),
@@ -253,8 +261,8 @@ COMMANDS: tuple[Command, ...] = (
         "incr",
         "run more processes",
         "The number of processes is raised; the new ones are started at once.",
-        (_name(), _NB),
-        (Field("numprocesses", "int", "the new number"),),
+        (_name(), _NB, _MATCH),
+        (Field("numprocesses", "int", "the new number"), _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -267,7 +275,7 @@ COMMANDS: tuple[Command, ...] = (
         "show everything that is known of watchers",
         "States of all processes with their reasons, the next try, the last exit, a sentence that explains it, and for each "
         "stream what waits, what was lost and why. As JSON; for people there is ``status``.",
-        (_name(False, "only this watcher"),),
+        (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field("watchers", "json", "one object for each watcher"),
             Field("daemon", "object", "the daemon"),
@@ -299,8 +307,9 @@ COMMANDS: tuple[Command, ...] = (
                 "signum", "signal", "first signal; the watcher's stop_signal when not given", metavar="SIGNAL"
             ),
             _TIMEOUT,
+            _MATCH,
         ),
-        (_ABANDONED,),
+        (_ABANDONED, _SEVERAL),
         role="operator",
         effect="destroy",
         scope="process",
@@ -312,8 +321,12 @@ COMMANDS: tuple[Command, ...] = (
         "list",
         "list the watchers, or the processes of one",
         "Without a name, the watchers; with a name, the pids of its live processes.",
-        (_name(False, "a watcher, to list its processes"),),
-        (Field("watchers", "json", "names in lower case, sorted"), Field("pids", "json", "live processes")),
+        (_name(False, "a watcher, or a pattern, to list its processes"), _MATCH),
+        (
+            Field("watchers", "json", "names in lower case, sorted"),
+            Field("pids", "json", "live processes"),
+            _SEVERAL,
+        ),
         example="circusctl list",
         case=Case(argv="list", after="web"),
     ),
@@ -339,10 +352,11 @@ COMMANDS: tuple[Command, ...] = (
         "numprocesses",
         "count processes",
         "How many processes there are, of all watchers or of one.",
-        (_name(False, "only this watcher"),),
+        (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field("numprocesses", "int", "the number"),
             Field("watcher_name", "string", "the watcher, if one was named"),
+            _SEVERAL,
         ),
         example="circusctl numprocesses web",
         case=Case(argv="numprocesses web", after="2"),
@@ -359,8 +373,8 @@ COMMANDS: tuple[Command, ...] = (
         "options",
         "show all options of a watcher",
         "Every option with its value, free-form ones included.",
-        (_name(),),
-        (Field("options", "object", "values by name"),),
+        (_name(), _MATCH),
+        (Field("options", "object", "values by name"), _SEVERAL),
         scope="watcher",
         example="circusctl options web",
         case=Case(argv="options web", after="graceful_timeout"),
@@ -373,15 +387,19 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "names",
                 "strings",
-                "watchers; all when none is given",
+                "watchers, or patterns; all when none is given",
                 positional=True,
                 metavar="NAME",
                 target="watcher",
             ),
             Field("lines", "int", "how many of the last lines", default=100, short="n", metavar="N"),
             Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+            _MATCH,
         ),
-        (Field("lines", "json", "list of {watcher, wid, pid, stream, number, time, text}, oldest first"),),
+        (
+            Field("lines", "json", "list of {watcher, wid, pid, stream, number, time, text}, oldest first"),
+            Field("watchers", "json", "names of the watchers that were meant, when names were given"),
+        ),
         original=False,
         example="circusctl output web -n 5",
         case=Case(setup=("wait-output loud tick",), argv="output loud", after="tick"),
@@ -416,14 +434,15 @@ COMMANDS: tuple[Command, ...] = (
         "replace processes with new ones, gently",
         "New processes are started first, then the old ones are stopped; with ``--sequential`` one after another. With "
         "``send_hup`` the processes get SIGHUP instead. A stopped watcher is started when it is named; without a name, those "
-        "that run are reloaded.",
+        "that run are reloaded, the highest priority first.",
         (
-            _name(False, "a watcher; all that run when not given"),
+            _name(False, "a watcher, or a pattern; all that run when not given"),
             Field("graceful", "bool", "false: stop all, then start", default=True),
             Field("terminate", "bool", "the opposite of graceful", default=False),
             Field("sequential", "bool", "one process after another", default=False),
+            _MATCH,
         ),
-        (_STARTED, _KEPT, _STOPPED),
+        (_STARTED, _KEPT, _STOPPED, _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -460,7 +479,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "restart",
         "stop, then start",
-        "Processes are stopped and started again. Without a name, every watcher that runs.",
+        "Processes are stopped and started again. Without a name every watcher that runs, the "
+        "highest priority first, each group of one priority when the one before has ended; never circusd itself.",
         (_name(False, "a watcher, or a pattern; all that run when not given"), _MATCH),
         (_STARTED, _KEPT, _STOPPED, _ABANDONED),
         role="operator",
@@ -474,8 +494,8 @@ COMMANDS: tuple[Command, ...] = (
         "rm",
         "remove a watcher",
         "The watcher is stopped and forgotten; with ``--nostop`` its processes run on, no longer managed.",
-        (_name(), Field("nostop", "bool", "leave its processes running", default=False)),
-        (_ABANDONED,),
+        (_name(), Field("nostop", "bool", "leave its processes running", default=False), _MATCH),
+        (_ABANDONED, _SEVERAL),
         role="admin",
         effect="destroy",
         scope="watcher",
@@ -487,7 +507,8 @@ COMMANDS: tuple[Command, ...] = (
         "set",
         "change options of a running watcher",
         "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes.",
-        (_name(), _OPTIONS_SET),
+        (_name(), _OPTIONS_SET, _MATCH),
+        (_SEVERAL,),
         role="operator",
         effect="change",
         scope="watcher",
@@ -518,7 +539,9 @@ COMMANDS: tuple[Command, ...] = (
             Field("childpid", "int", "a child of PID", metavar="PID"),
             Field("children", "bool", "the children instead of the processes", default=False),
             Field("recursive", "bool", "all descendants too", default=False),
+            _MATCH,
         ),
+        (_SEVERAL,),
         role="operator",
         effect="change",
         scope="process",
@@ -550,9 +573,10 @@ COMMANDS: tuple[Command, ...] = (
         "show statistics of processes",
         "CPU, memory and age of all processes, those of a watcher, or one.",
         (
-            _name(False, "only this watcher"),
+            _name(False, "only this watcher, or those that match"),
             Field("process", "int", "only this process", positional=True, metavar="PID", target="process"),
             Field("extended", "bool", "with what the extended_stats hook adds", default=False),
+            _MATCH,
         ),
         (
             Field("infos", "object", "by watcher and pid"),
@@ -566,7 +590,7 @@ COMMANDS: tuple[Command, ...] = (
         "status",
         "show the state of watchers",
         "``active``, ``stopped``, ``starting`` or ``stopping``; what differs stands after a comma.",
-        (_name(False, "only this watcher"),),
+        (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field("statuses", "object", "state by watcher"),
             Field("status", "string", "state of the one named"),
@@ -596,7 +620,7 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "names",
                 "strings",
-                "watchers; all when none is given",
+                "watchers, or patterns; all when none is given",
                 positional=True,
                 metavar="NAME",
                 target="watcher",
@@ -605,6 +629,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("follow", "bool", "go on with what comes", default=False, short="f"),
             Field("stream", doc="only this stream", choices=("stdout", "stderr")),
             Field("timestamps", "bool", "with the time of each line", default=False, short="t"),
+            _MATCH,
         ),
         where="client",
         original=False,

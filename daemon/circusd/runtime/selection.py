@@ -1,0 +1,85 @@
+"""Which watchers a request means: one by its name, or those of a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from circusd.schema.errors import BadRequest, CircusError, Failed, NotFound
+from circusd.schema.nearest import nearest
+
+from .arbiter import Arbiter, in_background
+from .requests import Later, Reply, matching_glob, matching_regex
+from .watcher import Watcher
+
+MATCHES: Final = ("simple", "glob", "regex")
+
+
+def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None) -> list[Watcher]:
+    """The watchers of the request's ``name`` (or of that one), read as its ``match`` says; never none.
+
+    Read as a glob, a name that some watcher has means that one alone, whatever letters are in it. Raises NotFound with
+    the nearest name, and BadRequest for a pattern that can't be used.
+    """
+    name = properties.get("name") if name is None else name
+    match = properties.get("match") or "glob"
+    if match not in MATCHES:
+        raise BadRequest(
+            f"unknown match method {match}", field="match", hint=f"expected one of {', '.join(MATCHES)}"
+        )
+    if not isinstance(name, str):
+        raise BadRequest(f"name must be a text, not {name!r}", field="name")
+    wanted = name.lower()
+    if match == "regex":
+        found = matching_regex(name, list(arbiter.watchers))
+    elif wanted in arbiter.watchers:
+        found = [wanted]
+    else:
+        found = matching_glob(wanted, list(arbiter.watchers)) if match == "glob" else []
+    if not found:
+        raise _not_found(arbiter, name)
+    return [arbiter.watchers[n] for n in sorted(found)]
+
+
+def find_watcher(arbiter: Arbiter, name: Any) -> Watcher:
+    """The watcher of exactly that name, in any case of letters; the error names the nearest one."""
+    if not isinstance(name, str):
+        raise BadRequest(f"name must be a text, not {name!r}", field="name")
+    try:
+        return arbiter.find(name)
+    except NotFound:
+        raise _not_found(arbiter, name) from None
+
+
+def several(watchers: Iterable[Watcher], run: Callable[[Watcher], Reply]) -> Reply:
+    """The reply for one watcher as it is, and for several ``results`` by name.
+
+    What can be refused is to be refused before: when one of several fails, the others are carried out all the same, and
+    the reply is the error.
+    """
+    replies = {w.name: run(w) for w in watchers}
+    if len(replies) == 1:
+        return next(iter(replies.values()))
+    if all(isinstance(reply, dict) for reply in replies.values()):
+        return {"results": replies}
+    at_once = not any(isinstance(reply, Later) and not reply.at_once for reply in replies.values())
+    return Later(in_background(lambda: _gathered(replies)), lambda results: {"results": results}, at_once)
+
+
+def _gathered(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
+    results: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    for name, reply in replies.items():
+        try:
+            results[name] = reply if isinstance(reply, dict) else reply.payload(reply.result.get())
+        except CircusError as error:
+            text = str(error)
+            problems.append(text if text.startswith(f"{name}: ") else f"{name}: {text}")
+    if problems:
+        raise Failed("; ".join(problems))
+    return results
+
+
+def _not_found(arbiter: Arbiter, name: str) -> NotFound:
+    close = nearest(name.lower().strip("*?^$.+"), list(arbiter.watchers))
+    return NotFound(f"program {name} not found", hint=f"did you mean {close}?" if close else "")
