@@ -147,6 +147,10 @@ class Prompt:
             row = find(command) if command else None
             fields = (*flags_of(row), *GLOBAL) if row else GLOBAL
             names = [word for word, _ in completion.flag_words(fields) if word.startswith("--")]
+            if row is not None and row.options:
+                from circusd.cli.optionflags import rows
+
+                names += [flag.partition(" ")[0] for flag, _ in rows(row.options)]
         else:
             names = [name for kind in kinds.split("+") for name in self._names(kind, given)]
             names += [] if command or words else ["exit"]

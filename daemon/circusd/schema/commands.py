@@ -65,6 +65,8 @@ class Command:
     """``daemon``, ``watcher``, ``process`` or ``socket``: the page that shows it."""
     where: str = "daemon"
     """``daemon`` (a request), ``client`` (done by circusctl with other requests) or ``door`` (the console's own)."""
+    options: str = ""
+    """Kind of the section whose options are flags of the command, and go as the property ``options``."""
     waits: bool = False
     """Honours ``waiting``: the reply comes when it is done and carries the result."""
     original: bool = True
@@ -117,8 +119,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "add",
         "add a watcher",
-        "The watcher is added to the running daemon, and started when ``--start`` is given. Words of the command are kept "
-        "as they are quoted. Over the wire, ``options`` takes every option of a watcher.",
+        "The watcher is added to the running daemon, and started when ``--start`` is given. Every option of a watcher is a flag, "
+        "with dashes or underscores: ``--numprocesses 3 --working-dir /srv --env NAME=VALUE --stdout-stream.filename out.log``; over "
+        "the wire, the property ``options`` has them. Flags stand before CMD, or behind it when CMD is one quoted line. Words of the "
+        "command are kept as they are quoted; with ``--`` before them, all of them are the command's.",
         (
             Field("name", doc="name of the new watcher", required=True, positional=True, metavar="NAME"),
             Field(
@@ -132,9 +136,15 @@ COMMANDS: tuple[Command, ...] = (
         role="admin",
         effect="change",
         scope="daemon",
+        options="watcher",
         waits=True,
-        example="circusctl add --start worker sleep 1000",
-        case=Case(argv="add --start --waiting extra sleep 1000", query="list", before="web", after="extra"),
+        example="circusctl add --start --numprocesses 3 --env COLOR=red worker sleep 1000",
+        case=Case(
+            argv="add --start --waiting --graceful-timeout 5 extra sleep 1000",
+            query="list",
+            before="web",
+            after="extra",
+        ),
     ),
     Command(
         "audit",
