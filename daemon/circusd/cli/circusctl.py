@@ -144,6 +144,12 @@ def _help(line: arguments.Line, session: Session) -> int:
     return OK
 
 
+def _set(line: arguments.Line, session: Session) -> int:
+    if line.waiting and session.style.terminal:
+        line.properties["report"] = True
+    return _ask(line, session)
+
+
 def _status(line: arguments.Line, session: Session) -> int:
     """For people with more than the original shows; the original's daemon has no more."""
     if not session.style.terminal or session.options.get("json") or session.options.get("strict"):
@@ -205,6 +211,7 @@ _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "events": _events,
     "help": _help,
     "listen": _listen,
+    "set": _set,
     "status": _status,
     "tail": _tail,
     "version": _version,

@@ -231,6 +231,13 @@ def _reloaded(reply: Reply, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _set(reply: Reply, style: Style) -> str:
+    applied = reply.get("applied")
+    if not isinstance(applied, Mapping):
+        return _done(reply, style)
+    return "\n".join(f"{clean(str(key))}: {clean(str(text))}" for key, text in applied.items())
+
+
 def _number(key: str) -> Callable[[Reply, Style], str]:
     return lambda reply, style: clean(str(reply.get(key)))
 
@@ -391,6 +398,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
     "reloadconfig": _reloaded,
+    "set": _set,
     "stats": _stats,
     "status": _status,
     "version": _number("version"),

@@ -28,6 +28,8 @@ class Job:
     """Of scale: the new number of processes."""
     graceful: bool = True
     sequential: bool = False
+    replaces: bool = False
+    """Of reload: the processes are replaced also where they would get SIGHUP."""
     wids: tuple[int, ...] | None = None
     """Of kill: which slots; all when None."""
     signum: int | None = None
@@ -454,7 +456,7 @@ class Planner:
             # Nothing to be gentle with: a stopped watcher is started, a hard reload is a restart.
             job.kind = "restart" if self.wanted else "start"
             return self._advance(now)
-        if job.phase == "new" and self.policy.send_hup:
+        if job.phase == "new" and self.policy.send_hup and not job.replaces:
             for process in self.active:
                 if process.pid is not None:
                     job.kept.append(process.pid)

@@ -8,13 +8,10 @@ from typing import Any
 from circusd.config.model import watcher_from_options, with_options
 from circusd.core.effects import JobEnded
 from circusd.kernel import proc
-from circusd.schema.commands import reaches
-from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied
-from circusd.schema.nearest import nearest
-from circusd.schema.options import WATCHER, Option, watcher_option
+from circusd.schema.errors import BadRequest, CircusError, Conflict
 
 from . import endpointowner
-from .arbiter import Arbiter, in_background, resolve_credentials
+from .arbiter import Arbiter, in_background
 from .requests import (
     Context,
     Later,
@@ -28,6 +25,7 @@ from .requests import (
     truthy,
 )
 from .selection import select, several
+from .setting import option_rows
 from .watcher import Ticket, Watcher
 
 RENEWED = ("stopped", "started", "kept")
@@ -35,7 +33,7 @@ RENEWED = ("stopped", "started", "kept")
 
 
 class Changing:
-    """Start, stop, scale, set, kill, signal, add, remove."""
+    """Start, stop, scale, kill, signal, add, remove."""
 
     arbiter: Arbiter
     daemon: Any
@@ -121,7 +119,7 @@ class Changing:
         owner = c.person.owner
         if owner is not None:
             options = endpointowner.check_add(options, owner, (c.person.name, self.daemon.endpoint_owner))
-        _option_rows(options)
+        option_rows(options)
         given: dict[str, Any] = {**options, "cmd": p["cmd"]}
         if p.get("args") is not None:
             given["args"] = p["args"]
@@ -166,63 +164,6 @@ class Changing:
             return abandoned([ended])
 
         return Later(in_background(run), lambda payload: payload)
-
-    def cmd_set(self, p: dict[str, Any], c: Context) -> Reply:
-        watchers, options = select(self.arbiter, p), p["options"]
-        if not isinstance(options, dict):
-            raise BadRequest("'options' property should be an object", field="options")
-        rows = _option_rows(options)
-        if c.person.owner is not None:
-            endpointowner.check_set(rows)
-        for key, row in rows.items():
-            if not reaches(c.person.role, row.role):
-                raise Denied(f"{key} is for the role {row.role}, as it decides what code runs or as whom")
-        for watcher in watchers:  # all problems at once, before anything is done
-            _check_set(watcher, options)
-        return several(watchers, lambda w: self._set_one(w, options, rows, c))
-
-    def _set_one(
-        self, watcher: Watcher, options: Mapping[str, Any], rows: Mapping[str, Option], c: Context
-    ) -> Reply:
-        restarts = any(row.apply in ("process", "watcher") for row in rows.values())
-        job = self.arbiter.job("apply", "set")
-
-        def prepare() -> None:
-            config = with_options(watcher.config, options)
-            before = watcher.config
-            watcher.reconfigure(config, watcher.credentials)
-            for key in options:
-                watcher.tell("watcher.updated", key=key)
-            if config.numprocesses != before.numprocesses:
-                watcher.tell("watcher.scaled", before=before.numprocesses, after=config.numprocesses)
-                job.kind = "scale"
-            if restarts and watcher.planner.wanted:
-                job.kind = "reload"
-
-        if {"uid", "gid"} & set(options):
-            return Later(
-                in_background(lambda: self._set_as_user(watcher, options, job, prepare, c.waiting)),
-                lambda payload: payload,
-                at_once=False,
-            )
-        ticket = watcher.submit(job, prepare)
-        return Later(ticket.result, lambda ended: {})
-
-    def _set_as_user(
-        self, watcher: Watcher, options: Any, job: Any, prepare: Callable[[], None], waiting: bool
-    ) -> dict[str, Any]:
-        credentials = resolve_credentials(with_options(watcher.config, options))
-        if credentials.error is not None:
-            raise BadRequest(credentials.error.text, field="uid")
-
-        def with_user() -> None:
-            watcher.credentials = credentials
-            prepare()
-
-        ticket = watcher.submit(job, with_user)
-        if waiting:
-            ticket.result.get()
-        return {}
 
     def cmd_kill(self, p: dict[str, Any], c: Context) -> Reply:
         signum = None if p.get("signum") is None else to_signum(p["signum"])
@@ -289,35 +230,3 @@ def _results(outcomes: list[tuple[str, JobEnded | CircusError]]) -> dict[str, An
             name: {"info": {key: list(getattr(ended, key)) for key in RENEWED}} for name, ended in outcomes
         }
     }
-
-
-def _check_set(watcher: Watcher, options: Mapping[str, Any]) -> None:
-    """Raises unless the watcher can have these options."""
-    number = options.get("numprocesses")
-    stays_single = watcher.config.singleton and "singleton" not in options
-    if number is not None and stays_single and as_int(number, "numprocesses") > 1:
-        raise Conflict("Singleton watcher has a single process", hint="set singleton to false first")
-    with_options(watcher.config, options)
-
-
-def _option_rows(options: Mapping[str, Any]) -> dict[str, Option]:
-    """The row of each key; an unknown key is an error that names the nearest.
-
-    An object such as ``hooks`` has the rows of what is in it, and that of the family, as it may take away what is not.
-    """
-    rows: dict[str, Option] = {}
-    for key, value in options.items():
-        prefix = "rlimit_" if key == "rlimits" else f"{key}."
-        names = [key]
-        if any(row.prefix == prefix for row in WATCHER):
-            within = value if isinstance(value, Mapping) else ()
-            names = [f"{prefix}*", *(f"{prefix}{name}" for name in within)]
-        for name in names:
-            row = watcher_option(name)
-            if row is None:
-                close = nearest(name, [row.name for row in WATCHER])
-                raise BadRequest(
-                    f"unknown key {name!r}", field=name, hint=f"did you mean {close}?" if close else ""
-                )
-            rows[name] = row
-    return rows

@@ -30,11 +30,12 @@ from .controller import Caller
 from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
+from .setting import Setting
 
 log = logging.getLogger("circusd.controller")
 
 
-class Handlers(Changing, Reading):
+class Handlers(Changing, Setting, Reading):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:

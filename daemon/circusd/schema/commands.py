@@ -516,9 +516,15 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "set",
         "change options of a running watcher",
-        "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes.",
-        (_name(), _OPTIONS_SET, _MATCH),
-        (_SEVERAL,),
+        "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes; with "
+        "``--waiting`` and ``--report`` the reply tells which. On a terminal ``--waiting`` prints it by itself.",
+        (
+            _name(),
+            _OPTIONS_SET,
+            Field("report", "bool", "tell what became of each option", default=False),
+            _MATCH,
+        ),
+        (Field("applied", "object", "with report and waiting: in words, when each option counts"), _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
