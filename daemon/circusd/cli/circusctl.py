@@ -19,6 +19,9 @@ from circusd.schema.commands import Command
 from circusd.schema.errors import CircusError, Refused, TimedOut
 from circusd.version import __version__
 
+_PATIENCE_SECONDS = 5.0
+"""Beyond a time limit that the daemon keeps."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the line; returns the exit code."""
@@ -150,6 +153,20 @@ def _set(line: arguments.Line, session: Session) -> int:
     return _ask(line, session)
 
 
+def _wait(line: arguments.Line, session: Session) -> int:
+    """The time is the daemon's to keep: it says what it saw last."""
+    from circusd.client import FOREVER
+
+    seconds = line.properties.get("timeout", session.timeout)
+    if seconds is not None:
+        line.properties["timeout"] = seconds
+    limit = FOREVER if seconds is None else seconds + _PATIENCE_SECONDS
+    reply = session.client().request("wait", line.properties, timeout=limit)
+    code = _show("wait", reply, session)
+    late = reply.get("status") == "error" and refusal(reply).code == TimedOut.code
+    return LOCAL if late and code == REFUSED else code
+
+
 def _status(line: arguments.Line, session: Session) -> int:
     """For people with more than the original shows; the original's daemon has no more."""
     if not session.style.terminal or session.options.get("json") or session.options.get("strict"):
@@ -215,6 +232,7 @@ _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "status": _status,
     "tail": _tail,
     "version": _version,
+    "wait": _wait,
 }
 """What is not just asked and shown."""
 

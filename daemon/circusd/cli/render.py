@@ -253,6 +253,20 @@ def _list(reply: Reply, style: Style) -> str:
     return ("\n" if style.terminal else ",").join(items)
 
 
+def _explain(reply: Reply, style: Style) -> str:
+    watchers = reply.get("watchers", ())
+    if len(watchers) == 1:
+        return clean(str(watchers[0].get("explain")))
+    return "\n".join(_named(str(w.get("name")), clean(str(w.get("explain"))), style) for w in watchers)
+
+
+def _waited(reply: Reply, style: Style) -> str:
+    state = clean(str(reply.get("state")))
+    return "\n".join(
+        f"{clean(str(name))}: {style.paint(state, *_colors(state))}" for name in reply.get("watchers", ())
+    )
+
+
 def _options(reply: Reply, style: Style) -> str:
     pairs = [
         (clean(str(key)), value_text(str(key), value)) for key, value in reply.get("options", {}).items()
@@ -385,6 +399,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "decr": _scaled,
     "dstats": _dstats,
     "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),
+    "explain": _explain,
     "get": _options,
     "globaloptions": _options,
     "incr": _scaled,
@@ -402,5 +417,6 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "stats": _stats,
     "status": _status,
     "version": _number("version"),
+    "wait": _waited,
     "weblink": _link,
 }

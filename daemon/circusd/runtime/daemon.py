@@ -54,6 +54,7 @@ from .servicemanager import ServiceManager
 from .sockets import Sockets
 from .stats import Stats
 from .streams import Output, OutputServices
+from .waits import Waits
 from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
@@ -205,11 +206,12 @@ class Daemon:
         stack.callback(self.follows.close)
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
+        self.waits = Waits(self.arbiter)
         self.arbiter.on_change = self._changed
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
         stack.callback(self.audit.close)
         self.handlers = Handlers(self.arbiter, self)
-        self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
+        self.controller = Controller(context, inner, self.handlers.dispatch, self._left)
         stack.callback(self.controller.close)
         self.doors = Doors(
             {
@@ -630,10 +632,15 @@ class Daemon:
             return f"Starting: {begun} of {words.count(len(planners), 'watcher')} begun."
         return self.lead()["text"]
 
+    def _left(self, connection: bytes) -> None:
+        self.follows.left(connection)
+        self.waits.left(connection)
+
     # -- told by the rooms ---------------------------------------------------------------------------------------
 
     def _changed(self, watcher: Watcher | str) -> None:
         self.follows.changed(watcher)
+        self.waits.changed(watcher)
         self.manager.changed()
         if self.settings.init and not isinstance(watcher, str) and ending.has_ended(watcher.planner):
             self._look_for_the_end()

@@ -19,7 +19,7 @@ from circusd.version import __version__
 from . import snapshot
 from .arbiter import Arbiter, in_background
 from .processinfo import ProcessInfo
-from .requests import Context, Later, Reply, as_int, truthy
+from .requests import Context, Later, Reply, as_int, as_seconds, truthy
 from .selection import select, several
 from .watcher import Watcher
 
@@ -164,6 +164,18 @@ class Reading:
             if watcher is not None:
                 view["output"]["streams"] = watcher.output.counters()
         return reply
+
+    def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
+        chosen = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
+        views = snapshot.inspect(self.arbiter, {}, chosen)["watchers"]
+        keys = ("name", "state", "status", "explain")
+        return {"watchers": [{key: view[key] for key in keys} for view in views]}
+
+    def cmd_wait(self, p: dict[str, Any], c: Context) -> Reply:
+        timeout = None if p.get("timeout") is None else as_seconds(p["timeout"], "timeout")
+        state = p["state"]
+        result = self.daemon.waits.begin(select(self.arbiter, p), state, timeout, c.caller.connection)
+        return Later(result, lambda names: {"state": state, "watchers": names})
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
         chosen = [w.name for w in select(self.arbiter, p)] if p.get("name") else None

@@ -196,6 +196,7 @@ class Watcher:
             supersede = False
             ticket = self._line.popleft()
             if not self._prepare(ticket):
+                self.arbiter.changed(self)
                 continue
             before = self._ticket
             effects = self.planner.begin(ticket.job, clock.now())
@@ -603,6 +604,7 @@ class Watcher:
             self._ticket = None
         self.planner.job = None
         self.tell("watcher.failed", reason=self.fault)
+        self.arbiter.changed(self)
         self.arbiter.post(self, self._begin_next)
 
     def close(self, *, left_running: bool = False) -> None:

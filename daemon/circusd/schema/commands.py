@@ -13,6 +13,22 @@ from typing import Any
 ROLES = ("viewer", "operator", "admin")
 """From least to most: who may read, who may run what is there, who decides what code runs."""
 
+WAIT_STATES = (
+    "running",
+    "ready",
+    "active",
+    "stopped",
+    "failed",
+    "completed",
+    "exited",
+    "backoff",
+    "starting",
+    "stopping",
+    "waiting",
+    "removed",
+)
+"""What can be waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -69,6 +85,8 @@ class Command:
     """Kind of the section whose options are flags of the command, and go as the property ``options``."""
     waits: bool = False
     """Honours ``waiting``: the reply comes when it is done and carries the result."""
+    lasts: bool = False
+    """The reply comes when something has happened, however long that takes."""
     original: bool = True
     """The original has it too, with the same replies."""
     since: str = "0.1"
@@ -226,6 +244,17 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl events -n 5",
         case=Case(argv="events", after="started"),
+    ),
+    Command(
+        "explain",
+        "say why watchers are as they are",
+        "One or a few sentences for each: why it is in its state, and what happens next.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (Field("watchers", "json", "list of {name, state, status, explain}, by name"),),
+        scope="watcher",
+        original=False,
+        example="circusctl explain web",
+        case=Case(argv="explain web", after="All 2 processes run."),
     ),
     Command(
         "get",
@@ -660,6 +689,29 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl version",
         case=Case(argv="version", after="circusd "),
+    ),
+    Command(
+        "wait",
+        "wait until watchers are in a state",
+        "Ends when each of them is in the state: ``running`` when all its processes run and no command is under way, ``stopped`` "
+        "when nothing of it runs; ``completed`` and ``exited`` when it has ended by itself, with exit code 0 or another. One that "
+        "can't get there by itself any more (it was given up, has ended, or was removed) ends the wait at once, with the reason. "
+        "Exit code 0 when all are there, 1 after the time, 3 when one does not get there.",
+        (
+            _name(),
+            Field("state", doc="the state", default="running", choices=WAIT_STATES, flag="for"),
+            Field("timeout", "seconds", "how long; for ever when not given", metavar="SECONDS"),
+            _MATCH,
+        ),
+        (
+            Field("state", "string", "the state"),
+            Field("watchers", "json", "names of the watchers that are in it"),
+        ),
+        scope="watcher",
+        lasts=True,
+        original=False,
+        example="circusctl wait web --for running --timeout 30",
+        case=Case(setup=("restart web",), argv="wait web --for running", after="web: running"),
     ),
     Command(
         "weblink",
