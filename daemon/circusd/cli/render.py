@@ -373,6 +373,12 @@ def _sockets(reply: Reply, style: Style) -> str:
     return "\n".join(f"{fd}:socket '{name}' at {address}" for name, address, fd, _ in rows)
 
 
+def _opened(reply: Reply, style: Style) -> str:
+    sock = reply.get("socket") or {}
+    address = sock["path"] if "path" in sock else f"{sock.get('host')}:{sock.get('port')}"
+    return clean(f"{sock.get('name')}: {address}")
+
+
 def _ipython(reply: Reply, style: Style) -> str:
     if style.terminal and reply.get("msg"):
         return clean(str(reply["msg"]))
@@ -395,6 +401,7 @@ def _link(reply: Reply, style: Style) -> str:
 
 
 _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
+    "addsocket": _opened,
     "audit": _audit,
     "decr": _scaled,
     "dstats": _dstats,

@@ -31,11 +31,12 @@ from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
 from .setting import Setting
+from .socketcommands import SocketCommands
 
 log = logging.getLogger("circusd.controller")
 
 
-class Handlers(Changing, Setting, Reading):
+class Handlers(Changing, Setting, SocketCommands, Reading):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:

@@ -165,6 +165,29 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "addsocket",
+        "open a socket",
+        "A managed socket is opened in the running daemon, for watchers to name. Every option of a socket is a flag: ``--host``, "
+        "``--port``, ``--path`` …; over the wire, the property ``options`` has them.",
+        (
+            Field("name", doc="name of the new socket", required=True, positional=True, metavar="NAME"),
+            Field("options", "object", "options of the socket", default=None),
+        ),
+        (Field("socket", "object", "the socket as ``listsockets`` shows it"),),
+        role="admin",
+        effect="change",
+        scope="socket",
+        options="socket",
+        original=False,
+        example="circusctl addsocket web --host 127.0.0.1 --port 8000 --backlog 512",
+        case=Case(
+            argv="addsocket extra --host 127.0.0.1 --port 0",
+            query="listsockets",
+            before="shared",
+            after="extra",
+        ),
+    ),
+    Command(
         "audit",
         "show who changed what",
         "The last changing commands and the last refusals: who, from where, what, with which result. Of options, the names and "
@@ -541,6 +564,23 @@ COMMANDS: tuple[Command, ...] = (
         waits=True,
         example="circusctl rm web",
         case=Case(argv="rm loud --waiting", query="list", before="loud", after="{gone}"),
+    ),
+    Command(
+        "rmsocket",
+        "close a socket",
+        "A managed socket is closed. Refused while a watcher names it; with ``--force`` it is closed all the same, and processes that run "
+        "keep what they have inherited.",
+        (
+            Field("name", doc="the socket", required=True, positional=True, metavar="NAME", target="socket"),
+            Field("force", "bool", "close it though watchers name it", default=False),
+        ),
+        (Field("held_by", "json", "names of the watchers that name it"),),
+        role="admin",
+        effect="destroy",
+        scope="socket",
+        original=False,
+        example="circusctl rmsocket web",
+        case=Case(argv="rmsocket shared", query="listsockets", before="shared", after="{gone}"),
     ),
     Command(
         "set",
