@@ -57,6 +57,7 @@ VALUES = {
     "max_age": "3600",
     "max_age_variance": "10",
     "priority": "3",
+    "tags": "web,critical",
     "use_sockets": "true",
     "on_demand": "false",
     "essential": "true",

@@ -16,6 +16,7 @@ CONFIGURATION = """
 cmd = sleep 1000
 numprocesses = 2
 priority = 5
+tags = front, critical
 
 [watcher:web-2]
 cmd = sleep 1000
@@ -24,6 +25,7 @@ priority = 9
 [watcher:worker]
 cmd = sh -c 'while true; do echo tick; sleep 0.1; done'
 copy_env = true
+tags = critical
 
 [watcher:off]
 cmd = sleep 1000
@@ -111,6 +113,28 @@ def test_one_value_that_is_wrong_for_one_of_them_changes_none(daemon: Daemon) ->
         assert len(daemon.pids("web-1")) == 2
     finally:
         daemon.ctl("set", "web-2", "singleton", "false", "--waiting")
+
+
+def test_a_tag_means_all_that_have_it(daemon: Daemon) -> None:
+    """From the file or set while running; with every command, and shown."""
+    assert daemon.ctl("status", "@Critical").stdout == "web-1: active\nworker: active\n"
+    assert daemon.ctl("list", "@front").stdout == daemon.ctl("list", "web-1").stdout
+    before = {name: daemon.pids(name) for name in ("web-1", "web-2", "worker")}
+    daemon.ctl("restart", "@critical", "--waiting")
+    assert daemon.pids("web-2") == before["web-2"]
+    for name in ("web-1", "worker"):
+        assert not set(daemon.pids(name)) & set(before[name])
+    kept = daemon.pids("web-2")
+    daemon.ctl("set", "web-2", "tags", "late,Critical", "--waiting")
+    assert daemon.pids("web-2") == kept
+    assert daemon.ctl("get", "web-2", "tags").stdout == "tags: late, Critical\n"
+    assert daemon.watcher("web-2")["tags"] == ["late", "Critical"]
+    assert set(reply_of(daemon, "status", "@critical")["statuses"]) == {"web-1", "web-2", "worker"}
+    daemon.ctl("set", "web-2", "tags", "", "--waiting")
+    done = daemon.ctl("restart", "@late", check=False)
+    assert (done.returncode, done.stderr) == (3, "error: no watcher has the tag late\n")
+    done = daemon.ctl("set", "web-2", "tags", "a/b", check=False)
+    assert "letters, digits, _, . and -" in done.stderr
 
 
 def test_rm_takes_patterns(daemon: Daemon) -> None:

@@ -10,11 +10,14 @@ import pytest
 from circusd.runtime.selection import select
 from circusd.schema.errors import BadRequest, NotFound
 
-NAMES = ("e" * 60, "web", "Web-2", "worker", "web[1]", "a*")
+NAMES = ("e" * 60, "web", "Web-2", "worker", "web[1]", "a*", "@odd")
+TAGS = {"web": ("front", "critical"), "worker": ("critical",)}
 
 
 def meant(name: str, match: str | None = None) -> list[str]:
-    watchers = {n.lower(): SimpleNamespace(name=n) for n in NAMES}
+    watchers = {
+        n.lower(): SimpleNamespace(name=n, config=SimpleNamespace(tags=TAGS.get(n, ()))) for n in NAMES
+    }
     arbiter: Any = SimpleNamespace(watchers=watchers)
     return [watcher.name for watcher in select(arbiter, {"name": name, "match": match})]
 
@@ -32,6 +35,9 @@ def meant(name: str, match: str | None = None) -> list[str]:
         (r"\S+-\d", "regex", ["Web-2"]),
         (r"W(eb|orker)(-2)?$", "regex", ["web", "Web-2", "worker"]),
         ("web", "simple", ["web"]),
+        ("@Critical", None, ["web", "worker"]),
+        ("@front", "simple", ["web"]),
+        ("@odd", None, ["@odd"]),
     ],
 )
 def test_a_name_wins_over_a_pattern_and_letters_have_no_case(
@@ -48,6 +54,7 @@ def test_a_name_wins_over_a_pattern_and_letters_have_no_case(
         ("worke?x*", None, "program worke?x* not found; did you mean worker?"),
         ("web*", "simple", "program web* not found; did you mean web?"),
         ("nothing", "regex", "program nothing not found"),
+        ("@critcal", None, "no watcher has the tag critcal; did you mean @critical?"),
     ],
 )
 def test_what_matches_nothing_is_an_error_with_the_nearest_name(

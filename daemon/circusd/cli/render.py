@@ -67,6 +67,8 @@ def value_text(key: str, value: Any) -> str:
         return ""
     if key == "env" and isinstance(value, Mapping):
         return clean(",".join(f"{name}={text}" for name, text in sorted(value.items())))
+    if key == "tags" and isinstance(value, list):
+        return clean(", ".join(map(str, value)))
     return clean(str(value))
 
 
@@ -171,6 +173,8 @@ def watcher_text(reply: Reply, style: Style) -> str:
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, _STATE_COLORS.get(state, 'bold'))}",
         clean(watcher.get("explain") or ""),
     ]
+    if watcher.get("tags"):
+        lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
     rows, colors = [], []
     for process in watcher.get("processes", ()):
         end = process.get("exit") or {}

@@ -1,4 +1,4 @@
-"""Which watchers a request means: one by its name, or those of a pattern."""
+"""Which watchers a request means: one by its name, those of a pattern, or those that have a tag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ MATCHES: Final = ("simple", "glob", "regex")
 def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None) -> list[Watcher]:
     """The watchers of the request's ``name`` (or of that one), read as its ``match`` says; never none.
 
-    Read as a glob, a name that some watcher has means that one alone, whatever letters are in it. Raises NotFound with
+    A name that some watcher has means that one alone, unless it is to be a regular expression; ``@WORD`` means those
+    with that tag. Raises NotFound with
     the nearest name, and BadRequest for a pattern that can't be used.
     """
     name = properties.get("name") if name is None else name
@@ -34,6 +35,8 @@ def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None)
         found = matching_regex(name, list(arbiter.watchers))
     elif wanted in arbiter.watchers:
         found = [wanted]
+    elif wanted.startswith("@"):
+        found = _tagged(arbiter, wanted.removeprefix("@"))
     else:
         found = matching_glob(wanted, list(arbiter.watchers)) if match == "glob" else []
     if not found:
@@ -78,6 +81,15 @@ def _gathered(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
     if problems:
         raise Failed("; ".join(problems))
     return results
+
+
+def _tagged(arbiter: Arbiter, tag: str) -> list[str]:
+    tags = {name: {t.lower() for t in watcher.config.tags} for name, watcher in arbiter.watchers.items()}
+    found = [name for name, given in tags.items() if tag in given]
+    if not found:
+        close = nearest(tag, sorted(set().union(*tags.values())))
+        raise NotFound(f"no watcher has the tag {tag}", hint=f"did you mean @{close}?" if close else "")
+    return found
 
 
 def _not_found(arbiter: Arbiter, name: str) -> NotFound:

@@ -69,6 +69,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "singleton": config.singleton,
         "autostart": config.autostart,
         "priority": config.priority,
+        "tags": list(config.tags),
         "sockets": arbiter.sockets.named_by(config),
         "restarts": watcher.restarts_last_hour(),
         "last_event": None

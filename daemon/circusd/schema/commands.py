@@ -95,7 +95,7 @@ class Command:
     case: Case = field(default_factory=Case)
 
 
-def _name(required: bool = True, doc: str = "a watcher, in any case of letters, or a pattern") -> Field:
+def _name(required: bool = True, doc: str = "a watcher, in any case of letters, a pattern, or @TAG") -> Field:
     return Field("name", doc=doc, required=required, positional=True, metavar="NAME", target="watcher")
 
 
