@@ -161,7 +161,7 @@ def _wait(line: arguments.Line, session: Session) -> int:
     if seconds is not None:
         line.properties["timeout"] = seconds
     limit = FOREVER if seconds is None else seconds + _PATIENCE_SECONDS
-    reply = session.client().request("wait", line.properties, timeout=limit)
+    reply = session.request("wait", line.properties, timeout=limit)
     code = _show("wait", reply, session)
     late = reply.get("status") == "error" and refusal(reply).code == TimedOut.code
     return LOCAL if late and code == REFUSED else code

@@ -271,6 +271,29 @@ def _waited(reply: Reply, style: Style) -> str:
     )
 
 
+def _jobs(reply: Reply, style: Style) -> str:
+    from circusd.cli.progress import line_of
+
+    now = float(reply.get("time") or 0)
+    rows = []
+    for job in reply.get("jobs", ()):
+        since = span(now - job["since"]) if job.get("since") else "-"
+        rows.append([str(job.get("id")), line_of(job), clean(str(job.get("by") or "-")), since])
+    if style.terminal:
+        return (
+            "\n".join(columns(rows, style, header=("ID", "COMMAND", "BY", "SINCE"), right=(0, 3)))
+            or "nothing is under way"
+        )
+    return "\n".join(f"{number} {text}" for number, text, _, _ in rows)
+
+
+def _cancelled(reply: Reply, style: Style) -> str:
+    kept = reply.get("kept") or {}
+    return "\n".join(
+        ["ok", *(f"{clean(str(name))} goes on: {clean(str(why))}" for name, why in kept.items())]
+    )
+
+
 def _options(reply: Reply, style: Style) -> str:
     pairs = [
         (clean(str(key)), value_text(str(key), value)) for key, value in reply.get("options", {}).items()
@@ -407,6 +430,7 @@ def _link(reply: Reply, style: Style) -> str:
 _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "addsocket": _opened,
     "audit": _audit,
+    "cancel": _cancelled,
     "decr": _scaled,
     "dstats": _dstats,
     "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),
@@ -416,6 +440,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "incr": _scaled,
     "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
     "ipython": _ipython,
+    "jobs": _jobs,
     "list": _list,
     "listsockets": _sockets,
     "numprocesses": _number("numprocesses"),

@@ -24,7 +24,7 @@ from .requests import (
     to_signum,
     truthy,
 )
-from .selection import select, several
+from .selection import chosen, select, several
 from .setting import option_rows
 from .watcher import Ticket, Watcher
 
@@ -42,60 +42,65 @@ class Changing:
 
     def cmd_start(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            return Later(self.arbiter.start_all(), all_done)
+            return Later(self.arbiter.start_all(order=c.order), all_done)
         watchers = select(self.arbiter, p)
         if len(watchers) > 1:
-            return Later(self.arbiter.start_all(_names(watchers)), all_done)
-        return one(watchers[0].submit(self.arbiter.job("start")), ("started", "kept"))
+            return Later(self.arbiter.start_all(_names(watchers), order=c.order), all_done)
+        return one(watchers[0].submit(self.arbiter.job("start", order=c.order)), ("started", "kept"))
 
     def cmd_stop(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            return Later(self.arbiter.stop_all(), all_done)
+            return Later(self.arbiter.stop_all(order=c.order), all_done)
         watchers = select(self.arbiter, p)
         if len(watchers) > 1:
-            return Later(self.arbiter.stop_all(_names(watchers)), all_done)
-        return one(watchers[0].submit(self.arbiter.job("stop")), ())
+            return Later(self.arbiter.stop_all(_names(watchers), order=c.order), all_done)
+        return one(watchers[0].submit(self.arbiter.job("stop", order=c.order)), ())
 
     def cmd_restart(self, p: dict[str, Any], c: Context) -> Reply:
-        return self._renew(p, lambda w: w.submit(self.arbiter.job("restart")), all_done)
+        return self._renew(p, c, lambda w: w.submit(self.arbiter.job("restart", order=c.order)), all_done)
 
     def cmd_reload(self, p: dict[str, Any], c: Context) -> Reply:
         graceful = truthy(p.get("graceful", True)) and not truthy(p.get("terminate"))
         sequential = truthy(p.get("sequential"))
 
         def submit(w: Watcher) -> Ticket:
-            return w.submit(self.arbiter.job("reload", graceful=graceful, sequential=sequential))
+            job = self.arbiter.job("reload", order=c.order, graceful=graceful, sequential=sequential)
+            return w.submit(job)
 
-        return self._renew(p, submit, _results if p.get("name") else all_done)
+        return self._renew(p, c, submit, _results if p.get("name") else all_done)
 
     def _renew(
-        self, p: dict[str, Any], submit: Callable[[Watcher], Ticket], done: Callable[[Any], dict[str, Any]]
+        self,
+        p: dict[str, Any],
+        c: Context,
+        submit: Callable[[Watcher], Ticket],
+        done: Callable[[Any], dict[str, Any]],
     ) -> Reply:
         """Without a name all that run, the highest priority first: never what is stopped, and never the daemon."""
         if not p.get("name"):
             running = [n for n, w in self.arbiter.watchers.items() if w.planner.wanted]
-            return Later(self.arbiter.in_turn(running, submit, only_wanted=True), done)
+            return Later(self.arbiter.in_turn(running, submit, c.order, only_wanted=True), done)
         watchers = select(self.arbiter, p)
         if len(watchers) > 1:
-            return Later(self.arbiter.in_turn(_names(watchers), submit), done)
+            return Later(self.arbiter.in_turn(_names(watchers), submit, c.order), done)
         return one(submit(watchers[0]), RENEWED)
 
     def cmd_incr(self, p: dict[str, Any], c: Context) -> Reply:
-        return self._scale(p, +1, "incr")
+        return self._scale(p, c, +1)
 
     def cmd_decr(self, p: dict[str, Any], c: Context) -> Reply:
-        return self._scale(p, -1, "decr")
+        return self._scale(p, c, -1)
 
-    def _scale(self, p: dict[str, Any], sign: int, command: str) -> Reply:
+    def _scale(self, p: dict[str, Any], c: Context, sign: int) -> Reply:
         nb = as_int(p.get("nb", 1), "nb")
         if nb < 0:
             raise BadRequest("nb must not be negative", field="nb")
-        return several(select(self.arbiter, p), lambda w: self._scale_one(w, sign * nb, command))
+        return several(chosen(self.arbiter, p, c), lambda w: self._scale_one(w, sign * nb, c))
 
-    def _scale_one(self, watcher: Watcher, by: int, command: str) -> Reply:
+    def _scale_one(self, watcher: Watcher, by: int, c: Context) -> Reply:
         if watcher.config.singleton:
             return {"numprocesses": watcher.config.numprocesses, "singleton": True}
-        job = self.arbiter.job("scale", command)
+        job = self.arbiter.job("scale", c.order.row.name, order=c.order)
 
         def prepare() -> None:
             # Counted when its turn has come: two commands in a row add up.
@@ -136,7 +141,7 @@ class Changing:
             watcher = self.arbiter.add(config)
             if not start:
                 return {}
-            ended: Any = watcher.submit(self.arbiter.job("start", "add")).result.get()
+            ended: Any = watcher.submit(self.arbiter.job("start", "add", order=c.order)).result.get()
             return {"started": list(ended.started), "kept": list(ended.kept)}
 
         if config.uid is None and config.gid is None:
@@ -144,19 +149,22 @@ class Changing:
             watcher = self.arbiter.add(config)
             if not start:
                 return {}
-            return one(watcher.submit(self.arbiter.job("start", "add")), ("started", "kept"), flat=True)
+            return one(
+                watcher.submit(self.arbiter.job("start", "add", order=c.order)),
+                ("started", "kept"),
+                flat=True,
+            )
         return Later(in_background(run), lambda payload: payload)
 
     def cmd_rm(self, p: dict[str, Any], c: Context) -> Reply:
-        return several(
-            select(self.arbiter, p), lambda w: self._remove(w, left_running=truthy(p.get("nostop")))
-        )
+        left_running = truthy(p.get("nostop"))
+        return several(chosen(self.arbiter, p, c), lambda w: self._remove(w, c, left_running=left_running))
 
-    def _remove(self, watcher: Watcher, *, left_running: bool) -> Reply:
+    def _remove(self, watcher: Watcher, c: Context, *, left_running: bool) -> Reply:
         if left_running:
             self.arbiter.remove(watcher, left_running=True)
             return {}
-        ticket = watcher.submit(self.arbiter.job("stop", "rm"))
+        ticket = watcher.submit(self.arbiter.job("stop", "rm", order=c.order))
 
         def run() -> dict[str, Any]:
             ended = ticket.result.get()
@@ -169,16 +177,16 @@ class Changing:
         signum = None if p.get("signum") is None else to_signum(p["signum"])
         grace = p.get("graceful_timeout")
         seconds = None if grace is None else as_seconds(grace, "graceful_timeout")
-        return several(select(self.arbiter, p), lambda w: self._kill_one(w, p, signum, seconds))
+        return several(chosen(self.arbiter, p, c), lambda w: self._kill_one(w, p, c, signum, seconds))
 
     def _kill_one(
-        self, watcher: Watcher, p: Mapping[str, Any], signum: int | None, grace: float | None
+        self, watcher: Watcher, p: Mapping[str, Any], c: Context, signum: int | None, grace: float | None
     ) -> Reply:
         wids: tuple[int, ...] | None = None
         if p.get("pid") is not None:
             pid = as_int(p["pid"], "pid")
             wids = tuple(w for w, process in watcher.planner.processes.items() if process.pid == pid)
-        job = self.arbiter.job("kill", wids=wids, signum=signum, grace=grace)
+        job = self.arbiter.job("kill", order=c.order, wids=wids, signum=signum, grace=grace)
         ticket = watcher.submit(job)
         return Later(ticket.result, lambda ended: abandoned([ended]))
 

@@ -44,6 +44,7 @@ from .history import History
 from .hooks import Hooks
 from .journal import Journal
 from .listeners import PRIVATE, PUBLIC
+from .orders import Orders
 from .outputchannel import OutputChannel
 from .pace import Pace
 from .publisher import Publisher
@@ -207,6 +208,7 @@ class Daemon:
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
         self.waits = Waits(self.arbiter)
+        self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
         stack.callback(self.audit.close)
@@ -641,6 +643,7 @@ class Daemon:
     def _changed(self, watcher: Watcher | str) -> None:
         self.follows.changed(watcher)
         self.waits.changed(watcher)
+        self.orders.changed()
         self.manager.changed()
         if self.settings.init and not isinstance(watcher, str) and ending.has_ended(watcher.planner):
             self._look_for_the_end()

@@ -20,7 +20,7 @@ from . import snapshot
 from .arbiter import Arbiter, in_background
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
-from .selection import select, several
+from .selection import chosen, select, several
 from .watcher import Watcher
 
 
@@ -166,22 +166,25 @@ class Reading:
         return reply
 
     def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
-        chosen = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
-        views = snapshot.inspect(self.arbiter, {}, chosen)["watchers"]
+        names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
         keys = ("name", "state", "status", "explain")
-        return {"watchers": [{key: view[key] for key in keys} for view in views]}
+        return Later(
+            in_background(lambda: snapshot.inspect(self.arbiter, {}, names)),
+            lambda reply: {"watchers": [{key: view[key] for key in keys} for view in reply["watchers"]]},
+        )
 
     def cmd_wait(self, p: dict[str, Any], c: Context) -> Reply:
         timeout = None if p.get("timeout") is None else as_seconds(p["timeout"], "timeout")
         state = p["state"]
-        result = self.daemon.waits.begin(select(self.arbiter, p), state, timeout, c.caller.connection)
+        watchers = chosen(self.arbiter, p, c)
+        result = self.daemon.waits.begin(watchers, state, timeout, c.caller.connection, c.order)
         return Later(result, lambda names: {"state": state, "watchers": names})
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
-        chosen = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
+        names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
         lines = as_int(p.get("lines", 20), "lines")
-        events = self.arbiter.journal.last(min(max(lines, 0), 2000), chosen)
-        return {"events": events, "watchers": chosen or []}
+        events = self.arbiter.journal.last(min(max(lines, 0), 2000), names)
+        return {"events": events, "watchers": names or []}
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
         count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)

@@ -17,6 +17,7 @@ from circusd.schema.errors import BadRequest, CircusError, Failed
 from circusd.schema.types import SIGNAL
 
 from .controller import Caller
+from .orders import Order
 from .watcher import Ticket
 
 PATTERN_LIMIT = 200
@@ -44,6 +45,8 @@ class Context:
     caller: Caller
     person: Person
     waiting: bool
+    order: Order
+    """The request on its way: jobs that are done for it belong to it."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from circusd.schema.errors import BadRequest, CircusError, Failed, NotFound
 from circusd.schema.nearest import nearest
 
 from .arbiter import Arbiter, in_background
-from .requests import Later, Reply, matching_glob, matching_regex
+from .requests import Context, Later, Reply, matching_glob, matching_regex
 from .watcher import Watcher
 
 MATCHES: Final = ("simple", "glob", "regex")
@@ -44,14 +44,11 @@ def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None)
     return [arbiter.watchers[n] for n in sorted(found)]
 
 
-def find_watcher(arbiter: Arbiter, name: Any) -> Watcher:
-    """The watcher of exactly that name, in any case of letters; the error names the nearest one."""
-    if not isinstance(name, str):
-        raise BadRequest(f"name must be a text, not {name!r}", field="name")
-    try:
-        return arbiter.find(name)
-    except NotFound:
-        raise _not_found(arbiter, name) from None
+def chosen(arbiter: Arbiter, properties: Mapping[str, Any], context: Context) -> list[Watcher]:
+    """The same for a command that takes time: its progress is counted in these watchers."""
+    watchers = select(arbiter, properties)
+    context.order.total = len(watchers)
+    return watchers
 
 
 def several(watchers: Iterable[Watcher], run: Callable[[Watcher], Reply]) -> Reply:

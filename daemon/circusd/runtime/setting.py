@@ -17,7 +17,7 @@ from circusd.schema.options import WATCHER, Option, watcher_option
 from . import endpointowner
 from .arbiter import Arbiter, in_background, resolve_credentials
 from .requests import Context, Later, Reply, as_int, truthy
-from .selection import select, several
+from .selection import chosen, several
 from .watcher import Watcher
 
 _STOP, _FAILURE, _START = "at the next stop", "at the next failure", "at the next start"
@@ -44,7 +44,7 @@ class Setting:
     arbiter: Arbiter
 
     def cmd_set(self, p: dict[str, Any], c: Context) -> Reply:
-        watchers, options = select(self.arbiter, p), p["options"]
+        watchers, options = chosen(self.arbiter, p, c), p["options"]
         if not isinstance(options, dict):
             raise BadRequest("'options' property should be an object", field="options")
         rows = option_rows(options)
@@ -58,7 +58,7 @@ class Setting:
         report = truthy(p.get("report"))
 
         def set_one(watcher: Watcher) -> Reply:
-            job = self.arbiter.job("apply", "set")
+            job = self.arbiter.job("apply", "set", order=c.order)
             prepare = _preparation(watcher, job, options, rows)
 
             def payload(ended: JobEnded) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "job": None
         if job is None
         else {
-            "id": job.id,
+            "id": job.order or job.id,
             "command": job.command or job.kind,
             "done": job.done,
             "total": job.total,

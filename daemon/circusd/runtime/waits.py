@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +14,7 @@ from circusd.schema.errors import CircusError, Conflict, Failed, TimedOut
 
 from . import clock
 from .arbiter import Arbiter
+from .orders import Order
 from .watcher import Watcher
 
 WAITS: Final = 1000
@@ -44,17 +44,23 @@ class Waits:
     def __init__(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
         self._waits: dict[int, Wait] = {}
-        self._ids = itertools.count(1)
 
     def begin(
-        self, watchers: Sequence[Watcher], state: str, timeout: float | None, connection: bytes
+        self,
+        watchers: Sequence[Watcher],
+        state: str,
+        timeout: float | None,
+        connection: bytes,
+        order: Order,
     ) -> AsyncResult[Any]:
         """Its result is there when all these watchers are in the state; else it is a `Failed` or a `TimedOut`."""
         if len(self._waits) >= WAITS:
             raise Conflict(f"{WAITS} wait already")
         if sum(wait.connection == connection for wait in self._waits.values()) >= WAITS_PER_CONNECTION:
             raise Conflict(f"{WAITS_PER_CONNECTION} wait on this connection already")
-        wait = Wait(next(self._ids), connection, state, tuple(watchers), timeout, clock.now())
+        wait = Wait(order.id, connection, state, tuple(watchers), timeout, clock.now())
+        order.cancel = lambda by: self._end(wait, Conflict(f"the wait was cancelled by {by or 'somebody'}"))
+        order.count = lambda: sum(_is_there(w, state) for w in watchers)
         self._waits[wait.id] = wait
         if timeout is not None:
             self._arbiter.timers.arm(("wait", wait.id), wait.since + timeout, lambda: self._late(wait))

@@ -230,6 +230,30 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="completion bash", after="complete -F"),
     ),
     Command(
+        "cancel",
+        "cancel a command that is on its way",
+        "What waits is dropped, and who asked for it gets an error. What is under way is stopped where that leaves something sane: of a "
+        "start, what runs stays and ``numprocesses`` is lowered to it; of a reload, the old processes stay; of a command for several "
+        "watchers, the others are not begun; a wait ends. Otherwise it is refused, with the reason: what has the stop signal "
+        "can't be kept.",
+        (Field("id", "int", "as ``jobs`` shows it", required=True, positional=True, metavar="ID"),),
+        (
+            Field("cancelled", "json", "names of the watchers whose part of it was cancelled"),
+            Field("kept", "object", "the others, with the reason"),
+        ),
+        role="operator",
+        effect="change",
+        original=False,
+        example="circusctl cancel 17",
+        case=Case(
+            setup=("set off numprocesses 9 warmup_delay 600 --waiting", "start off"),
+            argv="cancel {job}",
+            query="jobs",
+            before="start",
+            after="{gone}",
+        ),
+    ),
+    Command(
         "decr",
         "run fewer processes",
         "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",
@@ -356,6 +380,27 @@ COMMANDS: tuple[Command, ...] = (
         role="admin",
         example="circusctl ipython",
         case=Case(argv="ipython", after="ipython"),
+    ),
+    Command(
+        "jobs",
+        "list the commands that are on their way",
+        "What is under way and what waits for its turn, of all watchers: the id, who asked for it and when, and how far it is. "
+        "``cancel ID`` cancels one.",
+        reply=(
+            Field(
+                "jobs",
+                "json",
+                "list of {id, command, watcher, by, since, state, done, total, unit, parts}, by id; ``parts`` has one for each watcher "
+                "where it is for several",
+            ),
+        ),
+        original=False,
+        example="circusctl jobs",
+        case=Case(
+            setup=("set off numprocesses 9 warmup_delay 600 --waiting", "start off"),
+            argv="jobs",
+            after="start off: 1 of 9",
+        ),
     ),
     Command(
         "kill",
@@ -835,6 +880,9 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
     ),
 )
+
+PROGRESS = Field("progress", "bool", "push the progress before the reply", default=False)
+"""A property that every row with ``waits`` or ``lasts`` takes; the command line gives it by itself on a terminal."""
 
 WAITING = Field("waiting", "bool", "wait until it is done", default=False)
 """The property that every row with ``waits`` takes beside its own."""
