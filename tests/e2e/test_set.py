@@ -82,7 +82,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in WATCHER if not row.legacy and row.name not in NEEDS_MORE], ids=lambda row: row.name
+    "row",
+    [row for row in WATCHER if not (row.legacy or row.file_only or row.name in NEEDS_MORE)],
+    ids=lambda row: row.name,
 )
 def test_every_option_counts_and_the_reply_tells_when(daemon: Daemon, row: Option, tmp_path: Path) -> None:
     """By the option table: processes are replaced and the reply says how many, or it says when the value is looked at."""

@@ -147,6 +147,33 @@ def _help(line: arguments.Line, session: Session) -> int:
     return OK
 
 
+def _save(line: arguments.Line, session: Session) -> int:
+    """Shown first, and written when a person says so."""
+    is_meant = line.properties.pop("yes", False)
+    if is_meant or line.properties.get("dry_run"):
+        return _ask(line, session)
+    if not sys.stdin.isatty():
+        raise arguments.WrongArguments(
+            "nobody can be asked here: give --yes, or --dry-run to see what it would do"
+        )
+    shown = session.request("save", {**line.properties, "dry_run": True})
+    if shown.get("status") == "error" or not shown.get("changes"):
+        return _show("save", shown, session)
+    session.out(render.text_of("save", {**shown, "dry_run": False}, session.style))
+    try:
+        answer = input("write this? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        session.tell("circusctl: nothing was written")
+        return LOCAL
+    reply = session.request("save", {**line.properties, "digest": shown.get("digest")})
+    if reply.get("status") == "error":
+        return _show("save", reply, session)
+    session.out(f"written: {', '.join(map(str, reply.get('files', ())))}")
+    return OK
+
+
 def _set(line: arguments.Line, session: Session) -> int:
     if line.waiting and session.style.terminal:
         line.properties["report"] = True
@@ -228,6 +255,7 @@ _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "events": _events,
     "help": _help,
     "listen": _listen,
+    "save": _save,
     "set": _set,
     "status": _status,
     "tail": _tail,

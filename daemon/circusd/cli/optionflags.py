@@ -83,7 +83,7 @@ def typed(what: str, row: Option, text: str) -> Any:
 def rows(kind: str) -> Iterator[tuple[str, Option]]:
     """Each flag as it is written, with its option."""
     for row in TABLES[kind]:
-        if row.legacy or row.name in LEFT_OUT:
+        if row.legacy or row.file_only or row.name in LEFT_OUT:
             continue
         if row.type is BOOL:
             yield flag_of(f"no_{row.name}" if row.default else row.name), row
@@ -99,4 +99,4 @@ def flag_of(name: str) -> str:
 
 def _find(kind: str, key: str) -> Option | None:
     row = watcher_option(key) if kind == "watcher" else find(TABLES[kind], key)
-    return None if row is None or row.legacy or row.name in LEFT_OUT else row
+    return None if row is None or row.legacy or row.file_only or row.name in LEFT_OUT else row

@@ -235,6 +235,19 @@ def _reloaded(reply: Reply, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _saved(reply: Reply, style: Style) -> str:
+    colors = {"+": ["green"], "-": ["red"], "@": ["cyan"]}
+    lines = [
+        style.paint(clean_line(line), *colors.get(line[:1], []))
+        for line in str(reply.get("diff") or "").split("\n")
+        if line
+    ]
+    lines += [f"note: {clean(str(text))}" for text in reply.get("left", ())]
+    if not reply.get("changes"):
+        lines.append("nothing to save")
+    return "\n".join(lines)
+
+
 def _set(reply: Reply, style: Style) -> str:
     applied = reply.get("applied")
     if not isinstance(applied, Mapping):
@@ -449,6 +462,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
     "reloadconfig": _reloaded,
+    "save": _saved,
     "set": _set,
     "stats": _stats,
     "status": _status,

@@ -105,6 +105,8 @@ class Daemon:
         self._stop = Event()
         self._quit: AsyncResult[Any] | None = None
         self._reloading = BoundedSemaphore(1)
+        self.saved: tuple[Configuration, Configuration] | None = None
+        """After a save, the configuration that is in force and what the files say."""
         self._owner: int | None = None
         self._is_starting = True
         self._exit_code = 0
@@ -613,6 +615,16 @@ class Daemon:
             change.apply()
             self.journal.tell("daemon.reloaded", summary=summary)
             return reply
+
+    def save_configuration(self, target: str, *, dry_run: bool, force: bool, digest: str) -> dict[str, Any]:
+        """What was changed at run time is in the files, or would be; what that is."""
+        from .saving import save
+
+        with self._reloading:
+            reply = save(self, target, dry_run=dry_run, force=force, digest=digest)
+        if not dry_run and reply["changes"]:
+            log.info("configuration saved files=%s", ",".join(reply["files"]))
+        return reply
 
     def apply_live(self) -> None:
         """What can be changed of ``[circus]`` without a restart is as the configuration says."""

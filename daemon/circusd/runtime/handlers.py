@@ -169,6 +169,17 @@ class Handlers(Changing, Setting, SocketCommands, Reading):
         # A trial has nothing but its reply.
         return Later(in_background(run), lambda payload: payload or {}, at_once=not truthy(p.get("dry_run")))
 
+    def cmd_save(self, p: dict[str, Any], c: Context) -> Reply:
+        target = str(p.get("file") or "")
+        dry_run, force = truthy(p.get("dry_run")), truthy(p.get("force"))
+        digest = str(p.get("digest") or "")
+        return Later(
+            in_background(
+                lambda: self.daemon.save_configuration(target, dry_run=dry_run, force=force, digest=digest)
+            ),
+            lambda reply: reply,
+        )
+
     def cmd_jobs(self, p: dict[str, Any], c: Context) -> Reply:
         return {"jobs": self.daemon.orders.rows()}
 

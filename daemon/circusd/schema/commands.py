@@ -628,6 +628,45 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="rmsocket shared", query="listsockets", before="shared", after="{gone}"),
     ),
     Command(
+        "save",
+        "write what was changed at run time into the configuration",
+        "What ``set``, ``incr``, ``decr``, ``add``, ``rm``, ``addsocket`` and ``rmsocket`` have changed since the files were "
+        "read is put into them: each option where it stands, every other line, comments and order as they are. Shows the "
+        "difference first, without the values of variables, and asks; ``--yes`` does not ask. Refused when a file has changed "
+        "on disk since it was read: ``reloadconfig`` first, or ``--force``. Only ini files are written.",
+        (
+            Field(
+                "file",
+                doc="where new sections go: one of the files that are read; the main file when not given",
+                positional=True,
+                metavar="FILE",
+            ),
+            Field("dry_run", "bool", "only show the difference", default=False, flag="dry-run"),
+            Field("yes", "bool", "do not ask", default=False),
+            Field("force", "bool", "though files have changed on disk", default=False),
+            Field("digest", "json", "that of the difference that was shown: another one is refused"),
+        ),
+        (
+            Field("changes", "json", "what was changed, in words"),
+            Field("files", "json", "the files that are written"),
+            Field("diff", "string", "the difference, as a unified diff"),
+            Field("left", "json", "what is not saved, or not the same as now, in words"),
+            Field("digest", "string", "tells this difference from others"),
+            Field("dry_run", "bool", "true when nothing was written"),
+        ),
+        role="admin",
+        effect="change",
+        original=False,
+        example="circusctl save --dry-run",
+        case=Case(
+            setup=("set web graceful_timeout 7 --waiting",),
+            argv="save --yes",
+            query="save --dry-run",
+            before="+graceful_timeout = 7",
+            after="{gone}",
+        ),
+    ),
+    Command(
         "set",
         "change options of a running watcher",
         "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes; with "
