@@ -236,7 +236,7 @@ def api(console: Console, name: str, command: str) -> HTTPResponse:
         need_own_page()
         need_csrf(token)
         properties = json_body()
-    waits = row.waits and properties.get("waiting") is True
+    waits = row.lasts or (row.waits and properties.get("waiting") is True)
     reply = bridge.call(row.name, properties, session=token, timeout=WAIT_TIMEOUT if waits else CALL_TIMEOUT)
     return as_json(reply)
 

@@ -109,6 +109,17 @@ class World:
         else:
             self.queue.append(job)
 
+    def cancel(self) -> None:
+        """The command under way is cancelled where it can be, as the runtime does it."""
+        planner = self.planner
+        if planner.cannot_cancel():
+            return
+        assert planner.job is not None
+        if planner.job.phase == "filling" and planner.wanted and 0 < planner.up < planner.policy.numprocesses:
+            planner.policy = replace(planner.policy, numprocesses=planner.up)
+        self.history.append(f"{self.now:.2f} cancel {planner.job.kind} {planner.job.phase}")
+        self.carry_out(planner.cancel("cancelled by somebody", self.now))
+
     def spawn(self, ok: bool = True) -> None:
         wid = self.spawns.pop(self.random.randrange(len(self.spawns)))
         process = self.planner.processes.get(wid)
@@ -189,8 +200,10 @@ class World:
     def order(self) -> None:
         """Some command, as a careless person would give it."""
         r = self.random
-        kind = r.choice(("start", "start", "stop", "restart", "reload", "scale", "scale", "kill"))
+        kind = r.choice(("start", "start", "stop", "restart", "reload", "scale", "scale", "kill", "cancel"))
         match kind:
+            case "cancel":
+                self.cancel()
             case "scale":
                 self.command("scale", number=r.randrange(5))
             case "reload":

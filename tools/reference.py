@@ -233,6 +233,8 @@ def _command(row: Command, mark: str = "-") -> Iterable[str]:
 
 def _usage(row: Command) -> str:
     words = ["circusctl", row.name]
+    if row.options:
+        words.append("[--OPTION VALUE]...")
     for field in row.args:
         if field.positional:
             word = field.metavar or field.name.upper()

@@ -14,7 +14,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import zmtp
@@ -147,17 +147,23 @@ class Client:
         waiting: bool = False,
         timeout: float | None = None,
         session: str = "",
+        progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """The reply, be it ok or an error; otherwise as `call`."""
+        """The reply, be it ok or an error; otherwise as `call`. ``progress`` is told how far the command is until then."""
         if timeout is None:
             timeout = FOREVER if waiting else self.timeout
         deadline = time.monotonic() + timeout
         if waiting:
             properties = {**(properties or {}), "waiting": True}
+        if progress is not None:
+            properties = {**(properties or {}), "progress": True}
         inbox = self._exchange.open()
         try:
             self._send(inbox, command, properties, deadline, session)
-            return self._exchange.next(inbox, deadline)[0]
+            while "push" in (message := self._exchange.next(inbox, deadline)[0]):
+                if progress is not None:
+                    progress(message.get("data", {}))
+            return message
         finally:
             self._exchange.forget(inbox)
 

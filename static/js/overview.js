@@ -64,6 +64,7 @@ function globbed(text) {
 function matches(watcher, filter) {
   if (!filter) return true;
   const low = filter.toLowerCase();
+  if (low.startsWith('@')) return watcher.tags.some((tag) => tag.toLowerCase().startsWith(low.slice(1)));
   if (/[*?[]/.test(filter)) return globbed(filter)?.test(watcher.name) ?? false;
   return watcher.name.toLowerCase().includes(low) || watcher.state.includes(low) || watcher.status.includes(low);
 }

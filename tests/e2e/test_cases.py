@@ -95,6 +95,11 @@ def set_up(daemon: Daemon, row: Command) -> None:
             daemon.ctl(*words)
 
 
+def job_of(daemon: Daemon) -> str:
+    """The id of the first command on its way, where there is one."""
+    return next((str(job["id"]) for job in daemon.call("jobs")["jobs"]), "")
+
+
 def started(row: Command | None, folder: Path) -> Daemon:
     """A daemon for a case; with a console where the case wants one."""
     circus = "httpd = 1\nhttpd_port = 0" if row is not None and "console" in row.case.setup else ""
@@ -154,7 +159,7 @@ def test_a_changing_command_changes_what_its_case_tells(row: Command, tmp_path: 
         before = ask(daemon, case.query)
         assert holds(case.before, before, before, row), before
         assert not holds(case.after, before, before, row), "the query answers the same before and after"
-        daemon.ctl(*shlex.split(case.argv))
+        daemon.ctl(*shlex.split(case.argv.replace("{job}", job_of(daemon))))
         if "--waiting" in case.argv and row.name != "quit":
             after = ask(daemon, case.query)
             assert holds(case.after, after, before, row), (before, after)

@@ -150,7 +150,12 @@ def start(daemon: ScriptedDaemon, *words: str, **more: str) -> subprocess.Popen[
         (["status", "nope"], 3, "", "error: program nope not found\n"),
         (["list", "web"], 0, "77,78\n", ""),
         (["start", "web"], 0, "ok\n", ""),
-        (["list", "a", "b"], 1, "", "circusctl: Invalid number of arguments; expected: list [NAME]\n"),
+        (
+            ["list", "a", "b"],
+            1,
+            "",
+            "circusctl: Invalid number of arguments; expected: list [--match simple|glob|regex] [NAME]\n",
+        ),
         (["lsit"], 2, "", "circusctl: no command is named 'lsit'; did you mean list?\n"),
         (["list", "--nope"], 2, "", "circusctl: list has no option --nope; circusctl help list lists them\n"),
         (["--strict", "status", "nope"], 1, "", "error: program nope not found\n"),

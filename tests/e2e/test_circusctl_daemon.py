@@ -191,6 +191,25 @@ def test_the_quotes_of_an_added_command_are_kept(daemon: Daemon) -> None:
     assert daemon.ctl("get", "say", "cmd").stdout == "cmd: sh -c 'echo \"a  b\"; sleep 1000'\n"
 
 
+def test_what_add_was_given_is_what_the_processes_have(daemon: Daemon, tmp_path: Path) -> None:
+    """Options given as flags are those of a file: where, as whom, with which variables and limits, writing whereto."""
+    words = ["--numprocesses", "2", "--working-dir", str(tmp_path), "--env", "A=1", "--env", "B=x y,z"]
+    words += ["--stdout-stream.filename", str(tmp_path / "out.log"), "--rlimit-nofile=99"]
+    daemon.ctl("add", "--start", "--waiting", *words, "full", "--", "sh", "-c", 'echo "$A  $B"; sleep 1000')
+    pids = daemon.pids("full")
+    assert len(pids) == 2
+    for pid in pids:
+        assert os.readlink(f"/proc/{pid}/cwd") == str(tmp_path)
+        assert environment_of(pid)["B"] == "x y,z"
+        assert re.search(r"^Max open files +99 +99 ", Path(f"/proc/{pid}/limits").read_text(), re.MULTILINE)
+    eventually(lambda: (tmp_path / "out.log").read_text() == "1  x y,z\n" * 2)
+    done = daemon.ctl("add", "--numproceses", "2", "more", "sleep", "1", check=False)
+    assert (done.returncode, "did you mean --numprocesses?" in done.stderr) == (2, True)
+    done = daemon.ctl("add", "--stdout-stream.filenam", "/x", "more", "sleep", "1", check=False)
+    assert done.returncode == 3, done
+    assert "filename" in done.stderr
+
+
 def test_kill_has_its_signal_and_its_time(daemon: Daemon) -> None:
     """Both arrive: a process that ignores the signal is ended when the time given is over, not the watcher's."""
     daemon.ctl(

@@ -13,6 +13,7 @@ from circusd.cli.arguments import Usage, WrongArguments
 from circusd.cli.terminal import Style
 from circusd.schema.commands import COMMANDS
 from circusd.schema.errors import BadRequest, CircusError
+from circusd.schema.options import WATCHER
 
 
 def properties(line: str) -> dict[str, Any]:
@@ -183,3 +184,68 @@ def test_the_overview_has_every_command() -> None:
     overview = texts.overview(Style())
     for row in COMMANDS:
         assert (row.summary in overview) == (row.where != "door")
+
+
+@pytest.mark.parametrize(
+    ("line", "cmd", "options"),
+    [
+        (
+            "add --numprocesses 3 --working-dir /srv --env A=1 --env B=x,y=z web sleep 9",
+            "sleep 9",
+            {"numprocesses": 3, "working_dir": "/srv", "env": {"A": "1", "B": "x,y=z"}},
+        ),
+        (
+            "add web --stdout-stream.filename /x/y --stderr_stream.max-bytes=5M --graceful_timeout 2m sleep 9",
+            "sleep 9",
+            {"stdout_stream.filename": "/x/y", "stderr_stream.max_bytes": 5 << 20, "graceful_timeout": 120},
+        ),
+        ("add web 'sleep 9' --copy-env --no-respawn", "sleep 9", {"copy_env": True, "respawn": False}),
+        (
+            "add web 'sleep 9' --copy_env=no --rlimit-nofile 99",
+            "sleep 9",
+            {"copy_env": False, "rlimit_nofile": 99},
+        ),
+        (
+            "add --stop-signal INT web -- sh -c 'echo \"a  b\"' --numprocesses 3",
+            "sh -c 'echo \"a  b\"' --numprocesses 3",
+            {"stop_signal": 2},
+        ),
+        ("add web redis-server --numprocesses 3", "redis-server --numprocesses 3", None),
+        (
+            "add --hooks.before-start mod.function,true web x",
+            "x",
+            {"hooks.before_start": "mod.function,true"},
+        ),
+    ],
+)
+def test_every_option_of_a_watcher_is_a_flag_of_add(line: str, cmd: str, options: Any) -> None:
+    """In both spellings, typed by the option table; behind the command they are the command's, unless it is one line."""
+    found = properties(line)
+    assert found["cmd"] == cmd
+    assert found.get("options") == options
+
+
+def test_each_row_of_the_option_table_is_offered() -> None:
+    """The help of add names every option that a file can have."""
+    shown = texts.of_command(arguments.command_named("add"), Style())
+    for option in WATCHER:
+        if not (option.legacy or option.file_only or option.name == "cmd"):
+            assert f"{option.name.replace('_', '-')}" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("add --numproceses 3 web x", "did you mean --numprocesses?"),
+        ("add --directory x web x", "did you mean --working-dir?"),
+        ("add --numprocesses many web x", "--numprocesses: 'many' is not a whole number"),
+        ("add --env A web x", "'A' is not NAME=VALUE"),
+        ("add --copy-env=maybe web x", "expected yes, true, on, 1 or no"),
+        ("add web --numprocesses", "--numprocesses needs a value"),
+    ],
+)
+def test_a_wrong_option_of_add_is_told_as_in_a_file(line: str, text: str) -> None:
+    """With what was expected, or the nearest right name."""
+    with pytest.raises((Usage, WrongArguments)) as caught:
+        properties(line)
+    assert text in str(caught.value)

@@ -74,6 +74,7 @@ def watcher(
         "singleton": False,
         "autostart": True,
         "priority": 0,
+        "tags": [],
         "sockets": [],
         "restarts": 0,
         "last_event": {"time": time.time() - 90, "text": "1 started, pid 20001", "event": "process.started"},

@@ -129,7 +129,7 @@ def test_changes_appear_by_themselves(browser: Browser, console: Console) -> Non
 def test_filter_by_name_glob_and_state(browser: Browser, console: Console) -> None:
     """/ goes to the filter; what hides all says so, with the nearest name; Esc clears it."""
     console.daemon.watchers["idle"] = watcher(
-        "idle", [process(1, "stopped")], status="stopped", state="stopped"
+        "idle", [process(1, "stopped")], status="stopped", state="stopped", tags=["Night"]
     )
     with seen(browser, console) as page:
         page.keyboard.press("/")
@@ -137,6 +137,7 @@ def test_filter_by_name_glob_and_state(browser: Browser, console: Console) -> No
             ("we", ["web"]),
             ("*d", ["loud"]),
             ("stopped", ["idle"]),
+            ("@nig", ["idle"]),
             ("", ["idle", "loud", "web"]),
         ):
             page.locator("#filter").fill(typed)

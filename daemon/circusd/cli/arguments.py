@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field, find
 from circusd.schema.errors import CircusError
 from circusd.schema.nearest import nearest
+
+if TYPE_CHECKING:
+    from circusd.cli.optionflags import OptionFlags
 
 GLOBAL: tuple[Field, ...] = (
     Field(
@@ -127,8 +130,11 @@ def _read_command(line: Line, row: Command, rest: _Words) -> None:
     # The words of a command to run may look like anything: nothing of ours is looked for behind its first one.
     to_the_end = 1 if positional and positional[-1].name == "cmd" else None
     takes_signal = any(field.type == "signal" for field in positional)
+    options = _option_flags(row)
     while (word := rest.next()) is not None:
-        if to_the_end is not None and len(words) > to_the_end:
+        if options is not None and not _is_behind(words, to_the_end) and options.is_one(word):
+            _take_option(word, rest, options)
+        elif to_the_end is not None and len(words) > to_the_end:
             words.append(word)
         elif word == "--":
             words += rest.all()
@@ -136,9 +142,11 @@ def _read_command(line: Line, row: Command, rest: _Words) -> None:
         elif _is_flag(word) and not (takes_signal and word[1].isupper()):
             short = word[1] if not word.startswith("--") else ""
             usable = fields if short not in shorts else own
-            _take_flag(word, rest, usable, found, row.name)
+            _take_flag(word, rest, usable, found, row.name, options)
         else:
             words.append(word)
+    if options is not None and options.values:
+        found["options"] = options.values
     if to_the_end is not None:
         _trailing_flags(words, own, found)
     for field in GLOBAL:
@@ -150,6 +158,30 @@ def _read_command(line: Line, row: Command, rest: _Words) -> None:
     line.properties = found
     _assign(line, row, positional, words)
     _fit_to_the_original(line, row)
+
+
+def _option_flags(row: Command) -> OptionFlags | None:
+    if not row.options:
+        return None
+    from circusd.cli.optionflags import OptionFlags
+
+    return OptionFlags(row.options)
+
+
+def _is_behind(words: Sequence[str], to_the_end: int | None) -> bool:
+    """Whether what looks like a flag belongs to the command to run; behind a whole line in quotes nothing does."""
+    if to_the_end is None or len(words) <= to_the_end:
+        return False
+    return len(words) > to_the_end + 1 or not any(letter.isspace() for letter in words[to_the_end])
+
+
+def _take_option(word: str, rest: _Words, options: OptionFlags) -> None:
+    try:
+        options.take(word, lambda: _value(word, rest))
+    except Usage:
+        raise
+    except CircusError as problem:
+        raise WrongArguments(problem.text) from None
 
 
 def _trailing_flags(words: list[str], own: Sequence[Field], found: dict[str, Any]) -> None:
@@ -202,10 +234,17 @@ def _fit_to_the_original(line: Line, row: Command) -> None:
         line.properties["options"] = typed(line.properties["options"])
 
 
-def _take_flag(word: str, rest: _Words, fields: Sequence[Field], found: dict[str, Any], what: str) -> None:
+def _take_flag(
+    word: str,
+    rest: _Words,
+    fields: Sequence[Field],
+    found: dict[str, Any],
+    what: str,
+    options: OptionFlags | None = None,
+) -> None:
     if word.startswith("--"):
         name, has_value, value = word[2:].partition("=")
-        field, negated = _long(name, fields, what)
+        field, negated = _long(name, fields, what, options)
         if field.type == "bool":
             if has_value:
                 raise Usage(f"--{name} takes no value")
@@ -226,7 +265,7 @@ def _take_flag(word: str, rest: _Words, fields: Sequence[Field], found: dict[str
             return
 
 
-def _long(name: str, fields: Sequence[Field], what: str) -> tuple[Field, bool]:
+def _long(name: str, fields: Sequence[Field], what: str, options: OptionFlags | None) -> tuple[Field, bool]:
     wanted = _ALIASES.get(name, name)
     known: dict[str, tuple[Field, bool]] = {}
     for field in fields:
@@ -242,7 +281,8 @@ def _long(name: str, fields: Sequence[Field], what: str) -> tuple[Field, bool]:
     if len(begun) == 1:
         return next(iter(begun.values()))
     near = nearest(wanted, known)
-    hint = f"did you mean --{near}?" if near else _see(what)
+    flag = f"--{near}" if near else options.near(name) if options is not None else None
+    hint = f"did you mean {flag}?" if flag else _see(what)
     raise Usage(f"{what} has no option --{name}" if not begun else f"--{name} may mean several", hint=hint)
 
 
@@ -286,6 +326,8 @@ def value_of(field: Field, text: str) -> Any:
 def usage(row: Command) -> str:
     """The form of a command in one line."""
     parts = [row.name]
+    if row.options:
+        parts.append("[--OPTION VALUE]...")
     for field in flags_of(row):
         long = "--" + flag_name(field)
         if field.type != "bool":

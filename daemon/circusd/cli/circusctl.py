@@ -19,6 +19,9 @@ from circusd.schema.commands import Command
 from circusd.schema.errors import CircusError, Refused, TimedOut
 from circusd.version import __version__
 
+_PATIENCE_SECONDS = 5.0
+"""Beyond a time limit that the daemon keeps."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the line; returns the exit code."""
@@ -144,6 +147,53 @@ def _help(line: arguments.Line, session: Session) -> int:
     return OK
 
 
+def _save(line: arguments.Line, session: Session) -> int:
+    """Shown first, and written when a person says so."""
+    is_meant = line.properties.pop("yes", False)
+    if is_meant or line.properties.get("dry_run"):
+        return _ask(line, session)
+    if not sys.stdin.isatty():
+        raise arguments.WrongArguments(
+            "nobody can be asked here: give --yes, or --dry-run to see what it would do"
+        )
+    shown = session.request("save", {**line.properties, "dry_run": True})
+    if shown.get("status") == "error" or not shown.get("changes"):
+        return _show("save", shown, session)
+    session.out(render.text_of("save", {**shown, "dry_run": False}, session.style))
+    try:
+        answer = input("write this? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        session.tell("circusctl: nothing was written")
+        return LOCAL
+    reply = session.request("save", {**line.properties, "digest": shown.get("digest")})
+    if reply.get("status") == "error":
+        return _show("save", reply, session)
+    session.out(f"written: {', '.join(map(str, reply.get('files', ())))}")
+    return OK
+
+
+def _set(line: arguments.Line, session: Session) -> int:
+    if line.waiting and session.style.terminal:
+        line.properties["report"] = True
+    return _ask(line, session)
+
+
+def _wait(line: arguments.Line, session: Session) -> int:
+    """The time is the daemon's to keep: it says what it saw last."""
+    from circusd.client import FOREVER
+
+    seconds = line.properties.get("timeout", session.timeout)
+    if seconds is not None:
+        line.properties["timeout"] = seconds
+    limit = FOREVER if seconds is None else seconds + _PATIENCE_SECONDS
+    reply = session.request("wait", line.properties, timeout=limit)
+    code = _show("wait", reply, session)
+    late = reply.get("status") == "error" and refusal(reply).code == TimedOut.code
+    return LOCAL if late and code == REFUSED else code
+
+
 def _status(line: arguments.Line, session: Session) -> int:
     """For people with more than the original shows; the original's daemon has no more."""
     if not session.style.terminal or session.options.get("json") or session.options.get("strict"):
@@ -153,7 +203,8 @@ def _status(line: arguments.Line, session: Session) -> int:
         if refusal(reply).code == "unknown_command":
             return _ask(line, session)
         return _show("status", reply, session)
-    shown = render.watcher_text if line.properties.get("name") else render.status_table
+    is_one = line.properties.get("name") and len(reply.get("watchers", ())) == 1
+    shown = render.watcher_text if is_one else render.status_table
     session.out(shown(reply, session.style))
     return OK
 
@@ -204,9 +255,12 @@ _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "events": _events,
     "help": _help,
     "listen": _listen,
+    "save": _save,
+    "set": _set,
     "status": _status,
     "tail": _tail,
     "version": _version,
+    "wait": _wait,
 }
 """What is not just asked and shown."""
 

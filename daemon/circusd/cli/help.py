@@ -9,6 +9,7 @@ from typing import Any
 from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of, usage
 from circusd.cli.terminal import Style, columns
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
+from circusd.schema.option import Option
 
 _SIDE_BY_SIDE = 60
 
@@ -59,6 +60,14 @@ def of_command(row: Command, style: Style) -> str:
     flags = flags_of(row)
     if flags:
         lines += ["", "Options:", *_flags(flags, style)]
+    if row.options:
+        from circusd.cli.optionflags import rows
+
+        lines += [
+            "",
+            f"Options of the {row.options}:",
+            *_pairs([(flag, _of(o)) for flag, o in rows(row.options)], style),
+        ]
     if row.name == "add":
         lines += ["", *_wrapped(_ADD, style)]
     if row.example:
@@ -78,8 +87,8 @@ def as_data(row: Command | None) -> dict[str, Any]:
 
 
 _ADD = (
-    "Options behind CMD belong to CMD, save those named above where they stand last; "
-    "with -- before CMD those belong to it too."
+    "Options behind CMD belong to CMD, save where CMD is one quoted line, and save --start and --waiting where they stand "
+    "last; with -- before CMD everything behind it belongs to it."
 )
 
 
@@ -97,6 +106,21 @@ def _flags(fields: Sequence[Field], style: Style) -> list[str]:
             names += " " + (field.metavar or "|".join(field.choices) or field.name.upper())
         pairs.append((names, _doc(field)))
     return _pairs(pairs, style)
+
+
+def _of(option: Option) -> str:
+    doc = option.doc.replace("``", "")
+    if option.told:
+        doc = f"{doc} ({option.told})"
+    elif option.default is True:
+        doc = f"Switches off: {doc}"
+    elif (
+        option.default not in (None, "", False, True, ())
+        and not option.pattern
+        and option.type.widget != "env"
+    ):
+        doc += f" (default {option.type.format(option.default)})"
+    return doc
 
 
 def _word(field: Field) -> str:

@@ -147,6 +147,10 @@ class Prompt:
             row = find(command) if command else None
             fields = (*flags_of(row), *GLOBAL) if row else GLOBAL
             names = [word for word, _ in completion.flag_words(fields) if word.startswith("--")]
+            if row is not None and row.options:
+                from circusd.cli.optionflags import rows
+
+                names += [flag.partition(" ")[0] for flag, _ in rows(row.options)]
         else:
             names = [name for kind in kinds.split("+") for name in self._names(kind, given)]
             names += [] if command or words else ["exit"]
@@ -161,9 +165,19 @@ class Prompt:
             return self._asked("watchers")
         if kind == "processes":
             return self._asked("pids", given[0]) if given else []
+        if kind == "sockets":
+            return self._sockets()
         if kind == "daemons":
             return list(running_daemons(runtime_bases(self._session.environ, os.geteuid())))
         return completion.lists().get(kind, [])
+
+    def _sockets(self) -> list[str]:
+        try:
+            return [
+                str(sock.get("name")) for sock in self._session.call("listsockets", {}).get("sockets", ())
+            ]
+        except CircusError:
+            return []
 
     def _asked(self, key: str, *names: str) -> list[str]:
         """What ``list`` answers, kept for a moment."""

@@ -32,7 +32,20 @@ _STATE_COLORS = {
 
 def text_of(command: str, reply: Reply, style: Style) -> str:
     """What is printed for an ok reply to that command."""
+    results = reply.get("results")
+    if isinstance(results, Mapping):
+        return "\n".join(
+            _named(str(name), text_of(command, item, style), style) for name, item in results.items()
+        )
     return _RENDERERS.get(command, _done)(reply, style)
+
+
+def _named(name: str, text: str, style: Style) -> str:
+    """What is said of one of several watchers."""
+    head = style.paint(clean(name), "bold") + ":"
+    return (
+        "\n".join([head, *(f"  {line}" for line in text.split("\n"))]) if "\n" in text else f"{head} {text}"
+    )
 
 
 def error_of(command: str, reason: str, style: Style) -> str:
@@ -54,6 +67,8 @@ def value_text(key: str, value: Any) -> str:
         return ""
     if key == "env" and isinstance(value, Mapping):
         return clean(",".join(f"{name}={text}" for name, text in sorted(value.items())))
+    if key == "tags" and isinstance(value, list):
+        return clean(", ".join(map(str, value)))
     return clean(str(value))
 
 
@@ -158,6 +173,8 @@ def watcher_text(reply: Reply, style: Style) -> str:
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, _STATE_COLORS.get(state, 'bold'))}",
         clean(watcher.get("explain") or ""),
     ]
+    if watcher.get("tags"):
+        lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
     rows, colors = [], []
     for process in watcher.get("processes", ()):
         end = process.get("exit") or {}
@@ -218,6 +235,26 @@ def _reloaded(reply: Reply, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _saved(reply: Reply, style: Style) -> str:
+    colors = {"+": ["green"], "-": ["red"], "@": ["cyan"]}
+    lines = [
+        style.paint(clean_line(line), *colors.get(line[:1], []))
+        for line in str(reply.get("diff") or "").split("\n")
+        if line
+    ]
+    lines += [f"note: {clean(str(text))}" for text in reply.get("left", ())]
+    if not reply.get("changes"):
+        lines.append("nothing to save")
+    return "\n".join(lines)
+
+
+def _set(reply: Reply, style: Style) -> str:
+    applied = reply.get("applied")
+    if not isinstance(applied, Mapping):
+        return _done(reply, style)
+    return "\n".join(f"{clean(str(key))}: {clean(str(text))}" for key, text in applied.items())
+
+
 def _number(key: str) -> Callable[[Reply, Style], str]:
     return lambda reply, style: clean(str(reply.get(key)))
 
@@ -231,6 +268,43 @@ def _scaled(reply: Reply, style: Style) -> str:
 def _list(reply: Reply, style: Style) -> str:
     items = [clean(str(item)) for item in reply.get("pids", reply.get("watchers", ()))]
     return ("\n" if style.terminal else ",").join(items)
+
+
+def _explain(reply: Reply, style: Style) -> str:
+    watchers = reply.get("watchers", ())
+    if len(watchers) == 1:
+        return clean(str(watchers[0].get("explain")))
+    return "\n".join(_named(str(w.get("name")), clean(str(w.get("explain"))), style) for w in watchers)
+
+
+def _waited(reply: Reply, style: Style) -> str:
+    state = clean(str(reply.get("state")))
+    return "\n".join(
+        f"{clean(str(name))}: {style.paint(state, *_colors(state))}" for name in reply.get("watchers", ())
+    )
+
+
+def _jobs(reply: Reply, style: Style) -> str:
+    from circusd.cli.progress import line_of
+
+    now = float(reply.get("time") or 0)
+    rows = []
+    for job in reply.get("jobs", ()):
+        since = span(now - job["since"]) if job.get("since") else "-"
+        rows.append([str(job.get("id")), line_of(job), clean(str(job.get("by") or "-")), since])
+    if style.terminal:
+        return (
+            "\n".join(columns(rows, style, header=("ID", "COMMAND", "BY", "SINCE"), right=(0, 3)))
+            or "nothing is under way"
+        )
+    return "\n".join(f"{number} {text}" for number, text, _, _ in rows)
+
+
+def _cancelled(reply: Reply, style: Style) -> str:
+    kept = reply.get("kept") or {}
+    return "\n".join(
+        ["ok", *(f"{clean(str(name))} goes on: {clean(str(why))}" for name, why in kept.items())]
+    )
 
 
 def _options(reply: Reply, style: Style) -> str:
@@ -339,6 +413,12 @@ def _sockets(reply: Reply, style: Style) -> str:
     return "\n".join(f"{fd}:socket '{name}' at {address}" for name, address, fd, _ in rows)
 
 
+def _opened(reply: Reply, style: Style) -> str:
+    sock = reply.get("socket") or {}
+    address = sock["path"] if "path" in sock else f"{sock.get('host')}:{sock.get('port')}"
+    return clean(f"{sock.get('name')}: {address}")
+
+
 def _ipython(reply: Reply, style: Style) -> str:
     if style.terminal and reply.get("msg"):
         return clean(str(reply["msg"]))
@@ -361,15 +441,19 @@ def _link(reply: Reply, style: Style) -> str:
 
 
 _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
+    "addsocket": _opened,
     "audit": _audit,
+    "cancel": _cancelled,
     "decr": _scaled,
     "dstats": _dstats,
     "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),
+    "explain": _explain,
     "get": _options,
     "globaloptions": _options,
     "incr": _scaled,
     "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
     "ipython": _ipython,
+    "jobs": _jobs,
     "list": _list,
     "listsockets": _sockets,
     "numprocesses": _number("numprocesses"),
@@ -378,8 +462,11 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
     "reloadconfig": _reloaded,
+    "save": _saved,
+    "set": _set,
     "stats": _stats,
     "status": _status,
     "version": _number("version"),
+    "wait": _waited,
     "weblink": _link,
 }

@@ -77,11 +77,27 @@ class Session:
         return self._clients[key]
 
     def request(
-        self, command: str, properties: Mapping[str, Any], *, waiting: bool = False
+        self,
+        command: str,
+        properties: Mapping[str, Any],
+        *,
+        waiting: bool = False,
+        timeout: float | None = None,
     ) -> dict[str, Any]:
-        """The reply, be it an error; within the time given, or with ``waiting`` as long as it takes."""
-        timeout = FOREVER if waiting and self.timeout is None else self.limit
-        return self.client().request(command, properties, waiting=waiting, timeout=timeout)
+        """The reply, be it an error; within the time given, or with ``waiting`` as long as it takes.
+
+        A person at a terminal sees meanwhile how far it is.
+        """
+        if timeout is None:
+            timeout = FOREVER if waiting and self.timeout is None else self.limit
+        if not self.error_style.terminal or not (waiting or timeout == FOREVER):
+            return self.client().request(command, properties, waiting=waiting, timeout=timeout)
+        from circusd.cli.progress import Progress
+
+        with Progress(self.error_style) as progress:
+            return self.client().request(
+                command, properties, waiting=waiting, timeout=timeout, progress=progress.show
+            )
 
     def call(self, command: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         """The ok reply; raises Refused."""

@@ -28,6 +28,8 @@ def tail(properties: Mapping[str, Any], session: Session) -> int:
     names: list[str] = properties.get("names", [])
     lines = properties.get("lines", 10)
     asked: dict[str, Any] = {"names": names, "lines": lines}
+    if properties.get("match"):
+        asked["match"] = properties["match"]
     if properties.get("stream"):
         asked["stream"] = properties["stream"]
     printer = _Printer(session, timestamps=bool(properties.get("timestamps")))
@@ -35,8 +37,8 @@ def tail(properties: Mapping[str, Any], session: Session) -> int:
         printer.print(session.call("output", asked).get("lines", ()))
         return 0
     # An unknown name is refused here; a stream of a watcher that comes later is none of an error.
-    session.call("output", {**asked, "lines": 0})
-    topics = [f"output.{escape_name(name)}." for name in names] or ["output."]
+    meant = session.call("output", {**asked, "lines": 0}).get("watchers") or names
+    topics = [f"output.{escape_name(name)}." for name in meant] or ["output."]
     try:
         with session.follow(topics, lines=lines, stream=properties.get("stream", "")) as stream:
             for _, data in stream:
@@ -51,9 +53,11 @@ def tail(properties: Mapping[str, Any], session: Session) -> int:
 def follow_events(properties: Mapping[str, Any], session: Session) -> int:
     """The last events, then those that come."""
     name = properties.get("name", "")
+    meant = session.call("events", {**properties, "lines": 0}).get("watchers") or [name] if name else []
+    topics = [f"event.{escape_name(watcher)}." for watcher in meant] or ["event."]
     shown = 0
     try:
-        with session.follow([f"event.{escape_name(name)}." if name else "event."]) as stream:
+        with session.follow(topics) as stream:
             # Asked once the stream is open: nothing falls between, and numbers tell what came twice.
             for event in session.call("events", properties).get("events", ()):
                 shown = max(shown, event.get("number", 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from circusd.cli.optionflags import WrongValue
+from circusd.cli.optionflags import typed as value_of
 from circusd.schema.errors import BadRequest
 from circusd.schema.options import WATCHER, near_miss, watcher_option
 
@@ -21,15 +23,9 @@ def typed(texts: Mapping[str, str]) -> dict[str, Any]:
             near = near_miss(WATCHER, key)
             raise BadRequest(f"unknown key {key!r}", field=key, hint=f"did you mean {near}?" if near else "")
         try:
-            value = option.type.parse(text)
-        except ValueError as problem:
-            raise BadRequest(
-                f"{key}: {text!r} {problem}; expected {option.type.expected}", field=key
-            ) from None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        # What JSON has no form for goes as its text, which the daemon reads in the same way.
-        values[key] = text if isinstance(value, tuple) else value
+            values[key] = value_of(key, option, text)
+        except WrongValue as problem:
+            raise BadRequest(problem.text, field=key) from None
     return values
 
 

@@ -14,7 +14,7 @@ from .environment import Layers, python_path
 from .forms import ENDINGS, form_of
 from .interpolate import from_env
 from .problems import Place, Problem, Report, did_you_mean
-from .reading import read_file
+from .reading import NOTHING, read_file
 from .records import CircusConfig, Configuration, WatcherConfig
 from .sections import read_circus, read_plugin, read_socket, read_watcher
 
@@ -32,18 +32,19 @@ class Loaded:
     """Everything that was found, in the order of files and lines."""
 
 
-def load(path: str, environ: Mapping[str, str]) -> Loaded:
+def load(path: str, environ: Mapping[str, str], texts: Mapping[str, str] = NOTHING) -> Loaded:
     """The configuration of that file and its includes, with all problems; it never raises for what a file says.
 
-    `environ` is circusd's own environment: variables are replaced from it, and `FOLDER_VARIABLE` beside them.
+    `environ` is circusd's own environment: variables are replaced from it, and `FOLDER_VARIABLE` beside them. Files in
+    `texts` are taken to hold these.
     """
     environ = {**environ, FOLDER_VARIABLE: os.path.dirname(os.path.abspath(path))}
     report = Report()
     document = Document(report)
     files: list[str] = []
-    if read_file(document, path, Place(path)):
+    if read_file(document, path, Place(path), texts):
         files.append(path)
-        files += _read_includes(document, path, environ)
+        files += _read_includes(document, path, environ, texts)
     document.with_defaults()
     configuration = _build(document, path, tuple(files), environ)
     order = {name: number for number, name in enumerate((path, *files[1:]))}
@@ -59,7 +60,9 @@ def validate(path: str, environ: Mapping[str, str]) -> tuple[Problem, ...]:
     return load(path, environ).problems
 
 
-def _read_includes(document: Document, path: str, environ: Mapping[str, str]) -> list[str]:
+def _read_includes(
+    document: Document, path: str, environ: Mapping[str, str], texts: Mapping[str, str]
+) -> list[str]:
     """Read the files that the main file includes; their own includes are not followed."""
     circus = document.sections.get("circus")
     if circus is None:
@@ -85,7 +88,7 @@ def _read_includes(document: Document, path: str, environ: Mapping[str, str]) ->
                     continue
                 seen.add(os.path.realpath(name))
                 included = Document(document.report)
-                if read_file(included, name, circus.place(key)):
+                if read_file(included, name, circus.place(key), texts):
                     read.append(name)
                     document.take(included)
     return read

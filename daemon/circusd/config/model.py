@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 STREAMS = ("stdout_stream", "stderr_stream")
+_TAG = re.compile(r"[\w.-]+")
 _FAMILIES = ("rlimits", "hooks", *STREAMS)
 """Attributes that hold the keys of a pattern."""
 
@@ -224,6 +226,9 @@ def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) 
             f"{watcher.numprocesses} processes of a singleton",
             "0 or 1, or singleton off",
         )
+    for tag in watcher.tags:
+        if not _TAG.fullmatch(tag):
+            report.error(at("tags"), f"{quoted(tag)} is no tag", "letters, digits, _, . and -")
     if watcher.shell_args and not watcher.shell:
         report.warning(at("shell_args"), "has no effect without shell", hint="set shell = true")
     for key in ("cmd", "args", "shell_args"):

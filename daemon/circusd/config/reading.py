@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from .document import Document
 from .filetext import read_text
 from .forms import form_of
@@ -9,13 +12,15 @@ from .inifile import read_ini
 from .problems import Place
 from .tree import plant
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
-def read_file(document: Document, path: str, place: Place) -> bool:
+
+def read_file(document: Document, path: str, place: Place, texts: Mapping[str, str] = NOTHING) -> bool:
     """Whether the file could be had; what it says is added to the document, and what is wrong goes to its report.
 
-    `place` is where the file is named, or the file itself.
+    `place` is where the file is named, or the file itself. A file in `texts` is taken to hold that text.
     """
-    text = read_text(path, place, document.report)
+    text = texts[path] if path in texts else read_text(path, place, document.report)
     if text is None:
         return False
     add_text(document, path, text)

@@ -68,6 +68,7 @@ class WatcherConfig:
     max_age: float = 0
     max_age_variance: float = 30
     priority: int = 0
+    tags: tuple[str, ...] = ()
     use_sockets: bool = False
     on_demand: bool = False
     stdin_socket: str | None = None

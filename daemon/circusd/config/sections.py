@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, WATCHER, Option, find, near_miss
@@ -12,7 +13,7 @@ from circusd.schema.values import format_words
 from .document import Section, Value
 from .interpolate import Lookup, expand, references
 from .model import build_watcher
-from .problems import Report, quoted
+from .problems import Place, Report, quoted
 from .records import CircusConfig, PluginConfig, SocketConfig, WatcherConfig
 from .references import COMMAND_KEYS, check_references
 from .values import MISSING, Raw, read
@@ -92,20 +93,47 @@ def _check_discovery(circus: CircusConfig, section: Section, report: Report) -> 
 def read_socket(section: Section, lookup: Lookup, report: Report) -> SocketConfig:
     """One socket, its name in lower case; wrong options have their default and are in the report."""
     name = section.title.lower()
-    values = _fields(SOCKET, _raw(section, lookup, report), "a socket", report)
-    if not all(letter.isalnum() or letter in "_.-" for letter in name):
+    if not _can_be_named(name):
         report.warning(
             section.place(), f"$(circus.sockets.{name}) can't name it", "letters, digits, _, . and -"
         )
+    return _socket(name, _raw(section, lookup, report), section.place(), report)
+
+
+def socket_from_options(name: str, options: Mapping[str, object]) -> SocketConfig:
+    """The socket of that name with these options, as a command gives them; raises ConfigError with all problems."""
+    report = Report()
+    place = Place(section=f"socket:{name}")
+    raw = {key: Raw(value, replace(place, option=key)) for key, value in options.items()}
+    for key in raw:
+        if find(SOCKET, key) is None:
+            near = near_miss(SOCKET, key)
+            report.error(place, f"unknown key {key!r}", hint=f"did you mean {near}?" if near else "")
+    if not name.strip() or not _can_be_named(name):
+        report.error(place, f"{quoted(name)} can't be a socket's name", "letters, digits, _, . and -")
+    socket = _socket(name.lower(), raw, place, report)
+    report.raise_errors()
+    return socket
+
+
+def _can_be_named(name: str) -> bool:
+    return all(letter.isalnum() or letter in "_.-" for letter in name)
+
+
+def _socket(name: str, raw: Mapping[str, Raw], place: Place, report: Report) -> SocketConfig:
+    def at(key: str) -> Place:
+        return raw[key].place if key in raw else replace(place, option=key)
+
+    values = _fields(SOCKET, raw, "a socket", report)
     if values.get("path"):
         if values.get("family", "AF_UNIX") != "AF_UNIX":
-            report.warning(section.place("family"), "has no effect: a path makes it AF_UNIX")
+            report.warning(at("family"), "has no effect: a path makes it AF_UNIX")
         values["family"] = "AF_UNIX"
         for key in ("host", "port"):
             if key in values:
-                report.note(section.place(key), "has no effect: the socket has a path")
+                report.note(at(key), "has no effect: the socket has a path")
     elif values.get("family") == "AF_UNIX":
-        report.error(section.place("family"), "AF_UNIX without a path", "path, the file of the socket")
+        report.error(at("family"), "AF_UNIX without a path", "path, the file of the socket")
     return SocketConfig(name=name, **values)
 
 

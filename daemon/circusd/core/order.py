@@ -10,6 +10,11 @@ def start_order(priorities: Mapping[str, int]) -> list[str]:
     return sorted(priorities, key=lambda name: (-priorities[name], name))
 
 
+def start_groups(priorities: Mapping[str, int], names: Iterable[str]) -> list[list[str]]:
+    """Groups to be taken one after another, highest priority first; those of a group are taken together."""
+    return [sorted(group) for group in reversed(stop_groups(priorities, names))]
+
+
 def stop_groups(priorities: Mapping[str, int], names: Iterable[str]) -> list[list[str]]:
     """Groups to be stopped one after another, lowest priority first; those of a group are stopped together."""
     groups: dict[int, list[str]] = {}

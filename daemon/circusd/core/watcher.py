@@ -23,11 +23,15 @@ class Job:
     """``start``, ``stop``, ``restart``, ``reload``, ``scale``, ``kill``, ``apply``."""
     command: str = ""
     """The command's name, as a person gave it."""
+    order: int = 0
+    """The request that it is part of."""
     since: float = 0.0
     number: int = 0
     """Of scale: the new number of processes."""
     graceful: bool = True
     sequential: bool = False
+    replaces: bool = False
+    """Of reload: the processes are replaced also where they would get SIGHUP."""
     wids: tuple[int, ...] | None = None
     """Of kill: which slots; all when None."""
     signum: int | None = None
@@ -87,6 +91,48 @@ class Planner:
             self._end_job(f"superseded by {job.command or job.kind}")
         self.job = job
         job.since = now
+        return self._drive(now)
+
+    def cannot_cancel(self) -> str:
+        """Why the command under way can't be cancelled; nothing when it can."""
+        job = self.job
+        if job is None:
+            return "it has ended"
+        if job.phase in ("before_stop", "stopping", "after_stop", "after stop") or job.kind == "kill":
+            return "its processes are being stopped already"
+        if job.phase in ("stopping old", "stopping new"):
+            return (
+                "the new processes have taken over" if job.phase == "stopping old" else "it is being undone"
+            )
+        if job.phase in ("after_start", "done") or job.kind == "apply":
+            return "it is done, but for its last step"
+        if job.kind == "scale" and (self.leaving or len(self.active) > self.policy.numprocesses):
+            return "its processes are being stopped already"
+        return ""
+
+    @property
+    def up(self) -> int:
+        """How many processes run and are to stay."""
+        return sum(p.state in (State.RUNNING, State.READY) for p in self.active)
+
+    def cancel(self, why: str, now: float) -> list[Effect]:
+        """The command under way ends with that error, where `cannot_cancel` says nothing.
+
+        Of a start, what runs stays: ``numprocesses`` has to be as low as `up` before, unless nothing runs. Of a reload, the
+        old processes stay.
+        """
+        job = self.job
+        assert job is not None
+        if job.phase == "starting new":
+            self._keep_old(job, f"{why}, the old processes stay", now)
+        elif job.phase == "one by one":
+            job.queue = []
+            job.error = f"{why}, {job.done + len(job.awaited)} of {job.total} processes are replaced"
+        else:
+            starting = job.phase == "filling"
+            self._end_job(why)
+            if starting and self.wanted and not self.up:
+                self.job = Job(0, "stop", command="cancel", since=now)
         return self._drive(now)
 
     def happen(self, wid: int, event: Happening, now: float) -> list[Effect]:
@@ -454,7 +500,7 @@ class Planner:
             # Nothing to be gentle with: a stopped watcher is started, a hard reload is a restart.
             job.kind = "restart" if self.wanted else "start"
             return self._advance(now)
-        if job.phase == "new" and self.policy.send_hup:
+        if job.phase == "new" and self.policy.send_hup and not job.replaces:
             for process in self.active:
                 if process.pid is not None:
                     job.kept.append(process.pid)
@@ -484,16 +530,21 @@ class Planner:
                     if ill[0].exit and ill[0].exit.text
                     else f"process {ill[0].wid} did not stay up"
                 )
-                job.error = f"reload given up, the old processes stay: {why}"
-                keep, self.outgoing = self.outgoing, set()
-                self._dismiss([p.wid for p in new if p.wid not in keep], now)
-                job.phase = "stopping new"
+                self._keep_old(job, f"reload given up, the old processes stay: {why}", now)
                 return
             old, self.outgoing = sorted(self.outgoing), set()
             self._dismiss(old, now)
             job.phase = "stopping old"
         if not self.leaving:
             self._end_reload()
+
+    def _keep_old(self, job: Job, why: str, now: float) -> None:
+        """What a reload has started is stopped again, and what it was to replace stays."""
+        job.error = why
+        new = [p.wid for p in self.active]
+        self.outgoing = set()
+        self._dismiss(new, now)
+        job.phase = "stopping new"
 
     def _advance_sequential(self, job: Job, now: float) -> None:
         if job.phase == "new":

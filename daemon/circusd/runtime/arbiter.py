@@ -19,7 +19,7 @@ from gevent.event import AsyncResult, Event
 
 from circusd.config.model import WatcherConfig
 from circusd.core.effects import JobEnded
-from circusd.core.order import start_order, stop_groups
+from circusd.core.order import start_groups, start_order, stop_groups
 from circusd.core.watcher import Job
 from circusd.kernel import proc, users
 from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
@@ -53,6 +53,15 @@ class CallsHooks(Protocol):
     def check(self, watcher: str, hooks: Mapping[str, Any]) -> dict[str, str]: ...
 
     def close(self, watcher: str) -> None: ...
+
+
+class Begins(Protocol):
+    """What the arbiter needs of an order: a request that may be for several watchers."""
+
+    id: int
+    total: int
+    begun: int
+    cancelled: str
 
 
 @dataclass(slots=True)
@@ -171,9 +180,17 @@ class Arbiter:
             raise NotFound(f"program {name} not found")
         return watcher
 
-    def job(self, kind: str, command: str = "", **values: Any) -> Job:
-        """A new job with an id of its own."""
-        return Job(next(self._jobs), kind, command=command or kind, **values)
+    def next_id(self) -> int:
+        """A number that no command of this daemon has had."""
+        return next(self._jobs)
+
+    def job(self, kind: str, command: str = "", *, order: Begins | None = None, **values: Any) -> Job:
+        """A new job with an id of its own, as a part of that order."""
+        if order is not None:
+            order.begun += 1
+        return Job(
+            next(self._jobs), kind, command=command or kind, order=0 if order is None else order.id, **values
+        )
 
     # -- adding and removing -------------------------------------------------------------------------------------
 
@@ -210,38 +227,52 @@ class Arbiter:
 
     # -- all at once ---------------------------------------------------------------------------------------------
 
-    def start_all(self, names: Iterable[str] | None = None, command: str = "start") -> AsyncResult[Any]:
+    def start_all(
+        self, names: Iterable[str] | None = None, command: str = "start", order: Begins | None = None
+    ) -> AsyncResult[Any]:
         """Watchers are started by priority, one after another with ``warmup_delay`` between; by default those with autostart.
 
         The result is a list of names with their `JobEnded` or error.
         """
         if names is None:
             names = [n for n, w in self.watchers.items() if w.config.autostart]
-        order = start_order({n: self.watchers[n].config.priority for n in names})
+        queue = start_order({n: self.watchers[n].config.priority for n in names})
+        _count(order, queue)
 
         def run() -> list[tuple[str, JobEnded | CircusError]]:
             results: list[tuple[str, JobEnded | CircusError]] = []
-            for i, name in enumerate(order):
+            for i, name in enumerate(queue):
                 watcher = self.watchers.get(name)
                 if watcher is None or self.stopping:
                     continue
+                if _is_cancelled(order):
+                    results.append((name, Conflict(f"{name}: not begun, {command} was cancelled")))
+                    continue
                 if i and self.warmup_delay > 0:
                     gevent.sleep(self.warmup_delay)
-                results.append((name, _outcome(watcher.submit(self.job("start", command)))))
+                results.append((name, _outcome(watcher.submit(self.job("start", command, order=order)))))
             return results
 
         return in_background(run)
 
-    def stop_all(self, names: Iterable[str] | None = None, command: str = "stop") -> AsyncResult[Any]:
+    def stop_all(
+        self, names: Iterable[str] | None = None, command: str = "stop", order: Begins | None = None
+    ) -> AsyncResult[Any]:
         """Watchers are stopped in the reverse order of their start: groups of one priority together, the lowest first."""
         chosen = list(self.watchers if names is None else names)
         groups = stop_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
+        _count(order, chosen)
 
         def run() -> list[tuple[str, JobEnded | CircusError]]:
             results: list[tuple[str, JobEnded | CircusError]] = []
             for group in groups:
                 there = [self.watchers[n] for n in group if n in self.watchers]
-                tickets = [(w.name, w.submit(self.job("stop", command))) for w in there]
+                if _is_cancelled(order):
+                    results += [
+                        (w.name, Conflict(f"{w.name}: not begun, {command} was cancelled")) for w in there
+                    ]
+                    continue
+                tickets = [(w.name, w.submit(self.job("stop", command, order=order))) for w in there]
                 results += [(name, _outcome(ticket)) for name, ticket in tickets]
             return results
 
@@ -251,6 +282,37 @@ class Arbiter:
         """The command is given to all these watchers side by side; the result lists how each ended."""
         tickets = [(n, submit(self.watchers[n])) for n in names]
         return in_background(lambda: [(n, _outcome(t)) for n, t in tickets])
+
+    def in_turn(
+        self,
+        names: Iterable[str],
+        submit: Callable[[Watcher], Ticket],
+        order: Begins | None = None,
+        *,
+        only_wanted: bool = False,
+    ) -> AsyncResult[Any]:
+        """The command is given to watchers of one priority together, the highest first, each group after the one before.
+
+        With ``only_wanted``, one that does not run when its turn has come is passed over.
+        """
+        chosen = list(names)
+        groups = start_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
+        _count(order, chosen)
+
+        def run() -> list[tuple[str, JobEnded | CircusError]]:
+            results: list[tuple[str, JobEnded | CircusError]] = []
+            for group in groups:
+                there = [self.watchers[n] for n in group if n in self.watchers and not self.stopping]
+                if _is_cancelled(order):
+                    results += [
+                        (w.name, Conflict(f"{w.name}: not begun, the command was cancelled")) for w in there
+                    ]
+                    continue
+                tickets = [(w.name, submit(w)) for w in there if w.planner.wanted or not only_wanted]
+                results += [(name, _outcome(ticket)) for name, ticket in tickets]
+            return results
+
+        return in_background(run)
 
     def hook_snapshot(self, watcher: Watcher) -> dict[str, Any]:
         """What a hook may look at of its watcher and the others."""
@@ -264,6 +326,15 @@ class Arbiter:
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()
         self._greenlet.kill()
+
+
+def _count(order: Begins | None, names: Sequence[str]) -> None:
+    if order is not None:
+        order.total = len(names)
+
+
+def _is_cancelled(order: Begins | None) -> bool:
+    return order is not None and bool(order.cancelled)
 
 
 def resolve_credentials(config: WatcherConfig) -> Credentials:

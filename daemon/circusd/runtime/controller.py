@@ -57,6 +57,8 @@ class Caller:
     """The process that made a unix connection, as the kernel knew it then."""
     send: Callable[[bytes], bool]
     """Queues a reply or a push for the peer and never waits; False if it was lost: the peer is gone or does not read."""
+    push: Callable[[bytes], bool]
+    """The same for what comes before the reply, and is not kept for who asks again."""
 
     @property
     def connection(self) -> bytes:
@@ -181,7 +183,7 @@ class Controller:
             return
         connection = self.connections.get(identity[:ID_BYTES])
         address, pid = ("", None) if connection is None else (connection.address, connection.pid)
-        caller = Caller(router.door, router.uid, router.role, identity, address, pid, send)
+        caller = Caller(router.door, router.uid, router.role, identity, address, pid, send, send)
         if _is_repeatable(request):
             remembered = self._remembering(caller, request)
             if remembered is None:
@@ -220,7 +222,10 @@ class Controller:
             self._repeats.answered(past, message)
             return past.way_back(message)
 
-        return replace(caller, send=send)
+        def push(message: bytes) -> bool:
+            return past.way_back(message)
+
+        return replace(caller, send=send, push=push)
 
 
 class _Router:

@@ -44,6 +44,7 @@ from .history import History
 from .hooks import Hooks
 from .journal import Journal
 from .listeners import PRIVATE, PUBLIC
+from .orders import Orders
 from .outputchannel import OutputChannel
 from .pace import Pace
 from .publisher import Publisher
@@ -54,6 +55,7 @@ from .servicemanager import ServiceManager
 from .sockets import Sockets
 from .stats import Stats
 from .streams import Output, OutputServices
+from .waits import Waits
 from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ class Daemon:
         self._stop = Event()
         self._quit: AsyncResult[Any] | None = None
         self._reloading = BoundedSemaphore(1)
+        self.saved: tuple[Configuration, Configuration] | None = None
+        """After a save, the configuration that is in force and what the files say."""
         self._owner: int | None = None
         self._is_starting = True
         self._exit_code = 0
@@ -205,11 +209,13 @@ class Daemon:
         stack.callback(self.follows.close)
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
+        self.waits = Waits(self.arbiter)
+        self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
         stack.callback(self.audit.close)
         self.handlers = Handlers(self.arbiter, self)
-        self.controller = Controller(context, inner, self.handlers.dispatch, self.follows.left)
+        self.controller = Controller(context, inner, self.handlers.dispatch, self._left)
         stack.callback(self.controller.close)
         self.doors = Doors(
             {
@@ -610,6 +616,16 @@ class Daemon:
             self.journal.tell("daemon.reloaded", summary=summary)
             return reply
 
+    def save_configuration(self, target: str, *, dry_run: bool, force: bool, digest: str) -> dict[str, Any]:
+        """What was changed at run time is in the files, or would be; what that is."""
+        from .saving import save
+
+        with self._reloading:
+            reply = save(self, target, dry_run=dry_run, force=force, digest=digest)
+        if not dry_run and reply["changes"]:
+            log.info("configuration saved files=%s", ",".join(reply["files"]))
+        return reply
+
     def apply_live(self) -> None:
         """What can be changed of ``[circus]`` without a restart is as the configuration says."""
         self.arbiter.warmup_delay = self.configuration.circus.warmup_delay
@@ -630,10 +646,16 @@ class Daemon:
             return f"Starting: {begun} of {words.count(len(planners), 'watcher')} begun."
         return self.lead()["text"]
 
+    def _left(self, connection: bytes) -> None:
+        self.follows.left(connection)
+        self.waits.left(connection)
+
     # -- told by the rooms ---------------------------------------------------------------------------------------
 
     def _changed(self, watcher: Watcher | str) -> None:
         self.follows.changed(watcher)
+        self.waits.changed(watcher)
+        self.orders.changed()
         self.manager.changed()
         if self.settings.init and not isinstance(watcher, str) and ending.has_ended(watcher.planner):
             self._look_for_the_end()

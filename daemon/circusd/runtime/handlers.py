@@ -27,14 +27,22 @@ from .arbiter import Arbiter, in_background
 from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
+from .orders import Order
 from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
+from .setting import Setting
+from .socketcommands import SocketCommands
 
 log = logging.getLogger("circusd.controller")
 
+PROGRESS = "progress."
+"""Topic of the pushes that come before the reply of a command."""
+TARGET_LIMIT = 200
+"""Letters."""
 
-class Handlers(Changing, Reading):
+
+class Handlers(Changing, Setting, SocketCommands, Reading):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
@@ -49,6 +57,7 @@ class Handlers(Changing, Reading):
     def dispatch(self, request: wire.Request, caller: Caller) -> None:
         """Every request gets exactly one reply (a cast none), whatever happens."""
         answer = _Answer(request, caller)
+        order: Order | None = None
         try:
             if _needs_sessions(request, caller) and not self.daemon.accounts.when_ready(
                 partial(self._ready, request, caller)
@@ -65,7 +74,7 @@ class Handlers(Changing, Reading):
             if log.isEnabledFor(level):
                 # Names of keys only: values may be secret.
                 target = properties.get("name", "")
-                keys = ",".join(sorted(properties.get("options") or ())) if row.name in ("set", "add") else ""
+                keys = ",".join(sorted(properties.get("options") or ()))
                 log.log(
                     level,
                     "command=%s by=%r door=%s name=%r keys=%s",
@@ -76,13 +85,23 @@ class Handlers(Changing, Reading):
                     keys,
                 )
             waiting = row.waits and truthy(request.properties.get("waiting"))
-            reply = getattr(self, f"cmd_{row.name}")(properties, Context(request, caller, person, waiting))
+            order = self.daemon.orders.begin(row, _target(properties), person.name)
+            reply = getattr(self, f"cmd_{row.name}")(
+                properties, Context(request, caller, person, waiting, order)
+            )
         except Exception as error:  # noqa: BLE001 (the one place that turns errors into replies)
+            if order is not None:
+                self.daemon.orders.end(order)
             answer.fail(error)
             return
         if isinstance(reply, dict):
+            self.daemon.orders.end(order)
             answer.ok(reply)
-        elif waiting or not row.waits or not reply.at_once:
+            return
+        self.daemon.orders.follow(order, reply.result)
+        if waiting or not row.waits or not reply.at_once:
+            if truthy(request.properties.get("progress")):
+                self.daemon.orders.tell(order, answer.progress)
             answer.later(reply)
         else:
             answer.begun(reply)
@@ -150,6 +169,24 @@ class Handlers(Changing, Reading):
         # A trial has nothing but its reply.
         return Later(in_background(run), lambda payload: payload or {}, at_once=not truthy(p.get("dry_run")))
 
+    def cmd_save(self, p: dict[str, Any], c: Context) -> Reply:
+        target = str(p.get("file") or "")
+        dry_run, force = truthy(p.get("dry_run")), truthy(p.get("force"))
+        digest = str(p.get("digest") or "")
+        return Later(
+            in_background(
+                lambda: self.daemon.save_configuration(target, dry_run=dry_run, force=force, digest=digest)
+            ),
+            lambda reply: reply,
+        )
+
+    def cmd_jobs(self, p: dict[str, Any], c: Context) -> Reply:
+        return {"jobs": self.daemon.orders.rows()}
+
+    def cmd_cancel(self, p: dict[str, Any], c: Context) -> Reply:
+        reply: dict[str, Any] = self.daemon.orders.cancel(as_int(p["id"], "id"), c.person.name, c.person.role)
+        return reply
+
     # -- the console's door --------------------------------------------------------------------------------------
 
     def cmd_weblink(self, p: dict[str, Any], c: Context) -> Reply:
@@ -208,6 +245,11 @@ class _Answer:
         if not self.request.cast:
             self.caller.send(wire.ok_reply(self.request.id, payload, clock.wall()))
 
+    def progress(self, row: dict[str, Any]) -> None:
+        """Told before the reply, to who has asked for it."""
+        if not self.request.cast:
+            self.caller.push(wire.push(self.request.id, PROGRESS, row))
+
     def later(self, reply: Later) -> None:
         def ready(result: AsyncResult[Any]) -> None:
             try:
@@ -263,6 +305,11 @@ def _logged_out(problem: str) -> dict[str, Any]:
 
 def _needs_sessions(request: wire.Request, caller: Caller) -> bool:
     return caller.door == "web" and (bool(request.session) or request.command.lower() == "redeem")
+
+
+def _target(properties: Mapping[str, Any]) -> str:
+    """What a request names, as far as it is shown to others."""
+    return str(properties.get("name") or "")[:TARGET_LIMIT]
 
 
 def validate(row: Command, properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from circusd.core.words import event_text
@@ -55,14 +55,14 @@ class Journal:
             self._publisher.publish("events", event_topic(watcher, row.original), lambda: _original(record))
         return record
 
-    def last(self, count: int, watcher: str | None = None) -> list[dict[str, Any]]:
-        """The last events, oldest first; of one watcher if it is named."""
+    def last(self, count: int, watchers: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """The last events, oldest first; of some watchers if they are named."""
         found: list[dict[str, Any]] = []
-        wanted = watcher.lower() if watcher else None
+        wanted = None if watchers is None else {name.lower() for name in watchers}
         for record in reversed(self.kept):
             if len(found) >= count:
                 break
-            if wanted is None or str(record.get("watcher", "")).lower() == wanted:
+            if wanted is None or str(record.get("watcher", "")).lower() in wanted:
                 found.append(record)
         return found[::-1]
 

@@ -19,7 +19,8 @@ from circusd.version import __version__
 from . import snapshot
 from .arbiter import Arbiter, in_background
 from .processinfo import ProcessInfo
-from .requests import Context, Later, Reply, as_int, find_watcher, truthy
+from .requests import Context, Later, Reply, as_int, as_seconds, truthy
+from .selection import chosen, select, several
 from .watcher import Watcher
 
 
@@ -35,41 +36,52 @@ class Reading:
 
     def cmd_list(self, p: dict[str, Any], c: Context) -> Reply:
         if p.get("name"):
-            return {"pids": find_watcher(self.arbiter, p["name"]).planner.pids()}
+            return several(select(self.arbiter, p), lambda w: {"pids": w.planner.pids()})
         return {"watchers": sorted(self.arbiter.watchers)}
 
     def cmd_status(self, p: dict[str, Any], c: Context) -> Reply:
-        if p.get("name"):
-            return {"status": find_watcher(self.arbiter, p["name"]).planner.status()}
-        return {"statuses": {w.name: w.planner.status() for w in self.arbiter.watchers.values()}}
+        watchers = select(self.arbiter, p) if p.get("name") else list(self.arbiter.watchers.values())
+        if p.get("name") and len(watchers) == 1:
+            return {"status": watchers[0].planner.status()}
+        return {"statuses": {w.name: w.planner.status() for w in watchers}}
 
     def cmd_numprocesses(self, p: dict[str, Any], c: Context) -> Reply:
-        if p.get("name"):
-            watcher = find_watcher(self.arbiter, p["name"])
-            return {"numprocesses": len(watcher.planner.pids()), "watcher_name": p["name"]}
-        return {"numprocesses": sum(len(w.planner.pids()) for w in self.arbiter.watchers.values())}
+        if not p.get("name"):
+            return {"numprocesses": sum(len(w.planner.pids()) for w in self.arbiter.watchers.values())}
+        watchers = select(self.arbiter, p)
+        if len(watchers) == 1:
+            return {"numprocesses": len(watchers[0].planner.pids()), "watcher_name": p["name"]}
+        results = {w.name: {"numprocesses": len(w.planner.pids())} for w in watchers}
+        return {"numprocesses": sum(r["numprocesses"] for r in results.values()), "results": results}
 
     def cmd_numwatchers(self, p: dict[str, Any], c: Context) -> Reply:
         return {"numwatchers": len(self.arbiter.watchers)}
 
     def cmd_options(self, p: dict[str, Any], c: Context) -> Reply:
-        options = self._options(find_watcher(self.arbiter, p["name"]), c)
-        return {"options": {key: options[key] for key in sorted(options)}}
+        def of(watcher: Watcher) -> Reply:
+            options = self._options(watcher, c)
+            return {"options": {key: options[key] for key in sorted(options)}}
+
+        return several(select(self.arbiter, p), of)
 
     def cmd_get(self, p: dict[str, Any], c: Context) -> Reply:
-        watcher, keys = find_watcher(self.arbiter, p["name"]), p["keys"]
+        keys = p["keys"]
         if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
             raise BadRequest("keys must be a list of names", field="keys")
-        options = self._options(watcher, c)
-        for key in keys:
-            if key not in options:
-                close = nearest(key, list(options))
-                raise BadRequest(
-                    f"{key!r} option not found",
-                    field=key,
-                    hint=f"did you mean {close}?" if close else "",
-                )
-        return {"options": {key: options[key] for key in keys}}
+
+        def of(watcher: Watcher) -> Reply:
+            options = self._options(watcher, c)
+            for key in keys:
+                if key not in options:
+                    close = nearest(key, list(options))
+                    raise BadRequest(
+                        f"{key!r} option not found",
+                        field=key,
+                        hint=f"did you mean {close}?" if close else "",
+                    )
+            return {"options": {key: options[key] for key in keys}}
+
+        return several(select(self.arbiter, p), of)
 
     def _options(self, watcher: Watcher, c: Context) -> dict[str, Any]:
         """All options; secret values are for those who decide what runs."""
@@ -93,10 +105,12 @@ class Reading:
         return {"sockets": self.arbiter.sockets.listing()}
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
-        if not p.get("name"):
-            groups = {w.name: _running(w) for w in self.arbiter.watchers.values()}
+        extended = truthy(p.get("extended"))
+        watchers = select(self.arbiter, p) if p.get("name") else list(self.arbiter.watchers.values())
+        if not p.get("name") or len(watchers) > 1:
+            groups = {w.name: _running(w) for w in watchers}
             return Later(in_background(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
-        watcher = find_watcher(self.arbiter, p["name"])
+        (watcher,) = watchers
         slots = _running(watcher)
         if p.get("process") is not None:
             pid = as_int(p["process"], "process")
@@ -107,7 +121,6 @@ class Reading:
                 in_background(lambda: self._stats_of(watcher, slots, False)),
                 lambda infos: {"process": pid, "info": infos.get(str(pid), {})},
             )
-        extended = truthy(p.get("extended"))
         return Later(
             in_background(lambda: self._stats_of(watcher, slots, extended)),
             lambda infos: {"name": p["name"], "info": infos},
@@ -136,11 +149,13 @@ class Reading:
         return {"info": self.process_info.of_daemon()}
 
     def cmd_inspect(self, p: dict[str, Any], c: Context) -> Reply:
-        name = p.get("name")
-        if name:
-            find_watcher(self.arbiter, name)
-            return self._with_counters(snapshot.inspect(self.arbiter, self.daemon.view(), name))
-        return Later(in_background(self.daemon.snapshot), self._with_counters)
+        if not p.get("name"):
+            return Later(in_background(self.daemon.snapshot), self._with_counters)
+        names = [w.name for w in select(self.arbiter, p)]
+        return Later(
+            in_background(lambda: snapshot.inspect(self.arbiter, self.daemon.view(), names)),
+            self._with_counters,
+        )
 
     def _with_counters(self, reply: dict[str, Any]) -> dict[str, Any]:
         for view in reply["watchers"]:
@@ -150,12 +165,26 @@ class Reading:
                 view["output"]["streams"] = watcher.output.counters()
         return reply
 
+    def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
+        names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
+        keys = ("name", "state", "status", "explain")
+        return Later(
+            in_background(lambda: snapshot.inspect(self.arbiter, {}, names)),
+            lambda reply: {"watchers": [{key: view[key] for key in keys} for view in reply["watchers"]]},
+        )
+
+    def cmd_wait(self, p: dict[str, Any], c: Context) -> Reply:
+        timeout = None if p.get("timeout") is None else as_seconds(p["timeout"], "timeout")
+        state = p["state"]
+        watchers = chosen(self.arbiter, p, c)
+        result = self.daemon.waits.begin(watchers, state, timeout, c.caller.connection, c.order)
+        return Later(result, lambda names: {"state": state, "watchers": names})
+
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
-        name = p.get("name")
-        if name:
-            find_watcher(self.arbiter, name)
+        names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
         lines = as_int(p.get("lines", 20), "lines")
-        return {"events": self.arbiter.journal.last(min(max(lines, 0), 2000), name)}
+        events = self.arbiter.journal.last(min(max(lines, 0), 2000), names)
+        return {"events": events, "watchers": names or []}
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
         count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)
@@ -169,12 +198,13 @@ class Reading:
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list):
             raise BadRequest("names must be a list of watchers", field="names")
-        watchers = [find_watcher(self.arbiter, n) for n in names] or list(self.arbiter.watchers.values())
+        found = {w.name: w for name in names for w in select(self.arbiter, p, name)}
+        watchers = list(found) or [w.name for w in self.arbiter.watchers.values()]
         stream = p.get("stream")
         if stream not in (None, "stdout", "stderr"):
             raise BadRequest("stream must be stdout or stderr", field="stream")
         lines = min(max(as_int(p.get("lines", 100), "lines"), 0), 20_000)
-        return {"lines": self.daemon.read_output([w.name for w in watchers], lines, stream)}
+        return {"lines": self.daemon.read_output(watchers, lines, stream), "watchers": list(found)}
 
     def cmd_ping(self, p: dict[str, Any], c: Context) -> Reply:
         return {"pong": True, "version": __version__, "pid": self.daemon.pid}

@@ -13,13 +13,12 @@ from gevent.event import AsyncResult
 from circusd.core.effects import JobEnded
 from circusd.kernel.signals import interrupted_after
 from circusd.schema import wire
-from circusd.schema.errors import BadRequest, CircusError, Failed, NotFound
-from circusd.schema.nearest import nearest
+from circusd.schema.errors import BadRequest, CircusError, Failed
 from circusd.schema.types import SIGNAL
 
-from .arbiter import Arbiter
 from .controller import Caller
-from .watcher import Ticket, Watcher
+from .orders import Order
+from .watcher import Ticket
 
 PATTERN_LIMIT = 200
 """Characters of a pattern for names."""
@@ -46,6 +45,8 @@ class Context:
     caller: Caller
     person: Person
     waiting: bool
+    order: Order
+    """The request on its way: jobs that are done for it belong to it."""
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ def matching_regex(pattern: str, names: list[str]) -> list[str]:
     _check_length(pattern)
     try:
         with interrupted_after(MATCH_SECONDS):
-            compiled = re.compile(pattern)
+            compiled = re.compile(pattern, re.IGNORECASE)
             return [n for n in names if compiled.match(n)]
     except TimeoutError:
         raise BadRequest(
@@ -147,14 +148,3 @@ def abandoned(results: Iterable[Any]) -> dict[str, Any]:
     """What a reply says of processes that did not end; nothing, as with the original, when all did."""
     pids = [pid for ended in results if isinstance(ended, JobEnded) for pid in ended.abandoned]
     return {"abandoned": pids} if pids else {}
-
-
-def find_watcher(arbiter: Arbiter, name: Any) -> Watcher:
-    """The watcher of that name; the error names the nearest one."""
-    if not isinstance(name, str):
-        raise BadRequest(f"name must be a text, not {name!r}", field="name")
-    try:
-        return arbiter.find(name)
-    except NotFound:
-        close = nearest(name.lower(), list(arbiter.watchers))
-        raise NotFound(f"program {name} not found", hint=f"did you mean {close}?" if close else "") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from circusd.core import words
@@ -68,6 +69,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "singleton": config.singleton,
         "autostart": config.autostart,
         "priority": config.priority,
+        "tags": list(config.tags),
         "sockets": arbiter.sockets.named_by(config),
         "restarts": watcher.restarts_last_hour(),
         "last_event": None
@@ -76,7 +78,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "job": None
         if job is None
         else {
-            "id": job.id,
+            "id": job.order or job.id,
             "command": job.command or job.kind,
             "done": job.done,
             "total": job.total,
@@ -119,19 +121,22 @@ def sockets_view(arbiter: Arbiter) -> list[dict[str, Any]]:
     return views
 
 
-def inspect(arbiter: Arbiter, daemon: dict[str, Any], name: str | None = None) -> dict[str, Any]:
-    """Everything, or everything of one watcher.
+def inspect(arbiter: Arbiter, daemon: dict[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Everything, or everything of these watchers.
 
-    Everything is gathered in turns, each watcher as it is when it comes to it: to be called in a greenlet.
+    It is gathered in turns, each watcher as it is when it comes to it: to be called in a greenlet.
     """
-    if name:
-        return {"daemon": daemon, "watchers": [watcher_view(arbiter, arbiter.find(name))]}
+    chosen = (
+        [w for _, w in sorted(arbiter.watchers.items())] if names is None else [*map(arbiter.find, names)]
+    )
     pace = Pace()
     views = []
-    for _, watcher in sorted(arbiter.watchers.items()):
+    for watcher in chosen:
         if not watcher.removed:
             views.append(watcher_view(arbiter, watcher))
         pace.rest()
+    if names is not None:
+        return {"daemon": daemon, "watchers": views}
     planners = {w.name: w.planner for w in arbiter.watchers.values()}
     return {
         "daemon": daemon,

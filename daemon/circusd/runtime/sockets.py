@@ -101,7 +101,8 @@ class Sockets:
         return Entry(config.name.lower(), config, sock, kernel.socket_file(sock))
 
     def take(self, entry: Entry) -> None:
-        """A prepared socket is one of these; its name is free."""
+        """A prepared socket is one of these; another one of its name, which a command has added, is closed."""
+        self.close(entry.name)
         self._entries[entry.name] = entry
         self._journal.tell("socket.opened", socket=entry.name, address=entry.address)
 

@@ -52,6 +52,8 @@ log = logging.getLogger("circusd.watcher")
 
 RESTARTS_KEPT = 1000
 HOUR = 3600.0
+LINE_LIMIT = 1000
+"""So many commands may wait for their turn."""
 KILL, CONTINUE = 9, 18
 AT_THIS_MOMENT = 1.0
 """Seconds in which the end of a process that is not there any more has been told."""
@@ -158,6 +160,9 @@ class Watcher:
             # Nothing may be started behind the back of the ordered stop.
             ticket.result.set_exception(Conflict("circusd is stopping"))
             return ticket
+        if len(self._line) >= LINE_LIMIT:
+            ticket.result.set_exception(Conflict(f"{LINE_LIMIT} commands wait for {self.name} already"))
+            return ticket
         if job.kind in SUPERSEDES and not self._is_stopping():
             self._supersede_line(job)
             self._line.append(ticket)
@@ -196,11 +201,41 @@ class Watcher:
             supersede = False
             ticket = self._line.popleft()
             if not self._prepare(ticket):
+                self.arbiter.changed(self)
                 continue
             before = self._ticket
             effects = self.planner.begin(ticket.job, clock.now())
             self._ticket = ticket
             self._carry_out(effects, before)
+
+    def jobs(self) -> list[tuple[Job, bool]]:
+        """The job under way and those in line, each with whether it waits."""
+        under_way = self.planner.job
+        found = [] if under_way is None else [(under_way, False)]
+        return [*found, *((ticket.job, True) for ticket in self._line)]
+
+    def cancel(self, job: Job, by: str) -> str:
+        """The job is dropped from the line or, under way, comes to an end; if it can't, the reason is returned."""
+        why = f"cancelled by {by or 'somebody'}"
+        for ticket in self._line:
+            if ticket.job is job:
+                self._line.remove(ticket)
+                ticket.result.set_exception(Conflict(f"{self.name}: {job.command or job.kind} was {why}"))
+                self.arbiter.changed(self)
+                return ""
+        if self.planner.job is not job:
+            return "it has ended"
+        refusal = self.planner.cannot_cancel()
+        if refusal:
+            return refusal
+        number, before = self.planner.up, self.config.numprocesses
+        if job.phase == "filling" and self.planner.wanted and 0 < number < before:
+            # What has been started stays; more would come by itself as long as more are wanted.
+            self.reconfigure(with_options(self.config, {"numprocesses": number}), self.credentials)
+            self.tell("watcher.scaled", before=before, after=number)
+            why += f", numprocesses is {number} now"
+        self._carry_out(self.planner.cancel(why, clock.now()))
+        return ""
 
     @property
     def waiting_commands(self) -> list[str]:
@@ -603,6 +638,7 @@ class Watcher:
             self._ticket = None
         self.planner.job = None
         self.tell("watcher.failed", reason=self.fault)
+        self.arbiter.changed(self)
         self.arbiter.post(self, self._begin_next)
 
     def close(self, *, left_running: bool = False) -> None:

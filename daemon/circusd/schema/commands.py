@@ -13,6 +13,22 @@ from typing import Any
 ROLES = ("viewer", "operator", "admin")
 """From least to most: who may read, who may run what is there, who decides what code runs."""
 
+WAIT_STATES = (
+    "running",
+    "ready",
+    "active",
+    "stopped",
+    "failed",
+    "completed",
+    "exited",
+    "backoff",
+    "starting",
+    "stopping",
+    "waiting",
+    "removed",
+)
+"""What can be waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -65,8 +81,12 @@ class Command:
     """``daemon``, ``watcher``, ``process`` or ``socket``: the page that shows it."""
     where: str = "daemon"
     """``daemon`` (a request), ``client`` (done by circusctl with other requests) or ``door`` (the console's own)."""
+    options: str = ""
+    """Kind of the section whose options are flags of the command, and go as the property ``options``."""
     waits: bool = False
     """Honours ``waiting``: the reply comes when it is done and carries the result."""
+    lasts: bool = False
+    """The reply comes when something has happened, however long that takes."""
     original: bool = True
     """The original has it too, with the same replies."""
     since: str = "0.1"
@@ -75,7 +95,7 @@ class Command:
     case: Case = field(default_factory=Case)
 
 
-def _name(required: bool = True, doc: str = "the watcher, in any case of letters") -> Field:
+def _name(required: bool = True, doc: str = "a watcher, in any case of letters, a pattern, or @TAG") -> Field:
     return Field("name", doc=doc, required=required, positional=True, metavar="NAME", target="watcher")
 
 
@@ -84,6 +104,9 @@ _MATCH = Field(
     doc="how NAME is read: as it stands, as a glob, or as a regular expression anchored at the start",
     default="glob",
     choices=("simple", "glob", "regex"),
+)
+_SEVERAL = Field(
+    "results", "object", "where several watchers are meant: for each name what the reply for one is"
 )
 _NB = Field("nb", "int", "how many processes", default=1, positional=True, metavar="NB")
 _PID = Field("pid", "int", "a process of the watcher", positional=True, metavar="PID", target="process")
@@ -114,8 +137,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "add",
         "add a watcher",
-        "The watcher is added to the running daemon, and started when ``--start`` is given. Words of the command are kept "
-        "as they are quoted. Over the wire, ``options`` takes every option of a watcher.",
+        "The watcher is added to the running daemon, and started when ``--start`` is given. Every option of a watcher is a flag, "
+        "with dashes or underscores: ``--numprocesses 3 --working-dir /srv --env NAME=VALUE --stdout-stream.filename out.log``; over "
+        "the wire, the property ``options`` has them. Flags stand before CMD, or behind it when CMD is one quoted line. Words of the "
+        "command are kept as they are quoted; with ``--`` before them, all of them are the command's.",
         (
             Field("name", doc="name of the new watcher", required=True, positional=True, metavar="NAME"),
             Field(
@@ -129,9 +154,38 @@ COMMANDS: tuple[Command, ...] = (
         role="admin",
         effect="change",
         scope="daemon",
+        options="watcher",
         waits=True,
-        example="circusctl add --start worker sleep 1000",
-        case=Case(argv="add --start --waiting extra sleep 1000", query="list", before="web", after="extra"),
+        example="circusctl add --start --numprocesses 3 --env COLOR=red worker sleep 1000",
+        case=Case(
+            argv="add --start --waiting --graceful-timeout 5 extra sleep 1000",
+            query="list",
+            before="web",
+            after="extra",
+        ),
+    ),
+    Command(
+        "addsocket",
+        "open a socket",
+        "A managed socket is opened in the running daemon, for watchers to name. Every option of a socket is a flag: ``--host``, "
+        "``--port``, ``--path`` …; over the wire, the property ``options`` has them.",
+        (
+            Field("name", doc="name of the new socket", required=True, positional=True, metavar="NAME"),
+            Field("options", "object", "options of the socket", default=None),
+        ),
+        (Field("socket", "object", "the socket as ``listsockets`` shows it"),),
+        role="admin",
+        effect="change",
+        scope="socket",
+        options="socket",
+        original=False,
+        example="circusctl addsocket web --host 127.0.0.1 --port 8000 --backlog 512",
+        case=Case(
+            argv="addsocket extra --host 127.0.0.1 --port 0",
+            query="listsockets",
+            before="shared",
+            after="extra",
+        ),
     ),
     Command(
         "audit",
@@ -176,11 +230,35 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="completion bash", after="complete -F"),
     ),
     Command(
+        "cancel",
+        "cancel a command that is on its way",
+        "What waits is dropped, and who asked for it gets an error. What is under way is stopped where that leaves something sane: of a "
+        "start, what runs stays and ``numprocesses`` is lowered to it; of a reload, the old processes stay; of a command for several "
+        "watchers, the others are not begun; a wait ends. Otherwise it is refused, with the reason: what has the stop signal "
+        "can't be kept.",
+        (Field("id", "int", "as ``jobs`` shows it", required=True, positional=True, metavar="ID"),),
+        (
+            Field("cancelled", "json", "names of the watchers whose part of it was cancelled"),
+            Field("kept", "object", "the others, with the reason"),
+        ),
+        role="operator",
+        effect="change",
+        original=False,
+        example="circusctl cancel 17",
+        case=Case(
+            setup=("set off numprocesses 9 warmup_delay 600 --waiting", "start off"),
+            argv="cancel {job}",
+            query="jobs",
+            before="start",
+            after="{gone}",
+        ),
+    ),
+    Command(
         "decr",
         "run fewer processes",
         "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",
-        (_name(), _NB),
-        (Field("numprocesses", "int", "the new number"),),
+        (_name(), _NB, _MATCH),
+        (Field("numprocesses", "int", "the new number"), _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -201,14 +279,29 @@ COMMANDS: tuple[Command, ...] = (
         "show what happened last, and what happens",
         "The last events, oldest first; with ``--follow`` the coming ones too. The daemon keeps the last 2,000.",
         (
-            Field("name", doc="only of this watcher", positional=True, metavar="NAME", target="watcher"),
+            _name(False, "only of this watcher, or of those that match"),
             Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),
             Field("follow", "bool", "go on with what comes", default=False, short="f"),
+            _MATCH,
         ),
-        (Field("events", "json", "list of events, oldest first"),),
+        (
+            Field("events", "json", "list of events, oldest first"),
+            Field("watchers", "json", "names of the watchers that were meant, when a name was given"),
+        ),
         original=False,
         example="circusctl events -n 5",
         case=Case(argv="events", after="started"),
+    ),
+    Command(
+        "explain",
+        "say why watchers are as they are",
+        "One or a few sentences for each: why it is in its state, and what happens next.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (Field("watchers", "json", "list of {name, state, status, explain}, by name"),),
+        scope="watcher",
+        original=False,
+        example="circusctl explain web",
+        case=Case(argv="explain web", after="All 2 processes run."),
     ),
     Command(
         "get",
@@ -225,8 +318,9 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="KEY",
                 target="option",
             ),
+            _MATCH,
         ),
-        (Field("options", "object", "values by name"),),
+        (Field("options", "object", "values by name"), _SEVERAL),
         scope="watcher",
         example="circusctl get web numprocesses graceful_timeout",
         case=Case(argv="get web numprocesses", after="numprocesses: 2"),
@@ -253,8 +347,8 @@ COMMANDS: tuple[Command, ...] = (
         "incr",
         "run more processes",
         "The number of processes is raised; the new ones are started at once.",
-        (_name(), _NB),
-        (Field("numprocesses", "int", "the new number"),),
+        (_name(), _NB, _MATCH),
+        (Field("numprocesses", "int", "the new number"), _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -267,7 +361,7 @@ COMMANDS: tuple[Command, ...] = (
         "show everything that is known of watchers",
         "States of all processes with their reasons, the next try, the last exit, a sentence that explains it, and for each "
         "stream what waits, what was lost and why. As JSON; for people there is ``status``.",
-        (_name(False, "only this watcher"),),
+        (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field("watchers", "json", "one object for each watcher"),
             Field("daemon", "object", "the daemon"),
@@ -288,6 +382,27 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="ipython", after="ipython"),
     ),
     Command(
+        "jobs",
+        "list the commands that are on their way",
+        "What is under way and what waits for its turn, of all watchers: the id, who asked for it and when, and how far it is. "
+        "``cancel ID`` cancels one.",
+        reply=(
+            Field(
+                "jobs",
+                "json",
+                "list of {id, command, watcher, by, since, state, done, total, unit, parts}, by id; ``parts`` has one for each watcher "
+                "where it is for several",
+            ),
+        ),
+        original=False,
+        example="circusctl jobs",
+        case=Case(
+            setup=("set off numprocesses 9 warmup_delay 600 --waiting", "start off"),
+            argv="jobs",
+            after="start off: 1 of 9",
+        ),
+    ),
+    Command(
         "kill",
         "stop processes; they are started again",
         "A process, or all of a watcher, gets the stop signal, then SIGKILL when the time is over, with everything below it. "
@@ -299,8 +414,9 @@ COMMANDS: tuple[Command, ...] = (
                 "signum", "signal", "first signal; the watcher's stop_signal when not given", metavar="SIGNAL"
             ),
             _TIMEOUT,
+            _MATCH,
         ),
-        (_ABANDONED,),
+        (_ABANDONED, _SEVERAL),
         role="operator",
         effect="destroy",
         scope="process",
@@ -312,8 +428,12 @@ COMMANDS: tuple[Command, ...] = (
         "list",
         "list the watchers, or the processes of one",
         "Without a name, the watchers; with a name, the pids of its live processes.",
-        (_name(False, "a watcher, to list its processes"),),
-        (Field("watchers", "json", "names in lower case, sorted"), Field("pids", "json", "live processes")),
+        (_name(False, "a watcher, or a pattern, to list its processes"), _MATCH),
+        (
+            Field("watchers", "json", "names in lower case, sorted"),
+            Field("pids", "json", "live processes"),
+            _SEVERAL,
+        ),
         example="circusctl list",
         case=Case(argv="list", after="web"),
     ),
@@ -339,10 +459,11 @@ COMMANDS: tuple[Command, ...] = (
         "numprocesses",
         "count processes",
         "How many processes there are, of all watchers or of one.",
-        (_name(False, "only this watcher"),),
+        (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field("numprocesses", "int", "the number"),
             Field("watcher_name", "string", "the watcher, if one was named"),
+            _SEVERAL,
         ),
         example="circusctl numprocesses web",
         case=Case(argv="numprocesses web", after="2"),
@@ -359,8 +480,8 @@ COMMANDS: tuple[Command, ...] = (
         "options",
         "show all options of a watcher",
         "Every option with its value, free-form ones included.",
-        (_name(),),
-        (Field("options", "object", "values by name"),),
+        (_name(), _MATCH),
+        (Field("options", "object", "values by name"), _SEVERAL),
         scope="watcher",
         example="circusctl options web",
         case=Case(argv="options web", after="graceful_timeout"),
@@ -373,15 +494,19 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "names",
                 "strings",
-                "watchers; all when none is given",
+                "watchers, or patterns; all when none is given",
                 positional=True,
                 metavar="NAME",
                 target="watcher",
             ),
             Field("lines", "int", "how many of the last lines", default=100, short="n", metavar="N"),
             Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+            _MATCH,
         ),
-        (Field("lines", "json", "list of {watcher, wid, pid, stream, number, time, text}, oldest first"),),
+        (
+            Field("lines", "json", "list of {watcher, wid, pid, stream, number, time, text}, oldest first"),
+            Field("watchers", "json", "names of the watchers that were meant, when names were given"),
+        ),
         original=False,
         example="circusctl output web -n 5",
         case=Case(setup=("wait-output loud tick",), argv="output loud", after="tick"),
@@ -416,14 +541,15 @@ COMMANDS: tuple[Command, ...] = (
         "replace processes with new ones, gently",
         "New processes are started first, then the old ones are stopped; with ``--sequential`` one after another. With "
         "``send_hup`` the processes get SIGHUP instead. A stopped watcher is started when it is named; without a name, those "
-        "that run are reloaded.",
+        "that run are reloaded, the highest priority first.",
         (
-            _name(False, "a watcher; all that run when not given"),
+            _name(False, "a watcher, or a pattern; all that run when not given"),
             Field("graceful", "bool", "false: stop all, then start", default=True),
             Field("terminate", "bool", "the opposite of graceful", default=False),
             Field("sequential", "bool", "one process after another", default=False),
+            _MATCH,
         ),
-        (_STARTED, _KEPT, _STOPPED),
+        (_STARTED, _KEPT, _STOPPED, _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -460,7 +586,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "restart",
         "stop, then start",
-        "Processes are stopped and started again. Without a name, every watcher that runs.",
+        "Processes are stopped and started again. Without a name every watcher that runs, the "
+        "highest priority first, each group of one priority when the one before has ended; never circusd itself.",
         (_name(False, "a watcher, or a pattern; all that run when not given"), _MATCH),
         (_STARTED, _KEPT, _STOPPED, _ABANDONED),
         role="operator",
@@ -474,8 +601,8 @@ COMMANDS: tuple[Command, ...] = (
         "rm",
         "remove a watcher",
         "The watcher is stopped and forgotten; with ``--nostop`` its processes run on, no longer managed.",
-        (_name(), Field("nostop", "bool", "leave its processes running", default=False)),
-        (_ABANDONED,),
+        (_name(), Field("nostop", "bool", "leave its processes running", default=False), _MATCH),
+        (_ABANDONED, _SEVERAL),
         role="admin",
         effect="destroy",
         scope="watcher",
@@ -484,10 +611,73 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="rm loud --waiting", query="list", before="loud", after="{gone}"),
     ),
     Command(
+        "rmsocket",
+        "close a socket",
+        "A managed socket is closed. Refused while a watcher names it; with ``--force`` it is closed all the same, and processes that run "
+        "keep what they have inherited.",
+        (
+            Field("name", doc="the socket", required=True, positional=True, metavar="NAME", target="socket"),
+            Field("force", "bool", "close it though watchers name it", default=False),
+        ),
+        (Field("held_by", "json", "names of the watchers that name it"),),
+        role="admin",
+        effect="destroy",
+        scope="socket",
+        original=False,
+        example="circusctl rmsocket web",
+        case=Case(argv="rmsocket shared", query="listsockets", before="shared", after="{gone}"),
+    ),
+    Command(
+        "save",
+        "write what was changed at run time into the configuration",
+        "What ``set``, ``incr``, ``decr``, ``add``, ``rm``, ``addsocket`` and ``rmsocket`` have changed since the files were "
+        "read is put into them: each option where it stands, every other line, comments and order as they are. Shows the "
+        "difference first, without the values of variables, and asks; ``--yes`` does not ask. Refused when a file has changed "
+        "on disk since it was read: ``reloadconfig`` first, or ``--force``. Only ini files are written.",
+        (
+            Field(
+                "file",
+                doc="where new sections go: one of the files that are read; the main file when not given",
+                positional=True,
+                metavar="FILE",
+            ),
+            Field("dry_run", "bool", "only show the difference", default=False, flag="dry-run"),
+            Field("yes", "bool", "do not ask", default=False),
+            Field("force", "bool", "though files have changed on disk", default=False),
+            Field("digest", "json", "that of the difference that was shown: another one is refused"),
+        ),
+        (
+            Field("changes", "json", "what was changed, in words"),
+            Field("files", "json", "the files that are written"),
+            Field("diff", "string", "the difference, as a unified diff"),
+            Field("left", "json", "what is not saved, or not the same as now, in words"),
+            Field("digest", "string", "tells this difference from others"),
+            Field("dry_run", "bool", "true when nothing was written"),
+        ),
+        role="admin",
+        effect="change",
+        original=False,
+        example="circusctl save --dry-run",
+        case=Case(
+            setup=("set web graceful_timeout 7 --waiting",),
+            argv="save --yes",
+            query="save --dry-run",
+            before="+graceful_timeout = 7",
+            after="{gone}",
+        ),
+    ),
+    Command(
         "set",
         "change options of a running watcher",
-        "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes.",
-        (_name(), _OPTIONS_SET),
+        "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes; with "
+        "``--waiting`` and ``--report`` the reply tells which. On a terminal ``--waiting`` prints it by itself.",
+        (
+            _name(),
+            _OPTIONS_SET,
+            Field("report", "bool", "tell what became of each option", default=False),
+            _MATCH,
+        ),
+        (Field("applied", "object", "with report and waiting: in words, when each option counts"), _SEVERAL),
         role="operator",
         effect="change",
         scope="watcher",
@@ -518,7 +708,9 @@ COMMANDS: tuple[Command, ...] = (
             Field("childpid", "int", "a child of PID", metavar="PID"),
             Field("children", "bool", "the children instead of the processes", default=False),
             Field("recursive", "bool", "all descendants too", default=False),
+            _MATCH,
         ),
+        (_SEVERAL,),
         role="operator",
         effect="change",
         scope="process",
@@ -550,9 +742,10 @@ COMMANDS: tuple[Command, ...] = (
         "show statistics of processes",
         "CPU, memory and age of all processes, those of a watcher, or one.",
         (
-            _name(False, "only this watcher"),
+            _name(False, "only this watcher, or those that match"),
             Field("process", "int", "only this process", positional=True, metavar="PID", target="process"),
             Field("extended", "bool", "with what the extended_stats hook adds", default=False),
+            _MATCH,
         ),
         (
             Field("infos", "object", "by watcher and pid"),
@@ -566,7 +759,7 @@ COMMANDS: tuple[Command, ...] = (
         "status",
         "show the state of watchers",
         "``active``, ``stopped``, ``starting`` or ``stopping``; what differs stands after a comma.",
-        (_name(False, "only this watcher"),),
+        (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field("statuses", "object", "state by watcher"),
             Field("status", "string", "state of the one named"),
@@ -596,7 +789,7 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "names",
                 "strings",
-                "watchers; all when none is given",
+                "watchers, or patterns; all when none is given",
                 positional=True,
                 metavar="NAME",
                 target="watcher",
@@ -605,6 +798,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("follow", "bool", "go on with what comes", default=False, short="f"),
             Field("stream", doc="only this stream", choices=("stdout", "stderr")),
             Field("timestamps", "bool", "with the time of each line", default=False, short="t"),
+            _MATCH,
         ),
         where="client",
         original=False,
@@ -619,6 +813,29 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl version",
         case=Case(argv="version", after="circusd "),
+    ),
+    Command(
+        "wait",
+        "wait until watchers are in a state",
+        "Ends when each of them is in the state: ``running`` when all its processes run and no command is under way, ``stopped`` "
+        "when nothing of it runs; ``completed`` and ``exited`` when it has ended by itself, with exit code 0 or another. One that "
+        "can't get there by itself any more (it was given up, has ended, or was removed) ends the wait at once, with the reason. "
+        "Exit code 0 when all are there, 1 after the time, 3 when one does not get there.",
+        (
+            _name(),
+            Field("state", doc="the state", default="running", choices=WAIT_STATES, flag="for"),
+            Field("timeout", "seconds", "how long; for ever when not given", metavar="SECONDS"),
+            _MATCH,
+        ),
+        (
+            Field("state", "string", "the state"),
+            Field("watchers", "json", "names of the watchers that are in it"),
+        ),
+        scope="watcher",
+        lasts=True,
+        original=False,
+        example="circusctl wait web --for running --timeout 30",
+        case=Case(setup=("restart web",), argv="wait web --for running", after="web: running"),
     ),
     Command(
         "weblink",
@@ -702,6 +919,9 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
     ),
 )
+
+PROGRESS = Field("progress", "bool", "push the progress before the reply", default=False)
+"""A property that every row with ``waits`` or ``lasts`` takes; the command line gives it by itself on a terminal."""
 
 WAITING = Field("waiting", "bool", "wait until it is done", default=False)
 """The property that every row with ``waits`` takes beside its own."""

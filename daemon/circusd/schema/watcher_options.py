@@ -20,6 +20,7 @@ from .types import (
     SIGNAL,
     TEXT,
     USER,
+    WORDS,
 )
 
 HOOKS = (
@@ -256,6 +257,13 @@ WATCHER: tuple[Option, ...] = (
         unit="s",
     ),
     Option("priority", NUMBER, 0, "Watchers with a higher number are started earlier and stopped later."),
+    Option(
+        "tags",
+        WORDS,
+        (),
+        "Words by which watchers are grouped. Wherever a command takes the name of a watcher, ``@WORD`` means all that have it.",
+        aka=("groups", "labels"),
+    ),
     Option(
         "use_sockets",
         BOOL,

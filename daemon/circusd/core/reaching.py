@@ -1,0 +1,58 @@
+"""Whether a watcher is in a state that somebody waits for, and whether it can still get there by itself."""
+
+from __future__ import annotations
+
+from .lifecycle import GONE, State
+from .watcher import Planner
+from .words import explain, watcher_state
+
+# Nothing says yet that a process is ready: until then one that runs counts.
+_UP = frozenset({State.RUNNING, State.READY})
+_ENDED = frozenset({State.EXITED, State.COMPLETED})
+_BY_STARTING = frozenset({"running", "ready", "active", "starting", "waiting", "backoff"})
+
+
+def reached(planner: Planner, state: str, *, queued: bool) -> bool:
+    """Whether the watcher is there; while commands are under way or wait (``queued``) it is in no state of rest."""
+    states = [process.state for process in planner.processes.values()]
+    match state:
+        case "starting" | "stopping":
+            return planner.status() == state or State(state) in states
+        case "waiting" | "backoff":
+            return State(state) in states
+    if queued or planner.job is not None:
+        return False
+    match state:
+        case "running" | "ready":
+            slots = planner.active
+            enough = planner.wanted and len(slots) == planner.policy.numprocesses
+            return enough and all(process.state in _UP for process in slots)
+        case "active" | "stopped":
+            return planner.status() == state
+        case "failed":
+            return watcher_state(planner) == State.FAILED
+        case "completed":
+            return _has_ended(planner) and all(s is State.COMPLETED for s in states)
+        case "exited":
+            return _has_ended(planner) and State.EXITED in states
+    return False
+
+
+def hopeless(planner: Planner, state: str, *, queued: bool, now: float) -> str:
+    """Why the watcher does not get there unless somebody starts or changes it; nothing while it may."""
+    if queued or planner.job is not None:
+        return ""
+    if state in ("completed", "exited"):
+        if planner.policy.respawn:
+            return "its processes are started again when they end, as respawn is on"
+        if watcher_state(planner) == State.FAILED or _has_ended(planner):
+            return explain(planner, now)
+    if state in _BY_STARTING and (watcher_state(planner) == State.FAILED or _has_ended(planner)):
+        return explain(planner, now)
+    return ""
+
+
+def _has_ended(planner: Planner) -> bool:
+    """Whether it is down because its processes have ended by themselves."""
+    states = [process.state for process in planner.processes.values()]
+    return not planner.wanted and bool(set(states) & _ENDED) and all(s in GONE for s in states)
