@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from circusd.schema.options import TABLES, find
+from circusd.schema.secrets import is_secret_name
+
 from .document import Document, Section
 from .problems import Report
 from .reading import add_text
@@ -68,14 +71,24 @@ class IniText:
         found = self._section(section)
         return found is not None and (not option or option in found.entries)
 
-    def secret_lines(self) -> list[bool]:
-        """Of each line whether it holds the value of a variable: one of an ``[env]`` section."""
-        told, is_env = [], False
+    def secrets(self) -> list[str | None]:
+        """Of each line that holds a secret, what may be seen of it; None for the others.
+
+        A secret is a variable's value, and what the name of its option says is one.
+        """
+        told: list[str | None] = []
+        kind, is_secret = "", False
         for line in self._lines:
-            match = _SECTION.match(line)
-            if match:
-                is_env = match[1].partition(":")[0] == "env"
-            told.append(is_env and not match and bool(line.strip()) and line[0] not in "#;")
+            seen: str | None = None
+            if match := _SECTION.match(line):
+                kind, is_secret = match[1].partition(":")[0], False
+            elif line.strip() and line[0] not in "#;" and not _REMARK.match(line):
+                option = _OPTION.match(line)
+                if option is not None:
+                    is_secret = _is_secret(kind, option["head"].rstrip(" \t:="))
+                if is_secret:
+                    seen = option["head"] if option is not None else "    "
+            told.append(seen)
         return told
 
     @property
@@ -123,6 +136,12 @@ class IniText:
         while self._lines and not self._lines[-1].strip():
             self._lines.pop()
         self._lines += [*([""] if self._lines else []), *block, ""]
+
+
+def _is_secret(kind: str, option: str) -> bool:
+    row = find(TABLES.get(kind, ()), option)
+    is_known = row is not None and not row.pattern
+    return kind == "env" or (row.secret if row is not None and is_known else is_secret_name(option))
 
 
 def _written(head: str, value: str) -> list[str]:

@@ -18,12 +18,12 @@ from circusd.config.ini import load
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
 from circusd.kernel import files
 from circusd.schema.errors import ConfigError, Conflict
+from circusd.schema.secrets import MASK
 
 if TYPE_CHECKING:
     from .daemon import Daemon
 
 BOM = b"\xef\xbb\xbf"
-MASKED = "********"
 
 Forced = tuple[dict[str, WatcherConfig], dict[str, SocketConfig]]
 """Watchers and sockets that are in force, by lower-case name."""
@@ -272,14 +272,11 @@ def _add(saving: Saving, name: str, text: IniText) -> None:
 
 
 def _masked(text: IniText) -> list[str]:
-    """The lines with the values of variables hidden; a hash behind a NUL byte keeps those apart that differ."""
+    """The lines with secrets hidden; a hash behind a NUL byte keeps those apart that differ."""
     shown = []
-    for line, is_secret in zip(text.lines, text.secret_lines(), strict=True):
-        if is_secret:
-            head, equals, _ = line.partition("=")
-            known = hashlib.sha256(line.encode()).hexdigest()
-            line = f"{head.rstrip()} = {MASKED}\0{known}" if equals else f"    {MASKED}\0{known}"
-        shown.append(line)
+    for line, seen in zip(text.lines, text.secrets(), strict=True):
+        known = hashlib.sha256(line.encode()).hexdigest()
+        shown.append(line if seen is None else f"{seen}{MASK}\0{known}")
     return shown
 
 

@@ -823,7 +823,14 @@ COMMANDS: tuple[Command, ...] = (
         "Exit code 0 when all are there, 1 after the time, 3 when one does not get there.",
         (
             _name(),
-            Field("state", doc="the state", default="running", choices=WAIT_STATES, flag="for"),
+            Field(
+                "state",
+                doc=f"the state: {', '.join(WAIT_STATES)}",
+                default="running",
+                choices=WAIT_STATES,
+                flag="for",
+                metavar="STATE",
+            ),
             Field("timeout", "seconds", "how long; for ever when not given", metavar="SECONDS"),
             _MATCH,
         ),
