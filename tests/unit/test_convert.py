@@ -339,3 +339,12 @@ def test_a_watchers_model_has_no_part_that_is_compared_by_nothing() -> None:
         if field.name not in ("args", "shell_args"):
             other = dataclasses.replace(one, **{field.name: "y"})
             assert meaning(Configuration(watchers=(one,))) != meaning(Configuration(watchers=(other,)))
+
+
+def test_a_space_that_a_reference_may_leave_at_an_edge_is_told(tmp_path: Path) -> None:
+    """Of a variable that is not there nothing comes, and an ini file would lose the space behind it."""
+    path = tmp_path / "c.yaml"
+    path.write_text("env:\n  A: $NOT_THERE 0\n")
+    _, converted = step(str(path), "ini")
+    assert converted.text is None
+    assert [problem.line for problem in converted.problems] == [2]
