@@ -18,7 +18,7 @@ from circusd.runtime.history import History, Line, StreamKey
 from circusd.runtime.streams import Output, OutputServices
 from tests.waiting import eventually
 
-LAG = 0.25
+LAG = 1.0
 """What is too late: a few milliseconds on a machine of one's own, more beside other work, but seconds if the hub waits."""
 
 Events = list[tuple[str, str, dict[str, Any]]]

@@ -129,7 +129,9 @@ def test_working_directory_and_umask_are_set(run: Run, tmp_path: Path) -> None:
 def test_argv_0_is_as_given(run: Run) -> None:
     """The name that the program sees may differ from the file that is executed."""
     child = run.start("other-name", "1000", executable="/bin/sleep")
-    assert Path(f"/proc/{child.pid}/cmdline").read_bytes() == b"other-name\x001000\0"
+    # A start does not wait for the program to be loaded.
+    line = Path(f"/proc/{child.pid}/cmdline")
+    eventually(lambda: line.read_bytes() == b"other-name\x001000\0")
 
 
 def test_bare_name_is_found_in_the_path_of_the_child(run: Run, tmp_path: Path) -> None:
