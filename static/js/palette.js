@@ -83,7 +83,13 @@ export function Palette({ open, begin, onClose, visit }) {
   const shown = list.slice(0, MOST);
   const here = Math.min(at, Math.max(0, shown.length - 1));
   useEffect(() => { if (open) document.getElementById(`o-${here}`)?.scrollIntoView({ block: 'nearest' }); }, [here, typed]);
-  const go = (entry) => { if (entry) { onClose(); visit(entry.to); } };
+  const go = (entry) => {
+    if (!entry) return;
+    // Closed first: it gives the focus back, and the page that is gone to takes it after that.
+    dialog.current.close();
+    onClose();
+    visit(entry.to);
+  };
   const keys = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
     if (step) setAt(Math.min(shown.length - 1, Math.max(0, here + step)));
