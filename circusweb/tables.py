@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from circusd.schema.commands import COMMANDS, ROLES, WAITING, Command, Field
@@ -68,6 +69,12 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Options in the order in which a page shows them; those that no group names stand last, as "More"."""
 
 
+MOST_OPTIONS = 200
+"""Of one request that asks what is wrong; nobody types more, and each is looked up among all that are known."""
+LONGEST_NAME = 100
+"""Characters of a value or key for which the nearest right name is looked for."""
+
+
 def as_json() -> bytes:
     """All tables, as the page reads them."""
     told = {
@@ -75,6 +82,7 @@ def as_json() -> bytes:
         "commands": [described(row) for row in COMMANDS if row.where != "door"],
         "waiting": asdict(WAITING),
         "sections": {name: [option(row) for row in rows if shown(row)] for name, rows in SECTIONS.items()},
+        "families": {name: [family(row) for row in rows if row.pattern] for name, rows in SECTIONS.items()},
         "groups": GROUPS,
         "signals": SIGNAL.choices,
     }
@@ -109,6 +117,11 @@ def option(row: Option) -> dict[str, Any]:
         "unit": row.unit,
         "told": row.told,
     }
+
+
+def family(row: Option) -> dict[str, Any]:
+    """What holds for all keys that begin so."""
+    return {"prefix": row.prefix, "name": row.name, "apply": row.apply, "secret": row.secret, "doc": row.doc}
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
@@ -152,10 +165,10 @@ def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str
     """What is wrong with options of a section of that kind."""
     found: dict[str, dict[str, str]] = {}
     rows = SECTIONS[kind]
-    for key, value in options.items():
+    for key, value in islice(options.items(), MOST_OPTIONS):
         row = watcher_option(key) if kind == "watcher" else find(rows, key)
         if row is None:
-            near = near_miss(rows, key)
+            near = near_miss(rows, key) if len(key) <= LONGEST_NAME else None
             found[key] = {"text": f"unknown key {key!r}", "hint": f"did you mean {near}?" if near else ""}
             continue
         if value is None:
@@ -179,5 +192,5 @@ def _is_number(value: Any, number: type[int] | type[float]) -> bool:
 
 
 def _near(value: Any, choices: Iterable[str]) -> str:
-    near = nearest(value, choices) if isinstance(value, str) else None
+    near = nearest(value, choices) if isinstance(value, str) and len(value) <= LONGEST_NAME else None
     return f"did you mean {near}?" if near else ""

@@ -7,7 +7,7 @@ import { span } from './format.js';
 import { alive, byName, isLive, now, store, watcherNamed } from './store.js';
 import { base, may, page } from './page.js';
 import { call, CommandError, problemsOf } from './commands.js';
-import { commandNamed, fieldsOf, initial, lineOf, loadTables, missing, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
+import { commandNamed, fieldsOf, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
 import { Field, optionText, Options, prose } from './fields.js';
 import { Loading } from './frame.js';
 import { globbed } from './overview.js';
@@ -30,12 +30,19 @@ export function hit(row, held) {
   if (!field) return row.effect === 'destroy' && row.scope === 'daemon' ? all : null;
   const text = String(held[field.name] || '').trim();
   if (!text) return row.effect === 'destroy' ? all : null;
+  if (field.type !== 'strings') return meant(text, held.match, all);
+  const several = new Set(text.split(/\s+/).flatMap((one) => meant(one, held.match, all)));
+  return all.filter((watcher) => several.has(watcher));
+}
+
+/** The watchers that one name, pattern or @TAG means. */
+function meant(text, match, all) {
   const exact = watcherNamed(text);
   if (exact) return [exact];
   if (text.startsWith('@')) return all.filter((watcher) => (watcher.tags || []).some((tag) => tag.toLowerCase() === text.slice(1).toLowerCase()));
   let pattern = globbed(text);
-  if (held.match === 'regex') try { pattern = new RegExp(`^(?:${text})`, 'i'); } catch { pattern = null; }
-  return held.match === 'simple' || !pattern ? [] : all.filter((watcher) => pattern.test(watcher.name));
+  if (match === 'regex') try { pattern = new RegExp(`^(?:${text})`, 'i'); } catch { pattern = null; }
+  return match === 'simple' || !pattern ? [] : all.filter((watcher) => pattern.test(watcher.name));
 }
 
 const running = (watcher) => watcher.processes.filter(alive);
@@ -49,14 +56,13 @@ function Hits({ list, pid }) {
 }
 
 /** What each changed option does, and how many processes it replaces. */
-function steps(field, held, list) {
+function steps(row, field, held, list) {
   const number = list?.reduce((sum, watcher) => sum + running(watcher).length, 0) || 0;
-  const rows = tables.sections.watcher;
   const steps = [];
   let replaced = false;
   for (const [key, value] of Object.entries(held[field.name])) {
-    const option = rows.find((row) => row.name === key);
-    const replaces = option ? option.apply !== 'live' : /^rlimit_/.test(key);
+    const option = optionNamed(sectionOf(row, field), key);
+    const replaces = Boolean(option) && option.apply !== 'live';
     replaced ||= replaces;
     steps.push([key, option?.secret ? say.notShown : optionText(option || { widget: 'text' }, value) || say.noneGiven, key === 'numprocesses' ? say.applies.number : replaces ? say.replaces(number) : say.applies.live]);
   }
@@ -66,7 +72,7 @@ function steps(field, held, list) {
 function Plan({ row, held }) {
   const list = hit(row, held);
   const field = row.args.find((one) => one.type === 'object' && one.positional);
-  const { steps: listed, replaced } = field ? steps(field, held, list) : { steps: [], replaced: 0 };
+  const { steps: listed, replaced } = field ? steps(row, field, held, list) : { steps: [], replaced: 0 };
   const name = watcherField(row);
   let told = say.effects[row.effect];
   if (field && listed.length) told = replaced ? say.willReplace(replaced) : say.willReplaceNone;
@@ -92,15 +98,15 @@ function Confirm({ row, held, onYes, onNo }) {
   const name = watcherField(row);
   const wide = row.scope === 'daemon' || row.role === 'admin' || (name && !held[name.name]);
   const [typed, setTyped] = useState('');
-  const may = !wide || typed.trim() === row.name;
+  const ready = !wide || typed.trim() === row.name;
   useEffect(() => { if (!dialog.current.open) dialog.current.showModal(); }, []);
-  const yes = (event) => { event.preventDefault(); if (may) onYes(); };
+  const yes = (event) => { event.preventDefault(); if (ready) onYes(); };
   const total = list.reduce((sum, watcher) => sum + running(watcher).length, 0);
   return html`<dialog class="keys confirm" ref=${dialog} onClose=${onNo} aria-labelledby="confirm-h" aria-describedby="confirm-d"><form onSubmit=${yes}>
     <header><h2 id="confirm-h">${say.confirm(row.name)}</h2></header>
     <div class="blank"><p id="confirm-d">${prose(row.doc)}</p>${list.length > 0 && html`<p><b>${say.hits(list.length, held.pid ? 1 : total)}</b></p><${Hits} list=${list} pid=${held.pid} />`}
-      ${wide && html`<label class="typed">${say.typeWord} <code>${row.name}</code><span class="in"><input id="confirm-word" type="text" spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></span></label>`}
-      <div class="row"><button class="btn grave" type="submit" id="confirm-yes" aria-disabled=${may ? undefined : 'true'}>${say.doIt(row.name)}</button><button class="btn" type="button" onClick=${onNo}>${say.leaveIt}</button></div></div></form></dialog>`;
+      ${wide && html`<label class="typed">${say.typeWord} <code>${row.name}</code><span class="in"><input id="confirm-word" type="text" autofocus spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></span></label>`}
+      <div class="row"><button class="btn grave" type="submit" id="confirm-yes" aria-disabled=${ready ? undefined : 'true'}>${say.doIt(row.name)}</button><button class="btn" type="button" autofocus=${!wide} onClick=${onNo}>${say.leaveIt}</button></div></div></form></dialog>`;
 }
 
 /** What is going on while the daemon is at it. */

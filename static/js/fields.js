@@ -2,7 +2,7 @@
 
 import { useState } from '../vendor/hooks.js';
 import { html, mark } from './shapes.js';
-import { groupsOf, tables } from './tables.js';
+import { groupsOf, sectionOf, tables } from './tables.js';
 import { byName, watcherNamed } from './store.js';
 import { page } from './page.js';
 import { say } from './words.js';
@@ -117,15 +117,15 @@ function OptionLine({ option, given, current, problem, change, isNew }) {
 }
 
 /** A key that no line of the form has: of a family (hooks.NAME), or one of the person's own. */
-function Other({ change }) {
+function Other({ families, change }) {
   const [key, setKey] = useState('');
   const [value, setValue] = useState('');
   const add = () => { if (key.trim()) { change(key.trim(), value); setKey(''); setValue(''); } };
   const enter = (event) => { if (event.key === 'Enter') { event.preventDefault(); add(); } };
   return html`<div class="field" data-other><label for="other-key">${say.otherOption}</label><div class="row">
-    <div class="in"><input id="other-key" type="text" class="mono" placeholder="hooks.before_start" aria-describedby="other-help" spellcheck="false" autocomplete="off" value=${key} onInput=${(event) => setKey(event.target.value)} onKeyDown=${enter} /></div>
+    <div class="in"><input id="other-key" type="text" class="mono" placeholder=${families[0]?.name || ''} aria-describedby="other-help" spellcheck="false" autocomplete="off" value=${key} onInput=${(event) => setKey(event.target.value)} onKeyDown=${enter} /></div>
     <div class="in wide"><input id="other-value" type="text" class="mono" aria-label=${say.otherValue} spellcheck="false" autocomplete="off" value=${value} onInput=${(event) => setValue(event.target.value)} onKeyDown=${enter} /></div>
-    <button class="btn small" type="button" onClick=${add}>${say.addOption}</button></div><p class="help" id="other-help">${say.otherHelp}</p></div>`;
+    <button class="btn small" type="button" onClick=${add}>${say.addOption}</button></div><p class="help" id="other-help">${say.otherHelp} ${families.map((family) => html`<code>${family.name}</code>: ${prose(family.doc)} `)}</p></div>`;
 }
 
 /** All options of a section in their groups, the most used first; `current` are the values of what is there already. */
@@ -155,5 +155,5 @@ export function Options({ row, field, held, problems, change, current }) {
     })}
     <details open=${others.length > 0}><summary>${say.others} <span class="n">${others.length || ''}</span></summary>${others.map((key) => html`<${Line} key=${key} name=${key} id=${`o-${key}`} changed problem=${problems[key]}
       extra=${html`<button class="btn small quiet" type="button" aria-label=${`${say.undo}: ${key}`} onClick=${() => set(key, undefined)}>${say.undo}</button>`}><div class="in wide"><input id=${`o-${key}`} type="text" class="mono" value=${String(given[key])} onInput=${(event) => set(key, event.target.value)} /></div></${Line}>`)}
-      <${Other} change=${set} /></details></section>`;
+      <${Other} families=${tables.families[sectionOf(row, field)]} change=${set} /></details></section>`;
 }

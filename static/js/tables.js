@@ -3,7 +3,7 @@
 import { word } from './format.js';
 import { touch } from './store.js';
 
-export const tables = { ready: false, problem: '', roles: [], commands: [], waiting: null, sections: {}, groups: [], signals: [] };
+export const tables = { ready: false, problem: '', roles: [], commands: [], waiting: null, sections: {}, families: {}, groups: [], signals: [] };
 
 let asked = false;
 
@@ -33,6 +33,11 @@ export function commandNamed(name) {
 /** The kind of section whose options a field holds; empty for any other field. */
 export function sectionOf(row, field) {
   return field.type === 'object' ? row.options || 'watcher' : '';
+}
+
+/** The row of an option's key, that of its family where it has one; undefined for a key of one's own. */
+export function optionNamed(kind, key) {
+  return tables.sections[kind].find((option) => option.name === key) || tables.families[kind].find((family) => key.startsWith(family.prefix));
 }
 
 /** The fields of a form: what the row takes, but for what its options say as well. */
