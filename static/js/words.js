@@ -122,7 +122,7 @@ export const say = {
   others: 'Other keys',
   otherOption: 'Key and value',
   otherValue: 'Value of that key',
-  otherHelp: 'For families of options and for keys of one’s own.',
+  otherHelp: 'For families of options:',
   addOption: 'Add it',
   applies: { live: 'at its next use', process: 'replaces the processes', watcher: 'restarts the watcher', daemon: 'when circusd is started again', number: 'at once' },
   replaces: (number) => `replaces ${number} ${number === 1 ? 'process' : 'processes'}`,
