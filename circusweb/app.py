@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote
 
 from bottle import Bottle, HTTPResponse, request
 
-from circusd.schema.commands import Command, find
+from circusd.schema.commands import COMMANDS, Command, find
 from circusd.schema.errors import (
     BadJson,
     BadRequest,
@@ -23,10 +23,11 @@ from circusd.schema.errors import (
     NotFound,
     UnknownCommand,
 )
+from circusd.schema.nearest import nearest
 from circusd.schema.wire import REQUEST_LIMIT_BYTES
 from circusd.version import __version__
 
-from . import auth
+from . import auth, tables
 from .assets import Assets, Templates
 from .auth import Person
 from .bridge import CALL_TIMEOUT, Bridge, status_of
@@ -83,6 +84,9 @@ def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any
         ("/d/<name>", "GET", daemon_home),
         ("/d/<name>/", "GET", page),
         ("/d/<name>/w/<watcher:path>", "GET", page),
+        ("/d/<name>/c/", "GET", commands_page),
+        ("/d/<name>/c/<command>", "GET", command_page),
+        ("/d/<name>/check/<command>", "POST", check),
         ("/d/<name>/api/v1/<command>", ["GET", "POST"], api),
     ):
         app.route(path, method, bound(console, handler))
@@ -125,7 +129,7 @@ def daemon_home(console: Console, name: str) -> HTTPResponse:
     return redirect(f"/d/{quote(console.bridge(name).name, safe='')}/")
 
 
-def page(console: Console, name: str, watcher: str = "") -> HTTPResponse:
+def page(console: Console, name: str, watcher: str = "", title: str = "Watchers") -> HTTPResponse:
     """The console's page; what it shows comes over its live connection."""
     bridge = console.bridge(name)
     try:
@@ -141,7 +145,7 @@ def page(console: Console, name: str, watcher: str = "") -> HTTPResponse:
     return html(
         console.templates.page(
             "console.html",
-            title=watcher or "Watchers",
+            title=watcher or title,
             daemon=bridge.name,
             person=person,
             assets=console.assets.version,
@@ -149,6 +153,23 @@ def page(console: Console, name: str, watcher: str = "") -> HTTPResponse:
             version=__version__,
         )
     )
+
+
+def commands_page(console: Console, name: str) -> HTTPResponse:
+    """The page that lists what can be done."""
+    return page(console, name, title="Commands")
+
+
+def command_page(console: Console, name: str, command: str) -> HTTPResponse:
+    """The page of one command of the table; the form on it is made in the browser, from the table."""
+    row = find(command)
+    if row is None or row.where == "door":
+        names = [row.name for row in COMMANDS if row.where != "door"]
+        near = nearest(command, names)
+        raise NotFound(
+            f"there is no command {command!r}", hint=f"did you mean {near}?" if near else "Ctrl K lists them"
+        )
+    return page(console, name, title=row.name)
 
 
 def login_page(console: Console) -> HTTPResponse:
@@ -239,6 +260,18 @@ def api(console: Console, name: str, command: str) -> HTTPResponse:
     waits = row.lasts or (row.waits and properties.get("waiting") is True)
     reply = bridge.call(row.name, properties, session=token, timeout=WAIT_TIMEOUT if waits else CALL_TIMEOUT)
     return as_json(reply)
+
+
+def check(console: Console, name: str, command: str) -> HTTPResponse:
+    """What the daemon would refuse in the properties of a command, asked while they are typed; nothing is done."""
+    row = find(command)
+    if row is None or row.where != "daemon":
+        raise UnknownCommand(f"there is no command {command!r} here")
+    token = auth.session_of(request.environ)
+    person_of(console.bridge(name), token)
+    need_own_page()
+    need_csrf(token)
+    return as_json({"problems": tables.problems(row, json_body())})
 
 
 def from_query(row: Command) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import jinja2
 
+from . import tables
+
 _HERE = Path(__file__).resolve().parent
 
 KINDS = {
@@ -23,6 +25,9 @@ KINDS = {
 
 NEEDED = ("app.css", "js/app.js", "js/login.js", "js/theme.js", "vendor/preact.js", "vendor/socket.io.js")
 """Without these there is no console."""
+
+TABLES = "tables.json"
+"""Under this name the page asks for the tables that its forms are made from."""
 
 _LIBRARIES = ("vendor/preact.js", "vendor/hooks.js", "vendor/htm.js", "vendor/socket.io.js")
 _OTHERS = ("js/login.js", "js/theme.js")
@@ -68,6 +73,10 @@ class Assets:
             packed = gzip.compress(body, 9, mtime=0)
             digest.update(name.encode() + b"\0" + hashlib.sha256(body).digest())
             files[name] = Asset(body, packed if len(packed) < len(body) else b"", KINDS[path.suffix])
+        # Made and not a file, yet one with the others: pages and tables of one version belong together.
+        body = tables.as_json()
+        digest.update(body)
+        files[TABLES] = Asset(body, gzip.compress(body, 9, mtime=0), "application/json")
         return cls(files, digest.hexdigest()[:16])
 
     def missing(self) -> list[str]:

@@ -7,18 +7,22 @@ import { html } from './shapes.js';
 import { Foot, Keys, Notice, Top } from './frame.js';
 import { address, Overview } from './overview.js';
 import { WatcherPage } from './watcher.js';
+import { CommandPage } from './command.js';
+import { Palette } from './palette.js';
 import { connect } from './live.js';
 import { isLive, store, subscribe, touch } from './store.js';
 import { listen } from './keys.js';
 import { word } from './format.js';
 
-function placeOf(path) {
-  const within = path.startsWith(`${base}/w/`) ? path.slice(`${base}/w/`.length) : '';
-  return { watcher: within ? decodeURIComponent(within) : '' };
+/** Where one is: at a watcher, at a command (an empty name: at all of them), or else at all watchers. */
+function placeOf({ pathname, search }) {
+  const after = (part) => (pathname.startsWith(`${base}/${part}/`) ? decodeURIComponent(pathname.slice(`${base}/${part}/`.length)) : null);
+  return { watcher: after('w') || '', command: after('c'), params: new URLSearchParams(search) };
 }
 
-let place = placeOf(location.pathname);
+let place = placeOf(location);
 let openKeys = () => {};
+let openPalette = () => {};
 let drawnAt = 0;
 
 /** Goes to another page of the console, as a link would. */
@@ -28,7 +32,7 @@ function visit(path) {
 }
 
 function arrive() {
-  place = placeOf(location.pathname);
+  place = placeOf(location);
   scrollTo(0, 0);
   touch();
 }
@@ -39,31 +43,38 @@ document.addEventListener('click', (event) => {
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.target) return;
   if (link.origin !== location.origin || !link.pathname.startsWith(`${base}/`)) return;
   event.preventDefault();
-  if (link.pathname !== location.pathname) visit(link.pathname);
+  if (link.pathname + link.search !== location.pathname + location.search) visit(link.pathname + link.search);
   else scrollTo(0, 0);
+});
+document.addEventListener('click', (event) => {
+  const opener = event.target.closest?.('[data-palette]');
+  if (opener) openPalette(opener.dataset.palette);
 });
 
 function Console() {
   const [, redraw] = useReducer((turn) => turn + 1, 0);
   const [keys, setKeys] = useState(false);
+  const [palette, setPalette] = useState(null); // what it begins with, while it is open
   // What nobody looks at is not drawn; a page that comes back to the front is told so.
   useEffect(() => subscribe(() => { if (!document.hidden) { drawnAt = Date.now(); redraw(); } }), []);
   openKeys = () => setKeys(true);
+  openPalette = setPalette;
   const live = isLive() || !store.heard;
   useEffect(() => {
     document.body.classList.toggle('stale', !live);
     document.body.classList.toggle('screen', Boolean(place.watcher));
   });
-  const resting = place.watcher ? `circusctl tail ${word(place.watcher)} --follow` : 'circusctl status';
-  return html`<${Top} current=${place.watcher ? 'watcher' : 'overview'} /><${Notice} />
-    ${place.watcher ? html`<${WatcherPage} key=${place.watcher} name=${place.watcher} />` : html`<${Overview} open=${(watcher) => visit(address(watcher))} />`}
-    <${Foot} resting=${resting} onKeys=${() => setKeys(true)} /><${Keys} open=${keys} onClose=${() => setKeys(false)} />`;
+  const atCommand = place.command !== null;
+  const resting = atCommand ? `circusctl help${place.command ? ` ${word(place.command)}` : ''}` : place.watcher ? `circusctl tail ${word(place.watcher)} --follow` : 'circusctl status';
+  return html`<${Top} current=${atCommand ? 'commands' : place.watcher ? 'watcher' : 'overview'} /><${Notice} />
+    ${atCommand ? html`<${CommandPage} key=${`${place.command}?${place.params}`} name=${place.command} params=${place.params} />` : place.watcher ? html`<${WatcherPage} key=${place.watcher} name=${place.watcher} />` : html`<${Overview} open=${(watcher) => visit(address(watcher))} />`}
+    <${Foot} resting=${resting} onKeys=${() => setKeys(true)} /><${Keys} open=${keys} onClose=${() => setKeys(false)} /><${Palette} open=${palette !== null} begin=${palette} onClose=${() => setPalette(null)} visit=${visit} />`;
 }
 
 const root = document.getElementById('console');
 root.replaceChildren();
 render(html`<${Console} />`, root);
-listen({ place: () => place, redraw: touch, keys: () => openKeys(), visit, go: () => visit(`${base}/`) });
+listen({ place: () => place, redraw: touch, keys: () => openKeys(), palette: (begin) => openPalette(begin), visit });
 connect();
 // Countdowns, ages, and whether what is shown has grown old; not where the load has just been told, each second too.
 setInterval(() => { if (Date.now() - drawnAt > 500) touch(); }, 1000);

@@ -11,15 +11,25 @@ export class CommandError extends Error {
     this.code = problem.code || '';
     this.hint = problem.hint || '';
     this.id = problem.id || '';
+    this.field = problem.field || '';
     this.status = status;
   }
 }
 
 /** The ok reply of the daemon; throws CommandError with its reason. */
-export async function call(command, properties = {}) {
+export function call(command, properties = {}) {
+  return post(`${base}/api/v1/${encodeURIComponent(command)}`, properties);
+}
+
+/** What the daemon would refuse in these properties, by name of field or option; nothing is done. */
+export async function problemsOf(command, properties) {
+  return (await post(`${base}/check/${encodeURIComponent(command)}`, properties)).problems;
+}
+
+async function post(path, properties) {
   let answer;
   try {
-    answer = await fetch(`${base}/api/v1/${command}`, {
+    answer = await fetch(path, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': page.csrf },
       body: JSON.stringify(properties),

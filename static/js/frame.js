@@ -38,8 +38,9 @@ export function Top({ current }) {
   return html`<header class="top">
     <a class="brand" href=${`${base}/`} aria-label="circus, all watchers">${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
     <nav class="nav" aria-label="Pages"><a href=${`${base}/`} aria-current=${current === 'overview' ? 'page' : undefined}>${say.watchers}
-      ${ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a></nav>
-    <div class="right"><${ThemeButton} /><${Leave} /></div>
+      ${ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a>
+      <a class="hide-m" href=${`${base}/c/`} aria-current=${current === 'commands' ? 'page' : undefined}>${say.commands}</a></nav>
+    <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeButton} /><${Leave} /></div>
   </header>`;
 }
 

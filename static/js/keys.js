@@ -3,6 +3,7 @@
 import { act, barred } from './commands.js';
 import { copyPrompt } from './frame.js';
 import { address, shown, view } from './overview.js';
+import { base } from './page.js';
 import { shownPane } from './pane.js';
 import { touch, watcherNamed } from './store.js';
 
@@ -36,6 +37,11 @@ function step(by) {
 export function listen(app) {
   let chord = 0;
   document.addEventListener('keydown', (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k' && !document.querySelector('dialog[open]')) {
+      event.preventDefault();
+      app.palette('');
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const place = app.place();
     if (event.key === 'Escape') {
@@ -47,13 +53,15 @@ export function listen(app) {
       return;
     }
     if (inField(event.target) || document.querySelector('dialog[open]')) return;
-    if (chord && Date.now() - chord < 1500 && event.key === 'w') { chord = 0; app.go('overview'); return; }
+    const goal = chord && Date.now() - chord < 1500 && { w: `${base}/`, c: `${base}/c/` }[event.key];
+    if (goal) { chord = 0; app.visit(goal); return; }
     chord = 0;
-    const watcher = watcherNamed(place.watcher || view.at || '');
+    const onOverview = !place.watcher && place.command === null;
+    const watcher = onOverview || place.watcher ? watcherNamed(place.watcher || view.at || '') : null;
     const pressed = {
-      j: () => (place.watcher ? step(1) : move(1)), k: () => (place.watcher ? step(-1) : move(-1)), ArrowDown: null, ArrowUp: null,
+      j: () => (place.watcher ? step(1) : onOverview && move(1)), k: () => (place.watcher ? step(-1) : onOverview && move(-1)), a: () => app.visit(`${base}/c/add`), ArrowDown: null, ArrowUp: null,
       y: copyPrompt, '?': app.keys, f: () => shownPane.toggle?.(), g: () => { chord = Date.now(); },
-      '/': () => document.getElementById('filter')?.focus(),
+      '/': () => (document.getElementById('filter') || document.getElementById('find-option'))?.focus(),
       End: shownPane.end, Home: shownPane.home,
     }[event.key];
     if (pressed) {
@@ -61,13 +69,15 @@ export function listen(app) {
       pressed();
       return;
     }
-    const onRow = !place.watcher && (view.reach || document.activeElement?.matches?.('tr[data-watcher]'));
+    const onRow = onOverview && (view.reach || document.activeElement?.matches?.('tr[data-watcher]'));
     const onProcess = document.activeElement?.closest?.('tr[data-wid]');
     if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && (onRow || onProcess)) {
       event.preventDefault();
       (onRow ? move : step)(event.key === 'ArrowDown' ? 1 : -1);
     } else if (event.key === 'Enter' && onRow && watcher) {
       app.visit(address(watcher));
+    } else if (event.key === 'e' && watcher && (place.watcher || onRow)) {
+      app.visit(`${base}/c/set?name=${encodeURIComponent(watcher.name)}`);
     } else if (ACTS[event.key] && watcher && (place.watcher || onRow)) {
       event.preventDefault();
       const what = ACTS[event.key];

@@ -56,7 +56,8 @@ export function address(watcher) {
   return `${base}/w/${encodeURIComponent(watcher.name)}`;
 }
 
-function globbed(text) {
+/** What a glob stands for, or null where it is none. */
+export function globbed(text) {
   const escaped = text.replace(/[.+^${}()|\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
   try { return new RegExp(`^${escaped}$`, 'i'); } catch { return null; }
 }
@@ -106,6 +107,8 @@ function Tools({ redraw }) {
         onInput=${(event) => { view.filter = event.target.value; redraw(); }} /><kbd>/</kbd></label>
     <div class="seg" role="group" aria-label="Show">${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
       onClick=${() => { view.segment = key; redraw(); }}>${label} <span class="n">${all.filter(within).length}</span></button>`)}</div>
+    <span class="grow"></span><a class="btn" href=${`${base}/c/reloadconfig`} data-ctl="circusctl reloadconfig --dry-run">${icon('reload')}<span class="label">${say.reloadConfig}</span></a>
+    <a class="btn main" href=${`${base}/c/add`} data-ctl="circusctl help add" aria-keyshortcuts="a">${icon('plus')}<span class="label">${say.addWatcher}</span><kbd>a</kbd></a>
   </div>`;
 }
 

@@ -27,6 +27,8 @@ function Face({ watcher }) {
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys="s" main />` : html`
         <${Do} what="restart" watcher=${watcher} keys="r" /><${Do} what="reload" watcher=${watcher} keys="R" /><${Do} what="stop" watcher=${watcher} keys="x" />
         ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys="s" />` : null}`}
+      <a class="btn" href=${`${base}/c/set?name=${encodeURIComponent(watcher.name)}`} data-ctl=${`circusctl options ${word(watcher.name)}`} aria-keyshortcuts="e">${icon('edit')}<span class="label">${say.editOptions}</span> <kbd>e</kbd></a>
+      <button class="btn" type="button" data-palette=${watcher.name}>${icon('more')}<span class="label">${say.moreCommands}</span></button>
     </div>
   </header>`;
 }

@@ -168,6 +168,59 @@ def test_axe_finds_nothing_at_a_watcher(browser: Browser, scene: Console, look: 
         looked.finds_nothing("no such watcher")
 
 
+def test_axe_finds_nothing_at_the_commands(browser: Browser, scene: Console, look: dict[str, Any]) -> None:
+    """The palette, the list, forms with wrong and changed values, a plan, a question, an answer, a refusal, and what a viewer sees."""
+    options = {
+        "numprocesses": 2,
+        "graceful_timeout": 30,
+        "working_dir": "/srv",
+        "copy_env": False,
+        "env": {"A": "***"},
+    }
+    scene.daemon.answers["options"] = lambda p: {"options": options}
+    scene.daemon.answers["restart"] = lambda p: refused("failed", "Process 2 did not end")
+    scene.daemon.answers["listsockets"] = lambda p: {"sockets": scene.daemon.sockets}
+    with opened(browser, "about:blank", **look) as page:
+        go(page, scene, "/d/stage/")
+        looked = Looked(page, look)
+        page.keyboard.press("Control+k")
+        page.get_by_role("combobox").press_sequentially("re si")
+        expect(page.get_by_role("option", selected=True)).to_be_visible()
+        looked.finds_nothing("the palette")
+        page.get_by_role("combobox").fill("no such thing")
+        expect(page.get_by_role("option")).to_have_count(0)
+        looked.finds_nothing("a palette that finds nothing")
+        go(page, scene, "/d/stage/c/")
+        expect(page.locator(".commands").first).to_be_visible()
+        looked.finds_nothing("all commands")
+        go(page, scene, "/d/stage/c/set?name=sick")
+        page.locator("#o-working_dir").fill("/srv/other")
+        page.locator("#o-graceful_timeout").fill("soon")
+        expect(page.locator(".oops")).to_be_visible()
+        looked.finds_nothing("options with a change and what is wrong")
+        go(page, scene, "/d/stage/c/add")
+        expect(page.locator("#f-cmd")).to_be_visible()
+        looked.finds_nothing("a new watcher")
+        go(page, scene, "/d/stage/c/stop")
+        page.locator("#run").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        looked.finds_nothing("a question")
+        go(page, scene, "/d/stage/c/listsockets")
+        page.locator("#run").click()
+        expect(page.locator('[data-state="done"] table')).to_be_visible()
+        looked.finds_nothing("an answer")
+        go(page, scene, "/d/stage/c/restart?name=sick")
+        page.locator("#run").click()
+        expect(page.locator('[data-state="error"]')).to_contain_text("did not end")
+        looked.finds_nothing("a refusal")
+        go(page, scene, "/d/stage/c/set?name=sick", VIEWER)
+        expect(page.locator("#barred")).to_contain_text("needs operator")
+        looked.finds_nothing("for one who may only look")
+        go(page, scene, "/d/stage/c/tail")
+        expect(page.locator(".leads")).to_be_visible()
+        looked.finds_nothing("what is shown elsewhere")
+
+
 @pytest.mark.parametrize("look", ["light", "dark"], indirect=True)
 def test_axe_finds_nothing_where_nothing_is(browser: Browser, console: Console, look: dict[str, Any]) -> None:
     """An empty daemon, and a page that is not live any more."""
@@ -299,7 +352,7 @@ def test_state_is_told_by_shape_and_word(browser: Browser, scene: Console) -> No
             "web": ["#s-run", "active"],
         }
         expect(page.locator(".nav .alarm use")).to_have_attribute("href", "#s-fail")
-        expect(page.locator(".nav a")).to_have_accessible_name("Watchers 2 need you")
+        expect(page.locator(".nav a").first).to_have_accessible_name("Watchers 2 need you")
 
 
 def test_nothing_moves_for_whom_motion_is_too_much(browser: Browser, scene: Console) -> None:

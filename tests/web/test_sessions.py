@@ -7,7 +7,7 @@ import json
 import pytest
 
 from circusd.schema.commands import COMMANDS
-from circusweb import auth
+from circusweb import auth, tables
 from tests.web.console import COOKIE, Console
 from tests.web.staged import ADMIN, TOKEN, VIEWER, refused
 
@@ -100,7 +100,7 @@ def test_unknown_daemon_is_not_found(console: Console) -> None:
 @pytest.mark.parametrize("csrf", ["", "0" * 64, auth.csrf_token(VIEWER), "\u00e4"])
 def test_post_needs_the_token_of_its_session(console: Console, csrf: str) -> None:
     """A POST that our page has not sent changes nothing, for every command and for the logout."""
-    for path in ("/d/stage/api/v1/stop", "/d/stage/api/v1/list", "/logout"):
+    for path in ("/d/stage/api/v1/stop", "/d/stage/api/v1/list", "/d/stage/check/stop", "/logout"):
         answer = console.post(path, {"name": "web"}, csrf=csrf)
         assert (answer.status, answer.json["code"]) == (403, "denied"), path
     assert console.daemon.asked("stop") == []
@@ -112,6 +112,44 @@ def test_post_from_another_site_is_refused(console: Console) -> None:
     answer = console.post("/d/stage/api/v1/stop", {"name": "web"}, headers={"Origin": "http://evil.example"})
     assert answer.status == 403
     assert console.daemon.asked("stop") == []
+
+
+def test_tables_hold_all_that_a_form_needs(console: Console) -> None:
+    """Every command and every option of the tables, under the version of the page, to be kept; a command's test is not told."""
+    version = console.get("/d/stage/").text.partition("/static/")[2].partition("/")[0]
+    answer = console.get(f"/static/{version}/tables.json")
+    assert "immutable" in answer.headers["cache-control"]
+    assert [row["name"] for row in answer.json["commands"]] == [
+        row.name for row in COMMANDS if row.where != "door"
+    ]
+    assert not [row for row in answer.json["commands"] if "case" in row]
+    for kind, rows in tables.SECTIONS.items():
+        told = {row["name"] for row in answer.json["sections"][kind]}
+        assert told == {row.name for row in rows if not (row.legacy or row.file_only or row.pattern)}
+    grouped = [name for _, names in tables.GROUPS for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) <= {row.name for rows in tables.SECTIONS.values() for row in rows}
+
+
+def test_check_does_nothing(console: Console) -> None:
+    """What is wrong is told by field, nothing goes to the daemon but who asks; without a session nothing is told."""
+    answer = console.post(
+        "/d/stage/check/set", {"name": "web", "options": {"max_age": "old", "stop_signal": "TERM"}}
+    )
+    assert list(answer.json["problems"]) == ["max_age"]
+    assert {request["command"] for request in console.daemon.requests} <= {"whoami"}
+    refused = console.post("/d/stage/check/set", {}, session="nobody", csrf="")
+    assert (refused.status, refused.json["code"]) == (401, "no_session")
+    assert console.post("/d/stage/check/follow", {}).status == 404
+
+
+def test_page_of_an_unknown_command_names_the_nearest(console: Console) -> None:
+    """Each command of the table has an address; another one is not found."""
+    assert console.get("/d/stage/c/restart").status == 200
+    answer = console.get("/d/stage/c/restrat", headers={"Accept": "text/html"})
+    assert answer.status == 404
+    assert "did you mean restart?" in answer.text
+    assert console.get("/d/stage/c/follow").status == 404
 
 
 def test_every_command_of_the_daemon_is_served(console: Console) -> None:

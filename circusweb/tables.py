@@ -1,0 +1,196 @@
+"""The tables that the console's forms are made from, as one JSON text; and what is wrong with values by them.
+
+Whatever stands in a row of a table appears in the console by itself: names, help, types, choices, defaults, who may, and
+when a change counts. Only how options are grouped on the page is said here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from circusd.schema.commands import COMMANDS, ROLES, WAITING, Command, Field
+from circusd.schema.nearest import nearest
+from circusd.schema.option import find, near_miss
+from circusd.schema.options import SOCKET, WATCHER, Option, watcher_option
+from circusd.schema.types import SIGNAL
+
+SECTIONS: dict[str, tuple[Option, ...]] = {"watcher": WATCHER, "socket": SOCKET}
+
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "Often used",
+        (
+            "cmd",
+            "args",
+            "numprocesses",
+            "working_dir",
+            "env",
+            "uid",
+            "autostart",
+            "graceful_timeout",
+            "tags",
+            "host",
+            "port",
+            "path",
+        ),
+    ),
+    (
+        "Command",
+        (
+            "shell",
+            "shell_args",
+            "executable",
+            "gid",
+            "copy_env",
+            "copy_path",
+            "virtualenv",
+            "virtualenv_py_ver",
+        ),
+    ),
+    ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
+    ("After a death", ("respawn", "max_retry", "backoff", "backoff_max", "settle_time")),
+    ("Stopping", ("stop_signal", "stop_children", "send_hup", "hook_timeout")),
+    (
+        "Input, output and sockets",
+        (
+            "use_sockets",
+            "on_demand",
+            "stdin_socket",
+            "close_child_stdin",
+            "close_child_stdout",
+            "close_child_stderr",
+        ),
+    ),
+)
+"""Options in the order in which a page shows them; those that no group names stand last, as "More"."""
+
+
+MOST_OPTIONS = 200
+"""Of one request that asks what is wrong; nobody types more, and each is looked up among all that are known."""
+LONGEST_NAME = 100
+"""Characters of a value or key for which the nearest right name is looked for."""
+
+
+def as_json() -> bytes:
+    """All tables, as the page reads them."""
+    told = {
+        "roles": ROLES,
+        "commands": [described(row) for row in COMMANDS if row.where != "door"],
+        "waiting": asdict(WAITING),
+        "sections": {name: [option(row) for row in rows if shown(row)] for name, rows in SECTIONS.items()},
+        "families": {name: [family(row) for row in rows if row.pattern] for name, rows in SECTIONS.items()},
+        "groups": GROUPS,
+        "signals": SIGNAL.choices,
+    }
+    return json.dumps(told, separators=(",", ":")).encode("ascii")
+
+
+def described(row: Command) -> dict[str, Any]:
+    """A command with all that its row says, but for its test."""
+    told = asdict(row)
+    del told["case"]
+    return told
+
+
+def shown(row: Option) -> bool:
+    """Whether a form has a place for it: of a family, any key can be written by hand."""
+    return not (row.legacy or row.file_only or row.pattern)
+
+
+def option(row: Option) -> dict[str, Any]:
+    """An option with what its form element needs."""
+    return {
+        "name": row.name,
+        "type": row.type.name,
+        "widget": row.type.widget,
+        "expected": row.type.expected,
+        "choices": row.type.choices if row.type.widget in ("select", "signal") else (),
+        "default": "" if row.default is None else row.type.format(row.default),
+        "doc": row.doc,
+        "apply": row.apply,
+        "role": row.role,
+        "secret": row.secret,
+        "unit": row.unit,
+        "told": row.told,
+    }
+
+
+def family(row: Option) -> dict[str, Any]:
+    """What holds for all keys that begin so."""
+    return {"prefix": row.prefix, "name": row.name, "apply": row.apply, "secret": row.secret, "doc": row.doc}
+
+
+# --- what is wrong ----------------------------------------------------------------------------------------------------
+
+
+def problems(row: Command, properties: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What the daemon would refuse in these properties, by name of the field or option; in the daemon's words."""
+    found: dict[str, dict[str, str]] = {}
+    for field in row.args:
+        value = properties.get(field.name)
+        if value is None:
+            continue
+        if field.type == "object" and isinstance(value, dict):
+            kind = row.options or "watcher"
+            found.update(option_problems(kind, value))
+        elif text := field_problem(field, value):
+            found[field.name] = {"text": text, "hint": _near(value, field.choices)}
+    return found
+
+
+def field_problem(field: Field, value: Any) -> str:
+    """What is wrong with the value of a property; empty when nothing is."""
+    if field.choices:
+        wrong = value not in field.choices
+        return f"{field.name} must be one of {', '.join(field.choices)}, not {value!r}" if wrong else ""
+    if field.type == "int":
+        return "" if _is_number(value, int) else f"{field.name} must be a whole number, not {value!r}"
+    if field.type == "seconds":
+        if not _is_number(value, float):
+            return f"{field.name} must be a number of seconds, not {value!r}"
+        return "" if 0 <= float(value) <= 1e9 else f"{field.name} must be between 0 and 1e9 seconds"
+    if field.type == "signal":
+        try:
+            SIGNAL.from_json(value)
+        except ValueError as error:
+            return f"{value!r} {error}"
+    return ""
+
+
+def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What is wrong with options of a section of that kind."""
+    found: dict[str, dict[str, str]] = {}
+    rows = SECTIONS[kind]
+    for key, value in islice(options.items(), MOST_OPTIONS):
+        row = watcher_option(key) if kind == "watcher" else find(rows, key)
+        if row is None:
+            near = near_miss(rows, key) if len(key) <= LONGEST_NAME else None
+            found[key] = {"text": f"unknown key {key!r}", "hint": f"did you mean {near}?" if near else ""}
+            continue
+        if value is None:
+            continue
+        try:
+            row.type.from_json(value)
+        except ValueError as error:
+            text = f"{json.dumps(value)} {error}; expected {row.type.expected}"
+            found[key] = {"text": text, "hint": _near(value, row.type.choices)}
+    return found
+
+
+def _is_number(value: Any, number: type[int] | type[float]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        number(value)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _near(value: Any, choices: Iterable[str]) -> str:
+    near = nearest(value, choices) if isinstance(value, str) and len(value) <= LONGEST_NAME else None
+    return f"did you mean {near}?" if near else ""

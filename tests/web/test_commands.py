@@ -1,0 +1,356 @@
+"""What circusctl can do, a person can do in the console: every row of the command table by its case, through its form.
+
+A real browser fills the form that the page makes from the row, a real circusd carries it out, and the case's own query,
+asked by the real circusctl, tells whether it was done.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from circusd.cli import arguments
+from circusd.schema.commands import COMMANDS, WAITING, Command
+from tests.daemon import Daemon
+from tests.e2e.test_cases import CONFIGURATION, MAKES_A_SECRET, ask, holds, job_of, set_up
+from tests.waiting import eventually
+from tests.web.browser import opened
+
+ROWS = [row for row in COMMANDS if row.where == "daemon" and row.case.argv]
+READING = [row for row in ROWS if row.effect == "read"]
+CHANGING = [row for row in ROWS if row.effect != "read"]
+
+NOT_HERE: dict[str, str] = {}
+"""Rows whose case can't be carried out in a browser, with the reason. There are none: even after ``quit``, which ends the
+console as well, circusctl can tell that it was done."""
+
+SHOWN_AS = {"dstats": "cmdline", "numwatchers": "4", "version": "version"}
+"""Of reading rows, what the page shows where the case's text is a heading of circusctl's own; and the console is one watcher more."""
+
+MARKS = str.maketrans("", "", ":[]")
+"""What circusctl puts around values; the page has tables for that."""
+
+PASSED: set[str] = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ratio(pytestconfig: pytest.Config) -> Iterator[None]:
+    """When all have run, how many rows a person can carry out is printed."""
+    yield
+    reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    capture: Any = pytestconfig.pluginmanager.getplugin("capturemanager")
+    if reporter is not None and PASSED:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(
+                f"\n{len(PASSED)} of {len(ROWS)} rows of the command table are carried out in the console"
+            )
+
+
+def daemon_in(folder: Path) -> Daemon:
+    """The daemon of the cases, with its console."""
+    return Daemon(CONFIGURATION.format(circus="httpd = 1\nhttpd_port = 0"), folder)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One for the commands that only read, and for those that are not done."""
+    with daemon_in(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+def open_form(page: Page, daemon: Daemon, path: str, role: str = "admin") -> None:
+    """The page of a command, opened by a one-time link, and live."""
+    link = daemon.call("weblink", role=role)["link"]
+    page.goto(link)
+    page.wait_for_url("**/d/circus/")
+    page.goto(page.url + path)
+    page.get_by_text("live", exact=True).wait_for(state="attached")
+
+
+def fill(page: Page, row: Command, line: arguments.Line) -> None:
+    """The form says what the line says."""
+    given = {**line.properties, **({WAITING.name: line.waiting} if row.waits else {})}
+    for field in (*row.args, *((WAITING,) if row.waits else ())):
+        value = given.get(field.name)
+        if value is None:
+            continue
+        if field.type == "object":
+            for key, one in value.items():
+                fill_option(page, key, str(one))
+        elif field.type == "bool":
+            page.locator(f"#f-{field.name}").set_checked(bool(value))
+        elif field.choices:
+            page.locator(f"#f-{field.name}").select_option(value)
+        else:
+            page.locator(f"#f-{field.name}").fill(" ".join(value) if isinstance(value, list) else str(value))
+
+
+def fill_option(page: Page, key: str, value: str) -> None:
+    """An option is written where its line is, whichever group has it."""
+    page.locator("#find-option").fill(key)
+    element = page.locator(f'[data-field="{key}"] :is(input, select, textarea)')
+    if element.evaluate("e => e.tagName") == "SELECT":
+        element.select_option(value)
+    else:
+        element.fill(value)
+
+
+def run(page: Page, row: Command) -> None:
+    """The button is pressed, and where it asks once more, the answer is yes."""
+    page.locator("#run").click()
+    if row.effect == "destroy":
+        expect(page.get_by_role("dialog")).to_be_visible()
+        word = page.locator("#confirm-word")
+        if word.count():
+            word.fill(row.name)
+        page.locator("#confirm-yes").click()
+
+
+def carry_out(page: Page, daemon: Daemon, row: Command, argv: str) -> None:
+    """The row's form is filled as the case says, its line for the shell means the same, and it is sent."""
+    line = arguments.read(shlex.split(argv))
+    open_form(page, daemon, f"c/{row.name}")
+    fill(page, row, line)
+    shown = arguments.read(shlex.split(page.locator("[data-line]").inner_text())[1:])
+    assert shown.row is row
+    assert sent(row, shown) == sent(row, line)
+    assert shown.waiting == line.waiting
+    run(page, row)
+
+
+def sent(row: Command, line: arguments.Line) -> dict[str, Any]:
+    """The properties of a line, without what is so anyway."""
+    defaults = {field.name: field.default for field in row.args}
+    return {key: value for key, value in line.properties.items() if value != defaults.get(key)}
+
+
+def case_line(daemon: Daemon, row: Command) -> str:
+    """The case's line, with what is only known at run time."""
+    return row.case.argv.replace("{job}", job_of(daemon))
+
+
+@pytest.mark.parametrize("row", READING, ids=lambda row: row.name)
+def test_a_reading_command_shows_its_answer(browser: Browser, daemon: Daemon, row: Command) -> None:
+    """The page shows what the case tells, in its own form."""
+    set_up(daemon, row)
+    with opened(browser, "about:blank") as page:
+        carry_out(page, daemon, row, case_line(daemon, row))
+        done = page.locator('[data-state="done"]')
+        for word in SHOWN_AS.get(row.name, row.case.after).translate(MARKS).split():
+            expect(done).to_contain_text(word)
+    PASSED.add(row.name)
+
+
+@pytest.mark.parametrize("row", CHANGING, ids=lambda row: row.name)
+def test_a_changing_command_is_carried_out(browser: Browser, tmp_path: Path, row: Command) -> None:
+    """The case's query answers one thing before and another after; where it was waited for, when the page says so."""
+    case = row.case
+    assert row.name not in NOT_HERE
+    with daemon_in(tmp_path) as daemon, opened(browser, "about:blank") as page:
+        set_up(daemon, row)
+        before = ask(daemon, case.query) if case.query else None
+        if before is not None:
+            assert holds(case.before, before, before, row), before
+            assert not holds(case.after, before, before, row)
+        carry_out(page, daemon, row, case_line(daemon, row))
+        if row.name != "quit":
+            expect(page.locator('[data-state="done"]')).to_be_visible(timeout=30_000)
+        if before is None:
+            assert row.name in MAKES_A_SECRET
+            expect(page.locator('[data-state="done"]')).to_contain_text(case.after)
+        elif "--waiting" in case.argv and row.name != "quit":
+            after = ask(daemon, case.query)
+            assert holds(case.after, after, before, row), (before, after)
+        else:
+            eventually(lambda: holds(case.after, ask(daemon, case.query), before, row), within=20)
+    PASSED.add(row.name)
+
+
+def test_every_row_has_its_page(browser: Browser, daemon: Daemon) -> None:
+    """The list names all that circusctl can do; what it does by itself says so, or leads to where it is shown."""
+    rows = [row for row in COMMANDS if row.where != "door"]
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, "c/")
+        expect(page.locator(".commands .name")).to_have_count(len(rows))
+        assert set(page.locator(".commands .name").all_inner_texts()) == {row.name for row in rows}
+        for row in rows:
+            if row.where == "client":
+                page.locator(".commands .name").get_by_text(row.name, exact=True).click()
+                expect(page.get_by_role("heading", level=1)).to_have_text(row.name)
+                expect(page.locator("#run")).to_have_count(0)
+                leads = any(field.target == "watcher" for field in row.args)
+                link = page.locator("main .blank a").first
+                expect(link).to_have_attribute("href", f"/d/circus/{'w/circushttpd' if leads else 'c/'}")
+                page.go_back()
+
+
+def test_wrong_values_are_told_in_the_words_of_the_daemon(browser: Browser, daemon: Daemon) -> None:
+    """As they are typed, and the same that the daemon itself would say; nothing is sent meanwhile."""
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("incr", {"name": "web", "nb": "many"}),
+        ("kill", {"name": "web", "graceful_timeout": "soon"}),
+        ("kill", {"name": "web", "graceful_timeout": "-1"}),
+        ("signal", {"name": "web", "signum": "TREM"}),
+        ("output", {"stream": "stdeer"}),
+        ("set", {"name": "web", "options": {"graceful_timeout": "90 minuts"}}),
+        ("set", {"name": "web", "options": {"numproceses": "3"}}),
+        ("set", {"name": "web", "options": {"stop_signal": "TREM"}}),
+    ]
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, "c/set?name=web")
+        page.locator("#f-name").wait_for()
+        for command, properties in wrong:
+            (told,) = page.evaluate(CHECKED, [command, properties])
+            said = page.evaluate(ASKED, [command, properties])
+            assert told["text"] in said["detail"], (command, properties)
+        page.locator("#find-option").fill("graceful_timeout")
+        page.locator("#o-graceful_timeout").fill("90 minuts")
+        field = page.locator('[data-field="graceful_timeout"]')
+        expect(field.locator(".oops")).to_contain_text("expected a number of seconds")
+        expect(page.locator("#run")).to_have_attribute("aria-disabled", "true")
+        expect(page.locator("#barred")).to_contain_text("graceful_timeout")
+        page.locator("#run").click(force=True)
+        page.locator("#o-graceful_timeout").fill("6")
+        expect(field.locator(".oops")).to_have_count(0)
+        expect(page.locator("#run")).not_to_have_attribute("aria-disabled", "true")
+    assert daemon.call("get", name="web", keys=["graceful_timeout"])["options"] == {"graceful_timeout": 5}
+
+
+POST = """{ method: 'POST', body: JSON.stringify(properties), headers: {
+    'Content-Type': 'application/json', 'X-CSRF-Token': document.documentElement.dataset.csrf } }"""
+CHECKED = f"""async ([command, properties]) => {{
+    const answer = await fetch(`/d/circus/check/${{command}}`, {POST});
+    return Object.values((await answer.json()).problems);
+}}"""
+ASKED = f"""async ([command, properties]) => (await fetch(`/d/circus/api/v1/${{command}}`, {POST})).json()"""
+
+
+def test_options_say_what_they_will_do(browser: Browser, daemon: Daemon) -> None:
+    """Before it is sent: how many processes are replaced, what was, and the line; afterwards the new value is what is there."""
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, "c/set?name=web")
+        fill_option(page, "max_age", "3600")
+        plan = page.locator(".plan")
+        expect(plan.locator(".sum").first).to_have_text("Replaces 2 processes with new ones.")
+        expect(plan.locator(".steps")).to_contain_text("replaces 2 processes")
+        expect(page.locator('[data-field="max_age"] .was')).to_have_text("was 0")
+        expect(page.locator("[data-line]")).to_have_text("circusctl set --waiting web max_age 3600")
+        page.get_by_role("button", name="Undo: max_age").click()
+        fill_option(page, "graceful_timeout", "6")
+        expect(plan.locator(".sum").first).to_have_text("No process is replaced.")
+        before = daemon.pids("web")
+        page.locator("#run").click()
+        expect(page.locator('[data-state="done"]')).to_be_visible()
+        expect(page.locator("#o-graceful_timeout")).to_have_value("6")
+        assert daemon.pids("web") == before
+    assert daemon.call("get", name="web", keys=["graceful_timeout"])["options"] == {"graceful_timeout": 6}
+    daemon.call("set", name="web", options={"graceful_timeout": 5}, waiting=True)
+
+
+def test_add_takes_every_option(browser: Browser, tmp_path: Path) -> None:
+    """Numbers, switches, variables and keys of families reach the new watcher; a name that is taken is refused by the daemon."""
+    with daemon_in(tmp_path) as daemon, opened(browser, "about:blank") as page:
+        open_form(page, daemon, "c/add")
+        page.locator("#f-name").fill("extra")
+        page.locator("#f-cmd").fill("sleep 1000")
+        page.locator("#f-start").check()
+        fill_option(page, "numprocesses", "2")
+        fill_option(page, "copy_env", "true")
+        fill_option(page, "env", "COLOR=red, blue\nEMPTY=")
+        page.locator("#find-option").fill("")
+        page.get_by_text("Other keys").click()
+        page.locator("#other-key").fill("rlimit_nofile")
+        page.locator("#other-value").fill("512")
+        page.locator("#other-value").press("Enter")
+        page.locator("#run").click()
+        expect(page.locator('[data-state="done"]')).to_be_visible()
+        assert len(daemon.pids("extra")) == 2
+        options = daemon.call("options", name="extra")["options"]
+        assert options["copy_env"] is True
+        assert options["rlimit_nofile"] == 512
+        assert list(options["env"]) == ["COLOR", "EMPTY"]
+        environ = Path(f"/proc/{daemon.pids('extra')[0]}/environ").read_bytes().split(b"\0")
+        assert {b"COLOR=red, blue", b"EMPTY="} <= set(environ)
+        page.locator("#run").click()
+        expect(page.locator('[data-state="error"]')).to_contain_text("extra")
+
+
+def test_reload_shows_its_plan_first(browser: Browser, tmp_path: Path) -> None:
+    """The trial tells the steps and does nothing; then it is done."""
+    with daemon_in(tmp_path) as daemon, opened(browser, "about:blank") as page:
+        with daemon.config.open("a") as config:
+            config.write("\n[watcher:late]\ncmd = sleep 1000\n")
+        open_form(page, daemon, "c/reloadconfig")
+        page.locator("#trial").click()
+        expect(page.locator('[data-state="done"] h2')).to_contain_text("nothing was done")
+        expect(page.locator('[data-state="done"] table')).to_contain_text("late")
+        assert "late" not in daemon.call("list")["watchers"]
+        page.locator("#run").click()
+        expect(page.locator('[data-state="done"] h2')).to_have_text("reloadconfig is done")
+        assert "late" in daemon.call("list")["watchers"]
+
+
+def test_what_ends_something_asks_and_names_it(browser: Browser, daemon: Daemon) -> None:
+    """With the watchers and processes that it would end; without a yes nothing is done, and what is wide wants a word."""
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, "c/stop?name=web")
+        before = daemon.pids("web")
+        page.locator("#run").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("This ends 2 processes of 1 watcher")
+        for pid in before:
+            expect(dialog).to_contain_text(str(pid))
+        expect(page.locator("#confirm-word")).to_have_count(0)
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        page.locator("#f-name").fill("")
+        page.locator("#run").click()
+        expect(dialog).to_contain_text("loud")
+        page.locator("#confirm-word").fill("start")
+        page.locator("#confirm-yes").click(force=True)
+        expect(dialog).to_be_visible()
+        page.get_by_role("button", name="Leave it").click()
+        expect(dialog).to_have_count(0)
+    assert daemon.pids("web") == before
+
+
+def test_viewer_sees_forms_and_why_not(browser: Browser, daemon: Daemon) -> None:
+    """A form says which role it needs; what only shows something can be run."""
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, "c/restart?name=web", "viewer")
+        expect(page.locator("#barred")).to_contain_text("this needs operator")
+        expect(page.locator("#run")).to_have_attribute("aria-disabled", "true")
+        page.goto(page.url.replace("restart", "status"))
+        page.locator("#run").click()
+        expect(page.locator('[data-state="done"]')).to_contain_text("active")
+
+
+def test_palette_finds_every_command_for_every_watcher(browser: Browser, daemon: Daemon) -> None:
+    """Ctrl K, some letters of both, Enter, Enter: it is done. Also by its button, and it can be left."""
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, "")
+        before = daemon.pids("web")
+        page.keyboard.press("Control+k")
+        field = page.get_by_role("combobox")
+        expect(field).to_be_focused()
+        field.press_sequentially("resta we")
+        expect(page.locator('#found [aria-selected="true"]')).to_contain_text("restart web")
+        expect(page.locator(".palette .line code")).to_contain_text("restart")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/c/restart?name=web")
+        expect(page.locator("#f-name")).to_have_value("web")
+        page.keyboard.press("Control+Enter")
+        eventually(
+            lambda: len(daemon.pids("web")) == 2 and not set(before) & set(daemon.pids("web")), within=20
+        )
+        page.get_by_role("button", name="Find or do anything").click()
+        first = page.locator('#found [aria-selected="true"]').inner_text()
+        page.keyboard.press("ArrowDown")
+        expect(page.locator('#found [aria-selected="true"]')).not_to_have_text(first)
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog.palette[open]")).to_have_count(0)
