@@ -102,7 +102,7 @@ def one_round(client: Client, chance: random.Random) -> None:
     """A little of everything."""
     name = f"w{chance.randrange(1000)}"
     options = {"numprocesses": chance.randrange(1, 4), "max_retry": 0}
-    cmd = chance.choice(("sleep 100000", "false", "/no/such/program", "sh -c 'echo hello; sleep 1000'"))
+    cmd = chance.choice(("sleep 100000", "false", "/no/such/program", "sh -c 'echo hello; exec sleep 1000'"))
     client.call("add", {"name": name, "cmd": cmd, "options": options, "start": True})
     client.call("incr", {"name": "web", "nb": 1})
     for pid in client.call("list", {"name": "web"})["pids"][:3]:
