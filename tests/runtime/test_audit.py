@@ -20,7 +20,9 @@ from circusd.schema.commands import find
 from tests.gate import until
 
 ADA = Person("ada", "operator", "")
-CALLER = Caller("commands", 7, "operator", b"C00000001", "unix", 42, lambda message: True)
+CALLER = Caller(
+    "commands", 7, "operator", b"C00000001", "unix", 42, lambda message: True, lambda message: True
+)
 
 
 @pytest.fixture
