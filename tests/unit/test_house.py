@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -586,3 +587,25 @@ def test_no_file_knows_whose_machine_it_was_written_on() -> None:
             if str(ROOT) + "/" in line or homes.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number} {line.strip()[:80]}")
     assert not found, "\n" + "\n".join(found)
+
+
+TOP = set(
+    ".ci .gitignore CHANGES.rst CONTRIBUTING.rst LICENSE MANIFEST.in Makefile README.rst SECURITY.rst circusweb daemon docs "
+    "examples pyproject.toml ruff.toml setup.cfg static templates tests tools".split()
+)
+"""What stands at the top, each for a reason; another one needs a reason too."""
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="an unpacked source archive has no list of its own files"
+)
+def test_nothing_else_stands_at_the_top_and_nothing_that_is_made_is_kept() -> None:
+    """Environments, build products and third-party files are installed or made, never part of the tree."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert {name.partition("/")[0] for name in listed} == TOP
+    made = re.compile(
+        r"(^|/)(node_modules|site-packages|vendor/[^/]+\.m?js|__pycache__)(/|$)|\.min\.(js|css)$|\.pyc$"
+    )
+    assert [name for name in listed if made.search(name)] == []
