@@ -10,7 +10,6 @@ from .filetext import read_text
 from .forms import form_of
 from .inifile import read_ini
 from .problems import Place
-from .tree import plant
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -40,4 +39,6 @@ def add_text(document: Document, path: str, text: str) -> None:
         from .yamlfile import read_yaml as read
     root = read(text, path, document.report)
     if root is not None:
+        from .tree import plant
+
         plant(document, path, root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from typing import Final
 
@@ -20,6 +19,9 @@ def keep_freed() -> bool:
     For whoever takes and frees such blocks all the time: each was given back to the system and taken anew, page by
     page, which cost a tenth of the whole way of output from a pipe to a file.
     """
+    # Loaded for those that need it alone.
+    import ctypes
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

@@ -19,7 +19,6 @@ import zmq.green
 from gevent.event import AsyncResult, Event
 from gevent.lock import BoundedSemaphore
 
-from circusd.config import plan
 from circusd.config.ini import load
 from circusd.config.launch import base_folder
 from circusd.config.model import plugin_watcher
@@ -49,7 +48,6 @@ from .outputchannel import OutputChannel
 from .pace import Pace
 from .publisher import Publisher
 from .reaper import Reaper
-from .reload import Reload
 from .requests import Context, as_int
 from .servicemanager import ServiceManager
 from .sockets import Sockets
@@ -591,6 +589,11 @@ class Daemon:
 
     def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
+        # Loaded when it is needed: most daemons are never told to reload, and all have to start.
+        from circusd.config import plan
+
+        from .reload import Reload
+
         with self._reloading, ExitStack() as stack:
             if self.arbiter.stopping:
                 raise Conflict("circusd is stopping")
