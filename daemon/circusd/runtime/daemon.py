@@ -72,6 +72,18 @@ REPLIES_PATIENCE = 1.0
 """Seconds in which clients can take the last replies."""
 
 
+class TrustedSocket(zmq.green.Socket):  # type: ignore[type-arg]
+    """Looks for itself once a minute whether a wake-up was lost, and not each twelve seconds: an idle daemon sleeps."""
+
+    _gevent_bug_timeout = 60.0
+
+
+class TrustedContext(zmq.green.Context):  # type: ignore[type-arg]
+    """Its sockets are such."""
+
+    _socket_class = TrustedSocket
+
+
 @dataclass(slots=True)
 class Settings:
     """What the command line decides."""
@@ -165,7 +177,7 @@ class Daemon:
         for folder in reversed(self.configuration.python_path):
             sys.path.insert(0, folder)
 
-        context = zmq.green.Context()
+        context = TrustedContext()
         stack.callback(context.destroy, 0)
         inner = files.inner_folder(self.folder)
         self.publisher = Publisher(context, inner)
