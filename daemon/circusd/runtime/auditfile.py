@@ -6,7 +6,6 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import gevent
@@ -18,7 +17,7 @@ from circusd.schema.errors import CircusError
 
 from .appendfile import AppendFile
 from .rotation import SizeRotation
-from .writer import Thread, Writers
+from .writer import Once, Thread, Writers
 
 FILE: Final = "audit.log"
 
@@ -34,18 +33,6 @@ READ_BYTES: Final = 1 << 20
 
 PATIENCE: Final = 2.0
 """Seconds that anybody waits for the disk."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """For the thread: something done once."""
-
-    run: Callable[[], None]
-    device: int = 0
-
-    def work(self) -> bool:
-        self.run()
-        return False
 
 
 class AuditFile:
@@ -109,7 +96,7 @@ class AuditFile:
     def _put(self, run: Callable[[], None]) -> None:
         if self._thread is None:
             self._thread = self._writers.own("audit")
-        self._thread.put(_Work(run))
+        self._thread.put(Once(run))
 
     def _write(self) -> None:
         """In the thread: all that waits is written, or kept for the next time."""

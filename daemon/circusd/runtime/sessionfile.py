@@ -11,7 +11,6 @@ import logging
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import gevent
@@ -24,7 +23,7 @@ from circusd.schema.errors import CircusError
 from circusd.schema.wire import encode
 
 from . import clock
-from .writer import Thread, Writers
+from .writer import Once, Thread, Writers
 
 log = logging.getLogger("circusd.sessions")
 
@@ -109,18 +108,6 @@ def _moment(row: dict[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
         raise ValueError(f"{name} in it is no time")
     return float(value)
-
-
-@dataclass(slots=True)
-class _Work:
-    """For the thread: something done once."""
-
-    run: Callable[[], None]
-    device: int = 0
-
-    def work(self) -> bool:
-        self.run()
-        return False
 
 
 class SessionFile:
@@ -223,7 +210,7 @@ class SessionFile:
     def _put(self, run: Callable[[], None]) -> None:
         if self._thread is None:
             self._thread = self._writers.own("sessions")
-        self._thread.put(_Work(run))
+        self._thread.put(Once(run))
 
     def _note(self, outcome: Outcome, consequence: str) -> None:
         if outcome.problem and outcome.problem != self.problem:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,19 @@ class Work(Protocol):
 
     def work(self) -> bool:
         """Do a bounded part of it, in a thread; whether there is more."""
+
+
+@dataclass(slots=True)
+class Once:
+    """A work that is done in one go."""
+
+    run: Callable[[], None]
+    device: int = 0
+
+    def work(self) -> bool:
+        """See `Work`."""
+        self.run()
+        return False
 
 
 class Thread:
