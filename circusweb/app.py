@@ -38,6 +38,9 @@ log = logging.getLogger("circushttpd.app")
 WAIT_TIMEOUT = 3600.0
 """Seconds for a command that is waited for: a stop of many processes takes as long as the slowest of them."""
 
+PAGES: Mapping[str, str] = {}
+"""Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
+
 _NEXT = re.compile(r"/d/[\w%.~/:@-]*", re.ASCII)
 
 
@@ -74,7 +77,7 @@ def person_of(bridge: Bridge, session: str) -> Person:
 def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any]], Any]:
     """The WSGI application: live connections, and everything else by Bottle."""
     app = Bottle()
-    for path, method, handler in (
+    routes: tuple[tuple[str, Any, Callable[..., Any]], ...] = (
         ("/", "GET", home),
         ("/login", "GET", login_page),
         ("/login", "POST", login),
@@ -83,12 +86,15 @@ def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any
         ("/static/<version>/<path:path>", "GET", static),
         ("/d/<name>", "GET", daemon_home),
         ("/d/<name>/", "GET", page),
-        ("/d/<name>/w/<watcher:path>", "GET", page),
+        ("/d/<name>/w/<rest:path>", "GET", watcher_page),
         ("/d/<name>/c/", "GET", commands_page),
         ("/d/<name>/c/<command>", "GET", command_page),
+        *((f"/d/<name>/{part}/", "GET", titled(title)) for part, title in PAGES.items()),
+        *((f"/d/<name>/{part}/<rest:path>", "GET", titled(title)) for part, title in PAGES.items()),
         ("/d/<name>/check/<command>", "POST", check),
         ("/d/<name>/api/v1/<command>", ["GET", "POST"], api),
-    ):
+    )
+    for path, method, handler in routes:
         app.route(path, method, bound(console, handler))
     app.default_error_handler = lambda error: plain_error(console, error)
 
@@ -129,7 +135,7 @@ def daemon_home(console: Console, name: str) -> HTTPResponse:
     return redirect(f"/d/{quote(console.bridge(name).name, safe='')}/")
 
 
-def page(console: Console, name: str, watcher: str = "", title: str = "Watchers") -> HTTPResponse:
+def page(console: Console, name: str, title: str = "Watchers") -> HTTPResponse:
     """The console's page; what it shows comes over its live connection."""
     bridge = console.bridge(name)
     try:
@@ -145,7 +151,7 @@ def page(console: Console, name: str, watcher: str = "", title: str = "Watchers"
     return html(
         console.templates.page(
             "console.html",
-            title=watcher or title,
+            title=title,
             daemon=bridge.name,
             person=person,
             assets=console.assets.version,
@@ -153,6 +159,20 @@ def page(console: Console, name: str, watcher: str = "", title: str = "Watchers"
             version=__version__,
         )
     )
+
+
+def titled(title: str) -> Callable[..., HTTPResponse]:
+    """The handler of a page with that title, whatever follows in its address."""
+
+    def draw(console: Console, name: str, rest: str = "") -> HTTPResponse:
+        return page(console, name, title)
+
+    return draw
+
+
+def watcher_page(console: Console, name: str, rest: str) -> HTTPResponse:
+    """The page of one watcher."""
+    return page(console, name, title=rest)
 
 
 def commands_page(console: Console, name: str) -> HTTPResponse:

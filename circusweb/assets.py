@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,8 @@ NEEDED = ("app.css", "js/app.js", "js/login.js", "js/theme.js", "vendor/preact.j
 TABLES = "tables.json"
 """Under this name the page asks for the tables that its forms are made from."""
 
-_LIBRARIES = ("vendor/preact.js", "vendor/hooks.js", "vendor/htm.js", "vendor/socket.io.js")
-_OTHERS = ("js/login.js", "js/theme.js")
+_IMPORT = re.compile(r"""^(?:import|export)\b[^;'"]*?["'](\.[^"']+)["'];""", re.MULTILINE)
+"""A module that is needed before the one that names it can run; what is imported later is a call, and not found by this."""
 
 
 def folder(name: str) -> Path:
@@ -84,8 +86,19 @@ class Assets:
         return [name for name in NEEDED if name not in self.files]
 
     def modules(self) -> list[str]:
-        """What the console's page is made of: asked for at once, and not when the one that imports it has come."""
-        return [*_LIBRARIES, *(name for name in self.files if name.startswith("js/") and name not in _OTHERS)]
+        """What the console's first view is made of: asked for at once, and not when the one that imports it has come."""
+        found: dict[str, None] = {}
+        waiting = ["js/app.js"]
+        while waiting:
+            name = waiting.pop()
+            if name in found or name not in self.files:
+                continue
+            found[name] = None
+            text = self.files[name].body.decode("utf-8", "replace")
+            waiting += [
+                posixpath.normpath(f"{posixpath.dirname(name)}/{path}") for path in _IMPORT.findall(text)
+            ]
+        return sorted(found, key=lambda name: (not name.startswith("vendor/"), name))
 
     def address(self, name: str) -> str:
         """The path of a file in a URL; it may be kept for ever."""

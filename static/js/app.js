@@ -6,19 +6,13 @@ import { base } from './page.js';
 import { html } from './shapes.js';
 import { Foot, Keys, Notice, Top } from './frame.js';
 import { address, Overview } from './overview.js';
+import { Later } from './later.js';
+import { own, placeOf } from './pages.js';
 import { WatcherPage } from './watcher.js';
-import { CommandPage } from './command.js';
 import { Palette } from './palette.js';
 import { connect } from './live.js';
 import { isLive, store, subscribe, touch } from './store.js';
 import { listen } from './keys.js';
-import { word } from './format.js';
-
-/** Where one is: at a watcher, at a command (an empty name: at all of them), or else at all watchers. */
-function placeOf({ pathname, search }) {
-  const after = (part) => (pathname.startsWith(`${base}/${part}/`) ? decodeURIComponent(pathname.slice(`${base}/${part}/`.length)) : null);
-  return { watcher: after('w') || '', command: after('c'), params: new URLSearchParams(search) };
-}
 
 let place = placeOf(location);
 let openKeys = () => {};
@@ -33,6 +27,7 @@ function visit(path) {
 
 function arrive() {
   place = placeOf(location);
+  own.keys = {};
   scrollTo(0, 0);
   touch();
 }
@@ -62,13 +57,13 @@ function Console() {
   const live = isLive() || !store.heard;
   useEffect(() => {
     document.body.classList.toggle('stale', !live);
-    document.body.classList.toggle('screen', Boolean(place.watcher));
+    document.body.classList.toggle('screen', Boolean(place.row.screen));
   });
-  const atCommand = place.command !== null;
-  const resting = atCommand ? `circusctl help${place.command ? ` ${word(place.command)}` : ''}` : place.watcher ? `circusctl tail ${word(place.watcher)} --follow` : 'circusctl status';
-  return html`<${Top} current=${atCommand ? 'commands' : place.watcher ? 'watcher' : 'overview'} /><${Notice} />
-    ${atCommand ? html`<${CommandPage} key=${`${place.command}?${place.params}`} name=${place.command} params=${place.params} />` : place.watcher ? html`<${WatcherPage} key=${place.watcher} name=${place.watcher} />` : html`<${Overview} open=${(watcher) => visit(address(watcher))} />`}
-    <${Foot} resting=${resting} onKeys=${() => setKeys(true)} /><${Keys} open=${keys} onClose=${() => setKeys(false)} /><${Palette} open=${palette !== null} begin=${palette} onClose=${() => setPalette(null)} visit=${visit} />`;
+  const { row, rest, params } = place;
+  return html`<${Top} current=${row.part} /><${Notice} />
+    ${row.part === '' ? html`<${Overview} open=${(watcher) => visit(address(watcher))} />` : row.part === 'w' ? html`<${WatcherPage} key=${rest} name=${rest} />`
+    : html`<${Later} key=${`${row.part}/${rest}?${params}`} row=${row} rest=${rest} params=${params} visit=${visit} />`}
+    <${Foot} resting=${row.line(rest)} onKeys=${() => setKeys(true)} /><${Keys} open=${keys} onClose=${() => setKeys(false)} /><${Palette} open=${palette !== null} begin=${palette} onClose=${() => setPalette(null)} visit=${visit} />`;
 }
 
 const root = document.getElementById('console');

@@ -7,7 +7,7 @@ import { span } from './format.js';
 import { alive, byName, isLive, now, store, watcherNamed } from './store.js';
 import { base, may, page } from './page.js';
 import { call, CommandError, problemsOf } from './commands.js';
-import { commandNamed, fieldsOf, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
+import { commandAddress, commandNamed, fieldsOf, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
 import { Field, optionText, Options, prose } from './fields.js';
 import { Loading } from './frame.js';
 import { globbed } from './overview.js';
@@ -16,8 +16,6 @@ import { Reply } from './reply.js';
 import { say, verbs } from './words.js';
 
 const CHECK_AFTER = 200; // milliseconds without a key before what is typed is checked
-
-export const commandAddress = (row, name = '') => `${base}/c/${encodeURIComponent(row.name)}${name ? `?name=${encodeURIComponent(name)}` : ''}`;
 
 function Crumb({ row }) {
   return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/c/`}>${say.commands}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span>${row.name}</span></nav>`;
@@ -230,7 +228,7 @@ function List() {
       <a class="name" href=${commandAddress(row)} data-ctl=${row.example}>${row.name}</a><span>${prose(row.summary)}</span><span class="dim">${say.effectWord[row.effect]}${may(row.role) ? '' : `, ${say.needs(row.role)}`}</span></li>`)}</ul></section>`)}</main>`;
 }
 
-export function CommandPage({ name, params }) {
+export function CommandPage({ rest: name, params }) {
   useEffect(loadTables, []);
   useEffect(() => { document.title = `${name || say.commands} · ${store.daemon?.host || 'circus'} · circus`; });
   if (!tables.ready || !store.daemon) {

@@ -4,7 +4,8 @@ import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { count, clock, span, wait } from './format.js';
 import { html, icon, inWords, mark, ring, state, tone } from './shapes.js';
 import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './store.js';
-import { base, page } from './page.js';
+import { base, may, page } from './page.js';
+import { pageAddress, PAGES } from './pages.js';
 import { askNow } from './live.js';
 import { keyTable, say, verbs } from './words.js';
 
@@ -37,9 +38,8 @@ export function Top({ current }) {
   const host = store.daemon?.host || '';
   return html`<header class="top">
     <a class="brand" href=${`${base}/`} aria-label="circus, all watchers">${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
-    <nav class="nav" aria-label="Pages"><a href=${`${base}/`} aria-current=${current === 'overview' ? 'page' : undefined}>${say.watchers}
-      ${ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a>
-      <a class="hide-m" href=${`${base}/c/`} aria-current=${current === 'commands' ? 'page' : undefined}>${say.commands}</a></nav>
+    <nav class="nav" aria-label="Pages">${PAGES.filter((row) => row.title && may(row.role || 'viewer')).map((row) => html`<a class=${row.part && 'hide-m'} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}
+      ${!row.part && ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a>`)}</nav>
     <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeButton} /><${Leave} /></div>
   </header>`;
 }

@@ -4,6 +4,7 @@ import { act, barred } from './commands.js';
 import { copyPrompt } from './frame.js';
 import { address, shown, view } from './overview.js';
 import { base } from './page.js';
+import { own, pageAddress, PAGES } from './pages.js';
 import { shownPane } from './pane.js';
 import { touch, watcherNamed } from './store.js';
 
@@ -47,22 +48,24 @@ export function listen(app) {
     if (event.key === 'Escape') {
       if (document.querySelector('dialog[open]')) return;
       if (inField(event.target) && event.target.id !== 'filter') return;
-      if (place.watcher) shownPane.escape?.(); else { view.filter = ''; view.segment = 'all'; }
+      if (own.keys.Escape) own.keys.Escape(); else if (place.row.screen) shownPane.escape?.(); else { view.filter = ''; view.segment = 'all'; }
       if (inField(event.target)) event.target.blur();
       app.redraw();
       return;
     }
     if (inField(event.target) || document.querySelector('dialog[open]')) return;
-    const goal = chord && Date.now() - chord < 1500 && { w: `${base}/`, c: `${base}/c/` }[event.key];
-    if (goal) { chord = 0; app.visit(goal); return; }
+    const goal = chord && Date.now() - chord < 1500 && PAGES.find((row) => row.key === event.key);
+    if (goal) { chord = 0; app.visit(pageAddress(goal)); return; }
     chord = 0;
-    const onOverview = !place.watcher && place.command === null;
-    const watcher = onOverview || place.watcher ? watcherNamed(place.watcher || view.at || '') : null;
+    const onOverview = place.row.part === '';
+    const atWatcher = place.row.part === 'w';
+    const watcher = onOverview ? watcherNamed(view.at || '') : atWatcher ? watcherNamed(place.rest) : null;
     const pressed = {
-      j: () => (place.watcher ? step(1) : onOverview && move(1)), k: () => (place.watcher ? step(-1) : onOverview && move(-1)), a: () => app.visit(`${base}/c/add`), ArrowDown: null, ArrowUp: null,
+      j: () => (atWatcher ? step(1) : onOverview && move(1)), k: () => (atWatcher ? step(-1) : onOverview && move(-1)), a: () => app.visit(`${base}/c/add`), ArrowDown: null, ArrowUp: null,
       y: copyPrompt, '?': app.keys, f: () => shownPane.toggle?.(), g: () => { chord = Date.now(); },
       '/': () => (document.getElementById('filter') || document.getElementById('find-option'))?.focus(),
       End: shownPane.end, Home: shownPane.home,
+      ...own.keys,
     }[event.key];
     if (pressed) {
       event.preventDefault();
@@ -76,9 +79,9 @@ export function listen(app) {
       (onRow ? move : step)(event.key === 'ArrowDown' ? 1 : -1);
     } else if (event.key === 'Enter' && onRow && watcher) {
       app.visit(address(watcher));
-    } else if (event.key === 'e' && watcher && (place.watcher || onRow)) {
+    } else if (event.key === 'e' && watcher && (atWatcher || onRow)) {
       app.visit(`${base}/c/set?name=${encodeURIComponent(watcher.name)}`);
-    } else if (ACTS[event.key] && watcher && (place.watcher || onRow)) {
+    } else if (ACTS[event.key] && watcher && (atWatcher || onRow)) {
       event.preventDefault();
       const what = ACTS[event.key];
       if (!barred(what, watcher)) act(what, watcher);

@@ -6,9 +6,9 @@ import { visible } from './ansi.js';
 import { address } from './overview.js';
 import { watcherState } from './parts.js';
 import { byName } from './store.js';
-import { base, may } from './page.js';
-import { fieldsOf, initial, lineOf, loadTables, tables, watcherField } from './tables.js';
-import { commandAddress } from './command.js';
+import { may } from './page.js';
+import { pageAddress, PAGES } from './pages.js';
+import { commandAddress, fieldsOf, initial, lineOf, loadTables, tables, watcherField } from './tables.js';
 import { word } from './format.js';
 import { say } from './words.js';
 
@@ -29,8 +29,7 @@ function command(row, watcher) {
 function entries() {
   const watchers = byName();
   const pages = [
-    { group: say.paletteGo, key: 'p watchers', text: say.watchers, small: '', side: 'g w', picture: icon('list'), line: 'circusctl status', to: `${base}/` },
-    { group: say.paletteGo, key: 'p commands', text: say.commands, small: '', side: 'g c', picture: icon('list'), line: 'circusctl help', to: `${base}/c/` },
+    ...PAGES.filter((row) => row.title).map((row) => ({ group: say.paletteGo, key: `p ${row.part}`, text: row.title, small: '', side: may(row.role || 'viewer') ? `g ${row.key}` : say.needs(row.role), picture: icon('list'), line: row.line(''), to: pageAddress(row) })),
     ...watchers.map((watcher) => ({ group: say.paletteGo, key: `w ${watcher.name}`, text: watcher.name, small: say.itsPage, side: watcherState(watcher).word, picture: state(watcherState(watcher).kind, ''), line: `circusctl tail ${word(watcher.name)} --follow`, to: address(watcher) })),
   ];
   const plain = tables.commands.map((row) => command(row, null));

@@ -1,5 +1,6 @@
 // The tables that everything on offer is made from, asked for once under the version of this page; and lines for the shell.
 
+import { base } from './page.js';
 import { word } from './format.js';
 import { touch } from './store.js';
 
@@ -29,6 +30,9 @@ async function load() {
 export function commandNamed(name) {
   return tables.commands.find((row) => row.name === name || row.aliases.includes(name)) || null;
 }
+
+/** The page of a command, for a watcher where one is named. */
+export const commandAddress = (row, name = '') => `${base}/c/${encodeURIComponent(row.name)}${name ? `?name=${encodeURIComponent(name)}` : ''}`;
 
 /** The kind of section whose options a field holds; empty for any other field. */
 export function sectionOf(row, field) {

@@ -75,6 +75,8 @@ export const say = {
   notLeft: 'Not logged out: the console did not answer.',
   updated: 'The console was updated; this page is the old one.',
   reload: 'Load the new one',
+  pageNotLoaded: 'This page did not come',
+  loadAgain: 'Load it again',
   copied: 'copied',
   whole: (count) => `${count} in this watcher`,
   commands: 'Commands',

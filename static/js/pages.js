@@ -1,0 +1,53 @@
+// The pages: what each is called in an address, in the navigation and in the palette, and what draws it.
+
+import { base } from './page.js';
+import { word } from './format.js';
+import { say } from './words.js';
+
+/**
+ * A row for each page, in the order of the navigation.
+ *
+ * part    what stands for it in an address, after the daemon's name; nothing for the first page
+ * title   its name, where it can be gone to by itself
+ * key     after g it leads there
+ * role    who may see it; without one, everybody
+ * screen  whether it fills the window and scrolls inside, as a log does
+ * sheet   its own style sheet, in css/
+ * line    what circusctl would show instead, for the rest of the address
+ * load    gets what draws it, where that is no part of the first view: a component that takes {rest, params, visit}
+ */
+export const PAGES = [
+  { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
+  { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
+  { part: 'c', title: say.commands, key: 'c', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
+];
+
+/** What the page that is shown does with single keys, by key; the page itself puts them here while it is shown. */
+export const own = { keys: {} };
+
+const byPart = new Map(PAGES.map((row) => [row.part, row]));
+
+export function pageAddress(row) {
+  return row.part ? `${base}/${row.part}/` : `${base}/`;
+}
+
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
+/** Where an address leads: its page, the rest of the address behind the page's part, and what it asks for. */
+export function placeOf({ pathname, search }) {
+  const [part, ...rest] = pathname.slice(base.length + 1).split('/');
+  const row = byPart.get(part) || byPart.get('');
+  return { row, rest: rest.map(decoded).join('/'), params: new URLSearchParams(search) };
+}
+
+/** The style sheet of a page is there afterwards, also if it could not be had: a page without one can be read. */
+export function loadSheet(name) {
+  const href = new URL(`../css/${name}.css`, import.meta.url).href;
+  if (!name || document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((done) => {
+    const link = Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: done, onerror: done });
+    document.head.append(link);
+  });
+}
