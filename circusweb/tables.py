@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -79,21 +78,14 @@ def as_json() -> bytes:
     """All tables, as the page reads them."""
     told = {
         "roles": ROLES,
-        "commands": [described(row) for row in COMMANDS if row.where != "door"],
-        "waiting": asdict(WAITING),
+        "commands": [row.as_data() for row in COMMANDS if row.where != "door"],
+        "waiting": WAITING._asdict(),
         "sections": {name: [option(row) for row in rows if shown(row)] for name, rows in SECTIONS.items()},
         "families": {name: [family(row) for row in rows if row.pattern] for name, rows in SECTIONS.items()},
         "groups": GROUPS,
         "signals": SIGNAL.choices,
     }
     return json.dumps(told, separators=(",", ":")).encode("ascii")
-
-
-def described(row: Command) -> dict[str, Any]:
-    """A command with all that its row says, but for its test."""
-    told = asdict(row)
-    del told["case"]
-    return told
 
 
 def shown(row: Option) -> bool:

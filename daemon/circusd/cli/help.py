@@ -77,13 +77,9 @@ def of_command(row: Command, style: Style) -> str:
 
 def as_data(row: Command | None) -> dict[str, Any]:
     """What the table says of a command, or of all, for programs."""
-    from dataclasses import asdict
-
     if row is None:
         return {"commands": [as_data(row) for row in COMMANDS if row.where != "door"]}
-    data = asdict(row)
-    del data["case"]
-    return data
+    return row.as_data()
 
 
 _ADD = (

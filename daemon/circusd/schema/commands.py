@@ -2,13 +2,14 @@
 
 From the rows come the parser and help of ``circusctl``, the daemon's validation and authorisation, the console's
 buttons and forms, the reference manual, and the tests that call every row through every door.
+
+The rows are named tuples, as dataclasses cost circusctl a third of its start: they import ``inspect``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 ROLES = ("viewer", "operator", "admin")
 """From least to most: who may read, who may run what is there, who decides what code runs."""
@@ -30,8 +31,7 @@ WAIT_STATES = (
 """What can be waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One property of a command (or one value of its reply)."""
 
     name: str
@@ -51,8 +51,7 @@ class Field:
     """What it names: ``watcher``, ``process``, ``socket``, ``option`` (for completion and the console's lists)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """A test of the row through any front end: set-up lines, the command, and a query that must answer anew."""
 
     setup: tuple[str, ...] = ()
@@ -65,8 +64,7 @@ class Case:
     """Text that it holds after (and did not hold before); for a reading command, text of its own output."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One row of the table."""
 
     name: str
@@ -92,7 +90,14 @@ class Command:
     since: str = "0.1"
     aliases: tuple[str, ...] = ()
     example: str = ""
-    case: Case = field(default_factory=Case)
+    case: Case = Case()
+
+    def as_data(self) -> dict[str, Any]:
+        """The row as plain values, without its case."""
+        fields = {"args": [f._asdict() for f in self.args], "reply": [f._asdict() for f in self.reply]}
+        data = {**self._asdict(), **fields}
+        del data["case"]
+        return data
 
 
 def _name(required: bool = True, doc: str = "a watcher, in any case of letters, a pattern, or @TAG") -> Field:

@@ -7,12 +7,10 @@ row, so that no boundary has to decide them again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorKind:
+class ErrorKind(NamedTuple):
     """One row: a stable name, and how each boundary shows it."""
 
     code: str
