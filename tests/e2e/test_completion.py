@@ -113,6 +113,9 @@ LINES = {
     "tail -n 3 web od\t": ["tail", "-n", "3", "web", "odd name"],
     "help numw\t": ["help", "numwatchers"],
     "completion fi\t": ["completion", "fish"],
+    "add --numpro\t": ["add", "--numprocesses"],
+    "add --stop-signal HU\t": ["add", "--stop-signal", "HUP"],
+    "add --numprocesses 2 x --stop-chi\t": ["add", "--numprocesses", "2", "x", "--stop-children"],
     "globaloptions pubsub\t": ["globaloptions", "pubsub_endpoint"],
 }
 
@@ -209,8 +212,9 @@ def test_every_command_and_flag_is_in_every_script() -> None:
         text = completion.script(shell)
         for row in completion.rows():
             assert re.search(rf"\b{row.name}\b", text)
-            for word, _ in completion.flag_words(completion.flags_of(row)):
+            for word, _ in completion.own_words(row):
                 assert word in text
+        assert "--working-dir" in text
     assert {row.name for row in COMMANDS} - {row.name for row in completion.rows()} == {
         row.name for row in COMMANDS if row.where == "door"
     }

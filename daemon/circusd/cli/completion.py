@@ -115,6 +115,34 @@ def flag_words(fields: Iterable[Field]) -> list[tuple[str, Field]]:
     return found
 
 
+def own_words(row: Command) -> list[tuple[str, Field]]:
+    """The words by which a command's own flags are given, those for options of a section included."""
+    return [*flag_words(flags_of(row)), *(_option_words(row.options) if row.options else ())]
+
+
+def _option_words(kind: str) -> list[tuple[str, Field]]:
+    from circusd.cli.optionflags import rows as options
+
+    found = []
+    for written, option in options(kind):
+        word, _, value = written.partition(" ")
+        if option.pattern:
+            continue
+        found.append(
+            (
+                word,
+                Field(
+                    option.name,
+                    "bool" if not value else "signal" if option.type.widget == "signal" else "string",
+                    option.doc,
+                    choices=option.type.choices if option.type.widget == "select" else (),
+                    metavar="FILE" if option.type.widget == "path" else "",
+                ),
+            )
+        )
+    return found
+
+
 def lists() -> dict[str, list[str]]:
     """The kinds whose names are always the same."""
     from circusd.schema.options import CIRCUS, WATCHER
@@ -134,7 +162,7 @@ def _values() -> list[tuple[str, str]]:
     own = [
         (f"{row.name}:{word}", kind_of(field) or "-")
         for row in rows()
-        for word, field in flag_words(flags_of(row))
+        for word, field in own_words(row)
         if field.type != "bool"
     ]
     # A switch of a command may have the letter of an option of circusctl.
@@ -169,7 +197,7 @@ __LISTS__
 def _posix_tables() -> str:
     lines = ["_circusctl_flags() {", "    case $1 in"]
     for row in rows():
-        own = " ".join(word for word, _ in flag_words(flags_of(row)) if word.startswith("--"))
+        own = " ".join(word for word, _ in own_words(row) if word.startswith("--"))
         lines.append(f"        {row.name}) REPLY='{own}' ;;")
     common = " ".join(word for word, _ in flag_words(GLOBAL) if word.startswith("--"))
     lines += ["        *) REPLY='' ;;", "    esac", f'    REPLY="$REPLY {common}"', "}", ""]
@@ -479,7 +507,7 @@ def _fish() -> str:
     tables += [f"    printf '%s\\t%s\\n' {row.name} {_quoted(row.summary)}" for row in rows()]
     tables += ["end", "", "function __circusctl_flags", "    switch $argv[1]"]
     for row in rows():
-        pairs = [(word, field) for word, field in flag_words(flags_of(row)) if word.startswith("--")]
+        pairs = [(word, field) for word, field in own_words(row) if word.startswith("--")]
         if pairs:
             tables.append(f"        case {row.name}")
             tables += [

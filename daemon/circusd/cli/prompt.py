@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from circusd.cli.arguments import GLOBAL, flags_of
+from circusd.cli.arguments import GLOBAL
 from circusd.cli.history import History, history_file
 from circusd.cli.session import Session
 from circusd.client import running_daemons, runtime_bases
@@ -145,12 +145,8 @@ class Prompt:
         command, kinds, given = completion.wanted(words)
         if begun.startswith("-") and kinds != "signals":
             row = find(command) if command else None
-            fields = (*flags_of(row), *GLOBAL) if row else GLOBAL
-            names = [word for word, _ in completion.flag_words(fields) if word.startswith("--")]
-            if row is not None and row.options:
-                from circusd.cli.optionflags import rows
-
-                names += [flag.partition(" ")[0] for flag, _ in rows(row.options)]
+            flags = [*(completion.own_words(row) if row else ()), *completion.flag_words(GLOBAL)]
+            names = [flag for flag, _ in flags if flag.startswith("--")]
         else:
             names = [name for kind in kinds.split("+") for name in self._names(kind, given)]
             names += [] if command or words else ["exit"]
