@@ -111,7 +111,8 @@ class Worker:
         return get(self.port, path)
 
     def is_cut_off(self) -> None:
-        with pytest.raises((OSError, http.client.HTTPException)):
+        # By an error of the server where it still has the time for one.
+        with pytest.raises((OSError, http.client.HTTPException, AssertionError)):
             self.get("/slow")
 
 
