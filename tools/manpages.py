@@ -32,6 +32,7 @@ _FOLDERS = (
     ("/var/lib/circus/NAME/, ~/.local/state/circus/NAME/", "what outlives circusd"),
 )
 _ALSO = {
+    "chaussette": "circusd(1), circus.ini(5)",
     "circusctl": "circusd(1), circus-top(1), circus.ini(5)",
     "circusd": "circusctl(1), circushttpd(1), circus.ini(5)",
     "circus-top": "circusctl(1), circusd(1)",
@@ -46,6 +47,9 @@ def pages() -> dict[str, str]:
         "circusctl.1": _page("circusctl", 1, "give commands to circusd", _circusctl()),
         "circusd.1": _page("circusd", 1, "run and supervise processes and sockets", _circusd()),
         "circus-top.1": _page("circus-top", 1, "show what the processes of circusd take, live", _top()),
+        "chaussette.1": _page(
+            "chaussette", 1, "serve a web application on a socket of circusd's", _chaussette()
+        ),
         "circushttpd.1": _page("circushttpd", 1, "the web console of circusd", _circushttpd()),
         "circus.ini.5": _page("circus.ini", 5, "configuration of circusd", _ini()),
     }
@@ -247,6 +251,25 @@ def _circushttpd() -> Iterator[str]:
     yield ".SH EXIT STATUS"
     yield from _entry("0", "It was told to end.")
     yield from _entry("1", "It could not listen, or circusd is gone.")
+    yield from _entry("2", "A wrong flag.")
+
+
+def _chaussette() -> Iterator[str]:
+    from circusd.chaussette.backends import BACKENDS
+    from circusd.chaussette.main import parser
+
+    yield from _of_parser(
+        parser(),
+        "Serves a WSGI or ASGI application on a listening socket that circusd has opened, by the server that --backend names. "
+        "At SIGTERM, SIGINT or SIGHUP it accepts nothing more and finishes what is under way.",
+    )
+    yield ".SH BACKENDS"
+    for row in BACKENDS:
+        if row.module:
+            yield from _entry(row.name, _sentence(row.doc))
+    yield ".SH EXIT STATUS"
+    yield from _entry("0", "It was told to stop.")
+    yield from _entry("1", "It can't serve: no such application, no socket, a library that is missing.")
     yield from _entry("2", "A wrong flag.")
 
 

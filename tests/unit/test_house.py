@@ -63,6 +63,10 @@ ROWS = {
     "circusd.zmtp": row("circusd.schema"),
     "circusd.client": row("circusd.client circusd.zmtp circusd.schema circusd.version", "gevent zmq"),
     "circusd.plugins": row("circusd.plugins circusd.client circusd.schema circusd.version"),
+    "circusd.chaussette": row(
+        "circusd.chaussette circusd.kernel circusd.schema circusd.version",
+        "eventlet gevent geventwebsocket paste tornado uvicorn waitress werkzeug",
+    ),
     "circusd.cli": row(
         "circusd.cli circusd.plugins circusd.client circusd.runtime circusd.auth circusd.kernel circusd.config "
         "circusd.core circusd.schema circusd.version",
@@ -268,8 +272,8 @@ CONFINED = (
     Confined(("eval", "exec", "yaml.load"), (), "it runs text"),
     Confined(
         ("gevent.monkey",),
-        ("circusweb/server.py",),
-        "the daemon is not patched; the console is, first of all",
+        ("circusweb/server.py", "daemon/circusd/chaussette/main.py"),
+        "the daemon is not patched; the console and the worker are, first of all",
     ),
 )
 

@@ -1,0 +1,52 @@
+"""The backend ``waitress``: threads, for applications that are not made for an event loop."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from .job import Job, on_stop
+
+THREADS = 8
+POLL_SECONDS = 0.2
+"""How soon the end of the last request is seen."""
+
+
+def serve(job: Job) -> None:
+    """Serve until told to stop; then what is under way is finished, in its time."""
+    job.prepare()
+    channels: dict[int, Any] = {}
+    server: Any = create_server(
+        job.application,
+        map=channels,
+        sockets=[job.listening],
+        threads=THREADS,
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+    )
+    told: list[float] = []
+
+    def stop() -> None:
+        told.append(time.monotonic() + job.graceful_timeout)
+        # Wakes the loop, which may sleep.
+        server.trigger.pull_trigger()
+
+    on_stop(stop)
+    job.ready()
+    while not told:
+        wasyncore.loop(timeout=1.0, map=channels, count=1, use_poll=True)
+    server.del_channel()
+    server.accepting = False
+    while time.monotonic() < told[0] and any(
+        _is_busy(channel) for channel in list(server.active_channels.values())
+    ):
+        wasyncore.loop(timeout=POLL_SECONDS, map=channels, count=1, use_poll=True)
+    server.task_dispatcher.shutdown(timeout=0.1)
+
+
+def _is_busy(channel: Any) -> bool:
+    """Whether a request is under way, or an answer not gone out."""
+    return bool(channel.requests or channel.total_outbufs_len or getattr(channel, "request", None))
