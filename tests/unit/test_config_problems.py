@@ -117,7 +117,7 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     loaded = files.load(text)
     assert loaded.configuration is not None
     assert {problem.severity for problem in loaded.problems} == {"note"}
-    assert len(loaded.problems) == 16
+    assert len(loaded.problems) == 15
     assert all("accepted" in str(problem) for problem in loaded.problems)
     assert loaded.configuration.watchers[0].on_demand
     assert loaded.configuration.watchers[0].extras == {
