@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from circusd.config.forms import FORMS
 from circusd.config.ini import Loaded, load
@@ -15,6 +16,7 @@ from circusd.config.records import CircusConfig
 from circusd.kernel import signals
 from circusd.kernel.daemonize import Report, daemonize
 from circusd.kernel.notify import Notify
+from circusd.kernel.sockets import from_manager
 from circusd.schema.errors import CircusError
 from circusd.version import __version__
 
@@ -121,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error("--to, --output and --force go with --convert")
     # Taken before the configuration is read, which may pass on what is in the environment.
     notify = Notify.take(os.environ)
+    handed = from_manager(os.environ)
     loaded = load(arguments.config, os.environ)
     if arguments.check:
         return check(arguments.config, loaded)
@@ -134,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     report = daemonize() if arguments.daemon else None
     try:
-        return _run(arguments, loaded, notify, report)
+        return _run(arguments, loaded, notify, handed, report)
     except CircusError as error:
         told = "\n".join(f"circusd: {line}" for line in str(error).splitlines())
         if report is None:
@@ -169,7 +172,13 @@ def _is_error(problem: Problem) -> bool:
     return problem.severity == "error"
 
 
-def _run(arguments: argparse.Namespace, loaded: Loaded, notify: Notify, report: Report | None) -> int:
+def _run(
+    arguments: argparse.Namespace,
+    loaded: Loaded,
+    notify: Notify,
+    handed: Mapping[str, socket.socket],
+    report: Report | None,
+) -> int:
     configuration = loaded.configuration
     assert configuration is not None
     circus = configuration.circus
@@ -187,6 +196,7 @@ def _run(arguments: argparse.Namespace, loaded: Loaded, notify: Notify, report: 
             name=arguments.name or circus.name or "circus",
             pidfile=arguments.pidfile or circus.pidfile,
             notify=notify,
+            handed=handed,
             reopen_log=log.reopen,
             init=arguments.init,
         )

@@ -74,7 +74,9 @@ def build(
     if watcher.shell:
         words = [SHELL, "-c", " ".join(map(quote, words)), *_words(watcher, watcher.shell_args, lookup)]
         program = watcher.executable or SHELL
-    return Launch(tuple(words), _find(program, cwd, env, is_program), env, cwd)
+    # Only what the watcher itself says: a variable of the daemon's is nobody's text to replace names in.
+    named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
+    return Launch(tuple(words), _find(program, cwd, env, is_program), {**env, **named}, cwd)
 
 
 def environment(

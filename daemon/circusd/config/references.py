@@ -22,8 +22,15 @@ COMMAND_KEYS = ("cmd", "args", "shell_args")
 """The options in which names are replaced when a process is started."""
 
 
+def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
+    """Each text in which names are replaced at the start, with its option: the command, and values of the environment."""
+    yield from command_texts(watcher)
+    for value in watcher.env.values():
+        yield "env", value
+
+
 def command_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
-    """Each text in which names are replaced at the start, with its option."""
+    """Those of the command."""
     for key in COMMAND_KEYS:
         value = getattr(watcher, key)
         if isinstance(value, str):
@@ -36,7 +43,7 @@ def command_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
 def inherited_sockets(watcher: WatcherConfig, known: Collection[str]) -> tuple[str, ...]:
     """Which of the known sockets the watcher's processes inherit: those that it names; all if it only says ``use_sockets``."""
     names: dict[str, None] = {}
-    for _, text in command_texts(watcher):
+    for _, text in start_texts(watcher):
         for name, _ in references(text):
             if name.startswith("sockets."):
                 names[name.removeprefix("sockets.")] = None
@@ -56,7 +63,7 @@ def check_references(
     report: Report,
 ) -> None:
     """What no start of a process can replace goes to the report: an unknown socket as an error, others as warnings."""
-    for key, text in command_texts(watcher):
+    for key, text in start_texts(watcher):
         at = places.get(key, place)
         for name, written in references(text):
             _check(watcher, name, written, sockets, environ, at, report)

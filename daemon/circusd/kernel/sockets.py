@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +47,46 @@ class SocketSpec:
     blocking: bool = False
 
 
+MANAGER_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+FIRST_OF_MANAGER: Final = 3
+
+
+def from_manager(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
+    """The sockets that a service manager hands to this very process, by its names for them, as systemd's protocol has it.
+
+    The environment has its variables no more. What is no socket, or was meant for another process, is left alone.
+    """
+    count, pid, names = (environ.pop(name, "") for name in MANAGER_VARIABLES)
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+        return {}
+    found: dict[str, socket.socket] = {}
+    told = names.split(":") if names else []
+    for number in range(int(count)):
+        fd = FIRST_OF_MANAGER + number
+        try:
+            sock = socket.socket(fileno=fd)
+        except OSError:
+            continue
+        sock.set_inheritable(False)
+        name = told[number] if number < len(told) else ""
+        # Several of one name, as of one unit with several addresses, are told apart by their numbers.
+        found[name if name and name not in found else f"{name}#{number}"] = sock
+    return found
+
+
+def is_meant(sock: socket.socket, spec: SocketSpec) -> bool:
+    """Whether that socket is at the address that the spec names: same family, type, port or path."""
+    try:
+        family, kind, _ = _kind_of(spec)
+    except ConfigError:
+        return False
+    if (sock.family, sock.type) != (family, kind):
+        return False
+    if family == socket.AF_UNIX:
+        return os.path.abspath(_path_of(sock)) == os.path.abspath(spec.path or "")
+    return spec.port != 0 and int(sock.getsockname()[1]) == spec.port
+
+
 class SocketFile(NamedTuple):
     """The file of a unix socket, by its inode: whoever made another file there since owns that one."""
 
@@ -58,7 +98,8 @@ class SocketFile(NamedTuple):
 def open_socket(spec: SocketSpec) -> socket.socket:
     """A socket, bound and listening as the spec says, closed on exec; TCP ones have TCP_NODELAY.
 
-    Accepted connections inherit that option. Raises ConfigError for what can't be, Conflict where somebody else has
+    Accepted connections inherit that option. With ``so_reuseport`` it only holds the address, and takes no connection:
+    `beside` makes the ones that do. Raises ConfigError for what can't be, Conflict where somebody else has
     the address, both with a sentence. A host name is looked up: to be called in a thread unless the host is a number.
     """
     try:
@@ -73,8 +114,27 @@ def open_socket(spec: SocketSpec) -> socket.socket:
             _bind_unix(sock, spec)
         else:
             _bind_inet(sock, spec)
-        if kind in LISTENING:
+        if kind in LISTENING and not spec.so_reuseport:
             sock.listen(spec.backlog)
+        sock.setblocking(spec.blocking)
+    except OSError as error:
+        sock.close()
+        raise _refusal(error, spec) from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def beside(held: socket.socket, spec: SocketSpec) -> socket.socket:
+    """A listening socket at the address that another one holds by ``so_reuseport``, for one process; raises Conflict."""
+    sock = socket.socket(held.family, held.type, held.proto)
+    try:
+        if spec.interface:
+            _bind_to_interface(sock, spec)
+        _set_options(sock, spec)
+        sock.bind(held.getsockname())
+        sock.listen(spec.backlog)
         sock.setblocking(spec.blocking)
     except OSError as error:
         sock.close()
@@ -181,6 +241,12 @@ def _kind_of(spec: SocketSpec) -> tuple[int, int, int]:
     for value, names, option in ((family, FAMILIES, "family"), (spec.type, TYPES, "type")):
         if value not in names:
             raise ConfigError([f'socket {spec.name}: {option} "{value}" is not one of {", ".join(names)}'])
+    if spec.so_reuseport and (family == "AF_UNIX" or spec.type != "SOCK_STREAM"):
+        raise ConfigError(
+            [
+                f"socket {spec.name}: so_reuseport is for stream sockets with a host and a port, of which each process gets one"
+            ]
+        )
     if family == "AF_UNIX" and not spec.path:
         raise ConfigError([f"socket {spec.name}: family AF_UNIX needs a path"])
     proto = spec.proto or 0
@@ -207,7 +273,7 @@ def _bind_to_interface(sock: socket.socket, spec: SocketSpec) -> None:
         ) from error
 
 
-def _bind_inet(sock: socket.socket, spec: SocketSpec) -> None:
+def _set_options(sock: socket.socket, spec: SocketSpec) -> None:
     if sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sock.proto in (0, socket.IPPROTO_TCP):
@@ -215,6 +281,10 @@ def _bind_inet(sock: socket.socket, spec: SocketSpec) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if spec.so_reuseport:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def _bind_inet(sock: socket.socket, spec: SocketSpec) -> None:
+    _set_options(sock, spec)
     if not 0 <= spec.port <= 65535:
         raise ConfigError([f"socket {spec.name}: port {spec.port} is not between 0 and 65535"])
     try:

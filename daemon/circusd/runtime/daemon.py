@@ -92,6 +92,8 @@ class Settings:
     name: str = "circus"
     pidfile: str | None = None
     notify: Notify = field(default_factory=Notify)
+    handed: Mapping[str, socket.socket] = field(default_factory=dict)
+    """Sockets that the service manager has opened."""
     runs: Callable[[], None] = lambda: None
     """Called once everything is open and the daemon answers."""
     reopen_log: Callable[[], None] = lambda: None
@@ -185,7 +187,7 @@ class Daemon:
         self.journal = Journal(self.publisher)
         self.history = History(limit_bytes=circus.history_limit, stream_bytes=circus.history_bytes)
         stack.callback(self.history.close)
-        self.sockets = Sockets(self.journal)
+        self.sockets = Sockets(self.journal, self.settings.handed)
         stack.callback(self.sockets.close_all)
         self.output_services = OutputServices.make(self.history, self._output_event)
         stack.callback(self.output_services.close)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from circusd.config.interpolate import references
 from circusd.config.records import WatcherConfig
-from circusd.config.references import command_texts
+from circusd.config.references import start_texts
 from circusd.schema.commands import reaches
 from circusd.schema.errors import Denied
 from circusd.schema.options import watcher_option
@@ -49,7 +49,7 @@ def check_add(options: Mapping[str, Any], uid: int, names: tuple[object, ...]) -
 
 def check_command(config: WatcherConfig) -> None:
     """Raises Denied if the command would be given a socket of the daemon's."""
-    for key, text in command_texts(config):
+    for key, text in start_texts(config):
         for name, written in references(text):
             if name.startswith("sockets."):
                 raise Denied(f"{key}: {written} is not for the owner of an endpoint, as it is the daemon's")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ from circusd.kernel import sockets as kernel
 from circusd.schema.errors import CircusError, ConfigError, Conflict
 
 from .journal import Journal
+
+log = logging.getLogger("circusd.sockets")
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ class Entry:
         """What can change while it listens is as in that configuration of it."""
         self.config = config
         self.sock.setblocking(config.blocking)
-        if self.sock.type in kernel.LISTENING:
+        if self.sock.type in kernel.LISTENING and not config.so_reuseport:
             # Again: only its queue changes.
             self.sock.listen(config.backlog)
 
@@ -77,18 +81,32 @@ def spec_of(config: SocketConfig) -> kernel.SocketSpec:
 class Sockets:
     """All managed sockets, by lower-case name."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, handed: Mapping[str, socket.socket] | None = None) -> None:
+        """`handed` are sockets that the service manager has opened: they serve where the configuration means them."""
         self._journal = journal
         self._entries: dict[str, Entry] = {}
+        self._handed = dict(handed or {})
 
     def open(self, config: SocketConfig) -> Entry:
         """The socket listens. Raises ConfigError or Conflict with a sentence; may switch greenlets to look up a host."""
         name = config.name.lower()
         if name in self._entries:
             raise Conflict(f"socket {name} already exists")
-        entry = self.prepare(config)
+        entry = self._from_manager(config) or self.prepare(config)
         self.take(entry)
         return entry
+
+    def _from_manager(self, config: SocketConfig) -> Entry | None:
+        """The socket of that name or address that the service manager has opened: it stays the manager's to remove."""
+        spec = spec_of(config)
+        by_name = [name for name in self._handed if name.lower() == config.name.lower()]
+        found = by_name or [name for name, sock in self._handed.items() if kernel.is_meant(sock, spec)]
+        if not found:
+            return None
+        sock = self._handed.pop(found[0])
+        sock.setblocking(config.blocking)
+        log.info("socket %s at %s comes from the service manager", config.name, kernel.address(sock))
+        return Entry(config.name.lower(), config, sock, None)
 
     @staticmethod
     def prepare(config: SocketConfig) -> Entry:
@@ -119,6 +137,14 @@ class Sockets:
             for name in opened:
                 self.close(name)
             raise ConfigError(problems)
+        for name, sock in self._handed.items():
+            log.warning(
+                "the service manager hands over %r at %s, which no [socket:NAME] means: it is closed",
+                name,
+                kernel.address(sock),
+            )
+            sock.close()
+        self._handed.clear()
 
     def close(self, name: str) -> None:
         """The socket does not listen here any more; its file is gone if it is still ours."""
@@ -143,9 +169,20 @@ class Sockets:
         """The sockets that a watcher's processes inherit."""
         return list(inherited_sockets(config, self._entries))
 
-    def handed_down(self, config: WatcherConfig) -> tuple[int, ...]:
-        """Descriptors for the watcher's processes."""
-        return tuple(self._entries[name].fd for name in self.named_by(config))
+    def for_process(self, config: WatcherConfig, stack: ExitStack) -> tuple[dict[str, int], tuple[int, ...]]:
+        """Descriptors by name for a process that is about to be started, and those of them that it inherits.
+
+        With ``so_reuseport`` it gets a socket of its own, which `stack` closes here. Raises Conflict, ConfigError.
+        """
+        known = self.descriptors()
+        named = self.named_by(config)
+        for name in named:
+            entry = self._entries[name]
+            if entry.config.so_reuseport:
+                own = kernel.beside(entry.sock, spec_of(entry.config))
+                stack.callback(own.close)
+                known[name] = own.fileno()
+        return known, tuple(known[name] for name in named)
 
     def listing(self) -> list[dict[str, Any]]:
         """The original's ``listsockets``."""

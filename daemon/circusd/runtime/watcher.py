@@ -357,7 +357,7 @@ class Watcher:
 
     def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
         config, services = self.config, self.arbiter.services
-        sockets = self.arbiter.sockets.descriptors()
+        sockets, named = self.arbiter.sockets.for_process(config, stack)
         launch = build(
             config,
             wid,
@@ -369,7 +369,6 @@ class Watcher:
             uid=self.credentials.uid,
             gid=self.credentials.gid,
         )
-        named = self.arbiter.sockets.handed_down(config)
         stdin: int | None = None
         if config.stdin_socket:
             stdin = sockets.get(config.stdin_socket.lower())

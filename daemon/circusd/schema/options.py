@@ -438,11 +438,9 @@ SOCKET: tuple[Option, ...] = (
         "so_reuseport",
         BOOL,
         False,
-        "Each process gets a socket of its own on the same address.",
+        "Each process gets a socket of its own on the same address; the kernel shares connections out among them.",
         apply="watcher",
         section="socket",
-        effective=False,
-        note="accepted, not yet effective: the processes share one socket",
     ),
     Option(
         "blocking",
