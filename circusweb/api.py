@@ -185,12 +185,14 @@ class Api:
         """A stream that goes on until one side ends it."""
         bridge = self._bridge(name)
         rows = inputs.STREAMS
-        if what not in rows or (watcher and "name" not in rows[what]):
+        if what not in rows:
             near = nearest(what, rows) if len(what) <= LONGEST_NAME else None
             raise NotFound(
                 f"there is no stream {what[:LONGEST_NAME]!r} here",
                 hint=f"did you mean {near}?" if near else f"known: {', '.join(rows)}",
             )
+        if watcher and "name" not in rows[what]:
+            raise NotFound(f"{what} is of all watchers", hint=f"follow/{what}")
         if (answer := preflight("GET", "HEAD")) is not None:
             return answer
         credential = Credential.of(request.environ)

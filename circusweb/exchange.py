@@ -18,7 +18,7 @@ from circusd.schema.wire import REQUEST_LIMIT_BYTES
 from . import auth
 from .bridge import status_of
 
-BODY_SECONDS = 20.0
+BODY_SECONDS = 10.0
 """For how long the body of a request may take to arrive; more than enough for a MiB."""
 
 MOST_PARAMETERS = 100
