@@ -196,6 +196,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.close_connection = True
             self.application = refusal
             WSGIHandler.run_application(self)
+            self.pass_over_rest()
             return
         try:
             super().run_application()
@@ -222,6 +223,15 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def vet(self) -> None:
         """Raises Refused."""
+        told = [line for line in self.headers.headers if line.lower().startswith("content-length:")]
+        if len(told) > 1:
+            raise Refused("400 Bad Request", "the length of the body is told more than once")
+        encoding = self.environ.get("HTTP_TRANSFER_ENCODING")
+        if encoding is not None:
+            # A proxy before us may see its end elsewhere: what is a body to it must not be a request to us.
+            self.close_connection = True
+            if encoding.lower() != "chunked":
+                raise Refused("501 Not Implemented", "of transfer encodings, only chunked is known")
         host = self.environ.get("HTTP_HOST", "")
         name = self.socket.getsockname()
         arrived_at = name[0].removeprefix("::ffff:") if isinstance(name, tuple) else ""
