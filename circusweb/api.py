@@ -22,7 +22,7 @@ from circusd.schema.errors import BadRequest, CircusError, NoSession, NotFound, 
 from circusd.schema.nearest import nearest
 
 from . import auth, inputs, openapi
-from .bridge import Bridge, Gone
+from .bridge import Bridge
 from .exchange import (
     Unfit,
     accepts,
@@ -53,6 +53,9 @@ class Daemons(Protocol):
 
     @property
     def first(self) -> Bridge: ...
+
+    @property
+    def places(self) -> Places: ...
 
     def bridge(self, name: str) -> Bridge: ...
 
@@ -89,7 +92,7 @@ class Api:
 
     def __init__(self, daemons: Daemons) -> None:
         self._daemons = daemons
-        self._places = Places()
+        self._places = daemons.places
         self._repeats = Repeats()
 
     def routes(self) -> Iterable[tuple[str, Callable[..., HTTPResponse]]]:
@@ -149,14 +152,13 @@ class Api:
             if not row.waits:
                 return as_json(bridge.call(row.name, properties, session=credential.secret))
             return begun(bridge.call(row.name, {**properties, "progress": True}, session=credential.secret))
-        leave = self._places.take(credential.secret)
-        waiting = _Waiting(bridge, row, properties, credential.secret)
+        waiting = _Waiting()
+        waiting.at_end.append(self._places.take(credential.secret, waiting.end))
         try:
-            kind = stream_kind() if accepts(EVENT_STREAM) or accepts(JSON_LINES) else ""
-            return waiting.answer(kind, leave)
+            waiting.begin(bridge, row, properties, credential.secret)
+            return waiting.answer(stream_kind() if accepts(EVENT_STREAM) or accepts(JSON_LINES) else "")
         except BaseException:
-            waiting.over()
-            leave()
+            waiting.close()
             raise
 
     # -- jobs --------------------------------------------------------------------------------------------------------
@@ -197,13 +199,13 @@ class Api:
             return answer
         credential = Credential.of(request.environ)
         given = [*query(), *([("name", watcher)] if watcher else ())]
-        asked = inputs.typed(rows[what].values(), given, f"follow/{what}")
+        asked = inputs.of_stream(what, given)
         kind = stream_kind()
         if request.method == "HEAD":
             bridge.call("ping", session=credential.secret)
             return HTTPResponse("", 200, stream_headers(kind))
         outbox = Outbox(kind)
-        outbox.at_end.append(self._places.take(credential.secret))
+        outbox.at_end.append(self._places.take(credential.secret, outbox.end))
         try:
             following = Following(bridge, credential.secret, outbox)
             getattr(following, what)(asked, header("Last-Event-ID"))
@@ -228,11 +230,16 @@ class Api:
 class _Waiting:
     """A command that is waited for, for as long as somebody does."""
 
-    def __init__(self, bridge: Bridge, row: Command, properties: Mapping[str, Any], secret: str) -> None:
+    def __init__(self) -> None:
         self._left = Event()
         self._told: Queue[tuple[str, Any]] = Queue()
-        self._watch = request.environ["circus.connection"].when_left(self._left.set)
-        self._asking = gevent.spawn(self._ask, bridge, row, dict(properties), secret)
+        self.at_end: list[Callable[[], None]] = []
+
+    def begin(self, bridge: Bridge, row: Command, properties: Mapping[str, Any], secret: str) -> None:
+        """It is on its way, until its end or until who asked has left."""
+        watch = request.environ["circus.connection"].when_left(self._left.set)
+        self.at_end.append(lambda: watch.kill(block=False))
+        gevent.spawn(self._ask, bridge, row, dict(properties), secret)
 
     def _ask(self, bridge: Bridge, row: Command, properties: dict[str, Any], secret: str) -> None:
         try:
@@ -248,43 +255,38 @@ class _Waiting:
         except CircusError as problem:
             self._told.put(("problem", problem))
 
-    def over(self) -> None:
-        """Nobody waits any more."""
-        self._left.set()
-        self._watch.kill(block=False)
+    def end(self, problem: CircusError) -> None:
+        """That is what is answered."""
+        self._told.put(("problem", problem))
 
-    def answer(self, kind: str, leave: Callable[[], None]) -> HTTPResponse:
-        """What came of it; where a kind of stream is asked for, with the progress before it. ``leave`` is called at its end."""
+    def close(self) -> None:
+        """Nobody waits any more; closing again does nothing."""
+        self._left.set()
+        while self.at_end:
+            self.at_end.pop()()
+
+    def answer(self, kind: str) -> HTTPResponse:
+        """What came of it; where a kind of stream is asked for, with the progress before it."""
         event, data = self._told.get()
         while event == "progress" and not kind:
             event, data = self._told.get()
-        if event != "progress":
+        if event == "problem":
             # Known before anything was sent: it has a status of its own.
-            self.over()
-            leave()
-            if event == "problem":
-                if isinstance(data, Gone):
-                    return HTTPResponse("", 503)
-                raise data
-            if not kind:
-                return as_json(data)
+            raise data
+        if not kind:
+            self.close()
+            return as_json(data)
         outbox = Outbox(kind)
-        outbox.at_end += [self.over, leave]
         feeder = gevent.spawn(self._feed, outbox, event, data)
-        outbox.at_end.append(lambda: feeder.kill(block=False))
+        outbox.at_end += [self.close, lambda: feeder.kill(block=False)]
         return streamed(outbox, kind)
 
     def _feed(self, outbox: Outbox, event: str, data: Any) -> None:
-        while True:
-            if event == "problem":
-                answer = problem_of(data)
-                outbox.put("problem", json.loads(answer.body))
-            else:
-                outbox.put(event, data)
-            if event != "progress":
-                outbox.finish()
-                return
+        while event == "progress":
+            outbox.put(event, data)
             event, data = self._told.get()
+        outbox.put(event, json.loads(problem_of(data).body) if event == "problem" else data)
+        outbox.finish()
 
 
 def begun(reply: dict[str, Any]) -> HTTPResponse:

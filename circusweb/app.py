@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +41,7 @@ from .exchange import (
     query,
 )
 from .live import Live
+from .sending import Places
 
 log = logging.getLogger("circushttpd.app")
 
@@ -58,6 +59,7 @@ class Console:
     assets: Assets
     templates: Templates
     live: Live
+    places: Places = field(default_factory=Places)
 
     def bridge(self, name: str) -> Bridge:
         """The connection to the daemon of that name."""

@@ -13,16 +13,11 @@ from circusd.schema.wire import escape_name
 from . import cursors
 from .bridge import Bridge
 from .cursors import Cursors
-from .live import END, LINES_LIMIT, OUTPUT_CREDIT, STATE_CREDIT
+from .inputs import STREAM_LINES
+from .live import END, OUTPUT_CREDIT, STATE_CREDIT
 from .sending import Outbox
 
 log = logging.getLogger("circushttpd.following")
-
-EVENTS_LIMIT = 2000
-"""Events that the daemon keeps, and so the most that can come first."""
-
-HISTORY_LINES = 10_000
-"""Lines with which a follower who comes again is caught up at most."""
 
 TOPICS_LIMIT = 256
 
@@ -69,7 +64,7 @@ class Following:
 
         self._open((f"event.{escape_name(name)}." if name else "event.",), OUTPUT_CREDIT, take)
         if comes_again or lines:
-            past = self._past(name, EVENTS_LIMIT if comes_again else lines)
+            past = self._past(name, STREAM_LINES["events"] if comes_again else lines)
             if comes_again and seen_epoch != epoch:
                 self._outbox.put("gap", {"skipped": None, "reason": ANEW})
             elif comes_again and not name and past and past[0]["number"] > last + 1:
@@ -103,7 +98,7 @@ class Following:
                 hint="without a name, all are followed",
             )
         before = cursors.read(last_id)
-        lines = HISTORY_LINES if before is not None else min(int(asked.get("lines", 0)), LINES_LIMIT)
+        lines = STREAM_LINES["logs"] if before is not None else int(asked.get("lines", 0))
         if before is not None and before.epoch != epoch:
             self._outbox.put("gap", {"skipped": None, "reason": ANEW})
             before = None

@@ -25,6 +25,9 @@ LONGEST_NAME = 100
 _MATCH = ("simple", "glob", "regex")
 _TRUTH = {"true": True, "1": True, "": True, "false": False, "0": False}
 
+STREAM_LINES: Mapping[str, int] = {"events": 2000, "logs": 10_000}
+"""Of the past, that can come first."""
+
 _NAME = Field("name", doc="only this watcher; in the address, after the name of the stream")
 _STREAMS: Mapping[str, tuple[Field, ...]] = {
     "events": (
@@ -54,6 +57,14 @@ STREAM_DOCS: Mapping[str, str] = {
     "state": "First a ``snapshot`` of everything, then each ``watcher`` that has changed, and the name of each that was ``removed``.",
     "load": "CPU, memory and lines a second of every watcher, once a second.",
 }
+
+
+def of_stream(what: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """What is asked of a stream, from the address. Raises BadRequest."""
+    asked = typed(STREAMS[what].values(), pairs, f"follow/{what}")
+    if not 0 <= asked.get("lines", 0) <= STREAM_LINES.get(what, 0):
+        raise BadRequest(f"lines must be a whole number, 0 to {STREAM_LINES[what]}", field="lines")
+    return asked
 
 
 def fields_of(row: Command) -> dict[str, Field]:

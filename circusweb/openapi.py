@@ -17,7 +17,7 @@ from circusd.schema.types import SIGNAL
 from circusd.version import __version__
 
 from . import auth
-from .inputs import INT_LIMIT, SECONDS_LIMIT, STREAM_DOCS, STREAMS, fields_of
+from .inputs import INT_LIMIT, SECONDS_LIMIT, STREAM_DOCS, STREAM_LINES, STREAMS, fields_of
 from .sending import EVENT_STREAM, JSON_LINES
 from .tables import SECTIONS, shown
 
@@ -295,7 +295,7 @@ def example_of(row: Command) -> Json | None:
         if word.startswith("--"):
             field = flags.get(word[2:])
             if field is None:
-                found.setdefault("options", {})[word[2:].replace("-", "_")] = words.pop(0)
+                found.setdefault("options", {})[word[2:].replace("-", "_")] = _plain(words.pop(0))
             else:
                 found[field.name] = True if field.type == "bool" else _value(field, words.pop(0))
         elif places and _is_for(places[0], word):
@@ -303,7 +303,7 @@ def example_of(row: Command) -> Json | None:
             rest = [word, *words[: _length(words)]]
             del words[: len(rest) - 1]
             if field.type == "object":
-                found[field.name] = dict(zip(rest[::2], rest[1::2], strict=True))
+                found[field.name] = dict(zip(rest[::2], map(_plain, rest[1::2]), strict=True))
             elif field.type == "strings":
                 found[field.name] = rest
             elif not places:
@@ -328,6 +328,10 @@ def _is_for(field: Field, word: str) -> bool:
 
 def _value(field: Field, word: str) -> Any:
     return int(word) if field.type == "int" else float(word) if field.type == "seconds" else word
+
+
+def _plain(word: str) -> int | str:
+    return int(word) if word.isdigit() else word
 
 
 def options_schema(rows: Iterable[Option]) -> Json:
@@ -397,7 +401,10 @@ def _stream(name: str, fields: dict[str, Field] | Any, suffix: str) -> Json:
         for field in fields.values()
         if suffix or field.name != "name"
     ]
-    if name in ("events", "logs"):
+    for parameter in parameters:
+        if parameter["name"] == "lines":
+            parameter["schema"] |= {"minimum": 0, "maximum": STREAM_LINES[name]}
+    if name in STREAM_LINES:
         text = "The id of the last event that came: what has come since is sent first, and what is gone is told by a `gap`."
         parameters.append(
             {"name": "Last-Event-ID", "in": "header", "description": text, "schema": {"type": "string"}}

@@ -7,14 +7,14 @@ has taken what was there.
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from gevent.event import Event
 
-from circusd.schema.errors import CircusError
+from circusd.schema.errors import CircusError, Unavailable
 
 from .exchange import Unfit
 
@@ -40,29 +40,27 @@ KINDS = (EVENT_STREAM, JSON_LINES)
 
 
 class Places:
-    """How many responses wait or follow at present."""
+    """The responses that wait or follow at present."""
 
     def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
+        self._taken: dict[object, tuple[str, Callable[[CircusError], None]]] = {}
 
-    def take(self, secret: str) -> Callable[[], None]:
-        """A place for who has that session or token, until the returned function is called. Raises Unfit."""
-        if self._taken[secret] >= STREAMS_PER_PERSON or self._taken.total() >= STREAMS:
+    def take(self, secret: str, end: Callable[[CircusError], None]) -> Callable[[], None]:
+        """A place for who has that session or token, until the returned function is called; ``end`` ends it. Raises Unfit."""
+        own = sum(one == secret for one, _ in self._taken.values())
+        if own >= STREAMS_PER_PERSON or len(self._taken) >= STREAMS:
             raise Unfit(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"at most {STREAMS_PER_PERSON} requests of a person, and {STREAMS} of all, may wait or follow at once",
             )
-        self._taken[secret] += 1
-        given: list[None] = []
+        place = object()
+        self._taken[place] = (secret, end)
+        return lambda: self._taken.pop(place, None) and None
 
-        def leave() -> None:
-            if not given:
-                given.append(None)
-                self._taken[secret] -= 1
-                if not self._taken[secret]:
-                    del self._taken[secret]
-
-        return leave
+    def close(self) -> None:
+        """Each is told that the console ends, as its last word."""
+        for _, end in list(self._taken.values()):
+            end(Unavailable("the console ends; what circusd was asked for goes on"))
 
 
 class Outbox:

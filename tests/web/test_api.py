@@ -84,7 +84,9 @@ def test_get_only_reads(console: Console) -> None:
     """What changes something is refused as GET, whatever proof comes with it."""
     for row in ROWS:
         for base in BASES:
-            answer = console.get(f"{base}/{row.name}", headers={"X-CSRF-Token": auth.csrf_token(ADMIN), **BEARER})
+            answer = console.get(
+                f"{base}/{row.name}", headers={"X-CSRF-Token": auth.csrf_token(ADMIN), **BEARER}
+            )
             assert answer.status == (200 if row.effect == "read" else 405), row.name
         if row.effect != "read":
             assert answer.headers["allow"] == "POST, OPTIONS"
@@ -195,7 +197,13 @@ def test_refusals_of_the_daemon_are_problems(console: Console) -> None:
     for row in ERRORS:
         console.daemon.answers["stop"] = lambda p, code=row.code: {
             **refused(code, "it is being removed"),
-            "error": {"code": code, "text": "it is being removed", "hint": "wait", "field": "name", "status": 1},
+            "error": {
+                "code": code,
+                "text": "it is being removed",
+                "hint": "wait",
+                "field": "name",
+                "status": 1,
+            },
         }
         answer = console.post("/d/stage/api/v1/stop", {"name": "web"})
         assert is_problem(answer, row.http_status, row.code)
@@ -215,13 +223,17 @@ def test_token_needs_no_proof_and_a_cookie_does(console: Console) -> None:
     assert post(console, "/api/v1/stop", b"{}").status == 200
     by_cookie = console.ask("POST", "/api/v1/stop", body=b"{}", headers=JSON)
     assert is_problem(by_cookie, 403, "denied")
-    both = console.ask("POST", "/api/v1/stop", body=b"{}", headers={**JSON, "Authorization": "Bearer nobodys-token"})
+    both = console.ask(
+        "POST", "/api/v1/stop", body=b"{}", headers={**JSON, "Authorization": "Bearer nobodys-token"}
+    )
     assert is_problem(both, 401, "no_session")
     asked = [one["session"] for one in console.daemon.requests if one["command"] == "stop"]
     assert asked == [ADMIN, "nobodys-token"]
 
 
-@pytest.mark.parametrize("given", ["", "Bearer", "Bearer x", "Bearer a b c d e f g", "Bearer " + "x" * 600, "Basic YTpi"])
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer x", "Bearer a b c d e f g", "Bearer " + "x" * 600, "Basic YTpi"]
+)
 def test_without_a_token_it_says_what_is_needed(console: Console, given: str) -> None:
     """401 with WWW-Authenticate, for commands and streams; nothing goes to the daemon."""
     for path in ("/api/v1/list", "/d/stage/api/v1/stop", "/api/v1/follow/logs/web", "/api/v1/jobs/1"):
@@ -277,7 +289,12 @@ def test_wrong_bodies_are_told(console: Console, body: bytes, kind: str, status:
 
 def test_body_may_be_said_to_be_utf_8(console: Console) -> None:
     """With its charset, in any case of letters; and there may be none at all."""
-    assert post(console, "/api/v1/stop", b'{"name": "w\xc3\xa4b"}', Content_Type="Application/JSON; Charset=UTF-8").status == 200
+    assert (
+        post(
+            console, "/api/v1/stop", b'{"name": "w\xc3\xa4b"}', Content_Type="Application/JSON; Charset=UTF-8"
+        ).status
+        == 200
+    )
     assert console.daemon.asked("stop") == [{"name": "wäb", "progress": True}]
     assert post(console, "/api/v1/stop", b"", Content_Type="").status == 200
 
@@ -289,7 +306,10 @@ def test_body_has_a_limit(console: Console) -> None:
     assert is_problem(answer, 413, "bad_request")
     assert "longer" in answer.json["detail"]
     assert answer.headers["connection"] == "close"
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:700_000], body[700_000:])) + b"0\r\n\r\n"
+    chunks = (
+        b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:700_000], body[700_000:]))
+        + b"0\r\n\r\n"
+    )
     head = (
         f"POST /api/v1/stop HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n"
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -363,7 +383,9 @@ def test_pipelined_requests_are_answered_in_order(console: Console) -> None:
 def test_what_is_begun_has_a_job(console: Console) -> None:
     """202 with the address of the job, where one sees how far it is; by DELETE it goes no further."""
     console.daemon.answers["restart"] = lambda p: {"job": 17}
-    console.daemon.answers["jobs"] = lambda p: {"jobs": [{"id": 17, "command": "restart", "done": 1, "total": 2}]}
+    console.daemon.answers["jobs"] = lambda p: {
+        "jobs": [{"id": 17, "command": "restart", "done": 1, "total": 2}]
+    }
     answer = console.post("/d/stage/api/v1/restart", {"name": "web"})
     assert (answer.status, answer.headers["location"]) == (202, "jobs/17")
     assert console.get("/d/stage/api/v1/jobs/17").json["done"] == 1
@@ -377,14 +399,20 @@ def test_what_is_begun_has_a_job(console: Console) -> None:
 def test_who_leaves_waits_no_longer(console: Console) -> None:
     """A wait ends in the daemon when the client has gone, and its place is free again."""
     console.daemon.answers["wait"] = lambda p: None
-    request = f"GET /api/v1/wait?name=web HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
+    request = (
+        f"GET /api/v1/wait?name=web HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
+    )
     for _ in range(STREAMS_PER_PERSON + 2):
         before = len(console.daemon.asked("unfollow"))
         with socket.create_connection(("127.0.0.1", console.port), timeout=10) as connection:
             count = len(console.daemon.asked("wait"))
             connection.sendall(request.encode())
-            eventually(lambda count=count: len(console.daemon.asked("wait")) > count, what="the daemon is asked")
-        eventually(lambda before=before: len(console.daemon.asked("unfollow")) > before, what="it is taken back")
+            eventually(
+                lambda count=count: len(console.daemon.asked("wait")) > count, what="the daemon is asked"
+            )
+        eventually(
+            lambda before=before: len(console.daemon.asked("unfollow")) > before, what="it is taken back"
+        )
 
 
 def test_few_wait_at_once(console: Console) -> None:
@@ -455,7 +483,13 @@ def test_daemon_that_is_not_there_can_be_asked_again(own_console: Console) -> No
 
 def test_hostile_names_stay_names(console: Console, make_console: Callable[..., Console]) -> None:
     """Dots, slashes, markup and control characters reach the daemon as they are, and come back as JSON."""
-    for name in ("../../etc/passwd", "<img onerror=alert(1)>", "a\x00b", "\u202e\ud800", "a\r\nSet-Cookie: x=y"):
+    for name in (
+        "../../etc/passwd",
+        "<img onerror=alert(1)>",
+        "a\x00b",
+        "\u202e\ud800",
+        "a\r\nSet-Cookie: x=y",
+    ):
         body = json.dumps({"name": name}).encode()
         console.daemon.answers["status"] = lambda p: {"status": p["name"]}
         answer = post(console, "/api/v1/status", body)

@@ -756,6 +756,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             Field("infos", "object", "by watcher and pid"),
             Field("info", "object", "by pid, or of one process"),
+            Field("name", "string", "the watcher, if one was named"),
         ),
         scope="watcher",
         example="circusctl stats web",
