@@ -77,7 +77,7 @@ class Outbox:
         self._over = False
         self._closed = False
         self.spent: Callable[[int], None] = lambda size: None
-        """Is told when so many bytes of what the daemon sent have been taken."""
+        """Is told when so many bytes of what the daemon sent have been taken; to be set before the first is asked for."""
         self.at_end: list[Callable[[], None]] = []
         """Called once, when nothing more is sent."""
 
@@ -93,12 +93,10 @@ class Outbox:
             self.leave()
 
     def owe(self, size: int) -> None:
-        """A push of that size gave nothing to send."""
-        if self._waiting:
-            text, before = self._waiting[-1]
-            self._waiting[-1] = (text, before + size)
-        elif size:
-            self.spent(size)
+        """A push of that size gave nothing to send. Paid in its turn: who calls this reads for everybody, and must not send."""
+        if not self._over:
+            self._waiting.append(("", size))
+            self._wake.set()
 
     def end(self, problem: CircusError) -> None:
         """The last word is why."""
@@ -119,12 +117,12 @@ class Outbox:
     def __iter__(self) -> Iterator[bytes]:
         yield self._begin.encode("ascii")
         while True:
-            texts, size = self._take()
-            if texts:
-                yield "".join(texts).encode("ascii")
+            text, size = self._take()
+            if text or size:
+                if text:
+                    yield text.encode("ascii")
                 # Asked for again: the socket has taken it.
-                if size:
-                    self.spent(size)
+                self.spent(size)
             elif self._over:
                 return
             elif self._wake.wait(KEEP_ALIVE_SECONDS):
@@ -132,7 +130,7 @@ class Outbox:
             else:
                 yield self._nothing.encode("ascii")
 
-    def _take(self) -> tuple[list[str], int]:
+    def _take(self) -> tuple[str, int]:
         texts: list[str] = []
         length = size = 0
         while self._waiting and length < CHUNK_BYTES:
@@ -141,7 +139,7 @@ class Outbox:
             length += len(text)
             size += cost
         self._bytes -= length
-        return texts, size
+        return "".join(texts), size
 
     def close(self) -> None:
         """Nothing more is sent; closing again does nothing."""
