@@ -124,8 +124,8 @@ class Api:
         else:
             properties = inputs.from_query(row, query())
         inputs.check(row, properties)
-        key = header("Idempotency-Key")
-        if key and row.effect != "read":
+        if row.effect != "read" and "HTTP_IDEMPOTENCY_KEY" in request.environ:
+            key = header("Idempotency-Key")
             return self._repeats.first_answer(
                 (credential.secret, row.name, key),
                 properties,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,8 +24,7 @@ REMEMBERED = 512
 ANSWER_LIMIT_BYTES = 1 << 12
 """Of a longer answer it is known that it was given, and no more."""
 
-KEY_LIMIT = 255
-"""Characters."""
+KEY = re.compile(r"[!-~]{1,255}")
 
 
 @dataclass(slots=True)
@@ -45,8 +45,8 @@ class Repeats:
         self, key: tuple[str, ...], properties: Mapping[str, Any], ask: Callable[[], HTTPResponse]
     ) -> HTTPResponse:
         """What ``ask`` gives, or gave when it was called for this key first. Raises BadRequest, Unfit, and what ``ask`` raises."""
-        if len(key[-1]) > KEY_LIMIT:
-            raise BadRequest(f"an Idempotency-Key has at most {KEY_LIMIT} characters")
+        if not KEY.fullmatch(key[-1]):
+            raise BadRequest("an Idempotency-Key has 1 to 255 printable characters of ASCII, without spaces")
         text = json.dumps(properties, sort_keys=True)
         digest = hashlib.sha256(text.encode("ascii")).hexdigest()
         past = self._past.get(key)
