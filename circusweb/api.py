@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -44,7 +43,6 @@ WAIT_TIMEOUT = 3600.0
 LONGEST_NAME = 100
 """Characters of a name for which the nearest right one is looked for."""
 
-_BEARER = re.compile(r"[\w.~+/-]{8,512}=*", re.ASCII)
 _JOB = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -60,31 +58,19 @@ class Daemons(Protocol):
     def bridge(self, name: str) -> Bridge: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What a request shows: a session or a token. Whether it counts is the daemon's to say."""
+def shown() -> auth.Credential:
+    """The session or token of the request. Raises NoSession."""
+    credential = auth.credential_of(request.environ)
+    if not credential:
+        raise NoSession("a session or a token is needed", hint="Authorization: Bearer TOKEN")
+    return credential
 
-    secret: str
-    is_cookie: bool
 
-    @classmethod
-    def of(cls, environ: Mapping[str, Any]) -> Credential:
-        """That of the Authorization header, else that of the cookie. Raises NoSession."""
-        scheme, _, rest = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-        if scheme.lower() == "bearer":
-            if not _BEARER.fullmatch(rest.strip()):
-                raise NoSession("what follows Bearer is no token")
-            return cls(rest.strip(), is_cookie=False)
-        session = auth.session_of(environ)
-        if not session:
-            raise NoSession("a session or a token is needed", hint="Authorization: Bearer TOKEN")
-        return cls(session, is_cookie=True)
-
-    def may_change(self) -> None:
-        """Raises Denied where a page of another site could have made a browser send this: a browser adds cookies by itself."""
-        if self.is_cookie:
-            need_own_page()
-            need_csrf(self.secret)
+def need_proof(credential: auth.Credential) -> None:
+    """Raises Denied where a page of another site could have made a browser send this."""
+    if credential.by_itself:
+        need_own_page()
+        need_csrf(credential)
 
 
 class Api:
@@ -115,9 +101,9 @@ class Api:
         methods = ("GET", "HEAD", "POST") if row.effect == "read" else ("POST",)
         if (answer := preflight(*methods)) is not None:
             return answer
-        credential = Credential.of(request.environ)
+        credential = shown()
         if request.method == "POST":
-            credential.may_change()
+            need_proof(credential)
             properties = json_body()
             if query():
                 raise BadRequest("the properties of a POST are in its body", field=query()[0][0])
@@ -127,7 +113,7 @@ class Api:
         if row.effect != "read" and "HTTP_IDEMPOTENCY_KEY" in request.environ:
             key = header("Idempotency-Key")
             return self._repeats.first_answer(
-                (credential.secret, row.name, key),
+                (credential, row.name, key),
                 properties,
                 lambda: self._answer(bridge, row, properties, credential),
             )
@@ -146,16 +132,16 @@ class Api:
         raise UnknownCommand(f"there is no command {command[:LONGEST_NAME]!r} here", hint=hint)
 
     def _answer(
-        self, bridge: Bridge, row: Command, properties: dict[str, Any], credential: Credential
+        self, bridge: Bridge, row: Command, properties: dict[str, Any], credential: auth.Credential
     ) -> HTTPResponse:
         if not (row.lasts or (row.waits and properties.get("waiting") is True)):
             if not row.waits:
-                return as_json(bridge.call(row.name, properties, session=credential.secret))
-            return begun(bridge.call(row.name, {**properties, "progress": True}, session=credential.secret))
+                return as_json(bridge.call(row.name, properties, session=credential))
+            return begun(bridge.call(row.name, {**properties, "progress": True}, session=credential))
         waiting = _Waiting()
-        waiting.at_end.append(self._places.take(credential.secret, waiting.end))
+        waiting.at_end.append(self._places.take(credential, waiting.end))
         try:
-            waiting.begin(bridge, row, properties, credential.secret)
+            waiting.begin(bridge, row, properties, credential)
             return waiting.answer(stream_kind() if accepts(EVENT_STREAM) or accepts(JSON_LINES) else "")
         except BaseException:
             waiting.close()
@@ -168,12 +154,12 @@ class Api:
         bridge = self._bridge(name)
         if (answer := preflight("GET", "HEAD", "DELETE")) is not None:
             return answer
-        credential = Credential.of(request.environ)
+        credential = shown()
         id_ = int(number) if _JOB.fullmatch(number) else 0
         if request.method == "DELETE":
-            credential.may_change()
-            return as_json(bridge.call("cancel", {"id": id_}, session=credential.secret))
-        for row in bridge.call("jobs", session=credential.secret).get("jobs", ()):
+            need_proof(credential)
+            return as_json(bridge.call("cancel", {"id": id_}, session=credential))
+        for row in bridge.call("jobs", session=credential).get("jobs", ()):
             if row.get("id") == id_:
                 return as_json(row)
         raise NotFound(
@@ -197,17 +183,17 @@ class Api:
             raise NotFound(f"{what} is of all watchers", hint=f"follow/{what}")
         if (answer := preflight("GET", "HEAD")) is not None:
             return answer
-        credential = Credential.of(request.environ)
+        credential = shown()
         given = [*query(), *([("name", watcher)] if watcher else ())]
         asked = inputs.of_stream(what, given)
         kind = stream_kind()
         if request.method == "HEAD":
-            bridge.call("ping", session=credential.secret)
+            bridge.call("ping", session=credential)
             return HTTPResponse("", 200, stream_headers(kind))
         outbox = Outbox(kind)
-        outbox.at_end.append(self._places.take(credential.secret, outbox.end))
+        outbox.at_end.append(self._places.take(credential, outbox.end))
         try:
-            following = Following(bridge, credential.secret, outbox)
+            following = Following(bridge, credential, outbox)
             getattr(following, what)(asked, header("Last-Event-ID"))
             return streamed(outbox, kind)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Requests that nobody would think of, made from the OpenAPI document, before a real circusd: each has an answer that the document knows."""
+"""Requests that nobody would think of, made from the OpenAPI document, before a real circusd: the document knows each answer."""
 
 from __future__ import annotations
 
