@@ -144,10 +144,8 @@ def problem_of(field: Field, value: Any) -> str:
     """What the value should be and is not; empty where it is."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     match field.type:
-        case "string" if field.choices:
-            return "" if value in field.choices else f"one of {', '.join(field.choices)}"
-        case "string":
-            return "" if isinstance(value, str) else "a text"
+        case "json":
+            return ""
         case "int":
             return "" if is_number and value == int(value) and abs(value) <= INT_LIMIT else "a whole number"
         case "seconds":
@@ -161,8 +159,10 @@ def problem_of(field: Field, value: Any) -> str:
             return "" if isinstance(value, dict) else "an object"
         case "signal":
             return "" if _is_signal(value) else "a signal, by name or number"
+        case _ if field.choices:
+            return "" if value in field.choices else f"one of {', '.join(field.choices)}"
         case _:
-            return ""
+            return "" if isinstance(value, str) else "a text"
 
 
 def _is_signal(value: Any) -> bool:

@@ -204,7 +204,7 @@ def _post(row: Command) -> Json:
 
 def schema_of(field: Field, row: Command | None = None) -> Json:
     """What a value of the field has to be."""
-    schema: Json = dict(TYPES[field.type])
+    schema: Json = dict(TYPES.get(field.type, TYPES["string"]))
     if field.type == "object" and row is not None:
         schema = {"$ref": f"#/components/schemas/{(row.options or 'watcher').title()}Options"}
     if field.choices:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from circusd.schema.commands import COMMANDS, Command, Field
 from circusweb import openapi
@@ -93,8 +92,7 @@ def _fields(fields: Iterable[Field], bounds: Mapping[str, str] | None = None) ->
 
 
 def _kind(kind: str) -> str:
-    kinds: Mapping[str, Any] = {
-        "string": "text",
+    kinds = {
         "int": "whole number",
         "seconds": "seconds",
         "bool": "true or false",
@@ -103,7 +101,7 @@ def _kind(kind: str) -> str:
         "object": "object",
         "json": "any JSON",
     }
-    return str(kinds[kind])
+    return kinds.get(kind, "text")
 
 
 def _filled(text: str) -> str:
