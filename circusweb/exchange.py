@@ -94,7 +94,7 @@ def need_csrf(token: str) -> None:
 def json_body() -> dict[str, Any]:
     """The object in the request's body; an empty body is an empty object. Raises BadJson, BadRequest, Unfit."""
     body = _body()
-    if not body.strip():
+    if not body:
         return {}
     kind, _, parameters = header("Content-Type").partition(";")
     # A form on another site can send other types without asking first; this one it can't.

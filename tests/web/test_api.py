@@ -261,6 +261,7 @@ def test_document_is_for_everybody(console: Console) -> None:
         (b"{", "application/json", 400, "bad_json"),
         (b"[1]", "application/json", 400, "bad_request"),
         (b'"x"', "application/json", 400, "bad_request"),
+        (b"\x0c", "application/json", 400, "bad_json"),
         (b"[" * 100_000, "application/json", 400, "bad_json"),
         (b'{"name":' * 50_000, "application/json", 400, "bad_json"),
         (b'{"name": "web", "name": "other"}', "application/json", 400, "bad_json"),
@@ -275,7 +276,7 @@ def test_document_is_for_everybody(console: Console) -> None:
         (b'{"name": "web"}', "", 415, "bad_request"),
     ],
     ids=[
-        "no JSON", "a list", "a text", "too deep", "too deep objects", "a key twice", "NaN", "Infinity", "too large",
+        "no JSON", "a list", "a text", "blank", "too deep", "too deep objects", "a key twice", "NaN", "Infinity", "too large",
         "too many digits", "not UTF-8", "another charset", "another type", "a form", "no type",
     ],
 )  # fmt: skip

@@ -43,7 +43,8 @@ def test_examples_of_the_page_work(tmp_path: Path) -> None:
         found = list(examples())
         assert len(found) > 10
         script = "".join(
-            f"{typed.replace('localhost:8080', f'localhost:{port}')}\necho \" exit $?\"; echo '--- next'\n" for typed, _ in found
+            f"{typed.replace('localhost:8080', f'localhost:{port}')}\necho \" exit $?\"; echo '--- next'\n"
+            for typed, _ in found
         )
         environ = {**daemon.environ, "PATH": f"{BIN}:{daemon.environ['PATH']}"}
         done = subprocess.run(
@@ -52,7 +53,11 @@ def test_examples_of_the_page_work(tmp_path: Path) -> None:
         answers = done.stdout.split("--- next\n")
         for (typed, told), answer in zip(found, answers, strict=False):
             code = int(answer.rpartition(" exit ")[2])
-            assert code in ((0, STREAM_IS_CUT) if "--max-time" in typed else (0,)), (typed, answer, done.stderr)
+            assert code in ((0, STREAM_IS_CUT) if "--max-time" in typed else (0,)), (
+                typed,
+                answer,
+                done.stderr,
+            )
             for line in told:
                 assert re.search(pattern(line), answer), (typed, line, answer)
         assert (tmp_path / "token.curl").stat().st_mode & 0o077 == 0
