@@ -43,7 +43,7 @@ def test_what_is_missing_is_told(console: Console, api: ApiClient) -> None:
     with api.follow("/follow/logs/web", {"Last-Event-ID": told[1].id}) as again:
         eventually(lambda: console.daemon.streams, what="it is followed")
         second, now = told[1].data, told[3].data["time"]
-        lines = [[2, second["time"], "two"], [5, now + 1, "five"]]
+        lines = [[2, round(second["time"], 3), "two"], [5, now + 1, "five"]]
         head = {name: second[name] for name in ("watcher", "wid", "stream", "pid")}
         console.daemon.push(WEB, {**head, "skipped": 0, "lines": lines})
         later = [next(again.events()) for _ in range(2)]
