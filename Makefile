@@ -6,7 +6,7 @@ install:
 	@sh tools/setup.sh
 
 test:
-	@sh tools/setup.sh --original chromium redis-server zsh fish mandoc nginx ssh=openssh-client sshd=openssh-server
+	@sh tools/setup.sh --original chromium curl redis-server zsh fish mandoc nginx ssh=openssh-client sshd=openssh-server
 	$(VENV)/python -m pytest -m "not slow" $(ARGS)
 
 lint: install

@@ -1,42 +1,49 @@
-"""The pages and the HTTP API: routes, and what stands behind each."""
+"""The pages: routes, and what stands behind each; the routes of the HTTP API are added to them."""
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from bottle import Bottle, HTTPResponse, request
 
-from circusd.schema.commands import COMMANDS, Command, find
+from circusd.schema.commands import COMMANDS, find
 from circusd.schema.errors import (
-    BadJson,
     BadRequest,
     CircusError,
-    Denied,
     NoSession,
     NotFound,
     UnknownCommand,
 )
 from circusd.schema.nearest import nearest
-from circusd.schema.wire import REQUEST_LIMIT_BYTES
 from circusd.version import __version__
 
 from . import auth, tables
+from .api import Api
 from .assets import Assets, Templates
 from .auth import Person
-from .bridge import CALL_TIMEOUT, Bridge, status_of
+from .bridge import Bridge
+from .exchange import (
+    as_json,
+    header,
+    http_status,
+    is_https,
+    json_body,
+    need_csrf,
+    need_own_page,
+    problem_of,
+    problem_response,
+    query,
+)
 from .live import Live
+from .sending import Places
 
 log = logging.getLogger("circushttpd.app")
-
-WAIT_TIMEOUT = 3600.0
-"""Seconds for a command that is waited for: a stop of many processes takes as long as the slowest of them."""
 
 PAGES: Mapping[str, str] = {}
 """Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
@@ -52,6 +59,7 @@ class Console:
     assets: Assets
     templates: Templates
     live: Live
+    places: Places = field(default_factory=Places)
 
     def bridge(self, name: str) -> Bridge:
         """The connection to the daemon of that name."""
@@ -92,10 +100,11 @@ def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any
         *((f"/d/<name>/{part}/", "GET", titled(title)) for part, title in PAGES.items()),
         *((f"/d/<name>/{part}/<rest:path>", "GET", titled(title)) for part, title in PAGES.items()),
         ("/d/<name>/check/<command>", "POST", check),
-        ("/d/<name>/api/v1/<command>", ["GET", "POST"], api),
     )
     for path, method, handler in routes:
         app.route(path, method, bound(console, handler))
+    for path, answer in Api(console).routes():
+        app.route(path, "ANY", bound(console, lambda console, answer=answer, **named: answer(**named)))
     app.default_error_handler = lambda error: plain_error(console, error)
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -255,31 +264,7 @@ def logout(console: Console) -> HTTPResponse:
     return answer
 
 
-# --- the API --------------------------------------------------------------------------------------------------------
-
-
-def api(console: Console, name: str, command: str) -> HTTPResponse:
-    """One command of the table, as a request to the daemon."""
-    bridge = console.bridge(name)
-    row = find(command)
-    if row is None or row.where != "daemon":
-        raise UnknownCommand(f"there is no command {command!r} here")
-    token = auth.session_of(request.environ)
-    if not token:
-        raise NoSession("a session is needed", hint="get a link with circusctl weblink")
-    if request.method == "GET":
-        if row.effect != "read":
-            return problem_response(
-                405, "method_not_allowed", f"{row.name} changes something: use POST", allow="POST"
-            )
-        properties = from_query(row)
-    else:
-        need_own_page()
-        need_csrf(token)
-        properties = json_body()
-    waits = row.lasts or (row.waits and properties.get("waiting") is True)
-    reply = bridge.call(row.name, properties, session=token, timeout=WAIT_TIMEOUT if waits else CALL_TIMEOUT)
-    return as_json(reply)
+# --- what forms ask -------------------------------------------------------------------------------------------------
 
 
 def check(console: Console, name: str, command: str) -> HTTPResponse:
@@ -294,95 +279,13 @@ def check(console: Console, name: str, command: str) -> HTTPResponse:
     return as_json({"problems": tables.problems(row, json_body())})
 
 
-def from_query(row: Command) -> dict[str, Any]:
-    """The properties of a reading command from the address, typed as its row says."""
-    known = {field.name: field for field in row.args}
-    properties: dict[str, Any] = {}
-    for key, text in query():
-        field = known.get(key)
-        if field is None:
-            raise BadRequest(
-                f"{row.name} has no property {key!r}", field=key, hint=f"known: {', '.join(known)}"
-            )
-        try:
-            if field.type == "strings":
-                properties.setdefault(key, []).append(text)
-            elif field.type == "int":
-                properties[key] = int(text)
-            elif field.type == "seconds":
-                properties[key] = float(text)
-            elif field.type == "bool":
-                properties[key] = {"true": True, "1": True, "": True, "false": False, "0": False}[
-                    text.lower()
-                ]
-            elif field.type in ("json", "object"):
-                properties[key] = json.loads(text)
-            else:
-                properties[key] = text
-        except (ValueError, KeyError, RecursionError):
-            raise BadRequest(f"{text!r} is no value for {key} ({field.type})", field=key) from None
-    return properties
-
-
-# --- requests and responses -----------------------------------------------------------------------------------------
-
-
-def header(name: str) -> str:
-    """A header as it came; Bottle's own way fails where its bytes are no UTF-8."""
-    key = name.upper().replace("-", "_")
-    return str(request.environ.get(key if key == "CONTENT_TYPE" else f"HTTP_{key}", ""))
-
-
-def query() -> list[tuple[str, str]]:
-    """The pairs after the question mark."""
-    try:
-        return parse_qsl(request.environ.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=100)
-    except ValueError:
-        raise BadRequest("too many parameters in the address") from None
-
-
-def need_own_page() -> None:
-    """Raises Denied for a POST that a page of another site has made a browser send."""
-    if not auth.is_own_origin(request.environ):
-        raise Denied("the request comes from a page of another site")
-
-
-def need_csrf(token: str) -> None:
-    """Raises Denied for a POST without the proof that our own page has sent it."""
-    if not auth.is_csrf_token(token, header("X-CSRF-Token")):
-        raise Denied(
-            "the header X-CSRF-Token is missing or not that of the session", hint="load the page again"
-        )
-
-
-def json_body() -> dict[str, Any]:
-    """The object in the request's body; an empty body is an empty object."""
-    kind = header("Content-Type").partition(";")[0].strip().lower()
-    body = request.environ["wsgi.input"].read(REQUEST_LIMIT_BYTES + 1)
-    if len(body) > REQUEST_LIMIT_BYTES:
-        raise BadRequest(f"the body is longer than {REQUEST_LIMIT_BYTES} bytes")
-    if not body.strip():
-        return {}
-    # A form on another site can send other types without asking first; this one it can't.
-    if kind != "application/json":
-        raise BadRequest("the body must be application/json")
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadJson("the body is no JSON") from None
-    if not isinstance(data, dict):
-        raise BadRequest("the body must be a JSON object")
-    return data
+# --- responses ------------------------------------------------------------------------------------------------------
 
 
 def next_page(console: Console) -> str:
     """Where to go after login: the page that was asked for, if it is one of ours."""
     wanted = dict(query()).get("next", "")
     return wanted if _NEXT.fullmatch(wanted) else f"/d/{quote(console.first.name, safe='')}/"
-
-
-def is_https() -> bool:
-    return bool(request.environ.get("wsgi.url_scheme") == "https")
 
 
 def redirect(where: str) -> HTTPResponse:
@@ -395,30 +298,11 @@ def html(text: str, status: int = 200) -> HTTPResponse:
     )
 
 
-def as_json(data: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> HTTPResponse:
-    body = json.dumps(data, separators=(",", ":"))
-    return HTTPResponse(body, 200, {"Content-Type": "application/json", **(headers or {})})
-
-
-def problem_response(status: int, code: str, text: str, *, allow: str = "", **more: Any) -> HTTPResponse:
-    """An error as RFC 9457 has it."""
-    body = {
-        "type": "about:blank",
-        "title": code.replace("_", " "),
-        "status": status,
-        "detail": text,
-        "code": code,
-        **more,
-    }
-    headers = {"Content-Type": "application/problem+json", **({"Allow": allow} if allow else {})}
-    return HTTPResponse(json.dumps(body, separators=(",", ":")), status, headers)
-
-
 def told(console: Console, problem: CircusError) -> HTTPResponse:
     """An error, as a page to a person and as JSON to a program."""
-    status = status_of(problem)
     wants_page = request.method == "GET" and "text/html" in header("Accept")
     if wants_page and "/api/" not in request.path:
+        status = http_status(problem)
         text = console.templates.page(
             "error.html",
             title=problem.code.replace("_", " "),
@@ -427,8 +311,7 @@ def told(console: Console, problem: CircusError) -> HTTPResponse:
             hint=problem.hint,
         )
         return html(text, status)
-    more = {key: value for key, value in problem.as_dict().items() if key not in ("code", "text")}
-    return problem_response(status, problem.code, problem.text, **more)
+    return problem_of(problem)
 
 
 def plain_error(console: Console, error: Any) -> str:

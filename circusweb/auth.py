@@ -24,6 +24,26 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@\s]+))(?::(\d{1,5}))?")
 _CSRF_LABEL = b"circus console: a request from our own page"
 
 
+class Credential(str):
+    """What a request shows of who it is, as circusd takes it for a session; empty for nothing. Whether it counts is circusd's to say."""
+
+    __slots__ = ("kind",)
+
+    kind: str
+    """``session`` (by cookie) or ``token`` (by Authorization: Bearer)."""
+
+    def __new__(cls, text: str, *, kind: str = "session") -> Credential:
+        """The credential of that text."""
+        made = super().__new__(cls, text)
+        made.kind = kind
+        return made
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether a browser sends it by itself, also when a page of another site has made it send something."""
+        return self.kind != "token"
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who a session belongs to, as circusd has said."""
@@ -82,6 +102,14 @@ def is_own_origin(environ: Mapping[str, Any]) -> bool:
         parts.scheme in ("http", "https")
         and parts.netloc.lower() == str(environ.get("HTTP_HOST", "")).lower()
     )
+
+
+def credential_of(environ: Mapping[str, Any]) -> Credential:
+    """What the request shows: a token, or else the session of `session_of`. This is what goes to circusd as the session."""
+    scheme, _, rest = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    if scheme.lower() != "bearer":
+        return Credential(session_of(environ))
+    return Credential(rest.strip() if _TOKEN.fullmatch(rest.strip()) else "", kind="token")
 
 
 def session_of(environ: Mapping[str, Any]) -> str:

@@ -59,6 +59,12 @@ class DaemonRefused(CircusError):
         return {**self.told, "code": self.code, "text": self.text, "hint": self.hint}
 
 
+class Gone(CircusError):
+    """Who asked has left before the answer."""
+
+    code = "unavailable"
+
+
 class Follow:
     """A stream of one person. ``take`` gets topic (as JSON), data (as JSON) and the size of each push, ``ended`` the error that ended it.
 
@@ -110,6 +116,7 @@ class Bridge:
         self._sending = BoundedSemaphore(1)
         self._replies: dict[str, AsyncResult[dict[str, Any]]] = {}
         self._follows: dict[str, Follow] = {}
+        self._progress: dict[str, Callable[[str], None]] = {}
         self._prefix = secrets.token_hex(6)
         self._count = 0
         self._reader = gevent.spawn(self._run)
@@ -123,10 +130,25 @@ class Bridge:
         *,
         session: str = "",
         timeout: float = CALL_TIMEOUT,
+        progress: Callable[[str], None] | None = None,
+        left: Event | None = None,
     ) -> dict[str, Any]:
-        """The ok reply of the daemon, without the request's id. Raises DaemonRefused, TimedOut, Unavailable."""
+        """The ok reply of the daemon, without the request's id. Raises DaemonRefused, TimedOut, Unavailable.
+
+        ``progress`` is called in the reading greenlet, and must not wait, with each progress (as JSON) of a command that tells of
+        it. When ``left`` is set nobody waits for the reply any more: Gone is raised, and what only waits in the daemon ends.
+        """
         request_id = self._next_id()
-        reply = self._ask(request_id, command, properties, session, timeout)
+        if progress is not None:
+            properties = {**(properties or {}), "progress": True}
+            self._progress[request_id] = progress
+        try:
+            reply = self._ask(request_id, command, properties, session, timeout, left)
+        except (Gone, TimedOut):
+            self.cast("unfollow", {"followed": request_id}, session=session)
+            raise
+        finally:
+            self._progress.pop(request_id, None)
         reply.pop("id", None)
         return reply
 
@@ -147,11 +169,14 @@ class Bridge:
         take: Callable[[str, str, int], None],
         ended: Callable[[CircusError], None],
         lines: int = 0,
+        stream: str = "",
     ) -> Follow:
         """An open stream; pushes may have come before it returns. Raises as `call`."""
         request_id = self._next_id()
         follow = Follow(self, request_id, session, credit, take, ended)
         properties = {"topics": list(topics), "credit": credit, "lines": lines}
+        if stream:
+            properties["stream"] = stream
         self._follows[request_id] = follow
         try:
             self._ask(request_id, "follow", properties, session, CALL_TIMEOUT)
@@ -186,18 +211,25 @@ class Bridge:
         properties: Mapping[str, Any] | None,
         session: str,
         timeout: float,
+        left: Event | None = None,
     ) -> dict[str, Any]:
         waiter: AsyncResult[dict[str, Any]] = AsyncResult()
+        patience = timeout
         self._replies[request_id] = waiter
         request: dict[str, Any] = {"id": request_id, "command": command, "properties": properties or {}}
         if session:
             request["session"] = session
         try:
             self._send(request)
+            if left is not None:
+                gevent.wait((waiter, left), timeout, count=1)
+                if left.is_set() and not waiter.ready():
+                    raise Gone(f"nobody waits any more for {command}")
+                timeout = 0
             reply: dict[str, Any] = waiter.get(timeout=timeout) or {}
         except gevent.Timeout:
             raise TimedOut(
-                f"circusd has not answered {command} within {timeout:g} s", hint="it may still be at work"
+                f"circusd has not answered {command} within {patience:g} s", hint="it may still be at work"
             ) from None
         finally:
             self._replies.pop(request_id, None)
@@ -267,6 +299,8 @@ class Bridge:
             follow = self._follows.get(push[1].decode())
             if follow is not None:
                 follow.take(push[2].decode(), raw[push.end() : -1].decode(), len(raw))
+            elif (progress := self._progress.get(push[1].decode())) is not None:
+                progress(raw[push.end() : -1].decode())
             return
         try:
             message = json.loads(raw)
@@ -279,6 +313,8 @@ class Bridge:
         if "push" in message:
             if follow is not None:
                 follow.take(json.dumps(message["push"]), json.dumps(message.get("data")), len(raw))
+            elif (progress := self._progress.get(request_id)) is not None:
+                progress(json.dumps(message.get("data")))
         elif (waiter := self._replies.get(request_id)) is not None:
             waiter.set(message)
         elif follow is not None and message.get("status") == "error":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -13,6 +14,7 @@ import gevent
 from gevent.lock import RLock
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.socket import wait_read
 from geventwebsocket.exceptions import FrameTooLargeException, ProtocolError, WebSocketError
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Header, WebSocket
@@ -29,6 +31,13 @@ IDLE_SECONDS = 30.0
 
 HEAD_SECONDS = 15.0
 """For how long a request may take to arrive with its headers."""
+
+REST_LIMIT_BYTES = 1 << 21
+REST_SECONDS = 5.0
+"""So much of a body that nobody has read is read and thrown away, and for so long, before the connection is closed instead."""
+
+SEND_BUFFER_BYTES = 1 << 17
+"""What the kernel may hold of a response without an end for somebody who does not read; by itself it would take megabytes."""
 
 CONNECTIONS = 1024
 """Open connections at most; more wait in the listening socket."""
@@ -187,11 +196,42 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.close_connection = True
             self.application = refusal
             WSGIHandler.run_application(self)
+            self.pass_over_rest()
             return
-        super().run_application()
+        try:
+            super().run_application()
+        finally:
+            self.pass_over_rest()
+
+    def pass_over_rest(self) -> None:
+        """The next request on this connection begins where it should, or there is none."""
+        given = self.wsgi_input
+        if not given.chunked_input and given.position >= (given.content_length or 0):
+            return
+        rest, step = REST_LIMIT_BYTES, 1 << 14
+        # Who waits to be told to send it has sent none.
+        given.send_100_continue_enabled = False
+        with contextlib.suppress(OSError), gevent.Timeout(REST_SECONDS, TimeoutError):
+            while rest > 0:
+                read = len(given.read(step))
+                if read < step and (given.chunked_input or not read):
+                    return
+                rest -= read
+        # The base class would read all of it, however long that takes.
+        given.content_length, given.chunked_input = given.position, False
+        self.close_connection = True
 
     def vet(self) -> None:
         """Raises Refused."""
+        told = [line for line in self.headers.headers if line.lower().startswith("content-length:")]
+        if len(told) > 1:
+            raise Refused("400 Bad Request", "the length of the body is told more than once")
+        encoding = self.environ.get("HTTP_TRANSFER_ENCODING")
+        if encoding is not None:
+            # A proxy before us may see its end elsewhere: what is a body to it must not be a request to us.
+            self.close_connection = True
+            if encoding.lower() != "chunked":
+                raise Refused("501 Not Implemented", "of transfer encodings, only chunked is known")
         host = self.environ.get("HTTP_HOST", "")
         name = self.socket.getsockname()
         arrived_at = name[0].removeprefix("::ffff:") if isinstance(name, tuple) else ""
@@ -214,6 +254,40 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             # The handler makes its own class itself, and a second object would be closed by the first one's end.
             websocket.__class__ = Socket
         return result
+
+    def get_environ(self) -> dict[str, Any]:
+        """As ever, and by which connection the request came."""
+        environ: dict[str, Any] = super().get_environ()
+        environ["circus.connection"] = self
+        return environ
+
+    def goes_on(self) -> None:
+        """The response has no end of its own: nobody waits for it, and the kernel holds little of it."""
+        self.server.under_way.discard(self)
+        self.close_connection = True
+        if self.socket.family in (socket.AF_INET, socket.AF_INET6):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+    def when_left(self, left: Callable[[], None]) -> gevent.Greenlet[Any, Any]:
+        """``left`` is called when the other side has closed the connection, unless the returned greenlet was killed before.
+
+        Only while nothing is read from the connection. Nothing is told of who has begun a next request already: his end is seen
+        when something is sent to him.
+        """
+
+        def watch() -> None:
+            try:
+                wait_read(self.socket.fileno())
+                is_over = not self.socket.recv(1, socket.MSG_PEEK)
+            except ValueError:
+                # An encrypted connection has no peeking.
+                return
+            except OSError:
+                is_over = True
+            if is_over:
+                left()
+
+        return gevent.spawn(watch)
 
     def read_request(self, raw_requestline: str) -> Any:
         """The request's head; who sends it a byte at a time is not waited for."""

@@ -167,6 +167,7 @@ def serve(listening: socket.socket, daemon: bridge.Bridge, hosts: Sequence[str],
         handler.cancel()
     server.stop_accepting()
     live.close()
+    console.places.close()
     server.end(STOP_SECONDS)
     gone = daemon.ended.is_set()
     daemon.close()

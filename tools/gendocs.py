@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "daemon"), str(ROOT / "tools")]
 
-import manpages  # noqa: E402  (found by the line above)
+import apireference  # noqa: E402  (found by the line above)
+import manpages  # noqa: E402
 import reference  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -24,6 +25,7 @@ def pages() -> dict[str, str]:
     """Every generated page by its path below docs."""
     return {
         **{f"reference/{name}": text for name, text in reference.pages().items()},
+        **{f"reference/{name}": text for name, text in apireference.pages().items()},
         **{f"man/{name}": text for name, text in manpages.pages().items()},
     }
 

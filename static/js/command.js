@@ -7,7 +7,7 @@ import { span } from './format.js';
 import { alive, byName, isLive, now, store, watcherNamed } from './store.js';
 import { base, may, page } from './page.js';
 import { call, CommandError, problemsOf } from './commands.js';
-import { commandAddress, commandNamed, fieldsOf, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
+import { apiAddress, commandAddress, commandNamed, curlOf, fieldsOf, followLine, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
 import { Field, optionText, Options, prose } from './fields.js';
 import { Loading } from './frame.js';
 import { globbed } from './overview.js';
@@ -81,12 +81,26 @@ function Plan({ row, held }) {
     ${!list && name && html`<p class="sum dim">${prose(name.doc)}</p>`}</section>`;
 }
 
-/** The line for the shell, and a button that copies it. */
-function Shell({ line }) {
+/** A line for the shell, and a button that copies it. */
+function ShellLine({ line, what, children }) {
   const [done, setDone] = useState('');
   const copy = () => navigator.clipboard.writeText(line).then(() => setDone(line)).catch(() => {});
-  return html`<section class="sheet" aria-labelledby="shell-h"><header><h2 id="shell-h">${say.onTheLine}</h2><span class="grow"></span><button class="btn small quiet" type="button" onClick=${copy}>${icon('copy')}${done === line ? say.copied : verbs.copy}</button></header>
-    <div class="clis"><pre><i aria-hidden="true">$</i> <code data-line>${line}</code></pre></div></section>`;
+  return html`<div class="shell"><pre tabindex="0" aria-label=${what}><i aria-hidden="true">$</i> ${children}</pre><button class="btn small quiet" type="button" aria-label=${say.copyLine(what)} onClick=${copy}>${icon('copy')}${done === line ? say.copied : verbs.copy}</button></div>`;
+}
+
+/** The lines that do the same in a shell, and by a program. */
+function Shell({ line, curl }) {
+  return html`<section class="sheet" aria-labelledby="shell-h"><header><h2 id="shell-h">${say.onTheLine}</h2></header>
+    <div class="clis"><${ShellLine} line=${line} what="circusctl"><code data-line>${line}</code><//>
+      <${ShellLine} line=${curl} what="curl"><code data-curl>${curl}</code><//></div></section>`;
+}
+
+/** How a program asks for the same: the addresses of the HTTP API. */
+function Api() {
+  const lines = [[say.apiDocument, `curl ${apiAddress('openapi.json')}`], [say.apiLogs, followLine(`logs/${byName().find((watcher) => watcher.kind === 'watcher')?.name || 'NAME'}`)], [say.apiEvents, followLine('events?lines=20')]];
+  return html`<section class="sheet" id="api" aria-labelledby="api-h"><header><h2 id="api-h">${say.httpApi}</h2></header>
+    <div class="blank api"><p>${say.apiIs}</p><p class="dim">${say.apiToken}</p>
+      ${lines.map(([what, line]) => html`<div><h3>${what}</h3><div class="clis"><${ShellLine} line=${line} what=${what}><code>${line}</code><//></div></div>`)}</div></section>`;
 }
 
 /** Asks before something ends; where that is wide, a word has to be typed. */
@@ -212,7 +226,7 @@ function Form({ row, params }) {
         ${fieldsOf(row).filter((field) => field.type !== 'object').map((field) => html`<${Field} key=${field.name} field=${field} held=${held} problem=${problems[field.name]} change=${change} why=${mayNot} />`)}</section>
       ${row.args.filter((field) => sectionOf(row, field)).map((field) => html`<${Options} key=${field.name} row=${row} field=${field} held=${held} problems=${problems} change=${change} current=${current} />`)}`}${row.effect === 'read' && result}</div>
     <aside class="plan">${row.effect !== 'read' && result}
-      <${Plan} row=${row} held=${held} /><${Shell} line=${line} /></aside>
+      <${Plan} row=${row} held=${held} /><${Shell} line=${line} curl=${curlOf(row, held)} /></aside>
     <div class="apply" role="group" aria-label="Do it">${barred && html`<span class=${`st ${wrong.length ? 'is-fail' : 'is-rest'}`} id="barred">${wrong.length > 0 && mark('fail')}<span>${barred}</span></span>`}<span class="grow"></span>
       ${trial && html`<button class="btn" type="button" id="trial" aria-disabled=${barred || busy ? 'true' : undefined} onClick=${() => { if (!barred && !busy) send({ dry_run: true }); }}>${say.tryOnly}</button>`}
       <button class=${`btn main${row.effect === 'destroy' ? ' ends' : ''}`} type="submit" id="run" data-ctl=${line} aria-disabled=${barred ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} aria-describedby=${barred ? 'barred' : undefined}
@@ -225,7 +239,7 @@ function List() {
   const scopes = [...new Set(tables.commands.map((row) => row.scope))];
   return html`<main id="page" class="page"><div><h1>${say.commands}</h1><p class="explain">${say.commandsAre(tables.commands.length)}</p></div>
     ${scopes.map((scope) => html`<section class="sheet" aria-labelledby=${`scope-${scope}`}><header><h2 id=${`scope-${scope}`}>${say.scopes[scope]}</h2></header><ul class="commands">${tables.commands.filter((row) => row.scope === scope).map((row) => html`<li>
-      <a class="name" href=${commandAddress(row)} data-ctl=${row.example}>${row.name}</a><span>${prose(row.summary)}</span><span class="dim">${say.effectWord[row.effect]}${may(row.role) ? '' : `, ${say.needs(row.role)}`}</span></li>`)}</ul></section>`)}</main>`;
+      <a class="name" href=${commandAddress(row)} data-ctl=${row.example}>${row.name}</a><span>${prose(row.summary)}</span><span class="dim">${say.effectWord[row.effect]}${may(row.role) ? '' : `, ${say.needs(row.role)}`}</span></li>`)}</ul></section>`)}<${Api} /></main>`;
 }
 
 export function CommandPage({ rest: name, params }) {

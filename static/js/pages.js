@@ -19,7 +19,7 @@ import { say } from './words.js';
 export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
-  { part: 'c', title: say.commands, key: 'c', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
+  { part: 'c', title: say.commands, key: 'c', sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
 ];
 
 /** What the page that is shown does with single keys, by key; the page itself puts them here while it is shown. */

@@ -132,3 +132,20 @@ export function lineOf(row, held) {
   }
   return ['circusctl', row.name, ...flags, ...words].join(' ');
 }
+
+const SHOW = '-H "Authorization: Bearer $CIRCUS_TOKEN"';
+
+/** The address of something of the HTTP API, as a program elsewhere asks for it. */
+export const apiAddress = (rest) => `${location.origin}${base}/api/v1/${rest}`;
+
+/** The line of curl that does the same; the token is in a variable, so that it is neither on the screen nor in a history. */
+export function curlOf(row, held) {
+  const properties = propertiesOf(row, held);
+  const address = apiAddress(row.name);
+  if (row.effect !== 'read') return `curl ${SHOW} --json ${quoted(JSON.stringify(properties))} ${quoted(address)}`;
+  const pairs = Object.entries(properties).flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => [key, typeof one === 'object' ? JSON.stringify(one) : String(one)]));
+  return `curl ${SHOW} ${quoted(pairs.length ? `${address}?${new URLSearchParams(pairs)}` : address)}`;
+}
+
+/** The line of curl that follows a stream. */
+export const followLine = (rest) => `curl -N ${SHOW} ${quoted(apiAddress(`follow/${rest}`))}`;

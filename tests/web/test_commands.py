@@ -6,7 +6,9 @@ asked by the real circusctl, tells whether it was done.
 
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from circusd.schema.commands import COMMANDS, WAITING, Command
 from tests.daemon import Daemon
 from tests.e2e.test_cases import CONFIGURATION, MAKES_A_SECRET, ask, holds, job_of, set_up
 from tests.waiting import eventually
+from tests.web.apiclient import ApiClient
 from tests.web.browser import opened
 
 ROWS = [row for row in COMMANDS if row.where == "daemon" and row.case.argv]
@@ -250,6 +253,33 @@ def test_options_say_what_they_will_do(browser: Browser, daemon: Daemon) -> None
         assert daemon.pids("web") == before
     assert daemon.call("get", name="web", keys=["graceful_timeout"])["options"] == {"graceful_timeout": 6}
     daemon.call("set", name="web", options={"graceful_timeout": 5}, waiting=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("c/set?name=web", "applied"), ("c/get?name=web&keys=graceful_timeout+max_age", "options")],
+)
+def test_line_of_curl_does_the_same(browser: Browser, daemon: Daemon, path: str, told: str) -> None:
+    """What a form shows for curl is what its button would do; the token is in a variable."""
+    with opened(browser, "about:blank") as page:
+        open_form(page, daemon, path)
+        if path.startswith("c/set"):
+            page.locator("#f-report").check()
+            fill_option(page, "graceful_timeout", "6")
+        line = page.locator("[data-curl]").inner_text()
+    token = ApiClient.of(daemon).token
+    assert token not in line
+    done = subprocess.run(
+        ["sh", "-c", line.replace("curl", "curl -sS", 1)],
+        env={**daemon.environ, "CIRCUS_TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert told in json.loads(done.stdout), done
+    if path.startswith("c/set"):
+        assert daemon.call("get", name="web", keys=["graceful_timeout"])["options"] == {"graceful_timeout": 6}
+        daemon.call("set", name="web", options={"graceful_timeout": 5}, waiting=True)
 
 
 def test_add_takes_every_option(browser: Browser, tmp_path: Path) -> None:

@@ -506,6 +506,11 @@ class Daemon:
 
     # -- what handlers ask for -----------------------------------------------------------------------------------
 
+    @property
+    def life(self) -> str:
+        """Tells this life of the daemon from those before and after it."""
+        return f"{self.epoch:.0f}-{self.pid}"
+
     def view(self) -> dict[str, Any]:
         """The daemon as ``inspect`` shows it."""
         console = self.sockets.get(HTTPD)
@@ -515,7 +520,7 @@ class Daemon:
             "version": __version__,
             "started": round(self.epoch, 3),
             "time": round(clock.wall(), 3),
-            "epoch": f"{self.epoch:.0f}-{self.pid}",
+            "epoch": self.life,
             "endpoints": self.endpoints,
             "httpd": None if console is None else console.address,
             "config": self.settings.path,

@@ -99,12 +99,13 @@ class Handlers(Changing, Setting, SocketCommands, Reading):
             answer.ok(reply)
             return
         self.daemon.orders.follow(order, reply.result)
+        tells = truthy(request.properties.get("progress"))
         if waiting or not row.waits or not reply.at_once:
-            if truthy(request.properties.get("progress")):
+            if tells:
                 self.daemon.orders.tell(order, answer.progress)
             answer.later(reply)
         else:
-            answer.begun(reply)
+            answer.begun(reply, {"job": order.id} if tells else {})
 
     def _ready(self, request: wire.Request, caller: Caller, problem: CircusError | None) -> None:
         """The request that had to wait for the sessions goes on, or is refused."""
@@ -225,6 +226,7 @@ class Handlers(Changing, Setting, SocketCommands, Reading):
 
     def cmd_unfollow(self, p: dict[str, Any], c: Context) -> Reply:
         self.daemon.follows.unfollow(c.caller, p["followed"])
+        self.daemon.waits.take_back(c.caller.connection, p["followed"])
         return {}
 
 
@@ -259,7 +261,7 @@ class _Answer:
 
         reply.result.rawlink(ready)
 
-    def begun(self, reply: Later) -> None:
+    def begun(self, reply: Later, payload: dict[str, Any]) -> None:
         """Who does not wait for the end is answered: an error of it is told by the log and the audit alone."""
 
         def ready(result: AsyncResult[Any]) -> None:
@@ -272,7 +274,7 @@ class _Answer:
                 self.done(CircusError.code, {})
                 self._log(error)
 
-        self._send_ok({})
+        self._send_ok(payload)
         reply.result.rawlink(ready)
 
     def fail(self, error: Exception) -> None:

@@ -177,7 +177,7 @@ class Reading:
         timeout = None if p.get("timeout") is None else as_seconds(p["timeout"], "timeout")
         state = p["state"]
         watchers = chosen(self.arbiter, p, c)
-        result = self.daemon.waits.begin(watchers, state, timeout, c.caller.connection, c.order)
+        result = self.daemon.waits.begin(watchers, state, timeout, c.caller.connection, c.order, c.request.id)
         return Later(result, lambda names: {"state": state, "watchers": names})
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
@@ -207,7 +207,7 @@ class Reading:
         return {"lines": self.daemon.read_output(watchers, lines, stream), "watchers": list(found)}
 
     def cmd_ping(self, p: dict[str, Any], c: Context) -> Reply:
-        return {"pong": True, "version": __version__, "pid": self.daemon.pid}
+        return {"pong": True, "version": __version__, "pid": self.daemon.pid, "epoch": self.daemon.life}
 
     def cmd_version(self, p: dict[str, Any], c: Context) -> Reply:
         return {"version": __version__}

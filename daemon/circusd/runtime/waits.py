@@ -31,6 +31,8 @@ class Wait:
 
     id: int
     connection: bytes
+    request: Any
+    """The id of the request, by which who asked can take it back."""
     state: str
     watchers: tuple[Watcher, ...]
     timeout: float | None
@@ -52,13 +54,14 @@ class Waits:
         timeout: float | None,
         connection: bytes,
         order: Order,
+        request: Any = None,
     ) -> AsyncResult[Any]:
         """Its result is there when all these watchers are in the state; else it is a `Failed` or a `TimedOut`."""
         if len(self._waits) >= WAITS:
             raise Conflict(f"{WAITS} wait already")
         if sum(wait.connection == connection for wait in self._waits.values()) >= WAITS_PER_CONNECTION:
             raise Conflict(f"{WAITS_PER_CONNECTION} wait on this connection already")
-        wait = Wait(order.id, connection, state, tuple(watchers), timeout, clock.now())
+        wait = Wait(order.id, connection, request, state, tuple(watchers), timeout, clock.now())
         order.cancel = lambda by: self._end(wait, Conflict(f"the wait was cancelled by {by or 'somebody'}"))
         order.count = lambda: sum(_is_there(w, state) for w in watchers)
         self._waits[wait.id] = wait
@@ -79,6 +82,12 @@ class Waits:
         for wait in list(self._waits.values()):
             if wait.connection == connection:
                 self._end(wait, Conflict("the connection has ended"))
+
+    def take_back(self, connection: bytes, request: object) -> None:
+        """Who asked by that request on that connection waits no longer; nothing happens if nobody does."""
+        for wait in list(self._waits.values()):
+            if wait.connection == connection and request is not None and wait.request == request:
+                self._end(wait, Conflict("who waited has taken it back"))
 
     def _look(self, wait: Wait) -> None:
         if wait.id not in self._waits:

@@ -524,6 +524,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("pong", "bool", "true"),
             Field("version", "string", "version of circusd"),
             Field("pid", "int", "its process"),
+            Field("epoch", "string", "tells this life of the daemon from others"),
         ),
         original=False,
         example="circusctl ping",
@@ -755,6 +756,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             Field("infos", "object", "by watcher and pid"),
             Field("info", "object", "by pid, or of one process"),
+            Field("name", "string", "the watcher, if one was named"),
         ),
         scope="watcher",
         example="circusctl stats web",
@@ -892,9 +894,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "unfollow",
-        "end a followed stream",
-        "No message of that stream comes after the reply.",
-        (Field("followed", "json", "id of the follow request", required=True),),
+        "end a followed stream, or a wait",
+        "No message of that stream comes after the reply. What only waits (``wait``) does so no longer.",
+        (Field("followed", "json", "id of the request that opened it", required=True),),
         where="door",
         original=False,
     ),
@@ -933,7 +935,11 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 PROGRESS = Field("progress", "bool", "push the progress before the reply", default=False)
-"""A property that every row with ``waits`` or ``lasts`` takes; the command line gives it by itself on a terminal."""
+"""A property that every row with ``waits`` or ``lasts`` takes; the command line gives it by itself on a terminal.
+
+Who does not wait gets none, and in the reply, as `JOB`, the id under which ``jobs`` shows what was begun."""
+
+JOB = Field("job", "int", "the command on its way, as ``jobs`` shows it")
 
 WAITING = Field("waiting", "bool", "wait until it is done", default=False)
 """The property that every row with ``waits`` takes beside its own."""
