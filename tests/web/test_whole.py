@@ -188,9 +188,9 @@ def test_restart_and_reload(browser: Browser, circusd: Daemon) -> None:
 def test_scale(browser: Browser, circusd: Daemon) -> None:
     """More, fewer, and a number."""
     with seen(browser, circusd) as page:
-        press(page, "web", "more")
+        press(page, "web", "incr")
         expect(row(page, "web").locator(".ratio")).to_have_text("3 / 3")
-        press(page, "web", "less")
+        press(page, "web", "decr")
         expect(row(page, "web").locator(".ratio")).to_have_text("2 / 2")
         row(page, "web").get_by_role("link", name="web").click()
         field = page.get_by_role("textbox", name="numprocesses")
