@@ -54,7 +54,7 @@ const KEYS = [
   { keys: [], help: ['Shift+↑ Shift+↓', keyWords.range] },
   { keys: ['*'], when: (at) => at.list, run: () => { chooseAll(shown()); touch(); }, help: ['*', keyWords.all] },
   { keys: ['Enter'], when: (at, key, event) => at.list && event.target.matches?.('tr[data-watcher]') && at.watcher, run: (at, event, app) => app.visit(address(at.watcher)), help: ['Enter', keyWords.open] },
-  ...presses.map((row) => ({ keys: [row.key], when: (at) => at.watcher || (at.list && chosen.size), run: (at) => press(row, at), help: [row.key, verbs[row.name]] })),
+  ...presses.map((row) => ({ keys: [row.key], when: (at, key, event) => !event.repeat && (at.watcher || (at.list && chosen.size)), run: (at) => press(row, at), help: [row.key, verbs[row.name]] })),
   { keys: ['e'], when: (at) => at.watcher, run: (at, event, app) => app.visit(`${base}/c/set?name=${encodeURIComponent(at.watcher.name)}`), help: ['e', keyWords.options] },
   { keys: ['a'], run: (at, event, app) => app.visit(`${base}/c/add`), help: ['a', keyWords.add] },
   { keys: ['/'], run: () => (document.getElementById('filter') || document.getElementById('find-option'))?.focus(), help: ['/', keyWords.filter] },
@@ -93,6 +93,8 @@ function leave(place, target) {
 /** Listens from now on; `app` says where one is and goes elsewhere. */
 export function listen(app) {
   let chord = 0;
+  // A key that is held down presses once: the button that has the focus after the first press is another one.
+  document.addEventListener('keydown', (event) => { if (event.repeat && event.key === 'Enter' && !event.target.matches?.('textarea')) event.preventDefault(); }, true);
   document.addEventListener('keydown', (event) => {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k' && !document.querySelector('dialog[open]')) {
       event.preventDefault();

@@ -5,10 +5,10 @@ import { amount, html, icon, mark, pips, ring, spark, tone } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, clock, count, percent, rate, span, wait, when } from './format.js';
 import { byName, isLive, isStopped, kindsOf, needsYou, now, shape, store, watcherNamed } from './store.js';
-import { base, may } from './page.js';
+import { base } from './page.js';
 import { loadSheet } from './pages.js';
 import { useRowWindow } from './rowwindow.js';
-import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, rowsOf, SEGMENTS, shown, startedAt, view } from './view.js';
+import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, mayChoose, rowsOf, SEGMENTS, shown, startedAt, view } from './view.js';
 import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
@@ -92,8 +92,6 @@ function Pick({ watchers, label, tab, pick }) {
     onClick=${(event) => { event.stopPropagation(); pick(event); }} />`;
 }
 
-// Whoever may do nothing to watchers has nothing to choose them for.
-const mayChoose = may('operator');
 
 function Head({ list, redraw }) {
   const turn = (key) => {
@@ -284,7 +282,7 @@ function Grid({ list, open, redraw }) {
   return html`<table class="tab" role="grid" aria-labelledby="w-h" aria-rowcount=${rows.length + 1} aria-multiselectable=${mayChoose ? 'true' : undefined}>
     <${Head} list=${list} redraw=${redraw} />
     <tbody role="rowgroup" ref=${body}>${parts.map((part, n) => part.rows?.map((row, i) => once(row, part.from + i + 2))
-      || html`<tr key=${` space ${n}`} class="space" aria-hidden="true"><td colspan="10" style=${{ height: `${part.space}px` }}></td></tr>`)}</tbody>
+      || html`<tr key=${` space ${n}`} class="space" aria-hidden="true" style=${{ height: `${part.space}px` }}><td colspan="10"></td></tr>`)}</tbody>
   </table>`;
 }
 

@@ -48,7 +48,7 @@ export function useRowWindow(rows, pinned) {
       count += 1;
     }
     const usual = count ? sum / count : held.usual;
-    if (Math.abs(usual - held.usual) > 8) { held.usual = usual; draw(); }
+    if (Math.abs(usual - held.usual) > 0.5) { held.usual = usual; draw(); }
   });
 
   if (!long) return { body, parts: [{ rows, from: 0 }] };

@@ -8,7 +8,7 @@ import { asksFirst, Confirm } from './confirm.js';
 import { count } from './format.js';
 import { base, may, page } from './page.js';
 import { html, icon, mark } from './shapes.js';
-import { byName, now, store, touch } from './store.js';
+import { byName, needsYou, now, store, touch } from './store.js';
 import { commandNamed, lineOf, loadTables, propertiesOf } from './tables.js';
 import { chosen, chosenWatchers, isOrdinary, several, targetOf } from './view.js';
 import { say, verbs } from './words.js';
@@ -43,7 +43,7 @@ function ended(run) {
   else if (run.again) run.again = run.again.filter((one) => !(one.name in run.failed));
   const well = !run.problem && !Object.keys(run.failed).length;
   // What failed stands until somebody has seen it.
-  if (well) setTimeout(() => dismiss(run), run.again?.length ? AGAIN : CLEAR);
+  if (well) setTimeout(() => { if (!illOf(run).length) dismiss(run); }, run.again?.length ? AGAIN : CLEAR);
   touch();
 }
 
@@ -92,6 +92,11 @@ function Bar({ run }) {
   return html`<svg class="progress" viewBox="0 0 118 3" preserveAspectRatio="none" aria-hidden="true"><rect class="b" width="118" height="3" rx="1.5" /><rect class="v" width=${118 * Math.min(1, part)} height="3" rx="1.5" /></svg>`;
 }
 
+/** The watchers that it was done to and that are not well: circusd has done what it was told, and more is not claimed. */
+function illOf(run) {
+  return run.names.filter((name) => !(name in run.failed) && store.watchers.has(name) && needsYou(store.watchers.get(name)));
+}
+
 function howFar(run) {
   if (!run.job) return say.asked(run.names.length);
   const parts = (run.job.parts || []).filter((part) => part.state !== 'waiting');
@@ -101,10 +106,11 @@ function howFar(run) {
 function Run({ run, redraw }) {
   const bad = Object.entries(run.failed);
   const well = run.names.length - bad.length;
-  const state = !run.over ? 'start' : run.problem || bad.length ? 'fail' : 'run';
-  const text = !run.over ? howFar(run) : run.problem ? run.problem.message + (run.problem.hint ? `; ${run.problem.hint}` : '') : say.cameOf(well, bad.length, run.same);
+  const ill = illOf(run);
+  const state = !run.over ? 'start' : run.problem || bad.length ? 'fail' : ill.length ? 'wait' : 'run';
+  const text = !run.over ? howFar(run) : run.problem ? run.problem.message + (run.problem.hint ? `; ${run.problem.hint}` : '') : say.cameOf(well, bad.length, run.same, ill);
   const choose = () => { chosen.clear(); for (const [name] of bad) for (const watcher of byName()) if (watcher.name.toLowerCase() === name.toLowerCase()) chosen.add(watcher.name); redraw(); };
-  return html`<div class="run" data-run=${run.row.name} data-state=${run.over ? (state === 'fail' ? 'error' : 'done') : 'busy'}>
+  return html`<div class="run" data-ctl=${run.line} data-run=${run.row.name} data-state=${run.over ? (state === 'fail' ? 'error' : 'done') : 'busy'}>
     <div class="told" role="status"><span class=${`st is-${state}`}>${mark(state)}<b>${run.row.name}</b></span><span class="text">${visible(text)}${run.note && html` <span class="dim">${visible(run.note)}</span>`}</span></div>
     ${!run.over && html`<${Bar} run=${run} />`}
     ${bad.length > 0 && html`<ul class="bad" tabindex="0" aria-label=${say.failedOnes}>${bad.slice(0, 100).map(([name, why]) => html`<li><b dir="auto">${visible(name)}</b> <span>${visible(why)}</span></li>`)}</ul>`}
@@ -116,10 +122,10 @@ function Run({ run, redraw }) {
 }
 
 /** A button for all that are chosen: what it can't be done to stays as it is, and the result says so. */
-function Press({ row, watchers, label, press }) {
+function Press({ row, target, label, press }) {
   const why = mayNot(row.role);
   const bare = row.icon && ['incr', 'decr'].includes(row.name);
-  return html`<button class=${`btn${bare ? ' icon' : ''}${row.effect === 'destroy' && !row.icon ? ' grave' : ''}`} type="button" data-what=${row.name} data-ctl=${lineOf(row, targetOf(watchers))} title=${why || (bare ? label : undefined)} aria-label=${bare ? label : undefined} aria-disabled=${why ? 'true' : undefined}
+  return html`<button class=${`btn${bare ? ' icon' : ''}${row.effect === 'destroy' && !row.icon ? ' grave' : ''}`} type="button" data-what=${row.name} data-ctl=${lineOf(row, target)} title=${why || (bare ? label : undefined)} aria-label=${bare ? label : undefined} aria-disabled=${why ? 'true' : undefined}
     aria-keyshortcuts=${row.key || undefined} onClick=${() => { if (!why) press(row.name); }}>${row.icon && icon(row.icon)}${!bare && html`<span class="label">${label}</span>${row.key && html` <kbd>${row.key}</kbd>`}`}</button>`;
 }
 
@@ -141,16 +147,17 @@ export function Several({ list, redraw }) {
   const all = list.filter(isOrdinary);
   const more = all.filter((watcher) => !chosen.has(watcher.name)).length;
   if (!watchers.length && !runs.length) return null;
+  const target = watchers.length ? targetOf(watchers) : null;
   const row = asked && watchers.length ? rowNamed(asked) : null;
   return html`<section class="several" aria-label=${say.severalAtOnce}>
     ${runs.map((run) => html`<${Run} key=${run.id} run=${run} redraw=${redraw} />`)}
     ${watchers.length > 0 && html`<div class="picked" role="toolbar" aria-label=${say.doToChosen}><span class="number" role="status"><b>${count(watchers.length)}</b> ${say.areChosen}</span>
       ${more > 0 && html`<button class="btn quiet" type="button" data-all onClick=${() => { for (const watcher of all) chosen.add(watcher.name); redraw(); }}>${say.allShown(all.length)}</button>`}
-      <span class="grow"></span>
-      ${presses.map((one) => html`<${Press} row=${one} watchers=${watchers} label=${verbs[one.name]} press=${press} />`)}
-      ${FORMS.map((name) => html`<a class="btn" href=${`${base}/c/${name}?chosen=1`} data-ctl=${lineOf(rowNamed(name), targetOf(watchers))}>${say.formFor[name]}</a>`)}
-      ${may(rowNamed('rm').role) && html`<${Press} row=${rowNamed('rm')} watchers=${watchers} label=${say.removeThem} press=${press} />`}
-      <button class="btn quiet" type="button" onClick=${clear}>${say.chooseNone} <kbd>Esc</kbd></button></div>`}
-    ${row && html`<${Confirm} row=${row} doc=${commandNamed(row.name)?.doc} list=${watchers} line=${lineOf(row, targetOf(watchers))} onYes=${() => { setAsked(''); begin(row, watchers); }} onNo=${() => setAsked('')} />`}
+      <span class="grow"></span><div class="press">
+      ${presses.map((one) => html`<${Press} row=${one} target=${target} label=${verbs[one.name]} press=${press} />`)}
+      ${FORMS.map((name) => html`<a class="btn" href=${`${base}/c/${name}?chosen=1`} data-ctl=${lineOf(rowNamed(name), target)}>${say.formFor[name]}</a>`)}
+      ${may(rowNamed('rm').role) && html`<${Press} row=${rowNamed('rm')} target=${target} label=${say.removeThem} press=${press} />`}
+      </div><button class="btn quiet none" type="button" onClick=${clear}>${say.chooseNone} <kbd>Esc</kbd></button></div>`}
+    ${row && html`<${Confirm} row=${row} doc=${commandNamed(row.name)?.doc} list=${watchers} line=${lineOf(row, target)} onYes=${() => { setAsked(''); begin(row, watchers); }} onNo=${() => setAsked('')} />`}
   </section>`;
 }

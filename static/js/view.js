@@ -1,6 +1,6 @@
 // What is shown of the watchers: filter, order, groups, and which of them are chosen. Kept in the address, and in part remembered.
 
-import { base } from './page.js';
+import { base, may } from './page.js';
 import { byName, isStopped, needsYou, order, rank, shape, store, watcherNamed } from './store.js';
 import { say, states } from './words.js';
 
@@ -30,7 +30,7 @@ const PLACE = 'circus-overview';
 
 const allowed = {
   filter: (text) => text.slice(0, 200), segment: (text) => (SEGMENTS.some(([key]) => key === text) ? text : 'all'),
-  sort: (text) => (text in SORTS ? text : 'state'), down: (text) => text === '1', group: (text) => (text in GROUPS ? text : ''),
+  sort: (text) => (Object.hasOwn(SORTS, text) ? text : 'state'), down: (text) => text === '1', group: (text) => (Object.hasOwn(GROUPS, text) ? text : ''),
 };
 
 function remembered() {
@@ -221,6 +221,9 @@ export const several = { press: null };
 
 let anchor = '';
 
+/** Whether there is anything to choose watchers for: whoever may do nothing to them chooses none. */
+export const mayChoose = may('operator');
+
 /** The watchers that are chosen and there, by name. */
 export function chosenWatchers() {
   return byName().filter((watcher) => chosen.has(watcher.name));
@@ -231,6 +234,7 @@ export const isOrdinary = (watcher) => watcher.kind === 'watcher';
 
 /** Chooses it, or not any more; with `range`, all rows between it and the one before. */
 export function choose(name, range = false) {
+  if (!mayChoose) return;
   const list = inRows();
   const [from, to] = [list.findIndex((watcher) => watcher.name === anchor), list.findIndex((watcher) => watcher.name === name)];
   if (range && from >= 0 && to >= 0) {
@@ -243,13 +247,14 @@ export function choose(name, range = false) {
 
 /** Chooses all of these, or, where all of them are chosen, none. */
 export function chooseAll(watchers) {
-  const list = watchers.filter(isOrdinary);
+  const list = mayChoose ? watchers.filter(isOrdinary) : [];
   const all = list.every((watcher) => chosen.has(watcher.name));
   for (const watcher of list) if (all) chosen.delete(watcher.name); else chosen.add(watcher.name);
 }
 
 /** From the row that one is at to the next: both are chosen. */
 export function extend(from, to) {
+  if (!mayChoose) return;
   if (!chosen.size) anchor = from;
   chosen.add(from);
   chosen.add(to);
