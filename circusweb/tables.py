@@ -90,7 +90,9 @@ def as_json() -> bytes:
 
 def as_module() -> bytes:
     """The rows of what can be done to watchers, without their help: what the first view needs of the tables, as a module."""
-    rows = [quick(row) for row in COMMANDS if row.where == "daemon" and row.effect != "read" and _watchers(row)]
+    rows = [
+        quick(row) for row in COMMANDS if row.where == "daemon" and row.effect != "read" and _watchers(row)
+    ]
     told = {"rows": rows, "waiting": _given(WAITING)}
     return "".join(
         f"export const {name} = {json.dumps(value, separators=(',', ':'))};\n" for name, value in told.items()
@@ -99,8 +101,19 @@ def as_module() -> bytes:
 
 def quick(row: Command) -> dict[str, Any]:
     """A command as a button needs it; what is nothing is left out."""
-    told = {"role": row.role, "effect": row.effect, "scope": row.scope, "waits": row.waits, "icon": row.icon, "key": row.key}
-    return {"name": row.name, "args": [_given(one) for one in row.args], **{k: v for k, v in told.items() if v}}
+    told = {
+        "role": row.role,
+        "effect": row.effect,
+        "scope": row.scope,
+        "waits": row.waits,
+        "icon": row.icon,
+        "key": row.key,
+    }
+    return {
+        "name": row.name,
+        "args": [_given(one) for one in row.args],
+        **{k: v for k, v in told.items() if v},
+    }
 
 
 def _given(field: Field) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // Parts that more than one page has: a watcher's state in words, buttons that act, and the error that stands after one.
 
 import { useRef } from '../vendor/hooks.js';
+import { visible } from './ansi.js';
 import { wait } from './format.js';
 import { html, icon, state } from './shapes.js';
 import { act, barred, dismiss, isBusy, lineFor, rowNamed } from './commands.js';
@@ -41,7 +42,7 @@ export function nextTry(watcher) {
 
 export function WatcherState({ watcher }) {
   const { kind, word } = isLive() || store.heard ? watcherState(watcher) : { kind: 'lost', word: say.connecting };
-  return state(kind, word);
+  return state(kind, visible(word));
 }
 
 /** The bar of a job that knows how far it is. */

@@ -45,7 +45,9 @@ def seen(
 
 
 def names(page: Page) -> list[str]:
-    found: list[str] = page.locator("tr[data-watcher]").evaluate_all("rows => rows.map(row => row.dataset.watcher)")
+    found: list[str] = page.locator("tr[data-watcher]").evaluate_all(
+        "rows => rows.map(row => row.dataset.watcher)"
+    )
     return found
 
 
@@ -63,7 +65,12 @@ def mixed(console: Console) -> Console:
     daemon = console.daemon
     daemon.watchers = {}
     for number, (name, tags, processes, restarts) in enumerate(
-        (("web-a", ["front"], 3, 0), ("web-b", ["front", "new"], 1, 7), ("job", ["back"], 2, 1), ("zed", [], 4, 3))
+        (
+            ("web-a", ["front"], 3, 0),
+            ("web-b", ["front", "new"], 1, 7),
+            ("job", ["back"], 2, 1),
+            ("zed", [], 4, 3),
+        )
     ):
         shown = [process(wid, started=now - 1000 * (number + 1)) for wid in range(1, processes + 1)]
         daemon.watchers[name] = watcher(
@@ -168,7 +175,9 @@ def test_rows_of_many_are_those_in_sight(browser: Browser, console: Console) -> 
         expect(grid).to_have_attribute("aria-rowcount", "2001")
         assert page.locator("tr[data-watcher]").count() < 100
         height = page.locator("tbody").first.evaluate("body => body.offsetHeight")
-        assert height == pytest.approx(2000 * page.locator("tr[data-watcher]").nth(1).evaluate("row => row.offsetHeight"), rel=0.02)
+        assert height == pytest.approx(
+            2000 * page.locator("tr[data-watcher]").nth(1).evaluate("row => row.offsetHeight"), rel=0.02
+        )
         page.evaluate("scrollTo(0, document.querySelector('tbody').offsetHeight / 2)")
         middle = page.locator('tr[data-watcher="service-1000"]')
         expect(middle).to_be_visible()
@@ -245,7 +254,9 @@ def _css(text: str) -> str:
 
 def test_palette_shows_the_last_ones_first(browser: Browser, mixed: Console) -> None:
     """What was gone to comes first the next time; patterns, tags, sockets and clones are found as well."""
-    mixed.daemon.sockets.append({"name": "front", "address": "127.0.0.1:1", "fd": 5, "backlog": 1, "held_by": []})
+    mixed.daemon.sockets.append(
+        {"name": "front", "address": "127.0.0.1:1", "fd": 5, "backlog": 1, "held_by": []}
+    )
     with seen(browser, mixed.origin) as page:
         field = page.locator(".palette input")
         option = page.locator("#found [role=option]")
@@ -290,7 +301,14 @@ def test_keys_are_told_from_their_table(browser: Browser, mixed: Console) -> Non
         page.keyboard.press("?")
         told = page.get_by_role("dialog").locator("dl > div").all_inner_texts()
         shown = {" ".join(text.split()) for text in told}
-        for line in ("r Restart", "x Stop", "R Reload", "+ One process more", "Space choose the row, or not", "g w Watchers"):
+        for line in (
+            "r Restart",
+            "x Stop",
+            "R Reload",
+            "+ One process more",
+            "Space choose the row, or not",
+            "g w Watchers",
+        ):
             assert line in shown
         assert len(told) == len(shown)
 

@@ -358,9 +358,9 @@ def test_page_outlives_circusd(browser: Browser, tmp_path: Path, signum: int) ->
 MANY = 200
 
 STATUSES = """async () => {
-    const url = [...document.querySelectorAll('link[rel=modulepreload]')].map(link => link.href).find(href => href.endsWith('/js/store.js'));
-    const { store, isLive } = await import(url);
-    return isLive() ? Object.fromEntries([...store.watchers.values()].map(watcher => [watcher.name, watcher.status])) : null;
+    const links = [...document.querySelectorAll('link[rel=modulepreload]')].map(link => link.href);
+    const { store, isLive } = await import(links.find(href => href.endsWith('/js/store.js')));
+    return isLive() ? Object.fromEntries([...store.watchers.values()].map(one => [one.name, one.status])) : null;
 }"""
 
 
@@ -388,7 +388,11 @@ def test_page_of_many_is_true_again_by_itself(browser: Browser, tmp_path: Path) 
         daemon.call("stop", name="w-01*", waiting=True)
         daemon.call("rm", name="w-199", waiting=True)
         eventually(is_true, within=20, what="true again after the console was killed")
-        left = [psutil.Process(pid) for shown in daemon.call("inspect")["watchers"] for pid in daemon.pids(shown["name"])]
+        left = [
+            psutil.Process(pid)
+            for shown in daemon.call("inspect")["watchers"]
+            for pid in daemon.pids(shown["name"])
+        ]
         daemon.stop(signal.SIGKILL)
         for process in left:
             with suppress(psutil.NoSuchProcess):
