@@ -40,7 +40,7 @@ function step(by) {
 }
 
 function press(row, at) {
-  if (at.list && chosen.size && several.press) several.press(row.name);
+  if (at.list && chosen.size) several.press?.(row.name);
   else if (at.watcher && !barred(row.name, at.watcher)) act(row.name, at.watcher);
 }
 
