@@ -100,7 +100,7 @@ function Head({ list, redraw }) {
     redraw();
   };
   return html`<thead role="rowgroup"><tr role="row" aria-rowindex="1">
-    <th role="columnheader" scope="col" class="c-pick">${mayChoose && html`<${Pick} watchers=${list} label=${say.chooseShown} tab=${0} pick=${() => { chooseAll(list); redraw(); }} />`}</th>
+    <th role="columnheader" scope="col" class="c-pick">${mayChoose && html`<${Pick} watchers=${list} label=${say.chooseShown} tab=${0} pick=${() => { chooseAll(list); redraw(); }} />`}<span class="only-heard">${say.chosenHead}</span></th>
     ${HEADS.map(([key, name, label, more]) => html`<th role="columnheader" scope="col" class=${name} aria-sort=${view.sort === key ? (view.down ? 'ascending' : 'descending') : undefined}>
       <button type="button" onClick=${() => turn(key)}>${label}${more && html`<span class="c-when">${more}</span>`}${view.sort === key ? (view.down ? ' ↑' : ' ↓') : ''}</button></th>`)}
     <th role="columnheader" scope="col" class="c-do"><span class="only-heard">Actions</span></th>
@@ -257,8 +257,8 @@ function useRows(list) {
 
 function Grid({ list, open, redraw }) {
   const { rows, drawn } = useRows(list);
-  const inside = document.activeElement?.closest?.('tr[data-watcher]')?.dataset.watcher;
-  const { body, parts } = useRowWindow(rows, view.reach ? view.at : inside);
+  // The row that one is at is there wherever the page is scrolled to: it has the focus, or Tab leads to it.
+  const { body, parts } = useRowWindow(rows, view.at);
   // Keys choose a row, which may be drawn only now.
   useLayoutEffect(() => {
     if (!view.reach) return;
@@ -266,7 +266,7 @@ function Grid({ list, open, redraw }) {
     body.current?.querySelector(`tr[data-watcher="${CSS.escape(view.at)}"]`)?.focus();
   });
   const reach = (name) => { if (view.at !== name) { view.at = name; redraw(); } };
-  // One row is in the order of Tab, also where the one that was chosen is out of sight.
+  // One row is in the order of Tab, also where the one that was chosen is in a group that is folded.
   const watchers = parts.flatMap((part) => part.rows || []).filter((row) => row.watcher);
   const at = watchers.some((row) => row.key === view.at) ? view.at : watchers[0]?.key;
   const draw = (row, index) => {

@@ -47,6 +47,7 @@ export const say = {
   otherNames: 'Other names',
   needYou: (number) => `${number} ${number === 1 ? 'needs' : 'need'} you`,
   chooseOne: (name) => `Choose ${name}`,
+  chosenHead: 'Chosen',
   chooseShown: 'Choose all that are shown',
   chooseGroup: (title, number) => `Choose ${number} of ${title}`,
   clone: 'Clone',
