@@ -40,8 +40,9 @@ function step(by) {
 }
 
 function press(row, at) {
-  if (at.list && chosen.size) several.press?.(row.name);
-  else if (at.watcher && !barred(row.name, at.watcher)) act(row.name, at.watcher);
+  if (at.list && chosen.size) {
+    if (several.press) several.press(row.name); else several.wanted = row.name;
+  } else if (at.watcher && !barred(row.name, at.watcher)) act(row.name, at.watcher);
 }
 
 // Each: the keys, when they count, what they do, and (in the first row of several) how ? tells of them.

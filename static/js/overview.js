@@ -8,7 +8,7 @@ import { byName, isLive, isStopped, kindsOf, needsYou, now, shape, store, watche
 import { base } from './page.js';
 import { loadSheet } from './pages.js';
 import { useRowWindow } from './rowwindow.js';
-import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, mayChoose, rowsOf, SEGMENTS, shown, startedAt, view } from './view.js';
+import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, mayChoose, rowsOf, SEGMENTS, several, shown, startedAt, view } from './view.js';
 import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
@@ -238,9 +238,10 @@ function Events() {
 
 let Several = null; // what is done to several: loaded when some are chosen first
 
+/** The bar is there afterwards; where it can't be had, as while the console is away, the next choice asks for it again. */
 async function loadSeveral(redraw) {
-  const [module] = await Promise.all([import('./several.js'), loadSheet('several')]);
-  Several = module.Several;
+  const [module] = await Promise.all([import('./several.js').catch(() => null), loadSheet('several')]);
+  if (module) Several = module.Several; else several.wanted = '';
   redraw();
 }
 
@@ -293,7 +294,7 @@ export function Overview({ open }) {
   useEffect(() => { document.title = `${say.watchers} · ${store.daemon?.host || 'circus'} · circus`; });
   // Whoever is gone is chosen no longer, also when another comes under that name.
   if (isLive()) for (const name of chosen) if (!store.watchers.has(name)) chosen.delete(name);
-  useEffect(() => { if (chosen.size && !Several) loadSeveral(turn); }, [chosen.size > 0]);
+  useEffect(() => { if (chosen.size && !Several) loadSeveral(turn); }, [chosen.size]);
   if (!store.daemon) return html`<main id="page" class="page overview"><h1 class="only-heard">${say.watchers}</h1><${Loading} /></main>`;
   const list = shown();
   if (list.length && !list.some((watcher) => watcher.name === view.at)) view.at = list[0].name;

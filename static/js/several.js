@@ -8,13 +8,13 @@ import { asksFirst, Confirm } from './confirm.js';
 import { count } from './format.js';
 import { base, may, page } from './page.js';
 import { html, icon, mark } from './shapes.js';
-import { byName, needsYou, now, store, touch } from './store.js';
+import { needsYou, now, store, touch } from './store.js';
 import { commandNamed, lineOf, loadTables, propertiesOf } from './tables.js';
 import { chosen, chosenWatchers, isOrdinary, several, targetOf } from './view.js';
 import { say, verbs } from './words.js';
 
 const ASK = 400; // milliseconds between two looks at how far it is
-const CLEAR = 4000; // milliseconds after which what went well throughout needs no place any more
+const CLEAR = 10_000; // milliseconds after which what went well throughout needs no place any more
 
 const runs = []; // what was begun here, the newest first
 let last = 0;
@@ -32,9 +32,15 @@ async function begin(row, watchers) {
     const reply = await call(row.name, propertiesOf(row, given));
     run.same = Object.values(reply.results || {}).filter((one) => one.singleton).length;
   } catch (error) {
-    if (error.failed) run.failed = error.failed; else run.problem = error;
+    if (error.failed) run.failed = asNamed(error.failed, run.names); else run.problem = error;
   }
   ended(run);
+}
+
+/** The same by the names as they are written: the daemon tells some in lower case. */
+function asNamed(failed, names) {
+  const written = new Map(names.map((name) => [name.toLowerCase(), name]));
+  return Object.fromEntries(Object.entries(failed).map(([name, why]) => [written.get(name.toLowerCase()) || name, why]));
 }
 
 function ended(run) {
@@ -109,7 +115,7 @@ function Run({ run, redraw }) {
   const ill = illOf(run);
   const state = !run.over ? 'start' : run.problem || bad.length ? 'fail' : ill.length ? 'wait' : 'run';
   const text = !run.over ? howFar(run) : run.problem ? run.problem.message + (run.problem.hint ? `; ${run.problem.hint}` : '') : say.cameOf(well, bad.length, run.same, ill);
-  const choose = () => { chosen.clear(); for (const [name] of bad) for (const watcher of byName()) if (watcher.name.toLowerCase() === name.toLowerCase()) chosen.add(watcher.name); redraw(); };
+  const choose = () => { chosen.clear(); for (const [name] of bad) if (store.watchers.has(name)) chosen.add(name); redraw(); };
   return html`<div class="run" data-ctl=${run.line} data-run=${run.row.name} data-state=${run.over ? (state === 'fail' ? 'error' : 'done') : 'busy'}>
     <div class="told" role="status"><span class=${`st is-${state}`}>${mark(state)}<b>${run.row.name}</b></span><span class="text">${visible(text)}${run.note && html` <span class="dim">${visible(run.note)}</span>`}</span></div>
     ${!run.over && html`<${Bar} run=${run} />`}
@@ -142,7 +148,12 @@ export function Several({ list, redraw }) {
     if (asksFirst(row, chosenWatchers())) setAsked(name); else { begin(row, chosenWatchers()); turn(); }
   };
   several.press = press;
-  useEffect(() => () => { several.press = null; }, []);
+  useEffect(() => {
+    // A key that was pressed before this was loaded counts.
+    if (several.wanted) press(several.wanted);
+    several.wanted = '';
+    return () => { several.press = null; };
+  }, []);
   const clear = () => { chosen.clear(); redraw(); };
   const all = list.filter(isOrdinary);
   const more = all.filter((watcher) => !chosen.has(watcher.name)).length;

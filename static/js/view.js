@@ -214,8 +214,8 @@ export function inRows() {
   return rowsOf(shown()).filter((row) => row.watcher).map((row) => row.watcher);
 }
 
-/** What does something to all that are chosen, by the name of a command; there while the page offers it. */
-export const several = { press: null };
+/** What does something to all that are chosen, by the name of a command; there while the page offers it, and what was wanted before. */
+export const several = { press: null, wanted: '' };
 
 // --- selection --------------------------------------------------------------------------------------------------------
 

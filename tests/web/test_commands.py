@@ -510,10 +510,10 @@ def test_bar_acts_as_the_forms_do(browser: Browser, crew: Daemon) -> None:
             if row.effect == "destroy":
                 page.locator("#confirm-yes").click()
             expect(page.locator(f'.run[data-run="{row.name}"][data-state="done"]').first).to_be_visible()
+            page.locator(".run").get_by_role("button", name="Dismiss").first.click()
             after = state_of(crew)
             assert all(is_done(row, before[name], after[name]) for name in ("web-1", "web-2", "job")), (
                 row.name
             )
             page.locator("body").press("Escape")
-            page.locator(".run").get_by_role("button", name="Dismiss").first.click()
             expect(page.locator(".several")).to_have_count(0)
