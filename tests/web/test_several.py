@@ -37,6 +37,7 @@ cmd = sleep 1000
 cmd = sleep 1000
 singleton = True
 graceful_timeout = 4
+tags = late, calm
 
 [env:lone]
 COLOR = red
