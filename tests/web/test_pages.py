@@ -161,7 +161,7 @@ def test_button_waits_for_the_real_result(browser: Browser, console: Console) ->
         row(page, "loud").hover()
         row(page, "loud").locator('button[data-what="restart"]').click()
         expect(button).not_to_have_attribute("aria-busy", "true")
-        asked = [{"name": name, "waiting": True} for name in ("web", "loud")]
+        asked = [{"name": name, "waiting": True, "progress": True} for name in ("web", "loud")]
         assert console.daemon.asked("restart") == asked
 
 
