@@ -1,4 +1,4 @@
-"""The tables that the console's forms are made from, as one JSON text; and what is wrong with values by them.
+"""The tables that the console's buttons and forms are made from, as text for the page; and what is wrong with values by them.
 
 Whatever stands in a row of a table appears in the console by itself: names, help, types, choices, defaults, who may, and
 when a change counts. Only how options are grouped on the page is said here.
@@ -86,6 +86,44 @@ def as_json() -> bytes:
         "signals": SIGNAL.choices,
     }
     return json.dumps(told, separators=(",", ":")).encode("ascii")
+
+
+def as_module() -> bytes:
+    """The rows of what can be done to watchers, without their help: what the first view needs of the tables, as a module."""
+    rows = [
+        quick(row) for row in COMMANDS if row.where == "daemon" and row.effect != "read" and _watchers(row)
+    ]
+    told = {"rows": rows, "waiting": _given(WAITING)}
+    return "".join(
+        f"export const {name} = {json.dumps(value, separators=(',', ':'))};\n" for name, value in told.items()
+    ).encode("ascii")
+
+
+def quick(row: Command) -> dict[str, Any]:
+    """A command as a button needs it; what is nothing is left out."""
+    told = {
+        "role": row.role,
+        "effect": row.effect,
+        "scope": row.scope,
+        "waits": row.waits,
+        "icon": row.icon,
+        "key": row.key,
+    }
+    return {
+        "name": row.name,
+        "args": [_given(one) for one in row.args],
+        **{k: v for k, v in told.items() if v},
+    }
+
+
+def _given(field: Field) -> dict[str, Any]:
+    told = field._asdict()
+    del told["doc"]
+    return {key: value for key, value in told.items() if value or key == "default"}
+
+
+def _watchers(row: Command) -> bool:
+    return any(field.target == "watcher" for field in row.args)
 
 
 def shown(row: Option) -> bool:

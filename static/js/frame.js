@@ -7,7 +7,7 @@ import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './sto
 import { base, may, page } from './page.js';
 import { pageAddress, PAGES } from './pages.js';
 import { askNow } from './live.js';
-import { keyTable, say, verbs } from './words.js';
+import { say, verbs } from './words.js';
 
 /** Shapes of all processes, watcher by watcher. */
 export function fleet() {
@@ -117,19 +117,6 @@ export function Foot({ resting, onKeys }) {
       <button type="button" onClick=${onKeys}><kbd>?</kbd> keys</button>
     </span>
   </footer>`;
-}
-
-/** All keys, in a dialog of the browser's own: it keeps the focus and closes with Esc. */
-export function Keys({ open, onClose }) {
-  const dialog = useRef();
-  useEffect(() => {
-    if (open && !dialog.current.open) dialog.current.showModal();
-    if (!open && dialog.current.open) dialog.current.close();
-  }, [open]);
-  return html`<dialog class="keys" ref=${dialog} onClose=${onClose} aria-labelledby="keys-h">
-    <header><h2 id="keys-h">${say.keys}</h2><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
-    <dl>${keyTable.map(([keys, what]) => html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
-  </dialog>`;
 }
 
 /** Three still bars: shown by the style sheet only when it takes longer than 300 ms. */
