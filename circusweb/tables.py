@@ -17,6 +17,8 @@ from circusd.schema.option import find, near_miss
 from circusd.schema.options import SOCKET, WATCHER, Option, watcher_option
 from circusd.schema.types import SIGNAL
 
+from . import inputs
+
 SECTIONS: dict[str, tuple[Option, ...]] = {"watcher": WATCHER, "socket": SOCKET}
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -173,22 +175,9 @@ def problems(row: Command, properties: Mapping[str, Any]) -> dict[str, dict[str,
 
 
 def field_problem(field: Field, value: Any) -> str:
-    """What is wrong with the value of a property; empty when nothing is."""
-    if field.choices:
-        wrong = value not in field.choices
-        return f"{field.name} must be one of {', '.join(field.choices)}, not {value!r}" if wrong else ""
-    if field.type == "int":
-        return "" if _is_number(value, int) else f"{field.name} must be a whole number, not {value!r}"
-    if field.type == "seconds":
-        if not _is_number(value, float):
-            return f"{field.name} must be a number of seconds, not {value!r}"
-        return "" if 0 <= float(value) <= 1e9 else f"{field.name} must be between 0 and 1e9 seconds"
-    if field.type == "signal":
-        try:
-            SIGNAL.from_json(value)
-        except ValueError as error:
-            return f"{value!r} {error}"
-    return ""
+    """What is wrong with the value of a property, in the API's words; empty when nothing is. A form's numbers are texts."""
+    problem = inputs.problem_of(field, _number(value) if field.type in ("int", "seconds") else value)
+    return inputs.told(field, problem, value) if problem else ""
 
 
 def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -211,14 +200,16 @@ def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str
     return found
 
 
-def _is_number(value: Any, number: type[int] | type[float]) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False
-    try:
-        number(value)
-    except (ValueError, OverflowError):
-        return False
-    return True
+def _number(value: Any) -> Any:
+    """The number that a text says; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    return value
 
 
 def _near(value: Any, choices: Iterable[str]) -> str:
