@@ -49,6 +49,7 @@ from .pace import Pace
 from .publisher import Publisher
 from .reaper import Reaper
 from .requests import Context, as_int
+from .searches import Searches
 from .servicemanager import ServiceManager
 from .sockets import Sockets
 from .stats import Stats
@@ -189,7 +190,12 @@ class Daemon:
         stack.callback(self.history.close)
         self.sockets = Sockets(self.journal, self.settings.handed)
         stack.callback(self.sockets.close_all)
-        self.output_services = OutputServices.make(self.history, self._output_event)
+        self.output_services = OutputServices.make(
+            self.history,
+            self._output_event,
+            epoch=self.epoch_name,
+            state_folder=partial(files.state_folder, self.settings.name),
+        )
         stack.callback(self.output_services.close)
         base_env = dict(os.environ)
         self.hooks = Hooks(
@@ -222,6 +228,16 @@ class Daemon:
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
         self.waits = Waits(self.arbiter)
+        self.searches = Searches(
+            self.history,
+            self.reaper,
+            base_env,
+            lambda: files.state_path(self.settings.name),
+            self.output_services.pending_marks,
+            nofile=nofile,
+            oom_score_adj=oom if protected else None,
+        )
+        stack.callback(self.searches.close)
         self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
@@ -497,8 +513,26 @@ class Daemon:
             from .accounts import Accounts
             from .sessionfile import SessionFile
 
-            self._accounts = Accounts(self.follows.end_session, SessionFile(self.settings.name))
+            self._accounts = Accounts(self._session_ended, SessionFile(self.settings.name))
         return self._accounts
+
+    def _session_ended(self, session: str) -> None:
+        self.follows.end_session(session)
+        self.searches.end_session(session)
+
+    @staticmethod
+    def fingerprint_of(session: str) -> str:
+        """What a session is called where it must not be known; empty for none."""
+        if not session:
+            return ""
+        from .accounts import fingerprint
+
+        return fingerprint(session)
+
+    @property
+    def epoch_name(self) -> str:
+        """What tells this circusd from those before and after it."""
+        return f"{self.epoch:.0f}-{self.pid}"
 
     def _close_accounts(self) -> None:
         if self._accounts is not None:
@@ -545,8 +579,6 @@ class Daemon:
 
     def follow(self, properties: dict[str, Any], context: Context) -> dict[str, Any]:
         """The stream that a request opens."""
-        from .accounts import fingerprint
-
         topics = properties["topics"]
         if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
             raise BadRequest("topics must be a list of texts", field="topics")
@@ -557,7 +589,7 @@ class Daemon:
             credit=as_int(properties["credit"], "credit"),
             lines=as_int(properties["lines"], "lines"),
             stream=properties.get("stream"),
-            session=fingerprint(context.person.session) if context.person.session else "",
+            session=self.fingerprint_of(context.person.session),
         )
 
     def lead(self) -> dict[str, str]:
@@ -589,22 +621,6 @@ class Daemon:
         port = console.sock.getsockname()[1]
         shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/login#token={token}", expires
-
-    def read_output(self, names: list[str], lines: int, stream: str | None) -> list[dict[str, Any]]:
-        """The last lines of these watchers, merged by time."""
-        keys = [k for name in names for k in self.history.keys(name) if stream in (None, k.stream)]
-        return [
-            {
-                "watcher": key.watcher,
-                "wid": key.wid,
-                "pid": line.pid,
-                "stream": key.stream,
-                "number": line.number,
-                "time": line.time,
-                "text": line.text.decode("utf-8", "backslashreplace"),
-            }
-            for key, line in self.history.tail(keys, lines)
-        ]
 
     def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
@@ -671,6 +687,7 @@ class Daemon:
     def _left(self, connection: bytes) -> None:
         self.follows.left(connection)
         self.waits.left(connection)
+        self.searches.left(connection)
 
     # -- told by the rooms ---------------------------------------------------------------------------------------
 

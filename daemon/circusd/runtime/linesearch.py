@@ -1,0 +1,628 @@
+"""One page of lines: of the memory and of log files, merged by time, with the places where it begins and ends.
+
+For a process of its own: see `searches` for who starts it, and `circusd.cli.searcher` for what runs in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from .fileindex import Mark, by_file
+from .history import LONGEST_LINE, History, Line, StreamKey
+from .linequery import DONE, Found, Log, Pair, Place, Position, Query, Wanted, line_id, matcher, name_of, walk
+from .logfiles import Chunk, LogFile, Unread, open_files
+
+_ROW_BYTES: Final = 200
+"""What a line takes in a reply beside its text."""
+_NOTES: Final = 100
+_FOREVER: Final = float("inf")
+
+Give = Callable[[int], tuple[History, list[Mark]]]
+"""The memory of a log's streams, and its index."""
+
+
+class Late(Exception):
+    """The time for this page is over."""
+
+
+class Row(NamedTuple):
+    """A line of the page."""
+
+    order: float
+    """Its time; never earlier than that of one that comes before it in its log, nor unknown."""
+    log: int
+    part: int
+    """Lines of one part of a log, memory or file, are counted together."""
+    step: int
+    is_match: bool
+    text: bytes
+    time: float | None
+    key: StreamKey | None
+    pid: int | None
+    number: int | None
+    epoch: str
+    place: tuple[int, int, int] | None
+    """Its file, and where it begins and ends in it; None if it is of the memory."""
+
+
+@dataclass
+class Told:
+    """What a search tells beside its lines."""
+
+    read_bytes: int = 0
+    files: int = 0
+    unread: list[Unread] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def refuse(self, unread: Unread) -> None:
+        """A file is not read."""
+        if unread not in self.unread and len(self.unread) < _NOTES:
+            self.unread.append(unread)
+
+    def note(self, text: str) -> None:
+        """Something is not exact."""
+        if len(self.notes) < _NOTES:
+            self.notes[text] = None
+
+
+class Border(NamedTuple):
+    """Where the files of a log end and its memory begins: what is in both counts once."""
+
+    file: int | None
+    """None when all of the files comes before the memory."""
+    offset: int
+    lines: dict[str, int]
+    """The line from which on a stream's lines are taken from memory."""
+
+
+Tick = Callable[[int, bool], None]
+"""Told how many bytes were read of files, and whether it may raise Late."""
+
+
+class LogRows:
+    """The lines of one log that are wanted, in the order of reading; each call of `rows` begins anew."""
+
+    def __init__(
+        self,
+        number: int,
+        query: Query,
+        wanted: Wanted,
+        given: tuple[History, list[Mark]],
+        told: Told,
+        tick: Tick,
+    ) -> None:
+        self.at: Place | None = None
+        """How far its files are read."""
+        self.low: dict[str, int] = {}
+        """From which line on the memory is read."""
+        self.first = {name_of(key): given[0].bounds(key)[0] for key in query.logs[number].keys}
+        """The oldest line that the memory has."""
+        self._number = number
+        self._query = query
+        self._log = query.logs[number]
+        self._wanted = wanted
+        self._history, self._marks = given
+        self._told = told
+        self._tick = tick
+        self._part = 0
+        self._order = _FOREVER if query.is_older else 0.0
+        self._numbers = query.position.numbers
+        self._place = query.position.files.get(self._log.path) if self._log.path else None
+        if self._place is None and not query.is_older and any(name in self._numbers for name in self.first):
+            # It was in the memory, which comes after the files.
+            self._place = DONE
+        self._by_number = False
+        """Whether lines of files are told by their numbers from those that are in memory or in an earlier page."""
+        self._target: dict[str, int] = {}
+        """From which line on they are."""
+        self._with_context = bool(query.before or query.after)
+
+    def rows(self) -> Iterator[Row]:
+        """Raises Late."""
+        query, log = self._query, self._log
+        files = (
+            open_files(log.path, self._told.refuse)
+            if log.path and (query.is_older or self._reads_files())
+            else []
+        )
+        try:
+            self._tell_marks(files)
+            border = self._border(files)
+            if query.is_older:
+                if self._place is None:
+                    yield from self._of_memory(border)
+                if self._place != DONE:
+                    yield from self._of_files(files, border)
+            else:
+                yield from self._of_files(files[::-1], border)
+                yield from self._of_memory(border)
+        finally:
+            for file in files:
+                file.close()
+
+    def _reads_files(self) -> bool:
+        """Forwards: whether there is something in files before the memory begins."""
+        if self._place != DONE:
+            return True
+        # The memory may have lost lines since they were to be the next.
+        return any(
+            self._history.bounds(key)[0] > self._numbers[name_of(key)] + 1
+            for key in self._log.keys
+            if name_of(key) in self._numbers
+        )
+
+    def _tell_marks(self, files: list[LogFile]) -> None:
+        known = by_file(self._marks)
+        plain = {file.id for file in files if not file.kind}
+        for file in files:
+            if file.kind:
+                # Who compresses a file keeps the time of its last change.
+                for inode, marks in known.items():
+                    later = [other[0].time for other in known.values() if other[0].time > marks[-1].time]
+                    if (
+                        inode not in plain
+                        and int(marks[-1].time) <= file.mtime + 1 < min(later, default=_FOREVER) + 1
+                    ):
+                        file.id = inode
+            file.marks = known.get(file.id, [])
+
+    # -- where memory and files meet ---------------------------------------------------------------------------------
+
+    def _border(self, files: list[LogFile]) -> Border:
+        if not files:
+            return Border(None, 0, {})
+        older = self._query.is_older
+        self._target = {
+            name: min(n, self._numbers.get(name, n) if older else n) for name, n in self.first.items()
+        }
+        ids = {file.id for file in files}
+        ours = [mark for mark in self._marks if mark.epoch == self._query.epoch and mark.file in ids]
+        best: Mark | None = None
+        for mark in reversed(ours):
+            if any(mark.lines.get(name, 1) < number for name, number in self._target.items()):
+                break
+            if best is not None and any(best.lines.get(name, 1) < n for name, n in mark.lines.items()):
+                # A watcher was removed and is there again: its lines count from 1.
+                break
+            best = mark
+        if best is None and not (ours and len(self.first) == 1):
+            return self._guessed_border(files)
+        border = Border(None, 0, {}) if best is None else Border(best.file, best.offset, best.lines)
+        self._by_number = best is None or any(
+            n > self._target[name] for name, n in best.lines.items() if name in self._target
+        )
+        self._by_number = self._by_number or (not older and self._place == DONE)
+        return border
+
+    def _guessed_border(self, files: list[LogFile]) -> Border:
+        """Without an index, or with one that has not come so far: the end of the file is what the memory has."""
+        bounds = [self._history.bounds(key) for key in self._log.keys]
+        count = sum(after - first for first, after in bounds)
+        newest = files[0]
+        if not count or newest.kind:
+            return Border(None, 0, {})
+        self._told.note(f"{newest.path}: where the file goes over into memory is not known exactly")
+        return Border(newest.id, newest.skip_last(count), {})
+
+    # -- the memory --------------------------------------------------------------------------------------------------
+
+    def _of_memory(self, border: Border) -> Iterator[Row]:
+        query, position = self._query, self._query.position
+        bounds: dict[StreamKey, int] = {}
+        for key in self._log.keys:
+            name = name_of(key)
+            low = border.lines.get(name, 1)
+            if query.is_older:
+                bound = self._numbers.get(name)
+                if bound is None:
+                    if position.time is None:
+                        continue
+                    bound = self._log.next.get(name, 1)
+                bounds[key] = bound
+            else:
+                low = max(low, self._numbers.get(name, 0) + 1)
+                bounds[key] = low
+            self.low[name] = low
+        self._part += 1
+        pairs = self._memory_pairs(bounds)
+        for found in self._walked(pairs):
+            key, line = found.where
+            yield self._row(found, line.time, key, line.pid, line.number, query.epoch, None)
+
+    def _memory_pairs(self, bounds: dict[StreamKey, int]) -> Iterator[Pair]:
+        query = self._query
+        low = {key: self.low[name_of(key)] for key in bounds}
+        lines: Iterator[tuple[StreamKey, Line]]
+        lines = self._history.backwards(dict(bounds)) if query.is_older else self._history.forwards(bounds)
+        for key, line in lines:
+            if line.number >= low[key] and self._is_in_time(line.time, name_of(key)):
+                yield (key, line), line.text
+
+    def _is_in_time(self, when: float | None, name: str = "") -> bool:
+        query, limit = self._query, self._query.position.time
+        if when is None:
+            return True
+        if limit is not None and name not in self._numbers and self._place is None:
+            if (when < limit) is not query.is_older:
+                return False
+        return (query.since is None or when >= query.since) and (query.until is None or when <= query.until)
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def _of_files(self, files: list[LogFile], border: Border) -> Iterator[Row]:
+        """The files in the order of reading, each from where or to where it is wanted."""
+        query = self._query
+        chosen = self._chosen(files, border)
+        for file, start, end in chosen:
+            if query.since is not None and file.mtime < query.since:
+                if query.is_older:
+                    return
+                continue
+            self._told.files += 1
+            self._part += 1
+            if not file.marks:
+                self._told.note(
+                    f"{file.path}: circusd has no index of it, so the times of its lines are not known"
+                )
+            try:
+                yield from self._of_file(file, start, end)
+            except (OSError, EOFError, ValueError) as problem:
+                self._told.refuse(Unread(file.path, f"it can't be read to its end: {problem}"))
+            except Exception as problem:
+                # The module of compression has an error of its own.
+                if type(problem).__name__ != "LZMAError":
+                    raise
+                self._told.refuse(Unread(file.path, f"it can't be read to its end: {problem}"))
+            if file.shrunk:
+                self._told.refuse(Unread(file.path, "it was truncated while it was read"))
+
+    def _chosen(self, files: list[LogFile], border: Border) -> list[tuple[LogFile, int, int | None]]:
+        """The files that are wanted, with the offsets between which they are; None for their end."""
+        if not files:
+            return []
+        older, place = self._query.is_older, self._place
+        ids = [file.id for file in files]
+        ends: dict[int, int | None] = dict.fromkeys(ids)
+        if border.file in ids:
+            at = ids.index(border.file)
+            files = files[at:] if older else files[: at + 1]
+            ends[border.file] = border.offset
+        if place is None:
+            return [(file, 0, ends[file.id]) for file in files]
+        if place == DONE:
+            place = self._lost_since(files)
+        if place is None or place[0] not in ids:
+            self._told.note(
+                f"{self._log.path}: the file in which an earlier page ended is not there any more"
+            )
+            return []
+        at = next((i for i, file in enumerate(files) if file.id == place[0]), len(files))
+        left = files[at:]
+        if older:
+            return [(file, 0, place[1] if file.id == place[0] else None) for file in left]
+        return [(file, place[1] if file.id == place[0] else 0, ends[file.id]) for file in left]
+
+    def _lost_since(self, files: list[LogFile]) -> Place | None:
+        """Forwards: where in the files the lines are that the memory has lost since they were to be the next."""
+        ids = {file.id for file in files}
+        for mark in reversed(self._marks):
+            if mark.epoch == self._query.epoch and mark.file in ids:
+                if all(mark.lines.get(name, 1) <= number + 1 for name, number in self._numbers.items()):
+                    return mark.file, mark.offset
+        return None
+
+    def _of_file(self, file: LogFile, start: int, end: int | None) -> Iterator[Row]:
+        query = self._query
+        if not query.is_older:
+            for found in self._walked(self._forward_pairs(file, start, end)):
+                yield self._file_row(file, found)
+        elif not file.kind:
+            for found in self._walked(self._backward_pairs(file, end)):
+                yield self._file_row(file, found)
+        else:
+            for found in self._last_of(file, end):
+                yield self._file_row(file, found)
+
+    def _last_of(self, file: LogFile, end: int | None) -> Iterator[Found]:
+        """Of a compressed file, which can only be read forwards: the last lines that are wanted, from the last one on."""
+        query = self._query
+        kept: deque[Found] = deque()
+        matches = size = 0
+        pairs = self._forward_pairs(file, 0, end)
+        for found in walk(pairs, self._wanted.line, query.before, query.after):
+            kept.append(found)
+            matches += found.is_match
+            size += len(found.text) + _ROW_BYTES
+            while matches > query.limit + 1 or size > 2 * query.limit_bytes:
+                gone = kept.popleft()
+                matches -= gone.is_match
+                size -= len(gone.text) + _ROW_BYTES
+        yield from reversed(kept)
+
+    def _forward_pairs(self, file: LogFile, start: int, end: int | None) -> Iterator[Pair]:
+        for chunk in file.forwards(start, end, lambda count: self._count(file, count)):
+            self.at = (file.id, chunk.start)
+            yield from self._chunk_pairs(file, chunk, chunk.forwards)
+            self.at = (file.id, chunk.end)
+
+    def _backward_pairs(self, file: LogFile, end: int | None) -> Iterator[Pair]:
+        since = self._query.since
+        for chunk in file.backwards(end, lambda count: self._count(file, count)):
+            self.at = (file.id, chunk.end)
+            latest = file.time_at(chunk.end)
+            if since is not None and latest is not None and latest < since:
+                return
+            yield from self._chunk_pairs(file, chunk, chunk.backwards)
+            self.at = (file.id, chunk.start)
+
+    def _chunk_pairs(
+        self, file: LogFile, chunk: Chunk, lines: Callable[[], Iterator[tuple[int, bytes]]]
+    ) -> Iterator[Pair]:
+        if not self._with_context and not self._wanted.chunk(chunk.data):
+            return
+        is_bounded = self._query.since is not None or self._query.until is not None
+        is_bounded = is_bounded or (self._query.position.time is not None and self._place is None)
+        by_number = self._by_number and not file.kind and bool(file.marks)
+        for start, text in lines():
+            if is_bounded and not self._is_in_time(file.time_at(start + len(text) + 1)):
+                continue
+            if by_number and not self._is_new(file, start):
+                continue
+            yield start, text
+
+    def _is_new(self, file: LogFile, start: int) -> bool:
+        """Whether the line is neither in memory nor in an earlier page, as far as its number tells."""
+        owner = file.owner_at(start)
+        if owner is None or owner[0] != self._query.epoch or owner[1] not in self._target:
+            return True
+        _, name, number = owner
+        return number < self._target[name] and (self._query.is_older or number > self._numbers.get(name, 0))
+
+    def _count(self, file: LogFile, count: int) -> None:
+        self._told.read_bytes += count
+        # A compressed file can't be gone on with in its middle.
+        self._tick(count, not file.kind)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _walked(self, pairs: Iterator[Pair]) -> Iterator[Found]:
+        query = self._query
+        around = (query.after, query.before) if query.is_older else (query.before, query.after)
+        return walk(pairs, self._wanted.line, *around)
+
+    def _file_row(self, file: LogFile, found: Found) -> Row:
+        start = found.where
+        end = start + len(found.text) + 1
+        owner = file.owner_at(start)
+        key, number, epoch = None, None, ""
+        if owner is not None:
+            wid, stream, watcher = owner[1].split("/", 2)
+            epoch, key, number = owner[0], StreamKey(watcher, int(wid), stream), owner[2]
+        return self._row(
+            found, file.time_at(end), key, None, number, epoch, (file.id, start, end), file.mtime
+        )
+
+    def _row(
+        self,
+        found: Found,
+        when: float | None,
+        key: StreamKey | None,
+        pid: int | None,
+        number: int | None,
+        epoch: str,
+        place: tuple[int, int, int] | None,
+        latest: float = _FOREVER,
+    ) -> Row:
+        if self._query.is_older:
+            self._order = min(self._order, latest if when is None else when)
+        elif when is not None:
+            self._order = max(self._order, when)
+        text = found.text[:LONGEST_LINE]
+        return Row(
+            self._order, self._number, self._part, found.step, found.is_match, text, when, key, pid, number, epoch, place
+        )  # fmt: skip
+
+
+class Search:
+    """A page, read log by log: never more lines are held than twice what a page may have."""
+
+    def __init__(self, query: Query, give: Give, report: Callable[[int], None]) -> None:
+        """``report`` is told how many bytes of files were read, now and then. Raises BadRequest for a wrong pattern."""
+        self._query = query
+        self._give = give
+        self._report = report
+        self._told = Told()
+        self._began = time.monotonic()
+        self._wanted = matcher(
+            query.pattern, fixed=query.fixed, ignore_case=query.ignore_case, invert=query.invert
+        )
+        self._logs: dict[int, LogRows] = {}
+        self._rows: dict[int, list[Row]] = {}
+        """Of each log, the lines that are in the page and the one after them."""
+        self._page: list[Row] = []
+        self._unfinished: set[int] = set()
+        """Logs of which there may be more than was read."""
+        self._is_late = False
+
+    def run(self) -> dict[str, Any]:
+        """The reply."""
+        for number in range(len(self._query.logs)):
+            if self._is_late:
+                break
+            self._read(number)
+        return self._reply()
+
+    def _read(self, number: int) -> None:
+        query = self._query
+        history, marks = self._give(number)
+        log = self._logs[number] = LogRows(
+            number, query, self._wanted, (history, marks), self._told, self._tick
+        )
+        rows: list[Row] = []
+        matches = size = 0
+        try:
+            for row in log.rows():
+                rows.append(row)
+                matches += row.is_match
+                size += len(row.text) + _ROW_BYTES
+                if matches > query.limit or size > query.limit_bytes or self._is_beyond(row):
+                    self._unfinished.add(number)
+                    break
+        except Late:
+            self._is_late = True
+            self._unfinished.add(number)
+        finally:
+            history.close()
+        self._rows[number] = rows
+        self._merge(rows)
+
+    def _is_beyond(self, row: Row) -> bool:
+        """Whether the page is full without lines such as this and what comes after it."""
+        if not self._page or sum(r.is_match for r in self._page) < self._query.limit:
+            return False
+        last = self._page[-1].order
+        return row.order < last if self._query.is_older else row.order > last
+
+    def _merge(self, rows: list[Row]) -> None:
+        query = self._query
+        page = sorted([*self._page, *rows], key=lambda row: row.order, reverse=query.is_older)
+        matches = size = 0
+        self._page = []
+        for row in page:
+            matches += row.is_match
+            size += len(row.text) + _ROW_BYTES
+            if self._page and (matches > query.limit or size > query.limit_bytes):
+                break
+            self._page.append(row)
+        if query.limit == 0:
+            self._page = []
+        counts = Counter(row.log for row in self._page)
+        for number, its in self._rows.items():
+            if len(its) > counts[number]:
+                self._unfinished.add(number)
+                del its[counts[number] + 1 :]
+
+    def _tick(self, count: int, may_end: bool) -> None:
+        self._report(self._told.read_bytes)
+        if may_end and time.monotonic() > self._began + self._query.seconds:
+            raise Late
+
+    # -- the reply ---------------------------------------------------------------------------------------------------
+
+    def _reply(self) -> dict[str, Any]:
+        query = self._query
+        counts = Counter(row.log for row in self._page)
+        onwards = Position(query.position.direction)
+        for number in range(len(query.logs)):
+            self._go_on(number, counts[number], onwards)
+        paths = [log.path for log in query.logs if log.path]
+        back, forth = query.position.flipped(paths).encoded(), onwards.encoded()
+        rows = self._page[::-1] if query.is_older else self._page
+        return {
+            "lines": self._shown(rows),
+            "matches": sum(row.is_match for row in rows),
+            "older": forth if query.is_older else back,
+            "newer": back if query.is_older else forth,
+            "more": bool(self._unfinished) or self._is_late,
+            "searched": {
+                "bytes": self._told.read_bytes,
+                "files": self._told.files,
+                "seconds": round(time.monotonic() - self._began, 3),
+            },
+            "complete": not self._is_late,
+            "unsearched": [unread._asdict() for unread in self._told.unread],
+            "notes": list(self._told.notes),
+        }
+
+    def _go_on(self, number: int, count: int, onwards: Position) -> None:
+        """Where the next page goes on in one log of which so many lines are in this page."""
+        query, log, position = self._query, self._query.logs[number], self._query.position
+        names = [name_of(key) for key in log.keys]
+        for name in names:
+            if name in position.numbers:
+                onwards.numbers[name] = position.numbers[name]
+            elif query.is_older and position.time is not None:
+                onwards.numbers[name] = log.next.get(name, 1)
+        if log.path in position.files:
+            onwards.files[log.path] = position.files[log.path]
+        if number not in self._logs:
+            onwards.time = position.time if onwards.time is None else onwards.time
+            return
+        its = self._rows[number]
+        read = self._logs[number]
+        for row in its[:count]:
+            if row.place is not None:
+                onwards.files[log.path] = (row.place[0], row.place[1] if query.is_older else row.place[2])
+            else:
+                assert row.key is not None and row.number is not None
+                onwards.numbers[name_of(row.key)] = row.number
+                if not query.is_older and log.path:
+                    onwards.files[log.path] = DONE
+        following = its[count] if len(its) > count else None
+        if number not in self._unfinished:
+            self._all_read(log, read, onwards)
+        elif following is None:
+            if read.at is not None:
+                onwards.files[log.path] = read.at
+        elif count == 0 or (its[count - 1].place is None) is not (following.place is None):
+            self._up_to(following, read, log, onwards)
+
+    def _all_read(self, log: Log, read: LogRows, onwards: Position) -> None:
+        if log.path:
+            onwards.files[log.path] = DONE
+        for name, first in read.first.items():
+            if self._query.is_older:
+                onwards.numbers[name] = min(first, onwards.numbers.get(name, first))
+            else:
+                onwards.numbers[name] = log.next.get(name, 1) - 1
+
+    def _up_to(self, row: Row, read: LogRows, log: Log, onwards: Position) -> None:
+        """What comes before a line that was read and did not fit is not read again."""
+        if row.place is not None:
+            onwards.files[log.path] = (
+                row.place[0],
+                row.place[1] + 1 if self._query.is_older else row.place[1],
+            )
+        elif not self._query.is_older:
+            if log.path:
+                onwards.files[log.path] = DONE
+            for name, low in read.low.items():
+                onwards.numbers[name] = max(onwards.numbers.get(name, 0), low - 1)
+
+    def _shown(self, rows: list[Row]) -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = []
+        last: dict[int, Row] = {}
+        tells = self._query.pattern is not None
+        for row in rows:
+            data = self._line(row)
+            if tells:
+                data["match"] = row.is_match
+                before = last.get(row.log)
+                if (self._query.before or self._query.after) and before is not None:
+                    data["gap"] = before.part != row.part or abs(row.step - before.step) != 1
+                last[row.log] = row
+            shown.append(data)
+        return shown
+
+    def _line(self, row: Row) -> dict[str, Any]:
+        log = self._query.logs[row.log]
+        key, number = row.key, row.number
+        if key is not None and number is not None and row.epoch:
+            told = line_id(row.epoch, name_of(key), number)
+        else:
+            assert row.place is not None
+            told = f"{row.place[0]}:{row.place[1]}"
+        return {
+            "id": told,
+            "watcher": key.watcher if key else (log.watchers[0] if len(log.watchers) == 1 else None),
+            "wid": key.wid if key else None,
+            "pid": row.pid,
+            "stream": key.stream if key else (log.streams[0] if len(log.streams) == 1 else None),
+            "number": number,
+            "time": None if row.time is None else round(row.time, 6),
+            "text": row.text.decode("utf-8", "backslashreplace"),
+        }
