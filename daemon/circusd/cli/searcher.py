@@ -48,7 +48,9 @@ class Searcher:
         task, _ = self._receive()
         try:
             self._total = sum(size_of(log["path"]) for log in task["queries"][0]["logs"] if log["path"])
-            answer = {"replies": [self._one(task["index"], query) for query in task["queries"]]}
+            answer: dict[str, Any] = {
+                "replies": [self._one(task["index"], query) for query in task["queries"]]
+            }
         except TooSlow:
             error = BadRequest(
                 "the pattern takes too long",

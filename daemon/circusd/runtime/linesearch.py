@@ -246,9 +246,9 @@ class LogRows:
         query, limit = self._query, self._query.position.time
         if when is None:
             return True
-        if limit is not None and name not in self._numbers and self._place is None:
-            if (when < limit) is not query.is_older:
-                return False
+        is_bounded = limit is not None and name not in self._numbers and self._place is None
+        if is_bounded and limit is not None and (when < limit) is not query.is_older:
+            return False
         return (query.since is None or when >= query.since) and (query.until is None or when <= query.until)
 
     # -- files -------------------------------------------------------------------------------------------------------
@@ -310,9 +310,9 @@ class LogRows:
         """Forwards: where in the files the lines are that the memory has lost since they were to be the next."""
         ids = {file.id for file in files}
         for mark in reversed(self._marks):
-            if mark.epoch == self._query.epoch and mark.file in ids:
-                if all(mark.lines.get(name, 1) <= number + 1 for name, number in self._numbers.items()):
-                    return mark.file, mark.offset
+            is_ours = mark.epoch == self._query.epoch and mark.file in ids
+            if is_ours and all(mark.lines.get(name, 1) <= n + 1 for name, n in self._numbers.items()):
+                return mark.file, mark.offset
         return None
 
     def _of_file(self, file: LogFile, start: int, end: int | None) -> Iterator[Row]:

@@ -266,7 +266,7 @@ def _unpacked(file: LogFile) -> BufferedReader:
         case "gz":
             import gzip
 
-            return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[arg-type, return-value]
+            return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
         case "bz2":
             import bz2
 

@@ -147,7 +147,7 @@ class Searches:
                 answer: Any = self._answer(search, order)
         except CircusError as problem:
             answer = problem
-        except Exception as problem:  # noqa: BLE001 (whoever waits has it, and the log)
+        except Exception as problem:
             log.exception("a search could not be carried out")
             answer = Failed(f"the search failed: {problem}")
         if self._searches.pop(search, self) is None:

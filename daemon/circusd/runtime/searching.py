@@ -9,12 +9,10 @@ from gevent.event import AsyncResult
 
 from circusd.kernel.moments import moment
 from circusd.schema.errors import BadRequest
-from circusd.schema.wire import encode
 
 from . import clock
 from .arbiter import Arbiter
-from .history import StreamKey
-from .linequery import DONE, NEWER, OLDER, Log, Position, Query, line_id, name_of, read_line_id
+from .linequery import NEWER, OLDER, Log, Position, Query, line_id, name_of, read_line_id
 from .requests import Context, Later, Reply, as_int, truthy
 from .selection import select
 from .streams import STREAMS
@@ -245,9 +243,9 @@ class Searching:
         def payload(replies: list[dict[str, Any]]) -> dict[str, Any]:
             reply = replies[0] if len(replies) == 1 else _joined(*replies)
             is_more = reply.pop("more") or has_files
-            if queries[0].position.direction == OLDER and not is_more:
-                reply["older"] = None
-            elif queries[0].position == Position(NEWER):
+            if (queries[0].position.direction == OLDER and not is_more) or queries[0].position == Position(
+                NEWER
+            ):
                 reply["older"] = None
             reply["unsearched"] += list(strangers.values())
             return {**reply, **(more or {})}

@@ -426,8 +426,8 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "key",
                 "json",
-                "a text: an earlier search of the same client with the same key is cancelled by this one; with ``limit`` 0 that is all that "
-                "is done",
+                "a text: an earlier search of the same client with the same key is cancelled by this one; with ``limit`` 0 that is "
+                "all that is done",
             ),
             _MATCH,
         ),
