@@ -12,6 +12,7 @@ from circusd.schema.errors import BadRequest
 
 from . import clock
 from .arbiter import Arbiter
+from .history import Line, StreamKey
 from .linequery import NEWER, OLDER, Log, Position, Query, line_id, name_of, read_line_id
 from .requests import Context, Later, Reply, as_int, truthy
 from .selection import select
@@ -101,9 +102,8 @@ class Searching:
         found = history.tail(keys, lines)
         after = {name_of(key): history.bounds(key)[1] for key in keys}
         before = dict(after)
-        for key, line in reversed(found):
-            before[name_of(key)] = line.number
-        rows, size = [], 0
+        rows: list[tuple[StreamKey, Line]] = []
+        size = 0
         for key, line in reversed(found):
             size += len(line.text) + 200
             if rows and size > REPLY_BYTES:
