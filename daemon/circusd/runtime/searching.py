@@ -30,6 +30,12 @@ SECONDS: Final = 60.0
 
 _SEARCHED: Final = ("files", "since", "until", "around", "before", "after", "cursor")
 """Properties of ``output`` that need a search."""
+_NOTHING_READ: Final = {
+    "searched": {"bytes": 0, "files": 0, "seconds": 0.0},
+    "complete": True,
+    "unsearched": (),
+    "notes": (),
+}
 
 
 class Searching:
@@ -44,7 +50,7 @@ class Searching:
         limit = min(max(as_int(p["limit"], "limit"), 0), LINES_LIMIT)
         if not limit:
             self.daemon.searches.replace(session or c.caller.connection.hex(), key)
-            return _nothing()
+            return {"lines": [], "matches": 0, "older": None, "newer": None, "more": False, **_NOTHING_READ}
         pattern, fixed = p.get("pattern"), truthy(p.get("fixed"))
         if text := _text(p, "text"):
             pattern, fixed = text, True
@@ -55,14 +61,15 @@ class Searching:
         if len(pattern) > PATTERN_LIMIT:
             raise BadRequest(f"the pattern is longer than {PATTERN_LIMIT} characters", field="pattern")
         context = p.get("context")
-        query = self._query(p, self._named(p, [p["name"]] if p.get("name") else []), limit)
+        watchers = self._named(p, [p["name"]] if p.get("name") else [])
+        query = self._query(p, watchers, limit)
         query.pattern, query.fixed = pattern, fixed
         query.ignore_case, query.invert = truthy(p.get("ignore_case")), truthy(p.get("invert"))
         query.before, query.after = (
             min(max(as_int(p[name] if context is None else context, name), 0), CONTEXT_LIMIT)
             for name in ("before", "after")
         )
-        return self._search([query], p, c, key)
+        return self._search([query], p, c, watchers, key)
 
     def cmd_output(self, p: dict[str, Any], c: Context) -> Reply:
         names = p.get("names") or []
@@ -85,7 +92,8 @@ class Searching:
         elif p.get("before") or p.get("after"):
             field = "before" if p.get("before") else "after"
             query.position = self._from_line(_text(p, field), field)
-        return self._search(queries, p, c, "", {"watchers": meant})
+        later = self._search(queries, p, c, watchers)
+        return Later(later.result, lambda replies: {**later.payload(replies), "watchers": meant})
 
     def _named(self, p: dict[str, Any], names: Iterable[Any]) -> list[Watcher]:
         found = {w.name: w for name in names for w in select(self.arbiter, p, name)}
@@ -128,10 +136,8 @@ class Searching:
             ],
             "older": Position(OLDER, before).encoded() if is_more else None,
             "newer": Position(NEWER, {name: number - 1 for name, number in after.items()}).encoded(),
-            "searched": {"bytes": 0, "files": 0, "seconds": 0.0},
-            "complete": True,
-            "unsearched": [],
-            "notes": [],
+            "more": is_more,
+            **_NOTHING_READ,
         }
 
     # -- by a search ---------------------------------------------------------------------------------------------------
@@ -224,31 +230,23 @@ class Searching:
         return Position(OLDER if field == "before" else NEWER, {name_of(key): number}, time=when)
 
     def _search(
-        self,
-        queries: list[Query],
-        p: dict[str, Any],
-        c: Context,
-        key: str,
-        more: dict[str, Any] | None = None,
-    ) -> Reply:
+        self, queries: list[Query], p: dict[str, Any], c: Context, watchers: list[Watcher], key: str = ""
+    ) -> Later:
         strangers = {told["file"]: told for query in queries for told in self._strangers(query.logs)}
         session = self.daemon.fingerprint_of(c.person.session)
         result: AsyncResult[Any] = self.daemon.searches.begin(
             queries, c.order, c.caller.connection, session, key
         )
-        has_files = not truthy(p.get("files")) and any(
-            w.output.files() for w in self.arbiter.watchers.values()
-        )
+        has_files = not truthy(p.get("files")) and any(w.output.files() for w in watchers)
+        start = queries[0].position
 
         def payload(replies: list[dict[str, Any]]) -> dict[str, Any]:
             reply = replies[0] if len(replies) == 1 else _joined(*replies)
-            is_more = reply.pop("more") or has_files
-            if (queries[0].position.direction == OLDER and not is_more) or queries[0].position == Position(
-                NEWER
-            ):
+            if start == Position(NEWER) or (start.direction == OLDER and not (reply["more"] or has_files)):
+                # It has the first line of all.
                 reply["older"] = None
             reply["unsearched"] += list(strangers.values())
-            return {**reply, **(more or {})}
+            return reply
 
         return Later(result, payload)
 
@@ -269,12 +267,6 @@ def _joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         ],
         "notes": list(dict.fromkeys(before["notes"] + after["notes"])),
     }
-
-
-def _nothing() -> dict[str, Any]:
-    searched = {"bytes": 0, "files": 0, "seconds": 0.0}
-    rest = {"searched": searched, "complete": True, "unsearched": [], "notes": []}
-    return {"lines": [], "matches": 0, "older": None, "newer": None, **rest}
 
 
 def _text(p: dict[str, Any], name: str) -> str:

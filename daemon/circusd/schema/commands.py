@@ -148,6 +148,7 @@ _CURSOR = Field(
     "cursor", doc="goes on where an earlier reply has ended: its ``older`` or ``newer``", metavar="CURSOR"
 )
 _LINES_REPLY = (
+    Field("more", "bool", "whether there are more of them now, in the direction of reading"),
     Field("older", "string", "cursor of the lines before these; null when there are none"),
     Field("newer", "string", "cursor of the lines after these, also of those that are still to come"),
 )
