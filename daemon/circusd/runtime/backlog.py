@@ -55,8 +55,8 @@ class Tally:
         """Bytes of them that were not written and never will be."""
 
 
-Mark = tuple[int, int]
-"""The slot of a process, and the number of the line that it is in or begins after the bytes."""
+Mark = tuple[int, int, float]
+"""The slot of a process, the number of the line that it is in or begins after the bytes, and when they came (epoch seconds)."""
 
 
 class Piece(NamedTuple):

@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .clock import wall
-
 if TYPE_CHECKING:
     from .backlog import Piece
     from .writer import Writers
@@ -43,7 +41,7 @@ class Mark(NamedTuple):
     offset: int
     """Where the file ended."""
     time: float
-    """Epoch seconds."""
+    """When the last of it came, epoch seconds."""
     lines: dict[str, int]
     """For each stream, as ``wid/stream/watcher``: the number of the first line that begins there or later."""
     torn: bool
@@ -62,22 +60,26 @@ class FileIndex:
 
     def wrote(self, file: int, size: int, batch: Sequence[Piece]) -> None:
         """The batch is written, and the file of that inode has ``size`` bytes now."""
-        now = wall()
+        last = batch[-1].mark
         if self._file < 0:
             # What is before this was written by others, or by an earlier circusd.
             before = max(0, size - sum(len(piece.data) for piece in batch))
-            self._put(Mark(self._indexes.epoch, file, before, now, {}, False))
+            self._put(Mark(self._indexes.epoch, file, before, last[2] if last else 0.0, {}, False))
             self._time = 0.0
         for tally, _, data, mark in batch:
             if mark is not None:
-                wid, line = mark
+                wid, line, _ = mark
                 known = self._lines.get((tally, wid))
                 name = known[0] if known else f"{wid}/{tally.stream}/{tally.watcher}"
                 self._lines[tally, wid] = (name, line + (not data.endswith(b"\n")))
-        is_due = size - self._offset >= SPACING_BYTES or now - self._time >= SPACING_SECONDS
-        if batch[-1].mark is not None and (is_due or file != self._file or size < self._offset):
+        if last is not None and self._is_due(file, size, last[2]):
             torn = not batch[-1].data.endswith(b"\n")
-            self._put(Mark(self._indexes.epoch, file, size, now, dict(self._lines.values()), torn))
+            self._put(Mark(self._indexes.epoch, file, size, last[2], dict(self._lines.values()), torn))
+
+    def _is_due(self, file: int, size: int, now: float) -> bool:
+        if file != self._file or size < self._offset:
+            return True
+        return size - self._offset >= SPACING_BYTES or now - self._time >= SPACING_SECONDS
 
     def _put(self, mark: Mark) -> None:
         self._file, self._offset, self._time = mark.file, mark.offset, mark.time
@@ -195,11 +197,14 @@ def _decoded(line: bytes) -> Any:
 
 
 def by_file(marks: Iterable[Mark]) -> dict[int, list[Mark]]:
-    """The entries of each file by their offsets; what was known of it before it was truncated is left out."""
+    """The entries of each file by their offsets; those of before it was truncated, or of an earlier file with its inode, are
+    left out."""
     found: dict[int, list[Mark]] = {}
+    last = -1
     for mark in marks:
         known = found.setdefault(mark.file, [])
-        if known and mark.offset < known[-1].offset:
+        if known and (mark.offset < known[-1].offset or mark.file != last):
             known.clear()
         known.append(mark)
+        last = mark.file
     return found

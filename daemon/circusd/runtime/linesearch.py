@@ -9,9 +9,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from .fileindex import Mark, by_file
+from .fileindex import SPACING_SECONDS, Mark, by_file
 from .history import LONGEST_LINE, History, Line, StreamKey
 from .linequery import DONE, Found, Log, Pair, Place, Position, Query, Wanted, line_id, matcher, name_of, walk
 from .logfiles import Chunk, LogFile, Unread, open_files
@@ -157,18 +158,23 @@ class LogRows:
 
     def _tell_marks(self, files: list[LogFile]) -> None:
         known = by_file(self._marks)
-        plain = {file.id for file in files if not file.kind}
+        used = {file.id for file in files}
+        # Who compresses a file keeps the time of its last change.
+        distances = sorted(
+            (abs(marks[-1].time - file.mtime), number, inode)
+            for number, file in enumerate(files)
+            if file.kind
+            for inode, marks in known.items()
+        )
+        for distance, number, inode in distances:
+            if distance <= 2 * SPACING_SECONDS and inode not in used and files[number].id < 0:
+                files[number].id = inode
+                used.add(inode)
+        after = {mark.file: following for mark, following in pairwise(self._marks) if following.lines}
         for file in files:
-            if file.kind:
-                # Who compresses a file keeps the time of its last change.
-                for inode, marks in known.items():
-                    later = [other[0].time for other in known.values() if other[0].time > marks[-1].time]
-                    if (
-                        inode not in plain
-                        and int(marks[-1].time) <= file.mtime + 1 < min(later, default=_FOREVER) + 1
-                    ):
-                        file.id = inode
             file.marks = known.get(file.id, [])
+            if file.id in after and after[file.id].file != file.id:
+                file.latest = after[file.id].time
 
     # -- where memory and files meet ---------------------------------------------------------------------------------
 
@@ -176,27 +182,29 @@ class LogRows:
         if not files:
             return Border(None, 0, {})
         older = self._query.is_older
-        self._target = {
-            name: min(n, self._numbers.get(name, n) if older else n) for name, n in self.first.items()
-        }
-        ids = {file.id for file in files}
-        ours = [mark for mark in self._marks if mark.epoch == self._query.epoch and mark.file in ids]
+        # Of the lines that are to be read, the memory has those from here on.
+        held = {name: min(n, self._numbers.get(name, n) if older else n) for name, n in self.first.items()}
+        if not held:
+            return Border(None, 0, {})
+        known = {file.id: file for file in files}
+        ours = [mark for mark in self._marks if mark.epoch == self._query.epoch and mark.file in known]
         best: Mark | None = None
         for mark in reversed(ours):
-            if any(mark.lines.get(name, 1) < number for name, number in self._target.items()):
+            if mark.torn and not known[mark.file].has_end_of_line(mark.offset):
+                # The file will have that line; now only the memory has.
+                continue
+            if any(mark.lines.get(name, 1) < number for name, number in held.items()):
                 break
             if best is not None and any(best.lines.get(name, 1) < n for name, n in mark.lines.items()):
                 # A watcher was removed and is there again: its lines count from 1.
                 break
             best = mark
-        if best is None and not (ours and len(self.first) == 1):
+        if best is None and not (ours and len(held) == 1):
             return self._guessed_border(files)
-        border = Border(None, 0, {}) if best is None else Border(best.file, best.offset, best.lines)
-        self._by_number = best is None or any(
-            n > self._target[name] for name, n in best.lines.items() if name in self._target
-        )
-        self._by_number = self._by_number or (not older and self._place == DONE)
-        return border
+        lines = held if best is None else {name: best.lines.get(name, 1) for name in held}
+        self._target = {name: min(n, self._numbers.get(name, n) if older else n) for name, n in lines.items()}
+        self._by_number = best is None or self._target != lines or (not older and self._place == DONE)
+        return Border(None, 0, lines) if best is None else Border(best.file, best.offset, lines)
 
     def _guessed_border(self, files: list[LogFile]) -> Border:
         """Without an index, or with one that has not come so far: the end of the file is what the memory has."""
@@ -258,7 +266,7 @@ class LogRows:
         query = self._query
         chosen = self._chosen(files, border)
         for file, start, end in chosen:
-            if query.since is not None and file.mtime < query.since:
+            if query.since is not None and file.latest < query.since:
                 if query.is_older:
                     return
                 continue
@@ -353,7 +361,7 @@ class LogRows:
         since = self._query.since
         for chunk in file.backwards(end, lambda count: self._count(file, count)):
             self.at = (file.id, chunk.end)
-            latest = file.time_at(chunk.end)
+            latest = file.time_at(chunk.end - 1)
             if since is not None and latest is not None and latest < since:
                 return
             yield from self._chunk_pairs(file, chunk, chunk.backwards)
@@ -368,7 +376,7 @@ class LogRows:
         is_bounded = is_bounded or (self._query.position.time is not None and self._place is None)
         by_number = self._by_number and not file.kind and bool(file.marks)
         for start, text in lines():
-            if is_bounded and not self._is_in_time(file.time_at(start + len(text) + 1)):
+            if is_bounded and not self._is_in_time(file.time_at(start)):
                 continue
             if by_number and not self._is_new(file, start):
                 continue
@@ -403,7 +411,7 @@ class LogRows:
             wid, stream, watcher = owner[1].split("/", 2)
             epoch, key, number = owner[0], StreamKey(watcher, int(wid), stream), owner[2]
         return self._row(
-            found, file.time_at(end), key, None, number, epoch, (file.id, start, end), file.mtime
+            found, file.time_at(start), key, None, number, epoch, (file.id, start, end), file.latest
         )
 
     def _row(

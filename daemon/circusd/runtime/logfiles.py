@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from typing import Final, NamedTuple
 
 from circusd.kernel.diagnosis import in_words
@@ -70,16 +70,21 @@ class Chunk(NamedTuple):
 class LogFile:
     """One open file of a log."""
 
-    def __init__(self, path: str, fd: int, kind: str) -> None:
-        """Owns the descriptor. ``kind`` is ``gz``, ``xz``, ``bz2``, or empty for plain text."""
+    def __init__(self, path: str, fd: int, kind: str, *, grows: bool = False) -> None:
+        """Owns the descriptor. ``kind`` is ``gz``, ``xz``, ``bz2``, or empty for plain text; of a file that grows, a line
+        that has no end is none yet."""
         status = os.fstat(fd)
         self.path = path
         self.fd = fd
         self.kind = kind
-        self.id = status.st_ino
-        """Tells the file from others of the log, also when it is compressed later: the inode that it was written as."""
+        self._grows = grows
+        self.id = -status.st_ino if kind else status.st_ino
+        """Tells the file from others of the log, also when it is compressed later: the inode that it was written as. Of a
+        compressed one, below 0 as long as that is not known: its own inode may be that of a file that is gone."""
         self.size = status.st_size
         self.mtime = status.st_mtime
+        self.latest = status.st_mtime
+        """No line in it came later."""
         self.marks: list[Mark] = []
         """What is known of it, by offset."""
         self.shrunk = False
@@ -110,12 +115,12 @@ class LogFile:
                 chunk = Chunk(at, data[:cut])
                 yield chunk if chunk.end <= end else _before(chunk, end)
                 at += cut
-            if rest and at < end:
+            if rest and at < end and not self._grows:
                 yield Chunk(at, rest)
 
     def backwards(self, end: int | None, tick: Tick) -> Iterator[Chunk]:
         """The lines that begin before ``end``, from the last chunk to the first; of a plain file."""
-        at = self.end if end is None else self.line_end(min(end, self.end))
+        at = self._last_end() if end is None else self.line_end(min(end, self.end))
         rest = b""
         while at > 0:
             start = max(0, at - CHUNK_BYTES)
@@ -137,6 +142,16 @@ class LogFile:
     def end(self) -> int:
         """Where its content ends: of a compressed file, somewhere beyond any offset."""
         return 1 << 62 if self.kind else self.size
+
+    def _last_end(self) -> int:
+        if not self._grows or self.has_end_of_line(self.size - 1):
+            return self.end
+        start = max(0, self.size - LONGEST_LINE)
+        return start + os.pread(self.fd, self.size - start, start).rfind(b"\n") + 1
+
+    def has_end_of_line(self, offset: int) -> bool:
+        """Whether the line in which that byte is has an end."""
+        return bool(self.kind) or b"\n" in os.pread(self.fd, LONGEST_LINE, max(0, offset))
 
     def line_end(self, offset: int) -> int:
         """The end of the line in which the byte before ``offset`` is; of a plain file."""
@@ -164,11 +179,11 @@ class LogFile:
 
     # -- what the index knows ----------------------------------------------------------------------------------------
 
-    def time_at(self, end: int) -> float | None:
-        """About when the line that ends there was written, epoch seconds: no earlier than it was; None if unknown."""
-        after = _first_from(self.marks, end)
+    def time_at(self, start: int) -> float | None:
+        """About when the line that begins there came, epoch seconds: no earlier than it did; None if unknown."""
+        after = _first_from(self.marks, start + 1)
         if after == len(self.marks):
-            return self.mtime if self.marks else None
+            return self.latest if self.marks else None
         if self.marks[after].lines:
             return self.marks[after].time
         # Another circusd began to write there, much later perhaps.
@@ -219,18 +234,21 @@ class _Source:
     def __init__(self, file: LogFile, tick: Tick) -> None:
         self._file = file
         self._tick = tick
+        self._raw: FileIO | None = None
         self._stream: BufferedReader | None = None
         self._told = 0
 
     def __enter__(self) -> _Source:
         if self._file.kind:
             os.lseek(self._file.fd, 0, os.SEEK_SET)
-            self._stream = _unpacked(self._file)
+            self._raw = FileIO(self._file.fd, "rb", closefd=False)
+            self._stream = _unpacked(self._raw, self._file.kind)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        for opened in (self._stream, self._raw):
+            if opened is not None:
+                opened.close()
 
     def skip(self, start: int) -> int:
         """What is before ``start`` is passed over; returns where that leads."""
@@ -259,10 +277,9 @@ class _Source:
         self._told = max(self._told, read)
 
 
-def _unpacked(file: LogFile) -> BufferedReader:
+def _unpacked(raw: FileIO, kind: str) -> BufferedReader:
     # Loaded when there is such a file.
-    raw = os.fdopen(os.dup(file.fd), "rb", buffering=0)
-    match file.kind:
+    match kind:
         case "gz":
             import gzip
 
@@ -390,7 +407,7 @@ def _open(name: str, *, is_current: bool) -> LogFile:
         os.close(fd)
         raise OSError(errno.EINVAL, problem_)
     kind = name.rpartition(".")[2]
-    return LogFile(name, fd, kind if kind in _PACKED and not is_current else "")
+    return LogFile(name, fd, kind if kind in _PACKED and not is_current else "", grows=is_current)
 
 
 def _number(name: str, path: str) -> int:

@@ -83,13 +83,13 @@ class Source:
         """The bytes, which came at `wall`, are on their way; False when the pipe should be left unread until `wait` says."""
         if self._weaver is not None:
             data = self._weaver.feed(self._strand, wall, data)
-        return not data or self._backlog.put(self._tally, self._pid, data, self._mark())
+        return not data or self._backlog.put(self._tally, self._pid, data, self._mark(wall))
 
-    def _mark(self) -> Mark | None:
+    def _mark(self, wall: float) -> Mark | None:
         """None while lines wait that are not written in their turn."""
         if self._line is None or (self._weaver is not None and self._weaver.is_behind):
             return None
-        return self._wid, self._line()
+        return self._wid, self._line(), wall
 
     def wait(self, resume: Callable[[], None]) -> None:
         """`resume` is called in the hub, once, when the pipe should be read again."""
@@ -101,13 +101,15 @@ class Source:
 
     def flush(self) -> None:
         """The process has ended: nothing of it is kept back."""
-        if self._weaver is not None and (data := self._weaver.flush(self._strand, clock.wall())):
-            self._backlog.put(self._tally, self._pid, data, self._mark())
+        now = clock.wall()
+        if self._weaver is not None and (data := self._weaver.flush(self._strand, now)):
+            self._backlog.put(self._tally, self._pid, data, self._mark(now))
 
     def close(self) -> None:
         """Nothing is written any more."""
-        if self._weaver is not None and (data := self._weaver.leave(self._strand, clock.wall())):
-            self._backlog.put(self._tally, self._pid, data, self._mark())
+        now = clock.wall()
+        if self._weaver is not None and (data := self._weaver.leave(self._strand, now)):
+            self._backlog.put(self._tally, self._pid, data, self._mark(now))
 
 
 class Sink:
