@@ -58,14 +58,18 @@ class FileIndex:
         self._file = self._offset = -1
         self._time = 0.0
 
+    def begins(self, file: int, size: int) -> None:
+        """What the file of that inode has is by others, or by an earlier circusd; the first `wrote` is to come."""
+        self._put(Mark(self._indexes.epoch, file, size, 0.0, {}, False))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether that was told."""
+        return self._file >= 0
+
     def wrote(self, file: int, size: int, batch: Sequence[Piece]) -> None:
         """The batch is written, and the file of that inode has ``size`` bytes now."""
         last = batch[-1].mark
-        if self._file < 0:
-            # What is before this was written by others, or by an earlier circusd.
-            before = max(0, size - sum(len(piece.data) for piece in batch))
-            self._put(Mark(self._indexes.epoch, file, before, last[2] if last else 0.0, {}, False))
-            self._time = 0.0
         for tally, _, data, mark in batch:
             if mark is not None:
                 wid, line, _ = mark

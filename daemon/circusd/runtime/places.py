@@ -107,6 +107,9 @@ class FilePlace:
             return False
         try:
             if batch:
+                if self._index is not None and not self._index.has_begun:
+                    self.file.open()
+                    self._index.begins(*self.file.state)
                 written = self.file.write([piece.data for piece in batch])
             else:
                 written = 0
