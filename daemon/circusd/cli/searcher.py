@@ -1,7 +1,8 @@
 """The process that searches the memory and the log files for one request; see `circusd.runtime.searches` for its other side.
 
 It is a process because nothing else can be ended: a regular expression may match for ever, and a disk may never answer.
-Frames go both ways over a socket: four bytes of length, then JSON.
+Frames go both ways over a socket: four bytes of length, then JSON; behind the answer come the lines of its replies, JSON too,
+which the daemon passes on as they are.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ class Searcher:
     def run(self) -> None:
         """The answer, or the error, was sent."""
         task, _ = self._receive()
+        lines: list[bytes] = []
         try:
             self._total = sum(size_of(log["path"]) for log in task["queries"][0]["logs"] if log["path"])
-            answer: dict[str, Any] = {
-                "replies": [self._one(task["index"], query) for query in task["queries"]]
-            }
+            replies = [self._one(task["index"], query) for query in task["queries"]]
+            lines = [_encoded(reply.pop("lines")) for reply in replies]
+            answer: dict[str, Any] = {"replies": replies, "sizes": list(map(len, lines))}
         except TooSlow:
             error = BadRequest(
                 "the pattern takes too long",
@@ -64,6 +66,7 @@ class Searcher:
             answer = {"error": BadRequest("the search takes too much memory", field="pattern").as_dict()}
         self._arm(0.0)
         self._send(answer)
+        self._socket.sendall(b"".join(lines))
 
     def _one(self, folder: str, data: dict[str, Any]) -> dict[str, Any]:
         query = Query.of(data)
@@ -94,7 +97,7 @@ class Searcher:
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
 
     def _send(self, message: dict[str, Any]) -> None:
-        body = json.dumps(message, separators=(",", ":")).encode("ascii")
+        body = _encoded(message)
         self._socket.sendall(len(body).to_bytes(4, "big") + body)
 
     def _receive(self) -> tuple[dict[str, Any], int]:
@@ -113,6 +116,10 @@ class Searcher:
                 os._exit(1)
             parts += data
         return parts
+
+
+def _encoded(data: Any) -> bytes:
+    return json.dumps(data, separators=(",", ":")).encode("ascii")
 
 
 def _too_slow(signum: int, frame: FrameType | None) -> NoReturn:

@@ -158,22 +158,27 @@ class LogRows:
 
     def _tell_marks(self, files: list[LogFile]) -> None:
         known = by_file(self._marks)
+        after = {
+            mark.file: other
+            for mark, other in pairwise(self._marks)
+            if other.lines and other.file != mark.file
+        }
         used = {file.id for file in files}
-        # Who compresses a file keeps the time of its last change.
+        # Who compresses a file keeps the time of its last change: that is between its last entry and the first of the next.
         distances = sorted(
-            (abs(marks[-1].time - file.mtime), number, inode)
+            (_distance(file.mtime, marks[-1].time, after[inode].time), number, inode)
             for number, file in enumerate(files)
             if file.kind
             for inode, marks in known.items()
+            if inode in after
         )
         for distance, number, inode in distances:
-            if distance <= 2 * SPACING_SECONDS and inode not in used and files[number].id < 0:
+            if distance <= SPACING_SECONDS and inode not in used and files[number].id < 0:
                 files[number].id = inode
                 used.add(inode)
-        after = {mark.file: following for mark, following in pairwise(self._marks) if following.lines}
         for file in files:
             file.marks = known.get(file.id, [])
-            if file.id in after and after[file.id].file != file.id:
+            if file.id in after:
                 file.latest = after[file.id].time
 
     # -- where memory and files meet ---------------------------------------------------------------------------------
@@ -433,6 +438,11 @@ class LogRows:
         return Row(
             self._order, self._number, self._part, found.step, found.is_match, text, when, key, pid, number, epoch, place
         )  # fmt: skip
+
+
+def _distance(when: float, start: float, end: float) -> float:
+    """How far a moment is from a span of time."""
+    return max(0.0, start - when, when - end)
 
 
 class Search:

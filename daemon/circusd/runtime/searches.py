@@ -24,6 +24,7 @@ from circusd.kernel import pidfd
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import BadRequest, CircusError, Conflict, Failed, SpawnError, TimedOut
+from circusd.schema.wire import Encoded
 
 from .fileindex import Mark
 from .history import History
@@ -175,8 +176,7 @@ class Searches:
                     elif "error" in told:
                         raise _error(told["error"])
                     else:
-                        replies: list[dict[str, Any]] = told["replies"]
-                        return replies
+                        return process.replies(told)
         finally:
             process.end()
 
@@ -242,6 +242,13 @@ class _Process:
             raise Failed(f"an answer of {size} bytes is too long")
         message: dict[str, Any] = json.loads(self._exactly(size))
         return message
+
+    def replies(self, told: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The replies, with their lines as they came."""
+        if sum(told["sizes"]) > MESSAGE_LIMIT:
+            raise Failed(f"an answer of {sum(told['sizes'])} bytes is too long")
+        pairs = zip(told["replies"], told["sizes"], strict=True)
+        return [{**reply, "lines": Encoded(self._exactly(size))} for reply, size in pairs]
 
     def _exactly(self, count: int) -> bytes:
         parts = bytearray()

@@ -9,6 +9,7 @@ from gevent.event import AsyncResult
 
 from circusd.kernel.moments import moment
 from circusd.schema.errors import BadRequest
+from circusd.schema.wire import Encoded
 
 from . import clock
 from .arbiter import Arbiter
@@ -255,7 +256,9 @@ def _joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Two pages that meet."""
     searched = {name: before["searched"][name] + after["searched"][name] for name in before["searched"]}
     return {
-        "lines": before["lines"] + after["lines"],
+        "lines": Encoded(
+            b"[" + b",".join(filter(None, (before["lines"][1:-1], after["lines"][1:-1]))) + b"]"
+        ),
         "older": before["older"],
         "newer": after["newer"],
         "more": before["more"],
