@@ -49,7 +49,6 @@ from .pace import Pace
 from .publisher import Publisher
 from .reaper import Reaper
 from .requests import Context, as_int
-from .searches import Searches
 from .servicemanager import ServiceManager
 from .sockets import Sockets
 from .stats import Stats
@@ -59,6 +58,7 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .searches import Searches
 
 log = logging.getLogger("circusd.daemon")
 
@@ -125,6 +125,7 @@ class Daemon:
         self._exit_code = 0
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
+        self._searches: Searches | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -228,16 +229,8 @@ class Daemon:
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
         self.waits = Waits(self.arbiter)
-        self.searches = Searches(
-            self.history,
-            self.reaper,
-            base_env,
-            lambda: files.state_path(self.settings.name),
-            self.output_services.pending_marks,
-            nofile=nofile,
-            oom_score_adj=oom if protected else None,
-        )
-        stack.callback(self.searches.close)
+        self._make_searches = partial(self._new_searches, base_env, nofile, oom if protected else None)
+        stack.callback(self._close_searches)
         self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
@@ -516,9 +509,36 @@ class Daemon:
             self._accounts = Accounts(self._session_ended, SessionFile(self.settings.name))
         return self._accounts
 
+    @property
+    def searches(self) -> Searches:
+        """Made at the first search."""
+        if self._searches is None:
+            self._searches = self._make_searches()
+        return self._searches
+
+    def _new_searches(
+        self, env: Mapping[str, str], nofile: tuple[int, int] | None, oom: int | None
+    ) -> Searches:
+        from .searches import Searches
+
+        return Searches(
+            self.history,
+            self.reaper,
+            env,
+            lambda: files.state_path(self.settings.name),
+            self.output_services.pending_marks,
+            nofile=nofile,
+            oom_score_adj=oom,
+        )
+
+    def _close_searches(self) -> None:
+        if self._searches is not None:
+            self._searches.close()
+
     def _session_ended(self, session: str) -> None:
         self.follows.end_session(session)
-        self.searches.end_session(session)
+        if self._searches is not None:
+            self._searches.end_session(session)
 
     @staticmethod
     def fingerprint_of(session: str) -> str:
@@ -687,7 +707,8 @@ class Daemon:
     def _left(self, connection: bytes) -> None:
         self.follows.left(connection)
         self.waits.left(connection)
-        self.searches.left(connection)
+        if self._searches is not None:
+            self._searches.left(connection)
 
     # -- told by the rooms ---------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ is never needed: without it files are searched all the same, and times and line 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,6 +30,7 @@ INDEXES: Final = 1000
 """So many there are at most; those of logs that were not written for the longest time go."""
 PENDING: Final = 4096
 """Entries that wait for the disk at most."""
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9.-]+", re.ASCII)
 
 
 class Mark(NamedTuple):
@@ -143,8 +145,9 @@ class FileIndexes:
 
 
 def name_of(path: str) -> str:
-    """The file name of a log's index."""
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    """The file name of a log's index: the end of the path as far as a name can have it, and sums of all of it."""
+    raw = os.fsencode(path)
+    return f"{_UNSAFE.sub('_', path)[-60:]}.{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}"
 
 
 def _append(path: str, marks: Iterable[Mark]) -> None:

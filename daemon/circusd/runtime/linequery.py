@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import zlib
@@ -128,6 +127,8 @@ class Position:
 
     def encoded(self) -> str:
         """As text, for a reply."""
+        import base64
+
         data = {"d": self.direction, "n": self.numbers, "f": self.files, "t": self.time}
         packed = zlib.compress(json.dumps(data, separators=(",", ":")).encode("ascii"))
         return base64.urlsafe_b64encode(packed).decode("ascii")
@@ -135,6 +136,9 @@ class Position:
     @classmethod
     def decoded(cls, text: str) -> Position:
         """What `encoded` gave; raises BadRequest for anything else."""
+        # Not needed before somebody reads pages.
+        import base64
+
         try:
             if len(text) > CURSOR_LIMIT:
                 raise ValueError("too long")

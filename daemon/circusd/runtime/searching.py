@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from gevent.event import AsyncResult
 
-from circusd.kernel.moments import moment
 from circusd.schema.errors import BadRequest
 from circusd.schema.wire import Encoded
 
@@ -280,6 +279,8 @@ def _text(p: dict[str, Any], name: str) -> str:
 
 
 def _moment(p: dict[str, Any], name: str) -> float:
+    from circusd.kernel.moments import moment
+
     try:
         return moment(_text(p, name), clock.wall())
     except ValueError as problem:
