@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from circusd.runtime.fileindex import read_index
-from circusd.runtime.history import History, StreamKey
+from circusd.runtime.fileindex import INDEX_BYTES, Mark, append, read_index
+from circusd.runtime.fileindex import name_of as name_of_index
+from circusd.runtime.history import LONGEST_LINE, History, StreamKey
 from circusd.runtime.linequery import NEWER, OLDER, Log, Position, Query, name_of
 from circusd.runtime.linesearch import Search
+from circusd.runtime.logfiles import CHUNK_BYTES, open_files
 from circusd.runtime.streams import Output, OutputServices
 from circusd.schema.errors import BadRequest
 from tests.outputs import config, until
@@ -111,11 +113,14 @@ def make(tmp_path: Path) -> Iterator[Any]:
     """Makes `Logs`, which are closed afterwards."""
     made: list[Logs] = []
 
-    def new(**options: Any) -> Logs:
-        made.append(Logs(tmp_path, **options))
-        return made[-1]
+    class Make:
+        folder = tmp_path
 
-    yield new
+        def __call__(self, **options: Any) -> Logs:
+            made.append(Logs(tmp_path, **options))
+            return made[-1]
+
+    yield Make()
     for logs in made:
         logs.close()
 
@@ -351,3 +356,103 @@ def test_a_cursor_of_somebody_else_is_refused(cursor: str) -> None:
     """And nothing else happens."""
     with pytest.raises(BadRequest, match="cursor"):
         Position.decoded(cursor)
+
+
+def test_both_streams_in_one_file_are_each_whole(make: Any) -> None:
+    """Standard output and error of one process: every line once, in the order of its stream."""
+    path = make.folder / "web.log"
+    logs = make(stderr_stream__class="FileStream", stderr_stream__filename=path, **ROTATED)
+    for start in range(0, 6000, 60):
+        logs.write(numbered(start, start + 50).replace("line", "out"))
+        logs.write(numbered(start, start + 10).replace("line", "err"), stream="stderr")
+    logs.flush()
+    for direction in (OLDER, NEWER):
+        found = logs.all(direction, limit=500, streams=["stdout", "stderr"])
+        out = numbers([line for line in found if line["text"].startswith("out")])
+        err = numbers([line for line in found if line["text"].startswith("err")])
+        assert out == [n for start in range(0, 6000, 60) for n in range(start, start + 50)], direction
+        assert err == [n for start in range(0, 6000, 60) for n in range(start, start + 10)], direction
+
+
+def test_a_file_without_permission_is_told(make: Any) -> None:
+    """And the others are read."""
+    logs = make(**ROTATED)
+    logs.write(numbered(0, 4000))
+    logs.flush()
+    closed = Path(f"{logs.path}.1")
+    closed.chmod(0)
+    logs.folder.chmod(0o755)
+    for folder in logs.folder.parents[:2]:
+        folder.chmod(0o755)
+    uid = os.geteuid()
+    if uid == 0:
+        # Root may read everything.
+        os.seteuid(65534)
+    try:
+        reply = logs.reply(limit=20_000)
+    finally:
+        os.seteuid(uid)
+        closed.chmod(0o644)
+    assert {"file": str(closed), "reason": "Permission denied"} in reply["unsearched"]
+    assert 3999 in numbers(reply["lines"])
+    assert 0 in numbers(reply["lines"])
+
+
+@pytest.mark.parametrize("direction", [OLDER, NEWER])
+def test_a_file_that_shrinks_while_it_is_read_ends_there(tmp_path: Path, direction: str) -> None:
+    """What was read stays, and it is told."""
+    path = tmp_path / "web.log"
+    path.write_text(numbered(0, 40_000))
+    (file,) = open_files(str(path), lambda unread: None)
+    try:
+        chunks = (
+            file.backwards(None, lambda n: None)
+            if direction == OLDER
+            else file.forwards(0, None, lambda n: None)
+        )
+        assert next(chunks).data
+        os.truncate(path, 1000)
+        assert sum(len(chunk.data) for chunk in chunks) <= 1000 + CHUNK_BYTES
+        assert file.shrunk
+    finally:
+        file.close()
+
+
+def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
+    """A file that is one line costs no more memory than another, forwards and backwards."""
+    path = tmp_path / "web.log"
+    path.write_bytes(b"x" * 3_000_000)
+    path.rename(f"{path}.1")
+    path.write_bytes(b"")
+    current, old = open_files(str(path), lambda unread: None)
+    try:
+        for chunks in (
+            list(old.forwards(0, None, lambda n: None)),
+            list(old.backwards(None, lambda n: None))[::-1],
+        ):
+            assert b"".join(chunk.data for chunk in chunks) == b"x" * 3_000_000
+            assert max(len(chunk.data) for chunk in chunks) <= CHUNK_BYTES + LONGEST_LINE
+        assert not list(current.forwards(0, None, lambda n: None))
+    finally:
+        current.close()
+        old.close()
+
+
+def test_an_index_has_an_end_to_its_size(tmp_path: Path) -> None:
+    """The older half goes; what is left is read, and a damaged entry is passed over."""
+    (tmp_path / "index").mkdir()
+    name = tmp_path / "index" / name_of_index("/var/log/web.log")
+    for start in range(0, 20_000, 500):
+        marks = [
+            Mark(EPOCH, 7, offset * 1000, float(offset), {"1/stdout/web": offset}, False)
+            for offset in range(start, start + 500)
+        ]
+        append(str(name), marks)
+    assert name.stat().st_size <= INDEX_BYTES
+    with name.open("ab") as file:
+        file.write(b'["half an ent\n[1,2]\n{"a":1}\n')
+    found = read_index(str(tmp_path), "/var/log/web.log", [])
+    assert found[-1].offset == 19_999_000
+    assert [mark.offset for mark in found] == sorted(mark.offset for mark in found)
+    assert len(found) > 1000
+    assert read_index(str(tmp_path), "/var/log/other.log", []) == []

@@ -138,7 +138,7 @@ class FileIndexes:
                 _tidy(folder)
             self.device = os.stat(folder).st_dev
             for path in dict.fromkeys(path for path, _ in self._writing):
-                _append(os.path.join(folder, name_of(path)), [m for p, m in self._writing if p == path])
+                append(os.path.join(folder, name_of(path)), [m for p, m in self._writing if p == path])
         except Exception:  # noqa: BLE001, S110 (never needed: files are searched without it, which their search tells)
             pass
         return False
@@ -150,7 +150,8 @@ def name_of(path: str) -> str:
     return f"{_UNSAFE.sub('_', path)[-60:]}.{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}"
 
 
-def _append(path: str, marks: Iterable[Mark]) -> None:
+def append(path: str, marks: Iterable[Mark]) -> None:
+    """The entries are the last of the index; of one that grows too large, the older half is gone. Raises OSError."""
     data = b"".join(json.dumps(mark, separators=(",", ":")).encode("ascii") + b"\n" for mark in marks)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, 0o600)
