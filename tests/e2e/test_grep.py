@@ -267,6 +267,49 @@ def test_a_file_that_may_not_be_read_is_told(daemon: Daemon) -> None:
         link.unlink()
 
 
+def test_a_file_that_others_write_to_as_well_is_read_for_nobody_alone(tmp_path: Path) -> None:
+    """Lines do not say whose they are; who asks for all of them gets them."""
+    both = (
+        f"copy_env = true\nstdout_stream.class = FileStream\nstdout_stream.filename = {tmp_path}/both.log\n"
+    )
+    text = "".join(
+        f"[watcher:{name}]\ncmd = sh -c 'echo it is {name}; sleep 1000'\n{both}" for name in ("a", "b")
+    )
+    (tmp_path / "both.log.1").write_text("it is long ago\n")
+    with Daemon(text, tmp_path) as daemon:
+        eventually(lambda: len(daemon.call("output", lines=9)["lines"]) == 2, within=20)
+        one = daemon.call("grep", pattern="it is", name="a", files=True)
+        assert [line["text"] for line in one["lines"]] == ["it is a"]
+        assert "stdout of b" in one["unsearched"][0]["reason"]
+        all_ = daemon.call("grep", pattern="it is", files=True)
+        assert {line["text"] for line in all_["lines"]} == {"it is a", "it is b", "it is long ago"}
+        assert len(all_["lines"]) == 3
+        assert not all_["unsearched"]
+
+
+def test_tail_goes_on_from_what_was_before(tmp_path: Path) -> None:
+    """``-f`` with ``--since``: first what there is, then what comes, each line once."""
+    code = "for i in $(seq 400); do echo line $i; sleep 0.01; done; sleep 1000"
+    text = f"[watcher:web]\ncmd = sh -c '{code}'\ncopy_env = true\n"
+    with Daemon(text, tmp_path) as daemon:
+        eventually(lambda: daemon.call("output")["lines"], within=20)
+        out = tmp_path / "shown"
+        with out.open("w") as file:
+            process = subprocess.Popen(
+                [str(BIN / "circusctl"), "tail", "-f", "--since", "1 h ago", "web"],
+                env=daemon.environ,
+                stdout=file,
+            )
+        try:
+            eventually(lambda: "line 400" in out.read_text(), within=60)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+        assert [line.partition("| ")[2] for line in out.read_text().splitlines()] == [
+            f"line {n}" for n in range(1, 401)
+        ]
+
+
 def test_ids_of_lines_lead_back_to_them(daemon: Daemon) -> None:
     """What is before and after a line by its id, over the border of memory and files; and around its time."""
     last = daemon.call("output", names=["web"], lines=1, stream="stdout")
