@@ -456,3 +456,35 @@ def test_an_index_has_an_end_to_its_size(tmp_path: Path) -> None:
     assert [mark.offset for mark in found] == sorted(mark.offset for mark in found)
     assert len(found) > 1000
     assert read_index(str(tmp_path), "/var/log/other.log", []) == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_cursor_and_any_bounds_are_answered(make: Any, seed: int) -> None:
+    """With lines of the log or none: whatever a client makes up, nothing is raised and every bound is kept."""
+    drawn = random.Random(seed)
+    logs = make(**ROTATED)
+    logs.write(numbered(0, 3000))
+    logs.flush()
+    odd = [0, 1, -1, 77, 1500, 2999, 3000, 3001, 1 << 62, -(1 << 70), 10**40]
+    inodes = [os.stat(path).st_ino for path in logs.folder.glob("web.log*")]
+    position = Position(
+        drawn.choice([OLDER, NEWER]),
+        {"1/stdout/web": drawn.choice(odd), "x": 5} if drawn.random() < 0.6 else {},
+        {str(logs.path): (drawn.choice([*inodes, *odd]), drawn.choice(odd))} if drawn.random() < 0.6 else {},
+        drawn.choice([None, None, 0.0, 1e18, float("inf"), float("nan"), -5.0]),
+    )
+    reply = logs.reply(
+        cursor=position.encoded(),
+        limit=drawn.choice([1, 7, 5000]),
+        limit_bytes=drawn.choice([1, 1000, 1 << 22]),
+        pattern=drawn.choice([None, "9", ".", "$"]),
+        before=drawn.choice([0, 3]),
+        after=drawn.choice([0, 100]),
+        since=drawn.choice([None, 0.0, 1e18]),
+        until=drawn.choice([None, 0.0, 1e18]),
+    )
+    found = numbers(reply["lines"])
+    assert found == sorted(set(found))
+    assert set(found) <= set(range(3000))
+    for cursor in (reply["older"], reply["newer"]):
+        assert Position.decoded(cursor).direction in (OLDER, NEWER)

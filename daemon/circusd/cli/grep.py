@@ -83,19 +83,23 @@ def _print_all(properties: dict[str, Any], session: Session) -> int:
     mark = _highlighter(properties, session)
     several = _means_several(properties, session)
     is_found = False
-    is_first = True
+    last: Mapping[str, Any] | None = None
     for reply in pages("grep", properties, session):
         for line in reply.get("lines", ()):
             is_found = is_found or bool(line.get("match"))
             if as_json:
                 session.out(json.dumps(line))
                 continue
-            if line.get("gap") and not is_first:
+            if last is not None and "gap" in line and (line["gap"] or _stream(line) != _stream(last)):
                 session.out(session.style.paint("--", "dim"))
-            is_first = False
+            last = line
             session.out(_before(line, session, several=several) + mark(line))
         sys.stdout.flush()
     return FOUND if is_found else NONE
+
+
+def _stream(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return line.get("watcher"), line.get("wid"), line.get("stream")
 
 
 def _means_several(properties: Mapping[str, Any], session: Session) -> bool:

@@ -194,8 +194,9 @@ class Search:
             if tells:
                 data["match"] = row.is_match
                 before = last.get(row.log)
-                if (self._query.before or self._query.after) and before is not None:
-                    data["gap"] = before.part != row.part or abs(row.step - before.step) != 1
+                if self._query.before or self._query.after:
+                    is_apart = before is None or before.part != row.part or abs(row.step - before.step) != 1
+                    data["gap"] = before is not None and is_apart
                 last[row.log] = row
             shown.append(data)
         return shown

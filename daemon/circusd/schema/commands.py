@@ -377,11 +377,12 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "grep",
         "search what processes wrote",
-        "Lines of the daemon's history that match, and with ``--files`` those of the log files too: the one that is written, those that "
-        "were put aside by rotation, and compressed ones (gz, bz2, xz). The search runs in a process of its own, which ends when it is "
-        "cancelled, when its client is gone, or when a pattern takes too long. PATTERN is a regular expression of Python, matched "
-        "against each line without its colours. For a person, exit code 0 when there is a match, 1 when there is none, 2 for an error. "
-        "At most two searches of one client run at once.",
+        "Lines of the daemon's history that match, and with ``--files`` those of the log files too: the one that is written, those "
+        "that were put aside by rotation, and compressed ones (gz, bz2, xz). The search runs in a process of its own, which ends "
+        "when it is cancelled, when its client is gone, or when a pattern takes too long. PATTERN is a regular expression of "
+        "Python, matched against each line without its colours. ``circusctl`` prints all that match, oldest first, or with "
+        "``--limit`` the newest; its exit code is 0 when there is a match, 1 when there is none, 2 for an error. At most two "
+        "searches of one client run at once.",
         (
             Field("pattern", doc="a regular expression", positional=True, metavar="PATTERN"),
             _name(False, "only this watcher, or those that match"),
@@ -436,9 +437,9 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "lines",
                 "json",
-                "list of {id, watcher, wid, pid, stream, number, time, text, match}, oldest first; ``match`` is false for lines of the "
-                "context, ``gap`` true where lines between this and the one before it in its stream are left out. What a log file does "
-                "not tell is null",
+                "list of {id, watcher, wid, pid, stream, number, time, text, match}, oldest first; ``match`` is false for lines of "
+                "the context, and with context ``gap`` is true where lines between this and the one before it in its log are left "
+                "out. What a log file does not tell is null",
             ),
             Field("matches", "int", "how many of the lines match"),
             *_LINES_REPLY,
