@@ -488,3 +488,25 @@ def test_any_cursor_and_any_bounds_are_answered(make: Any, seed: int) -> None:
     assert set(found) <= set(range(3000))
     for cursor in (reply["older"], reply["newer"]):
         assert Position.decoded(cursor).direction in (OLDER, NEWER)
+
+
+@pytest.mark.parametrize("direction", [OLDER, NEWER])
+def test_a_search_that_is_late_goes_on_where_it_was(make: Any, direction: str) -> None:
+    """Pages for which there is no time have what was found, and nothing is left out or comes twice."""
+    logs = make(**ROTATED)
+    logs.write(numbered(0, 9000))
+    logs.flush()
+    pack(Path(f"{logs.path}.2"), "gz")
+    found: list[int] = []
+    cursor, replies = "", 0
+    while True:
+        reply = logs.reply(direction=direction, cursor=cursor, limit=20_000, pattern="[05] ", seconds=0.0)
+        replies += 1
+        page = numbers(reply["lines"])
+        found = page + found if direction == OLDER else found + page
+        assert reply["complete"] is not reply["more"]
+        if not reply["more"]:
+            break
+        cursor = reply[direction]
+    assert found == [n for n in range(9000) if n % 10 in (0, 5)]
+    assert replies > 3

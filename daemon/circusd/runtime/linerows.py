@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from .logfiles import Chunk, LogFile, Unread, open_files
 
 ROW_BYTES: Final = 200
 """What a line takes in a reply beside its text."""
+UNPACK_SECONDS: Final = 45.0
+"""For one file: a small one may have no end when it is unpacked."""
 _NOTES: Final = 100
 _FOREVER: Final = float("inf")
 
@@ -103,6 +106,7 @@ class LogRows:
         self._told = told
         self._tick = tick
         self._part = 0
+        self._unpacked_by = 0.0
         self._order = _FOREVER if query.is_older else 0.0
         self._numbers = query.position.numbers
         self._place = query.position.files.get(self._log.path) if self._log.path else None
@@ -268,23 +272,29 @@ class LogRows:
                 if query.is_older:
                     return
                 continue
+            self.at = (file.id, (file.end if end is None else end) if query.is_older else start)
+            self._tick(0, True)
             self._told.files += 1
             self._part += 1
+            self._unpacked_by = time.monotonic() + UNPACK_SECONDS
             if not file.marks:
                 self._told.note(
                     f"{file.path}: circusd has no index of it, so the times of its lines are not known"
                 )
             try:
                 yield from self._of_file(file, start, end)
-            except (OSError, EOFError, ValueError) as problem:
-                self._told.refuse(Unread(file.path, f"it can't be read to its end: {problem}"))
+            except (OSError, EOFError, ValueError, MemoryError) as problem:
+                self._refuse(file, str(problem) or "it takes too much memory")
             except Exception as problem:
-                # The module of compression has an error of its own.
-                if type(problem).__name__ != "LZMAError":
+                # Modules of compression have errors of their own.
+                if type(problem).__module__ not in ("zlib", "_lzma"):
                     raise
-                self._told.refuse(Unread(file.path, f"it can't be read to its end: {problem}"))
+                self._refuse(file, str(problem))
             if file.shrunk:
                 self._told.refuse(Unread(file.path, "it was truncated while it was read"))
+
+    def _refuse(self, file: LogFile, problem: str) -> None:
+        self._told.refuse(Unread(file.path, f"it can't be read to its end: {problem}"))
 
     def _chosen(self, files: list[LogFile], border: Border) -> list[tuple[LogFile, int, int | None]]:
         """The files that are wanted, with the offsets between which they are; None for their end."""
@@ -308,16 +318,21 @@ class LogRows:
             return []
         at = next((i for i, file in enumerate(files) if file.id == place[0]), len(files))
         left = files[at:]
+        if not left:
+            return []
         if older:
             return [(file, 0, place[1] if file.id == place[0] else None) for file in left]
-        return [(file, place[1] if file.id == place[0] else 0, ends[file.id]) for file in left]
+        # An entry of the index may be in the middle of a line, which was read before.
+        start = place[1] if left[0].kind else left[0].line_end(place[1])
+        return [(file, start if file is left[0] else 0, ends[file.id]) for file in left]
 
     def _lost_since(self, files: list[LogFile]) -> Place | None:
         """Forwards: where in the files the lines are that the memory has lost since they were to be the next."""
         ids = {file.id for file in files}
+        read = {name: self._numbers[name] for name in self.first if name in self._numbers}
         for mark in reversed(self._marks):
             is_ours = mark.epoch == self._query.epoch and mark.file in ids
-            if is_ours and all(mark.lines.get(name, 1) <= n + 1 for name, n in self._numbers.items()):
+            if is_ours and all(mark.lines.get(name, 1) <= n + 1 for name, n in read.items()):
                 return mark.file, mark.offset
         return None
 
@@ -351,14 +366,13 @@ class LogRows:
 
     def _forward_pairs(self, file: LogFile, start: int, end: int | None) -> Iterator[Pair]:
         for chunk in file.forwards(start, end, lambda count: self._count(file, count)):
-            self.at = (file.id, chunk.start)
             yield from self._chunk_pairs(file, chunk, chunk.forwards)
-            self.at = (file.id, chunk.end)
+            if not self._query.is_older:
+                self.at = (file.id, chunk.end)
 
     def _backward_pairs(self, file: LogFile, end: int | None) -> Iterator[Pair]:
         since = self._query.since
         for chunk in file.backwards(end, lambda count: self._count(file, count)):
-            self.at = (file.id, chunk.end)
             latest = file.time_at(chunk.end - 1)
             if since is not None and latest is not None and latest < since:
                 return
@@ -386,12 +400,15 @@ class LogRows:
         if owner is None or owner[0] != self._query.epoch or owner[1] not in self._target:
             return True
         _, name, number = owner
-        return number < self._target[name] and (self._query.is_older or number > self._numbers.get(name, 0))
+        is_unread = self._query.is_older or self._place != DONE or number > self._numbers.get(name, 0)
+        return number < self._target[name] and is_unread
 
     def _count(self, file: LogFile, count: int) -> None:
         self._told.read_bytes += count
         # A compressed file can't be gone on with in its middle.
         self._tick(count, not file.kind)
+        if file.kind and time.monotonic() > self._unpacked_by:
+            raise TimeoutError(f"to unpack it takes more than {UNPACK_SECONDS:g} s")
 
     # -- rows --------------------------------------------------------------------------------------------------------
 

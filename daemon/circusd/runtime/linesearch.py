@@ -100,7 +100,9 @@ class Search:
 
     def _tick(self, count: int, may_end: bool) -> None:
         self._report(self._told.read_bytes)
-        if may_end and time.monotonic() > self._began + self._query.seconds:
+        # Each page gets on by a chunk at least.
+        is_on = self._told.read_bytes > count
+        if may_end and is_on and time.monotonic() > self._began + self._query.seconds:
             raise Late
 
     # -- the reply ---------------------------------------------------------------------------------------------------
