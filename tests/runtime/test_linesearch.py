@@ -510,3 +510,15 @@ def test_a_search_that_is_late_goes_on_where_it_was(make: Any, direction: str) -
         cursor = reply[direction]
     assert found == [n for n in range(9000) if n % 10 in (0, 5)]
     assert replies > 3
+
+
+def test_files_with_numbers_are_in_their_order_whatever_their_times(make: Any) -> None:
+    """A program that compresses may not keep the time."""
+    logs = make(**ROTATED)
+    logs.write(numbered(0, 9000))
+    logs.flush()
+    for number in (2, 3):
+        pack(Path(f"{logs.path}.{number}"), "gz")
+        os.utime(f"{logs.path}.{number}.gz")
+    assert numbers(logs.all(limit=900)) == list(range(9000))
+    assert numbers(logs.all(NEWER, limit=900)) == list(range(9000))

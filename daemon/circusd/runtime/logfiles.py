@@ -324,8 +324,12 @@ def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
         if len(tried) == before:
             break
     files = list(found.values())
-    current = next((file for file in files if file.path == path), None)
-    files.sort(key=lambda file: (file is current, file.mtime, -_number(file.path, path)), reverse=True)
+    aside = [file for file in files if file.path != path]
+    if all(_number(file.path, path) for file in aside):
+        aside.sort(key=lambda file: _number(file.path, path))
+    else:
+        aside.sort(key=lambda file: (file.mtime, file.path), reverse=True)
+    files = [*(file for file in files if file.path == path), *aside]
     for file in files[FILES_LIMIT:]:
         file.close()
     return files[:FILES_LIMIT]
@@ -411,7 +415,7 @@ def _open(name: str, *, is_current: bool) -> LogFile:
 
 
 def _number(name: str, path: str) -> int:
-    """Of files that were put aside by number, the number: the higher the older."""
+    """Of files that were put aside by number, the number: the higher the older; 0 for others."""
     rest = name.removeprefix(path).removeprefix(".").partition(".")[0]
     return int(rest) if rest.isdecimal() and len(rest) < 8 else 0
 
