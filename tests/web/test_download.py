@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.daemon import Daemon
+from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web.console import Console
 from tests.web.staged import refused
@@ -156,3 +162,65 @@ def test_a_long_download_holds_one_page_and_ends_with_its_reader(console: Consol
     eventually(lambda: any(p.get("limit") == 0 for p in console.daemon.asked("grep")), within=20)
     keys = {p["key"] for p in console.daemon.asked("grep")}
     assert len(keys) == 1
+
+
+WRITER = """
+import sys, time
+for number in range(20_000):
+    print("line", number, "of the log" + " \\u00e9" * (number % 7 == 0), flush=number % 1000 == 999)
+time.sleep(1000)
+"""
+
+INI = """
+[circus]
+httpd = 1
+httpd_host = 127.0.0.1
+httpd_port = {port}
+history_bytes = 131072
+
+[watcher:web]
+cmd = {python} {folder}/writer.py
+copy_env = true
+env.PYTHONIOENCODING = utf-8
+stdout_stream.filename = {folder}/web.log
+stdout_stream.max_bytes = 100000
+stdout_stream.backup_count = 10
+"""
+
+
+def test_the_whole_log_comes_through_the_real_daemon(tmp_path: Path) -> None:
+    """Memory and files, compressed ones too, each line once and in order; and what matches of it."""
+    (tmp_path / "writer.py").write_text(WRITER)
+    port = free_port()
+    with Daemon(INI.format(port=port, python=sys.executable, folder=tmp_path), tmp_path) as daemon:
+        eventually(lambda: "line 19999 " in (tmp_path / "web.log").read_text(), within=30)
+        oldest = tmp_path / "web.log.3"
+        Path(f"{oldest}.gz").write_bytes(gzip.compress(oldest.read_bytes()))
+        oldest.unlink()
+        token = daemon.call("weblink", role="viewer")["link"].partition("#token=")[2]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        cookies: list[str] = []
+
+        def logged_in() -> bool:
+            sent = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{port}"}
+            connection.request("POST", "/login", json.dumps({"token": token}), sent)
+            response = connection.getresponse()
+            response.read()
+            cookies.append(response.headers.get("Set-Cookie", "").partition(";")[0])
+            return response.status == 200
+
+        def get(path: str) -> str:
+            connection.request("GET", path, headers={"Cookie": cookies[-1]})
+            response = connection.getresponse()
+            body = response.read().decode()
+            assert response.status == 200, body
+            return body
+
+        eventually(logged_in, within=30, what="the console takes the link")
+        base = "/d/circus/download/web"
+        wanted = [f"line {n} of the log" + " é" * (n % 7 == 0) for n in range(20_000)]
+        assert get(f"{base}?files=true").splitlines() == wanted
+        assert get(f"{base}?files=true&pattern=77%20of").splitlines() == [t for t in wanted if "77 of" in t]
+        rows = [json.loads(text) for text in get(f"{base}?files=1&pattern=9999&format=jsonl").splitlines()]
+        assert [row["text"] for row in rows] == [wanted[9999], wanted[19999]]
+        connection.close()
