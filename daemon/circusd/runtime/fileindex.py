@@ -14,6 +14,9 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from .clock import wall
 
 if TYPE_CHECKING:
     from .backlog import Piece
@@ -48,6 +51,8 @@ class Mark(NamedTuple):
     """For each stream, as ``wid/stream/watcher``: the number of the first line that begins there or later."""
     torn: bool
     """The file ended in the middle of a line."""
+    written: float = 0.0
+    """When it was written, epoch seconds."""
 
 
 class FileIndex:
@@ -59,6 +64,8 @@ class FileIndex:
         self._lines: dict[tuple[object, int], tuple[str, int]] = {}
         self._file = self._offset = -1
         self._time = 0.0
+        self.latest: Mark | None = None
+        """The file as it was written last: not yet in the index, if it is not due."""
 
     def begins(self, file: int, size: int) -> None:
         """What the file of that inode has is by others, or by an earlier circusd; the first `wrote` is to come."""
@@ -78,9 +85,12 @@ class FileIndex:
                 known = self._lines.get((tally, wid))
                 name = known[0] if known else f"{wid}/{tally.stream}/{tally.watcher}"
                 self._lines[tally, wid] = (name, line + (not data.endswith(b"\n")))
-        if last is not None and self._is_due(file, size, last[2]):
-            torn = not batch[-1].data.endswith(b"\n")
-            self._put(Mark(self._indexes.epoch, file, size, last[2], dict(self._lines.values()), torn))
+        if last is None:
+            return
+        torn = not batch[-1].data.endswith(b"\n")
+        self.latest = Mark(self._indexes.epoch, file, size, last[2], dict(self._lines.values()), torn, wall())
+        if self._is_due(file, size, last[2]):
+            self._put(self.latest)
 
     def _is_due(self, file: int, size: int, now: float) -> bool:
         if file != self._file or size < self._offset:
@@ -104,12 +114,14 @@ class FileIndexes:
         self._writers = writers
         self._pending: deque[tuple[str, Mark]] = deque(maxlen=PENDING)
         self._writing: list[tuple[str, Mark]] = []
+        self._logs: WeakValueDictionary[str, FileIndex] = WeakValueDictionary()
         self._is_begun = False
         self._is_tidy = False
 
     def of(self, path: str) -> FileIndex:
         """The index of the log that is written at that path."""
-        return FileIndex(path, self)
+        index = self._logs[path] = FileIndex(path, self)
+        return index
 
     def put(self, path: str, mark: Mark) -> None:
         """In a thread that writes logs: the entry will be in the index, soon and without waiting for it."""
@@ -123,8 +135,11 @@ class FileIndexes:
         self._writers.begin_later(self)
 
     def pending(self, path: str) -> list[Mark]:
-        """In the hub: the entries that are not in the index yet, or were put there a moment ago."""
-        return [mark for of, mark in (*self._writing, *tuple(self._pending)) if of == path]
+        """In the hub: the entries that are not in the index yet, or were put there a moment ago, and the latest of all."""
+        log = self._logs.get(path)
+        latest = None if log is None else log.latest
+        marks = [mark for of, mark in (*self._writing, *tuple(self._pending)) if of == path]
+        return marks if latest is None or latest in marks else [*marks, latest]
 
     def work(self) -> bool:
         """See `writer.Work`."""
@@ -188,13 +203,19 @@ def read_index(folder: str, path: str, pending: Iterable[Sequence[Any]]) -> list
     marks: list[Mark] = []
     for entry in (*map(_decoded, lines), *pending):
         try:
-            epoch, file, offset, time, numbers, torn = entry
-            mark = Mark(str(epoch), int(file), int(offset), float(time), dict(numbers), bool(torn))
+            epoch, file, offset, time, numbers, torn, written = entry
+            mark = Mark(
+                str(epoch), int(file), int(offset), float(time), dict(numbers), bool(torn), float(written)
+            )
         except (TypeError, ValueError):
             continue
         marks.append(mark)
-    # One that is in the index may be told again as pending.
-    return list({(m.epoch, m.file, m.offset, m.time): m for m in marks}.values())
+    # One that is in the index may be told again as pending, and the latest may be older than what came there since.
+    marks = list({(m.epoch, m.file, m.offset, m.time): m for m in marks}.values())
+    at = len(marks) - 1
+    while at > 0 and marks[at - 1].epoch == marks[-1].epoch and marks[at - 1].time > marks[-1].time:
+        at -= 1
+    return marks[:at] + marks[-1:] + marks[at:-1]
 
 
 def _decoded(line: bytes) -> Any:

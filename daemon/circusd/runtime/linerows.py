@@ -163,7 +163,7 @@ class LogRows:
         used = {file.id for file in files}
         # Who compresses a file keeps the time of its last change: that is between its last entry and the first of the next.
         distances = sorted(
-            (_distance(file.mtime, marks[-1].time, after[inode].time), number, inode)
+            (_distance(file.mtime, marks[-1].written, after[inode].written), number, inode)
             for number, file in enumerate(files)
             if file.kind
             for inode, marks in known.items()
@@ -256,7 +256,7 @@ class LogRows:
         query, limit = self._query, self._query.position.time
         if when is None:
             return True
-        is_bounded = limit is not None and name not in self._numbers and self._place is None
+        is_bounded = limit is not None and name not in self._numbers and self._place in (None, DONE)
         if is_bounded and limit is not None and (when < limit) is not query.is_older:
             return False
         return (query.since is None or when >= query.since) and (query.until is None or when <= query.until)

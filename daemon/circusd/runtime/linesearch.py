@@ -139,15 +139,16 @@ class Search:
         for name in names:
             if name in position.numbers:
                 onwards.numbers[name] = position.numbers[name]
-            elif query.is_older and position.time is not None:
-                onwards.numbers[name] = log.next.get(name, 1)
         if log.path in position.files:
             onwards.files[log.path] = position.files[log.path]
+        # For those of which nothing was in a page yet, the time decides on.
+        onwards.time = position.time
         if number not in self._logs:
-            onwards.time = position.time if onwards.time is None else onwards.time
             return
         its = self._rows[number]
         read = self._logs[number]
+        if not query.is_older and any(row.place is None for row in its[:count]):
+            self._into_memory(read, log, onwards)
         for row in its[:count]:
             if row.place is not None:
                 onwards.files[log.path] = (row.place[0], row.place[1] if query.is_older else row.place[2])
@@ -182,8 +183,13 @@ class Search:
                 row.place[1] + 1 if self._query.is_older else row.place[1],
             )
         elif not self._query.is_older:
-            if log.path:
-                onwards.files[log.path] = DONE
+            self._into_memory(read, log, onwards)
+
+    def _into_memory(self, read: LogRows, log: Log, onwards: Position) -> None:
+        """Forwards: the files are done, and of each stream it is known where its memory begins."""
+        if log.path:
+            onwards.files[log.path] = DONE
+        if self._query.position.time is None:
             for name, low in read.low.items():
                 onwards.numbers[name] = max(onwards.numbers.get(name, 0), low - 1)
 
