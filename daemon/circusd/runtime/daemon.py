@@ -194,7 +194,7 @@ class Daemon:
         self.output_services = OutputServices.make(
             self.history,
             self._output_event,
-            epoch=self.epoch_name,
+            epoch=self.life,
             state_folder=partial(files.state_folder, self.settings.name),
         )
         stack.callback(self.output_services.close)
@@ -548,11 +548,6 @@ class Daemon:
         from .accounts import fingerprint
 
         return fingerprint(session)
-
-    @property
-    def epoch_name(self) -> str:
-        """What tells this circusd from those before and after it."""
-        return f"{self.epoch:.0f}-{self.pid}"
 
     def _close_accounts(self) -> None:
         if self._accounts is not None:

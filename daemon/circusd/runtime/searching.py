@@ -105,7 +105,7 @@ class Searching:
 
     def _last(self, watchers: list[Watcher], lines: int, stream: str | None) -> dict[str, Any]:
         """The last lines of these watchers, merged by time."""
-        history, epoch = self.daemon.history, self.daemon.epoch_name
+        history, epoch = self.daemon.history, self.daemon.life
         keys = [key for w in watchers for key in history.keys(w.name) if stream in (None, key.stream)]
         found = history.tail(keys, lines)
         after = {name_of(key): history.bounds(key)[1] for key in keys}
@@ -156,7 +156,7 @@ class Searching:
         if since is not None and until is not None and since > until:
             raise BadRequest("since is later than until", field="since")
         return Query(
-            self.daemon.epoch_name,
+            self.daemon.life,
             logs,
             position,
             limit=limit,
@@ -220,7 +220,7 @@ class Searching:
         """Before or after one line; of other streams, by its time."""
         epoch, number, key = read_line_id(text, field)
         history = self.daemon.history
-        if epoch != self.daemon.epoch_name:
+        if epoch != self.daemon.life:
             raise BadRequest("the line is of an earlier circusd", field=field, hint="read around its time")
         page = history.page(key, number - 1, 1, 1)
         if not page.lines:
