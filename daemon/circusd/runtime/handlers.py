@@ -31,6 +31,7 @@ from .orders import Order
 from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
+from .searching import Searching
 from .setting import Setting
 from .socketcommands import SocketCommands
 
@@ -42,7 +43,7 @@ TARGET_LIMIT = 200
 """Letters."""
 
 
-class Handlers(Changing, Setting, SocketCommands, Reading):
+class Handlers(Changing, Setting, SocketCommands, Reading, Searching):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
