@@ -246,6 +246,8 @@ class Connection:
             owner = _peer_of(self._socket)
             own = f", {owner}," if owner else ","
             hint = f"it obeys only the user it runs as{own} and root, unless its file lets in others (allow_viewer …)"
+            if self._where.startswith("tcp://") and not _is_here(self._where):
+                hint = "from another machine it obeys who has a key (--key FILE; there: circusctl keys add NAME), or comes by --ssh"
         return Unavailable(text, hint=hint)
 
     def _command(self, body: bytes, deadline: float | None) -> None:
@@ -275,7 +277,7 @@ class Connection:
             raise ProtocolError(f"{self._where} refused the connection: {_reason(rest)}")
         if not flags & _COMMAND or name != b"READY":
             raise ProtocolError(f"{self._where} did not answer the handshake with READY")
-        peer = _metadata(rest).get("socket-type", b"").decode("ascii", "backslashreplace")
+        peer = metadata(rest).get("socket-type", b"").decode("ascii", "backslashreplace")
         if peer not in _PEERS[self._kind]:
             hint = ""
             if peer in _PEERS["SUB"]:
@@ -380,7 +382,8 @@ def _reason(rest: bytes) -> str:
     return _named(rest)[0].decode("utf-8", "backslashreplace") or "no reason given"
 
 
-def _metadata(rest: bytes) -> dict[str, bytes]:
+def metadata(rest: bytes) -> dict[str, bytes]:
+    """The properties of a READY, by their names in lower case; raises ProtocolError."""
     found: dict[str, bytes] = {}
     while rest:
         name, rest = _named(rest)
@@ -429,6 +432,11 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user {uid}"
+
+
+def _is_here(endpoint: str) -> bool:
+    """Whether an endpoint tcp://… is one of this machine by its name."""
+    return endpoint.removeprefix("tcp://").startswith(("127.", "localhost:", "[::1]:"))
 
 
 def _peer_of(sock: socket.socket) -> str:
