@@ -17,7 +17,9 @@ GREETING: Final = b"\xff" + bytes(7) + b"\x01\x7f" + b"\x03\x01" + b"CURVE".ljus
 INITIATE_LIMIT_BYTES: Final = 4096
 """Longest INITIATE that is passed on; libzmq's own has about 300."""
 
-_SIGNATURE, _MECHANISM = slice(0, 10), slice(12, 32)
+_SIGNATURE_BYTES: Final = 10
+_VERSION_BYTES: Final = 11
+_MECHANISM: Final = slice(12, 32)
 _HELLO: Final = b"\x04\xc8\x05HELLO\x01\x00"
 _HELLO_BYTES: Final = 202
 _INITIATE: Final = b"\x08INITIATE"
@@ -29,7 +31,7 @@ class ClientSide:
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._greeted = False
+        self._answered = 0
         self._said_hello = False
 
     def feed(self, data: bytes) -> None:
@@ -38,11 +40,12 @@ class ClientSide:
         if not self._said_hello:
             self._check_greeting(self._buffer)
 
-    def greeting_due(self) -> bool:
-        """Whether the client has said enough to be greeted, which it waits for; true once."""
-        due = not self._greeted and len(self._buffer) >= len(GREETING[_SIGNATURE])
-        self._greeted = self._greeted or due
-        return due
+    def answer(self) -> bytes:
+        """What of our greeting is due now, each part once: a client goes on with its own only after the version of ours."""
+        said = len(self._buffer) if not self._said_hello else len(GREETING)
+        due = len(GREETING) if said >= len(GREETING) else _VERSION_BYTES if said >= _SIGNATURE_BYTES else 0
+        part, self._answered = GREETING[self._answered : due], max(self._answered, due)
+        return part
 
     def hello(self) -> bytes:
         """The client's greeting and its HELLO, once both are there; until then nothing."""

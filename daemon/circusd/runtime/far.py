@@ -246,12 +246,16 @@ class _Line:
     def _said(self, whole: Callable[[], bytes]) -> bytes:
         """What the client says, once it is whole; nothing if it has left before, or libzmq has closed."""
         while not (said := whole()):
-            data = self._outer.recv(READ_BYTES)
+            try:
+                data = self._outer.recv(READ_BYTES)
+                self._client.feed(data)
+                if due := self._client.answer():
+                    self._outer.sendall(due)
+            except OSError:
+                # Reset by the peer, or shut down here as libzmq has closed.
+                data = b""
             if not data:
                 return b""
-            self._client.feed(data)
-            if self._client.greeting_due():
-                self._outer.sendall(GREETING)
         return said
 
     @staticmethod
