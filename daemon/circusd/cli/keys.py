@@ -59,7 +59,7 @@ def new(properties: Mapping[str, Any]) -> dict[str, Any]:
         key = key._replace(server=server)
         from circusd.kernel.files import atomic_write
 
-        atomic_write(path, keyfile.dump(key), private=True)
+        atomic_write(os.path.abspath(path), keyfile.dump(key), private=True)
     else:
         from circusd.curve import new_pair
 
