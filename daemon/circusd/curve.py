@@ -149,7 +149,9 @@ class _Handshake:
             return Unavailable(f"{there.server} has another key than the one of {there.path}", hint=hint)
         if self.said == "ERROR":
             hint = f"on that machine: circusctl keys add {key.name} --public '{key.public}'"
-            return Unavailable(f"{there.server} does not know the key {there.path}, or does not take it any more", hint=hint)
+            return Unavailable(
+                f"{there.server} does not know the key {there.path}, or does not take it any more", hint=hint
+            )
         return Unavailable(f"{there.server} closed the connection before the end of the handshake")
 
 

@@ -42,14 +42,16 @@ def read(path: str) -> KeyFile:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as problem:
         raise BadRequest(f"the key {path} can't be read: {problem.strerror}") from None
-    with open(fd, "rb") as file:
+    try:
         mode = os.fstat(fd).st_mode
         if not stat.S_ISREG(mode):
             raise BadRequest(f"the key {path} is no regular file")
         if mode & 0o077:
             text = f"the key {path} is not taken, as others may read it (mode {stat.S_IMODE(mode):04o})"
             raise BadRequest(text, hint=f"chmod 600 {path}; if somebody has read it, make another")
-        data = file.read(LIMIT_BYTES)
+        data = os.read(fd, LIMIT_BYTES)
+    finally:
+        os.close(fd)
     found = {}
     for line in data.decode("utf-8", "replace").splitlines():
         entry = _ENTRY.fullmatch(line)

@@ -190,13 +190,21 @@ def test_an_admin_decides_also_about_keys(run: Run, daemon: InNamespace, key: Ca
 
 
 def test_all_programs_go_by_a_key(
-    run: Run, daemon: InNamespace, neighbour: Neighbour, here: dict[str, str], key: Callable[..., str], tmp_path: Path
+    run: Run,
+    daemon: InNamespace,
+    neighbour: Neighbour,
+    here: dict[str, str],
+    key: Callable[..., str],
+    tmp_path: Path,
 ) -> None:
     """Events, live figures and published ones, a plugin: each endpoint is found from that of commands."""
     path = key("ops")
     ways = ("--key", path, "--endpoint", SERVER)
     assert "web" in run("circus-top", "--once", *ways).stdout
-    assert "web" in run("circus-top", "--once", "--key", path, "--endpoint", f"tcp://{Neighbour.THERE}:5557").stdout
+    assert (
+        "web"
+        in run("circus-top", "--once", "--key", path, "--endpoint", f"tcp://{Neighbour.THERE}:5557").stdout
+    )
     (tmp_path / "told.py").write_text(PLUGIN)
     for words, wanted in (
         (["circusctl", *ways, "listen"], "watcher.web.spawn"),
@@ -239,7 +247,12 @@ def test_an_unmodified_client_of_libzmq_goes_by_a_key(
 
 
 def test_a_revoked_key_is_cut(
-    run: Run, daemon: InNamespace, neighbour: Neighbour, here: dict[str, str], key: Callable[..., str], tmp_path: Path
+    run: Run,
+    daemon: InNamespace,
+    neighbour: Neighbour,
+    here: dict[str, str],
+    key: Callable[..., str],
+    tmp_path: Path,
 ) -> None:
     """What is connected by it ends at once, and says why when it comes again."""
     path = key("gone")
@@ -281,7 +294,9 @@ def test_the_secret_may_be_made_where_it_stays(run: Run, daemon: InNamespace, tm
     assert back, added.stdout
     assert run("circusctl", "keys", "new", "laptop", "--server", back[1]).returncode == 0
     assert run("circusctl", *ways, "list").stdout == "web\n"
-    assert run("circusctl", "keys", "new", "laptop").stderr.startswith("circusctl: laptop.key is there already")
+    assert run("circusctl", "keys", "new", "laptop").stderr.startswith(
+        "circusctl: laptop.key is there already"
+    )
     assert daemon.ctl("keys", "rm", "laptop").returncode == 0
 
 
@@ -301,7 +316,9 @@ def test_the_environment_may_name_the_key(run: Run, daemon: InNamespace, key: Ca
     assert (local.stdout, local.stderr) == ("web\n", "")
 
 
-def test_what_is_wrong_with_a_key_is_told(run: Run, daemon: InNamespace, key: Callable[..., str], tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_key_is_told(
+    run: Run, daemon: InNamespace, key: Callable[..., str], tmp_path: Path
+) -> None:
     """Open to others, of another server, none at all, for the wrong endpoint, for this very machine."""
     path = Path(key("ops"))
     ways = ("--endpoint", SERVER, "list")
@@ -326,7 +343,15 @@ def test_what_is_wrong_with_a_key_is_told(run: Run, daemon: InNamespace, key: Ca
     assert "--key is for a tcp:// endpoint" in told("--key", str(path), "--endpoint", "/run/x.sock", "list")
     assert "two ways" in told("--key", str(path), "--ssh", "there", "list")
     local = subprocess.run(
-        [*daemon.entering(), str(BIN / "circusctl"), "--key", str(path), "--endpoint", "tcp://127.0.0.1:5555", "list"],
+        [
+            *daemon.entering(),
+            str(BIN / "circusctl"),
+            "--key",
+            str(path),
+            "--endpoint",
+            "tcp://127.0.0.1:5555",
+            "list",
+        ],
         capture_output=True,
         text=True,
         timeout=30,
@@ -335,10 +360,15 @@ def test_what_is_wrong_with_a_key_is_told(run: Run, daemon: InNamespace, key: Ca
     assert "asks for no key" in local.stderr and "leave --key out" in local.stderr
 
 
-def test_what_is_shown_of_keys_is_no_secret(daemon: InNamespace, key: Callable[..., str], tmp_path: Path) -> None:
+def test_what_is_shown_of_keys_is_no_secret(
+    daemon: InNamespace, key: Callable[..., str], tmp_path: Path
+) -> None:
     """Neither half of a secret is in the log, the audit, a reply, an output or the command line of a process."""
     path = key("ops")
-    secrets = [keyfile.read(path).secret, json.loads((daemon.state / "circus" / "keys.json").read_bytes())["server"]["secret"]]
+    secrets = [
+        keyfile.read(path).secret,
+        json.loads((daemon.state / "circus" / "keys.json").read_bytes())["server"]["secret"],
+    ]
     shown = [daemon.log.read_text(), (daemon.state / "circus" / "audit.log").read_text()]
     shown += [daemon.ctl("--json", *words).stdout for words in (["keys"], ["inspect"], ["audit"], ["events"])]
     made = daemon.ctl("--json", "keys", "add", "more", "--out", str(tmp_path / "more.key")).stdout
@@ -351,7 +381,9 @@ def test_what_is_shown_of_keys_is_no_secret(daemon: InNamespace, key: Callable[.
     assert stat.S_IMODE((daemon.state / "circus" / "keys.json").stat().st_mode) == 0o600
 
 
-def test_no_file_is_left_where_the_daemon_refuses(daemon: InNamespace, key: Callable[..., str], tmp_path: Path) -> None:
+def test_no_file_is_left_where_the_daemon_refuses(
+    daemon: InNamespace, key: Callable[..., str], tmp_path: Path
+) -> None:
     """A name that is taken, or a daemon that is not there; and a file that is there is not written over."""
     key("ops")
     again = tmp_path / "again.key"
@@ -404,7 +436,9 @@ def test_strangers_there_stall_nobody(
     before = _rss(daemon.pid), len(os.listdir(f"/proc/{daemon.pid}/fd"))
     logged = len(daemon.log.read_text().splitlines())
     process = subprocess.Popen(
-        neighbour.entering(sys.executable, "-c", HOSTILE, Neighbour.THERE), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        neighbour.entering(sys.executable, "-c", HOSTILE, Neighbour.THERE),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdin is not None and process.stdout is not None
     try:

@@ -258,7 +258,9 @@ def _new_key(line: arguments.Line, session: Session) -> int:
     from circusd.cli.keys import new
 
     made = new(line.properties)
-    session.out(render.json_of(made) if session.options.get("json") else render.text_of("newkey", made, session.style))
+    session.out(
+        render.json_of(made) if session.options.get("json") else render.text_of("newkey", made, session.style)
+    )
     return OK
 
 

@@ -51,7 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ssh_keyfile", default="", metavar="FILE", help="the private key for --ssh")
     parser.add_argument(
-        "--key", default="", metavar="FILE", help="the key for a daemon on another machine, at a tcp:// --endpoint"
+        "--key",
+        default="",
+        metavar="FILE",
+        help="the key for a daemon on another machine, at a tcp:// --endpoint",
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("plugin", nargs="?", metavar="CLASS", help="dotted path of the plugin's class")

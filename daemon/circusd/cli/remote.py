@@ -67,7 +67,9 @@ def check_ways(*, ssh: str | None, keyfile: str | None, key: str | None) -> None
     if ssh is None and keyfile:
         raise BadRequest("--ssh_keyfile without --ssh: which machine is it for?")
     if ssh is not None and key:
-        raise BadRequest("--key and --ssh are two ways to a daemon: take one", hint="by ssh no --key is needed")
+        raise BadRequest(
+            "--key and --ssh are two ways to a daemon: take one", hint="by ssh no --key is needed"
+        )
 
 
 def beside(reached: str, told: str) -> str:

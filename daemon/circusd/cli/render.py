@@ -472,9 +472,13 @@ def _key_added(reply: Reply, style: Style) -> str:
         lines.append(f"there, if it was not yet: circusctl keys new {name} --server {server}")
     for endpoint in list((reply.get("endpoints") or {}).values())[:1]:
         place = clean(str(endpoint)).replace("0.0.0.0", _machine()).replace("[::]", _machine())
-        lines.append(f"there: circusctl --key {shlex.quote(file) if file else f'{name}.key'} --endpoint {place} status")
+        lines.append(
+            f"there: circusctl --key {shlex.quote(file) if file else f'{name}.key'} --endpoint {place} status"
+        )
     if not reply.get("endpoints"):
-        lines.append("no endpoint can be reached from other machines yet: it takes endpoint = tcp://ADDRESS:PORT in the file")
+        lines.append(
+            "no endpoint can be reached from other machines yet: it takes endpoint = tcp://ADDRESS:PORT in the file"
+        )
     return "\n".join(lines)
 
 

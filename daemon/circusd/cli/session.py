@@ -72,7 +72,9 @@ class Session:
 
     def client(self) -> Client:
         """The client of that endpoint; nothing is connected before it is asked something."""
-        key = tuple(self.options.get(name) for name in ("endpoint", "name", "ssh", "ssh_keyfile", "key", "timeout"))
+        key = tuple(
+            self.options.get(name) for name in ("endpoint", "name", "ssh", "ssh_keyfile", "key", "timeout")
+        )
         if key not in self._clients:
             # Who gave a time limit said how long a daemon on its way may take; the original always waits.
             patience = self.timeout or 0.0

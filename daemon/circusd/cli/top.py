@@ -23,7 +23,10 @@ OPTIONS = (
     ("--name NAME", "the name of the daemon, where several run"),
     ("--ssh USER@HOST:PORT", "the daemon of another machine, by ssh and without a password"),
     ("--ssh_keyfile FILE", "the private key for it; otherwise what ssh itself would take"),
-    ("--key FILE", "the key for a daemon on another machine, at --endpoint tcp://HOST:PORT; otherwise that of CIRCUSCTL_KEY"),
+    (
+        "--key FILE",
+        "the key for a daemon on another machine, at --endpoint tcp://HOST:PORT; otherwise that of CIRCUSCTL_KEY",
+    ),
     ("--once", "print one table and exit; so too when the output is no terminal"),
     ("--sort cpu|mem|name", "what is first (default cpu)"),
     (
@@ -359,7 +362,15 @@ def _read(words: Sequence[str]) -> dict[str, Any]:
         if name in ("--once", "--no-color", "--version", "--help") and not equals:
             options[name[2:]] = True
             continue
-        if name not in ("--endpoint", "--name", "--sort", "--process-timeout", "--ssh", "--ssh_keyfile", "--key"):
+        if name not in (
+            "--endpoint",
+            "--name",
+            "--sort",
+            "--process-timeout",
+            "--ssh",
+            "--ssh_keyfile",
+            "--key",
+        ):
             raise Usage(f"unrecognized arguments: {name}", hint="circus-top --help lists the options")
         if not equals and not rest:
             raise Usage(f"{name} needs a value")

@@ -79,7 +79,11 @@ class ClientSide:
 
     @staticmethod
     def _check_greeting(said: bytes) -> None:
-        if (said and said[0] != 0xFF) or (len(said) > 9 and not said[9] & 1) or (len(said) > 10 and said[10] < 3):
+        if (
+            (said and said[0] != 0xFF)
+            or (len(said) > 9 and not said[9] & 1)
+            or (len(said) > 10 and said[10] < 3)
+        ):
             raise ProtocolError("what connected does not speak ZMTP 3")
         mechanism = said[_MECHANISM]
         if mechanism != GREETING[_MECHANISM][: len(mechanism)]:

@@ -363,9 +363,10 @@ class Daemon:
         """Whether there is a file of keys; also where the disk does not say so, which is told when it is read."""
         path = os.path.join(files.state_path(self.settings.name), files.KEYS)
         found = gevent.get_hub().threadpool.spawn(os.path.lexists, path)
-        with gevent.Timeout(KEYS_PATIENCE, False):
-            return bool(found.get())
-        return True
+        try:
+            return bool(found.get(timeout=KEYS_PATIENCE))
+        except gevent.Timeout:
+            return True
 
     def _close_far(self) -> None:
         if self._far is not None:

@@ -233,7 +233,9 @@ class Doors:
                     self._refuse(name, None, shown, "the owner of the connection could not be found", sock)
                     return
             else:
-                self._arrived_from_afar(Connection(name, channel, None, None, None, shown), address, sock, entrance)
+                self._arrived_from_afar(
+                    Connection(name, channel, None, None, None, shown), address, sock, entrance
+                )
                 return
             role = self._role(name, uid, groups)
         except OSError as problem:

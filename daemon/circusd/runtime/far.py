@@ -21,7 +21,15 @@ from gevent.event import AsyncResult, Event
 from circusd.schema.errors import CircusError, ProtocolError
 
 from . import clock
-from .connections import GREETING_SECONDS, READ_BYTES, Connection, connect_inner, end_inner, shut_down, upwards
+from .connections import (
+    GREETING_SECONDS,
+    READ_BYTES,
+    Connection,
+    connect_inner,
+    end_inner,
+    shut_down,
+    upwards,
+)
 from .curvehandshake import GREETING, ClientSide, ServerSide
 from .doors import warn_of_reach
 from .guard import Guard
@@ -112,7 +120,9 @@ class Far:
         try:
             self.keyring.read()
         except CircusError as problem:
-            log.error("%s can be reached from other machines, and nobody there is let in: %s", shown, problem)
+            log.warning(
+                "%s can be reached from other machines, and nobody there is let in: %s", shown, problem
+            )
             return
         if not self.is_open:
             warn_of_reach(endpoints)
@@ -178,9 +188,7 @@ class Far:
 
     # -- one connection ----------------------------------------------------------------------------------------------
 
-    def carry(
-        self, connection: Connection, outer: socket.socket, enter: Callable[[Connection], str]
-    ) -> str:
+    def carry(self, connection: Connection, outer: socket.socket, enter: Callable[[Connection], str]) -> str:
         """Bytes have gone to and fro until one side ended; both sockets are closed. The greenlet of the connection.
 
         Returns why the peer was let go before it was known; empty for one that was, or that went by itself.

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import gevent
@@ -93,8 +93,14 @@ def parse(data: bytes) -> Content:
     server, rows = content.get("server"), content.get("keys")
     if not isinstance(server, dict) or not isinstance(rows, list) or len(rows) > KEYS:
         raise ValueError("it has no pair of the server, or no list of keys")
-    public, secret = server.get("public"), server.get("secret")
+    public, secret = str(server.get("public")), str(server.get("secret"))
     raw(public), raw(secret)
+    try:
+        is_pair = zmq.curve_public(secret.encode()) == public.encode()
+    except zmq.ZMQError as error:
+        raise ValueError(f"libzmq can't use it: {error.strerror}") from None
+    if not is_pair:
+        raise ValueError("the keys of the server in it are no pair")
     keys = tuple(_key(row) for row in rows)
     if len({key.name for key in keys}) < len(keys) or len({key.public for key in keys}) < len(keys):
         raise ValueError("a key in it is there twice")
@@ -167,7 +173,9 @@ class Keyring:
         """The key counts, and will after a restart; raises BadRequest, Conflict, Failed, and then it does not."""
         if not NAME.fullmatch(name):
             raise BadRequest(
-                f'"{name[:80]}" can\'t be the name of a key', field="name", hint="up to 64 of A-Z a-z 0-9 _ . @ -"
+                f'"{name[:80]}" can\'t be the name of a key',
+                field="name",
+                hint="up to 64 of A-Z a-z 0-9 _ . @ -",
             )
         try:
             raw(public)
@@ -178,14 +186,13 @@ class Keyring:
             content = self._loaded()
             self._check_free(content, name, public)
             key = Key(name, role, public, round(now, 3), by[:_BY_LIMIT])
-            pair = (content.public, content.secret) if content.public else _new_pair()
             keys = tuple(sorted((*content.keys, key), key=lambda row: row.name))
-            changed = Content(*pair, keys)
+            changed = (content if content.public else _new_pair())._replace(keys=keys)
             try:
                 self._by_the_disk(lambda: _write(self._name, changed))
             except CircusError:
                 # One that was only late must not be there after a restart.
-                self._put(lambda: _in_words(lambda: _write(self._name, content)))
+                self._put(lambda: _write_if_it_can(self._name, content))
                 raise
             self._take(changed)
         return key
@@ -290,7 +297,12 @@ def _write(name: str, content: Content) -> Content:
     return content
 
 
-def _new_pair() -> Sequence[str]:
+def _write_if_it_can(name: str, content: Content) -> None:
+    _in_words(lambda: _write(name, content))
+
+
+def _new_pair() -> Content:
     if not zmq.has("curve"):
         raise Failed("the libzmq below circusd has no CURVE", hint="install pyzmq from a wheel, which has it")
-    return [half.decode() for half in zmq.curve_keypair()]
+    public, secret = zmq.curve_keypair()
+    return Content(public.decode(), secret.decode())

@@ -221,7 +221,10 @@ COMMANDS: tuple[Command, ...] = (
             Field("name", doc="what the client is called", required=True, positional=True, metavar="NAME"),
             Field("role", doc="what it may do", default="viewer", choices=ROLES),
             Field(
-                "public", doc="the client's public key, where its pair was made elsewhere", required=True, metavar="KEY"
+                "public",
+                doc="the client's public key, where its pair was made elsewhere",
+                required=True,
+                metavar="KEY",
             ),
             Field("out", doc="the file that circusctl writes; NAME.key when not given", metavar="FILE"),
         ),
@@ -568,7 +571,9 @@ COMMANDS: tuple[Command, ...] = (
         "Their names, roles and public keys, who made them, and from where they are in use at present; and the server's own "
         "public key. ``keys add``, ``keys rm`` and ``keys new`` make, revoke and prepare them.",
         reply=(
-            Field("keys", "json", "one object for each, by name: {name, role, public, added, by, connections}"),
+            Field(
+                "keys", "json", "one object for each, by name: {name, role, public, added, by, connections}"
+            ),
             Field("server", "string", "the server's public key; empty until there is the first key"),
             Field("endpoints", "object", "by channel, those that other machines can reach"),
             Field("daemon", "string", "the name of the daemon"),
@@ -577,7 +582,9 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl keys",
         case=Case(
-            setup=("addkey laptop --public 0000000000abcdefghij0123456789abcdefghij",), argv="keys", after="laptop"
+            setup=("addkey laptop --public 0000000000abcdefghij0123456789abcdefghij",),
+            argv="keys",
+            after="laptop",
         ),
     ),
     Command(
