@@ -116,7 +116,9 @@ class Tunnel(socket.socket):
 class _Handshake:
     """The server's side of the handshake, as its bytes pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_here: bool) -> None:
+        self.is_here = is_here
+        """The server is on this machine."""
         self.mechanism = ""
         self.said = ""
         """Its last command: WELCOME, then READY or ERROR."""
@@ -138,12 +140,12 @@ class _Handshake:
 
     def why_ended(self, there: There, key: KeyFile) -> Unavailable:
         """What it means that the connection ended at this point."""
+        if self.mechanism != "CURVE" and (self.mechanism or self.is_here):
+            hint = "who is on the machine of circusd is known there without one: leave --key out"
+            return Unavailable(f"{there.server} takes no key here", hint=hint)
         if not self.mechanism:
             hint = "it may have no key for this machine yet (circusctl keys, on that one), or too many tries from here were wrong"
             return Unavailable(f"{there.server} closed the connection before its greeting", hint=hint)
-        if self.mechanism != "CURVE":
-            hint = "who is on the machine of circusd is known there without one: leave --key out"
-            return Unavailable(f"{there.server} asks for no key ({self.mechanism})", hint=hint)
         if not self.said:
             hint = f"on that machine, circusctl keys shows it; what is in {there.path} is {key.server}"
             return Unavailable(f"{there.server} has another key than the one of {there.path}", hint=hint)
@@ -161,7 +163,7 @@ class _Carrier:
     def __init__(self, far: socket.socket, near: socket.socket, there: There, key: KeyFile) -> None:
         self._far, self._near = far, near
         self._there, self._key = there, key
-        self._handshake = _Handshake()
+        self._handshake = _Handshake(is_here=_is_here(far))
         self._settled = threading.Event()
         """The handshake has come to its end, be it good or bad."""
         self._thread = threading.Thread(target=self._run, name="curve", daemon=True)
@@ -319,6 +321,13 @@ def _joined(sock: zmq.Socket[bytes]) -> socket.socket:
             if pid == os.getpid():
                 return inner
             inner.close()
+
+
+def _is_here(sock: socket.socket) -> bool:
+    """Whether a connection is to this very machine; False for one that has ended already."""
+    with contextlib.suppress(OSError):
+        return bool(sock.getpeername()[0] == sock.getsockname()[0])
+    return False
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -357,7 +357,7 @@ def test_what_is_wrong_with_a_key_is_told(
         timeout=30,
         check=False,
     )
-    assert "asks for no key" in local.stderr and "leave --key out" in local.stderr
+    assert "takes no key here" in local.stderr and "leave --key out" in local.stderr
 
 
 def test_what_is_shown_of_keys_is_no_secret(
