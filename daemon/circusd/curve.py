@@ -27,7 +27,6 @@ _END_SECONDS = 2.0
 _GREETING_BYTES = 64
 _NULL = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 _KINDS = {b"DEALER": (zmq.DEALER, b"ROUTER"), b"SUB": (zmq.XSUB, b"XPUB")}
-_HERE = ("127.", "localhost", "[::1]")
 
 
 class There(NamedTuple):
@@ -75,11 +74,11 @@ def beside(reached: str, told: str) -> str:
     """Another endpoint of a daemon, as it told of it, reached by the same way; raises Unavailable where it can't be."""
     there = read(reached)
     host, _, port = told.removeprefix("tcp://").rpartition(":")
-    if not told.startswith("tcp://") or host.startswith(_HERE):
+    if host in zmtp.EVERYWHERE:
+        host = there.server.rpartition(":")[0]
+    elif not told.startswith("tcp://") or zmtp.is_here(told):
         hint = "its file has to name one that can: pubsub_endpoint or stats_endpoint = tcp://…"
         raise Unavailable(f"{told} can be reached only from the machine of {there.server}", hint=hint)
-    if host in ("0.0.0.0", "*", "[::]"):
-        host = there.server.rpartition(":")[0]
     return str(There(f"{host}:{port}", there.path))
 
 
@@ -208,6 +207,7 @@ class _Carrier:
         with context.socket(kind) as sock:
             sock.linger = 0
             sock.setsockopt(zmq.RECONNECT_IVL, -1)
+            sock.setsockopt(zmq.MAXMSGSIZE, zmtp.FRAME_LIMIT_BYTES)
             sock.curve_serverkey = self._key.server.encode()
             sock.curve_publickey = self._key.public.encode()
             sock.curve_secretkey = self._key.secret.encode()

@@ -32,6 +32,9 @@ COMMAND_LIMIT_BYTES = 1 << 16
 PATH_LIMIT_BYTES = 107
 """Longest path of a unix socket that Linux takes."""
 
+EVERYWHERE = ("*", "0.0.0.0", "[::]")
+"""Hosts of an endpoint that mean every address of the machine where it is."""
+
 WAYS: dict[str, Callable[[str, float | None], socket.socket]] = {}
 """Further ways to connect, by the scheme of the endpoint; a program that has one puts it here."""
 
@@ -246,7 +249,7 @@ class Connection:
             owner = _peer_of(self._socket)
             own = f", {owner}," if owner else ","
             hint = f"it obeys only the user it runs as{own} and root, unless its file lets in others (allow_viewer …)"
-            if self._where.startswith("tcp://") and not _is_here(self._where):
+            if self._where.startswith("tcp://") and not is_here(self._where):
                 hint = "from another machine it obeys who has a key (--key FILE; there: circusctl keys add NAME), or comes by --ssh"
         return Unavailable(text, hint=hint)
 
@@ -357,6 +360,12 @@ def resolve(endpoint: str) -> list[tuple[int, str | tuple[str, int]]]:
     )
 
 
+def is_here(endpoint: str) -> bool:
+    """Whether an endpoint ``tcp://…`` is one of this machine, by how it is written."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    return host.startswith("127.") or host in ("localhost", "[::1]", *EVERYWHERE)
+
+
 def _deadline(timeout: float | None) -> float | None:
     return None if timeout is None else time.monotonic() + timeout
 
@@ -432,11 +441,6 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user {uid}"
-
-
-def _is_here(endpoint: str) -> bool:
-    """Whether an endpoint tcp://… is one of this machine by its name."""
-    return endpoint.removeprefix("tcp://").startswith(("127.", "localhost:", "[::1]:"))
 
 
 def _peer_of(sock: socket.socket) -> str:

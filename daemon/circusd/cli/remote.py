@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from circusd.client import WAYS
+from circusd.client import WAYS, is_here
 from circusd.kernel import ssh
 from circusd.schema.errors import BadRequest
 
 KEY_VARIABLE = "CIRCUSCTL_KEY"
 CURVE = "curve://"
-_HERE = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
 def endpoint_there(
@@ -50,7 +49,7 @@ def by_key(endpoint: str, given: str, environ: Mapping[str, str] = os.environ) -
     libzmq is loaded only then. Raises BadRequest.
     """
     path = given
-    if not path and endpoint.startswith("tcp://") and not endpoint.startswith(_HERE):
+    if not path and endpoint.startswith("tcp://") and not is_here(endpoint):
         path = environ.get(KEY_VARIABLE, "")
     if not path and not endpoint.startswith(CURVE):
         return endpoint

@@ -19,8 +19,20 @@ class KeyCommands:
             far = self.daemon.far
             far.keyring.read()
             here = far.connections()
-            rows = [{**key._asdict(), "connections": here.get(key.name, [])} for key in far.keyring.keys]
-            return {"keys": rows, **self._server()}
+            return {
+                "keys": [
+                    {
+                        "name": key.name,
+                        "role": key.role,
+                        "connections": here.get(key.name, []),
+                        "by": key.by,
+                        "added": key.added,
+                        "public": key.public,
+                    }
+                    for key in far.keyring.keys
+                ],
+                **self._server(),
+            }
 
         return Later(in_background(run), lambda reply: reply)
 

@@ -49,6 +49,8 @@ class Field(NamedTuple):
     metavar: str = ""
     target: str = ""
     """What it names: ``watcher``, ``process``, ``socket``, ``option`` (for completion and the console's lists)."""
+    local: bool = False
+    """Of circusctl alone, and no property of the request."""
 
 
 class Case(NamedTuple):
@@ -222,11 +224,16 @@ COMMANDS: tuple[Command, ...] = (
             Field("role", doc="what it may do", default="viewer", choices=ROLES),
             Field(
                 "public",
-                doc="the client's public key, where its pair was made elsewhere",
+                doc="the client's public key; circusctl makes a pair where none is given",
                 required=True,
                 metavar="KEY",
             ),
-            Field("out", doc="the file that circusctl writes; NAME.key when not given", metavar="FILE"),
+            Field(
+                "out",
+                doc="the file that circusctl writes; NAME.key when not given",
+                metavar="FILE",
+                local=True,
+            ),
         ),
         (
             Field("key", "object", "the key as ``keys`` shows it"),
@@ -572,7 +579,7 @@ COMMANDS: tuple[Command, ...] = (
         "public key. ``keys add``, ``keys rm`` and ``keys new`` make, revoke and prepare them.",
         reply=(
             Field(
-                "keys", "json", "one object for each, by name: {name, role, public, added, by, connections}"
+                "keys", "json", "one object for each, by name: {name, role, connections, by, added, public}"
             ),
             Field("server", "string", "the server's public key; empty until there is the first key"),
             Field("endpoints", "object", "by channel, those that other machines can reach"),
