@@ -570,3 +570,62 @@ sys.stdin.readline()
     assert connection.queued <= 1 << 20
     there.client("assert call(far(zmq.DEALER), 'list')", *pair).output()
     program.end()
+
+
+TAMPERED = """
+import threading
+
+def relay(at):
+    # The endpoint of a wire on which one byte of what the client says, or what is behind it, is another one.
+    listener = socket.create_server(("127.0.0.1", 0))
+    def copy(source, target, at):
+        passed = 0
+        try:
+            while data := source.recv(65536):
+                if at is not None and passed <= at < passed + len(data):
+                    data = bytearray(data)
+                    data[at - passed] ^= 0x55
+                passed += len(data)
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+    def carry():
+        near, _ = listener.accept()
+        far_end = raw(sys.argv[1])
+        threading.Thread(target=copy, args=(far_end, near, None), daemon=True).start()
+        copy(near, far_end, at)
+    threading.Thread(target=carry, daemon=True).start()
+    return "tcp://127.0.0.1:%d" % listener.getsockname()[1]
+"""
+
+
+def test_what_was_changed_on_its_way_is_no_request(make_there: Callable[..., There]) -> None:
+    """A byte of the greeting, of each step of the handshake or of a request: the connection ends, and others go on."""
+    there = make_there(tries=1e9)
+    pair = there.key("laptop")
+    # In the greeting: signature and mechanism. Then HELLO, INITIATE (its size, its name, its box), the first request.
+    places = (0, 14, 64, 70, 150, 260, 268, 276, 400, 540, 567, 570, 590, 610)
+    program = there.client(
+        TAMPERED
+        + f"""
+for at in {places}:
+    sock = armed(context.socket(zmq.DEALER))
+    sock.linger, sock.rcvtimeo, sock.reconnect_ivl = 0, 5000, -1
+    monitor = sock.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    sock.connect(relay(at))
+    sock.send(json.dumps({{"id": "1", "command": "list", "properties": {{"x": "y" * 100}}}}).encode())
+    assert monitor.poll(8000), at
+    assert not sock.poll(0), at
+    sock.disable_monitor()
+    sock.close()
+assert call(far(zmq.DEALER), "list")
+""",
+        *pair,
+    )
+    program.output(within=60)
+    assert len(there.gate.requests) == 1
