@@ -432,6 +432,7 @@ print(ended)
     there.client("assert call(far(zmq.DEALER), 'list')", *pair).output()
     holder.say("look")
     assert holder.output() == "17\n"
+    assert there.reasons == ["others have come while it showed no key"]
 
 
 def test_who_tries_without_end_is_not_listened_to(make_there: Callable[..., There]) -> None:

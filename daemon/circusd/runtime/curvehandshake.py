@@ -71,7 +71,7 @@ class ClientSide:
             return b""
         size = int.from_bytes(buffer[1:head], "big")
         if size > INITIATE_LIMIT_BYTES:
-            raise ProtocolError(f"a handshake of {size} bytes")
+            raise ProtocolError("its handshake is too long")
         said = buffer[head : head + len(_INITIATE)]
         if said != _INITIATE[: len(said)] or len(buffer) > head + size:
             raise ProtocolError("its handshake does not go on as CURVE does")

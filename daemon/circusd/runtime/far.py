@@ -48,15 +48,19 @@ HANDSHAKES: Final = 32
 
 HANDSHAKES_PER_ADDRESS: Final = 8
 
-TRIES: Final = 30
+TRIES: Final = 60
 """Connections that may come from one address and show no key, before it has to wait."""
 
-TRY_SECONDS: Final = 1.0
-"""After this time an address has one try more."""
+TRY_SECONDS: Final = 0.1
+"""After this time an address has one try more: a program there without a key, which tries for ever, leaves room for one with."""
 
 ADDRESSES: Final = 1024
 """Addresses whose tries are remembered."""
 
+_ALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+"""A machine that has gone without a word is noticed in two minutes, and not in two hours."""
+
+_OUSTED: Final = "others have come while it showed no key"
 _ANSWER_SECONDS: Final = 1.0
 """For the word that a key is not known."""
 
@@ -196,15 +200,21 @@ class Far:
         verdict = self._unknown.get(connection)
         if verdict is None:
             outer.close()
-            return "others have come while it showed no key"
+            return _OUSTED
         line = _Line(connection, outer, verdict)
         try:
+            for option, value in _ALIVE:
+                outer.setsockopt(socket.IPPROTO_TCP, option, value)
             problem = line.introduce(enter, self._seconds)
             if not problem and line.inner is not None:
                 upwards(outer, line.inner)
             return problem
+        except gevent.GreenletExit:
+            if connection.key or connection in self._unknown:
+                raise
+            return _OUSTED
         except (OSError, zmq.ZMQError) as error:
-            return "" if line.inner is not None else f"no way in: {error}"
+            return "" if line.inner is not None else f"no way in: {error.strerror or error}"
         finally:
             line.close()
 
