@@ -107,6 +107,14 @@ def positionals_of(row: Command) -> tuple[Field, ...]:
     return tuple(field for field in row.args if field.positional)
 
 
+def verbs_of(row: Command) -> list[str]:
+    """The words that behind its name mean another command, such as ``add`` behind ``keys``."""
+    begin = f"{row.name} "
+    return sorted(
+        alias.removeprefix(begin) for other in COMMANDS for alias in other.aliases if alias.startswith(begin)
+    )
+
+
 def flag_name(field: Field) -> str:
     """The long name of a flag, without the dashes."""
     return field.flag or field.name
@@ -340,6 +348,8 @@ def value_of(field: Field, text: str) -> Any:
 def usage(row: Command) -> str:
     """The form of a command in one line."""
     parts = [row.name]
+    if verbs := verbs_of(row):
+        parts.append(f"[{'|'.join(verbs)} ...]")
     if row.options:
         parts.append("[--OPTION VALUE]...")
     for field in flags_of(row):

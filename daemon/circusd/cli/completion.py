@@ -10,7 +10,7 @@ import shlex
 import signal
 from collections.abc import Iterable, Sequence
 
-from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of
+from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of, verbs_of
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field, find
 
 SHELLS = ("bash", "zsh", "fish")
@@ -60,14 +60,6 @@ def places(row: Command) -> list[str]:
     if fields and fields[-1].type == "object":
         found.append("-")  # the value of each pair
     return found
-
-
-def verbs_of(row: Command) -> list[str]:
-    """The words that make another command of this one, such as ``keys add``."""
-    begin = f"{row.name} "
-    return sorted(
-        alias.removeprefix(begin) for other in rows() for alias in other.aliases if alias.startswith(begin)
-    )
 
 
 def names_of(row: Command) -> list[str]:

@@ -52,7 +52,8 @@ def new(properties: Mapping[str, Any]) -> dict[str, Any]:
     path, server = _path(properties), properties.get("server") or ""
     if server and not keyfile.is_key(server):
         raise WrongArguments("--server: this is no public key, which has 40 letters, digits and signs")
-    if server and os.path.exists(path):
+    is_made = not (server and os.path.exists(path))
+    if not is_made:
         key = keyfile.read(path)
         if key.server not in ("", server):
             raise WrongArguments(f"{path} is for another server already", hint="name another file with --out")
@@ -69,7 +70,7 @@ def new(properties: Mapping[str, Any]) -> dict[str, Any]:
             _write(fd, keyfile.dump(key))
         finally:
             os.close(fd)
-    return {"name": key.name, "public": key.public, "file": path, "server": key.server}
+    return {"name": key.name, "public": key.public, "file": path, "server": key.server, "made": is_made}
 
 
 def _path(properties: Mapping[str, Any]) -> str:

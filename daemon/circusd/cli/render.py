@@ -489,7 +489,9 @@ def _machine() -> str:
 def _key_made(reply: Reply, style: Style) -> str:
     name, file = clean(str(reply.get("name"))), clean(str(reply.get("file")))
     lines = [f"{file}: the key of {name}"]
-    lines.append(f"on the server: circusctl keys add {name} --public {shlex.quote(str(reply.get('public')))}")
+    if reply.get("made"):
+        public = shlex.quote(clean(str(reply.get("public"))))
+        lines.append(f"on the server: circusctl keys add {name} --public {public}")
     if not reply.get("server"):
         lines.append(f"then here, with the public key that it shows: circusctl keys new {name} --server KEY")
     return "\n".join(lines)

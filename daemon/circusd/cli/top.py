@@ -143,7 +143,7 @@ class PublishedStats:
 
     def __init__(self, messages: Subscription, endpoint: str, keep: float) -> None:
         self._messages = messages
-        self._endpoint = endpoint
+        self._endpoint = endpoint.partition("?key=")[0]
         self._keep = keep
         self._stats: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
         self._since = time.monotonic()
