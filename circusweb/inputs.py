@@ -69,7 +69,8 @@ def of_stream(what: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 def fields_of(row: Command) -> dict[str, Field]:
     """All that a request for the command may have."""
-    return {field.name: field for field in (*row.args, *((WAITING,) if row.waits else ()))}
+    own = [field for field in row.args if not field.local]
+    return {field.name: field for field in (*own, *((WAITING,) if row.waits else ()))}
 
 
 def from_query(row: Command, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

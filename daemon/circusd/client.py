@@ -38,6 +38,8 @@ ORIGINAL_ENDPOINT = "tcp://127.0.0.1:5555"
 WAYS = zmtp.WAYS
 """Further ways to connect, by the scheme of the endpoint."""
 
+is_here = zmtp.is_here
+
 Item = tuple[dict[str, Any], int]
 
 _RETRY = 0.05

@@ -32,6 +32,9 @@ COMMAND_LIMIT_BYTES = 1 << 16
 PATH_LIMIT_BYTES = 107
 """Longest path of a unix socket that Linux takes."""
 
+EVERYWHERE = ("*", "0.0.0.0", "[::]")
+"""Hosts of an endpoint that mean every address of the machine where it is."""
+
 WAYS: dict[str, Callable[[str, float | None], socket.socket]] = {}
 """Further ways to connect, by the scheme of the endpoint; a program that has one puts it here."""
 
@@ -246,6 +249,8 @@ class Connection:
             owner = _peer_of(self._socket)
             own = f", {owner}," if owner else ","
             hint = f"it obeys only the user it runs as{own} and root, unless its file lets in others (allow_viewer …)"
+            if self._where.startswith("tcp://") and not is_here(self._where):
+                hint = "from another machine it obeys who has a key (--key FILE; there: circusctl keys add NAME), or comes by --ssh"
         return Unavailable(text, hint=hint)
 
     def _command(self, body: bytes, deadline: float | None) -> None:
@@ -275,7 +280,7 @@ class Connection:
             raise ProtocolError(f"{self._where} refused the connection: {_reason(rest)}")
         if not flags & _COMMAND or name != b"READY":
             raise ProtocolError(f"{self._where} did not answer the handshake with READY")
-        peer = _metadata(rest).get("socket-type", b"").decode("ascii", "backslashreplace")
+        peer = metadata(rest).get("socket-type", b"").decode("ascii", "backslashreplace")
         if peer not in _PEERS[self._kind]:
             hint = ""
             if peer in _PEERS["SUB"]:
@@ -355,6 +360,12 @@ def resolve(endpoint: str) -> list[tuple[int, str | tuple[str, int]]]:
     )
 
 
+def is_here(endpoint: str) -> bool:
+    """Whether an endpoint ``tcp://…`` is one of this machine, by how it is written."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    return host.startswith("127.") or host in ("localhost", "[::1]", *EVERYWHERE)
+
+
 def _deadline(timeout: float | None) -> float | None:
     return None if timeout is None else time.monotonic() + timeout
 
@@ -380,7 +391,8 @@ def _reason(rest: bytes) -> str:
     return _named(rest)[0].decode("utf-8", "backslashreplace") or "no reason given"
 
 
-def _metadata(rest: bytes) -> dict[str, bytes]:
+def metadata(rest: bytes) -> dict[str, bytes]:
+    """The properties of a READY, by their names in lower case; raises ProtocolError."""
     found: dict[str, bytes] = {}
     while rest:
         name, rest = _named(rest)

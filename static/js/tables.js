@@ -47,7 +47,7 @@ export function optionNamed(kind, key) {
 /** The fields of a form: what the row takes, but for what its options say as well. */
 export function fieldsOf(row) {
   const within = row.args.filter((field) => field.type === 'object').flatMap((field) => (tables.sections[sectionOf(row, field)] || []).map((option) => option.name));
-  const own = row.args.filter((field) => !(field.type === 'json' && within.includes(field.name)));
+  const own = row.args.filter((field) => !field.local && !(field.type === 'json' && within.includes(field.name)));
   return row.waits ? [...own, tables.waiting] : own;
 }
 

@@ -52,6 +52,20 @@ def test_check_tells_every_problem_with_file_and_line_and_runs_nothing(tmp_path:
         assert words in done.stdout, done.stdout
 
 
+def test_check_looks_up_whom_the_file_lets_in(tmp_path: Path) -> None:
+    """A user or group that is not there is an error with its line, as at a start and a reload."""
+    ini = tmp_path / "circus.ini"
+    text = "[circus]\nendpoint = ipc:///tmp/x.sock\nallow_viewer = root, @root\nallow_admin = {}\n[watcher:web]\ncmd = x\n"
+    ini.write_text(text.format("nobody-of-that-name, @no-such-group"))
+    done = circusd("--check", ini)
+    assert done.returncode == 1
+    for word in ('there is no user "nobody-of-that-name"', 'there is no group "no-such-group"'):
+        assert f"{ini}:4: error: [circus] allow_admin: {word}" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"{ini}: 2 errors, it would not be run"
+    ini.write_text(text.format("root"))
+    assert circusd("--check", ini).returncode == 0
+
+
 def test_a_good_file_is_ok(tmp_path: Path) -> None:
     """Exit code 0, and what would be run."""
     ini = tmp_path / "circus.ini"

@@ -117,6 +117,8 @@ LINES = {
     "add --stop-signal HU\t": ["add", "--stop-signal", "HUP"],
     "add --numprocesses 2 x --stop-chi\t": ["add", "--numprocesses", "2", "x", "--stop-children"],
     "globaloptions pubsub\t": ["globaloptions", "pubsub_endpoint"],
+    "keys ad\t": ["keys", "add"],
+    "addkey --role op\t": ["addkey", "--role", "operator"],
 }
 
 

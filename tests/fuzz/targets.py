@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from circusd.cli import arguments
 from circusd.cli.terminal import clean, clean_line
 from circusd.config.ini import load
 from circusd.config.model import watcher_from_options
+from circusd.runtime import keyring
+from circusd.runtime.curvehandshake import GREETING, ClientSide
 from circusd.runtime.handlers import validate
 from circusd.runtime.handshake import Handshake
 from circusd.runtime.history import History, StreamKey
@@ -79,6 +82,35 @@ def handshake(data: bytes) -> None:
         else:
             seen.append(out)
     assert seen[0] == seen[1]
+
+
+def stranger(data: bytes) -> None:
+    """What a peer on another machine says first is a handshake in whatever pieces it comes, or refused; never more is passed on."""
+    seen: list[list[bytes] | None] = []
+    for pieces in ([data], parts(data, data[-1] if data else 0)):
+        client = ClientSide()
+        out = [b"", b"", b""]
+        try:
+            for piece in pieces:
+                if out[2]:
+                    raise ProtocolError("it has not waited for the answer")
+                client.feed(piece)
+                out[0] += client.answer()
+                out[1] = out[1] or client.hello()
+                out[2] = out[2] or (client.initiate() if out[1] else b"")
+        except ProtocolError:
+            seen.append(None)
+        else:
+            seen.append(out)
+            assert len(out[1]) + len(out[2]) < 1 << 13
+    assert seen[0] == seen[1]
+
+
+def keys(data: bytes) -> None:
+    """A file of keys is taken whole or not at all, and comes out as it went in."""
+    with contextlib.suppress(ValueError):
+        content = keyring.parse(data)
+        assert keyring.parse(keyring.dump(content)) == content
 
 
 def frames(data: bytes) -> None:
@@ -164,7 +196,8 @@ def history(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (request, options, handshake, frames, ini, line, shown, history)
+    target.__name__: target
+    for target in (request, options, handshake, stranger, keys, frames, ini, line, shown, history)
 }
 
 _READY = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
@@ -183,6 +216,16 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "handshake": (
         _GREETING + encode_frame(_READY, command=True) + encode_frame(b"{}"),
         b"\xff\0\0\0\0\0\0\0\1\x7f\1\5\0\0",
+    ),
+    "stranger": (
+        GREETING + b"\x04\xc8\x05HELLO\1\0" + bytes(192) + b"\x06\0\0\0\0\0\0\1\x24\x08INITIATE" + bytes(283),
+    ),
+    "keys": (
+        (
+            b'{"version":1,"server":{"public":"c{]P/N{:38]W0duVh9]lC@ENhSRF!=BG%5:gFR{>",'
+            b'"secret":">LZkpingOp9o{nq*r^evodAlxco+iea$:Qp>s8Nw"},"keys":[{"name":"a","role":"viewer",'
+            b'"public":"0000000000abcdefghij0123456789abcdefghij","added":1.5,"by":"root"}]}'
+        ),
     ),
     "frames": (
         encode_frame(b"a" * 300, more=True) + encode_frame(b"b") + encode_frame(b"\4PING\0\0", command=True),

@@ -99,6 +99,26 @@ def test_waiting_has_two_names_and_is_no_property() -> None:
         assert line.properties == {"name": "web"}
 
 
+@pytest.mark.parametrize(
+    ("line", "name", "expected"),
+    [
+        ("keys", "keys", {}),
+        ("keys --json", "keys", {}),
+        ("keys add laptop --role operator", "addkey", {"name": "laptop", "role": "operator"}),
+        ("KEYS Rm laptop", "rmkey", {"name": "laptop"}),
+        ("addkey laptop", "addkey", {"name": "laptop"}),
+        ("--key a.key keys new rm --out b.key", "newkey", {"name": "rm", "out": "b.key"}),
+    ],
+)
+def test_two_words_may_name_a_command(line: str, name: str, expected: dict[str, Any]) -> None:
+    """``keys add`` is ``addkey``; a word that makes no other command of ``keys`` is told with those that do."""
+    found = arguments.read(line.split())
+    assert found.row is not None
+    assert (found.row.name, found.properties) == (name, expected)
+    with pytest.raises(WrongArguments, match=r"keys \[add\|new\|rm \.\.\.\]"):
+        arguments.read(["keys", "list"])
+
+
 def test_options_of_circusctl_may_stand_before_or_behind() -> None:
     """Scripts put them before, people behind."""
     for words in (["--json", "--timeout", "3", "reload"], ["reload", "--json", "--timeout=3"]):

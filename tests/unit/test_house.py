@@ -61,6 +61,8 @@ ROWS = {
         "gevent greenlet zmq",
     ),
     "circusd.zmtp": row("circusd.schema"),
+    "circusd.keyfile": row("circusd.schema"),
+    "circusd.curve": row("circusd.keyfile circusd.zmtp circusd.schema", "zmq"),
     "circusd.client": row("circusd.client circusd.zmtp circusd.schema circusd.version", "gevent zmq"),
     "circusd.plugins": row("circusd.plugins circusd.client circusd.schema circusd.version"),
     "circusd.chaussette": row(
@@ -68,8 +70,8 @@ ROWS = {
         "eventlet gevent geventwebsocket paste tornado uvicorn waitress werkzeug",
     ),
     "circusd.cli": row(
-        "circusd.cli circusd.plugins circusd.client circusd.runtime circusd.auth circusd.kernel circusd.config "
-        "circusd.core circusd.schema circusd.version",
+        "circusd.cli circusd.plugins circusd.client circusd.curve circusd.keyfile circusd.runtime circusd.auth circusd.kernel "
+        "circusd.config circusd.core circusd.schema circusd.version",
         "gevent",
     ),
     "circusweb": row(

@@ -188,6 +188,22 @@ HOSTILE = "a\x1b]0;x\x07\x1b[2J\nb\x9b31m\u202ec\udc80\x7f\t"
         ("numprocesses", {"numprocesses": HOSTILE}),
         ("incr", {"numprocesses": HOSTILE}),
         ("ipython", {"msg": HOSTILE}),
+        (
+            "keys",
+            {"keys": [dict.fromkeys(("name", "role", "by", "public"), HOSTILE) | {"connections": [HOSTILE]}]},
+        ),
+        ("keys", {"keys": [{}], "server": HOSTILE}),
+        (
+            "addkey",
+            {
+                "key": {"name": HOSTILE, "role": HOSTILE},
+                "server": HOSTILE,
+                "endpoints": {"commands": HOSTILE},
+            },
+        ),
+        ("addkey", {"key": {"name": HOSTILE}, "file": HOSTILE, "endpoints": {"commands": HOSTILE}}),
+        ("newkey", {"name": HOSTILE, "file": HOSTILE, "public": HOSTILE, "made": True}),
+        ("rmkey", {"ended": 2}),
     ],
 )
 def test_nothing_from_outside_commands_the_terminal(

@@ -37,6 +37,11 @@ GLOBAL: tuple[Field, ...] = (
         "ssh_keyfile", doc="the private key for --ssh; otherwise what ssh itself would take", metavar="FILE"
     ),
     Field(
+        "key",
+        doc="the key for a daemon on another machine, at --endpoint tcp://HOST:PORT; otherwise that of CIRCUSCTL_KEY",
+        metavar="FILE",
+    ),
+    Field(
         "bridge",
         "bool",
         "join standard input and output to the endpoint, which is what --ssh runs on the other machine",
@@ -83,7 +88,7 @@ def read(words: Sequence[str]) -> Line:
         if word == "--":
             continue
         if not _is_flag(word):
-            line.row = command_named(word)
+            line.row = _of_two_words(word, rest) or command_named(word)
             break
         _take_flag(word, rest, GLOBAL, line.options, "circusctl")
     if line.row is not None:
@@ -102,6 +107,14 @@ def positionals_of(row: Command) -> tuple[Field, ...]:
     return tuple(field for field in row.args if field.positional)
 
 
+def verbs_of(row: Command) -> list[str]:
+    """The words that behind its name mean another command, such as ``add`` behind ``keys``."""
+    begin = f"{row.name} "
+    return sorted(
+        alias.removeprefix(begin) for other in COMMANDS for alias in other.aliases if alias.startswith(begin)
+    )
+
+
 def flag_name(field: Field) -> str:
     """The long name of a flag, without the dashes."""
     return field.flag or field.name
@@ -116,6 +129,15 @@ def command_named(word: str) -> Command:
         near = begun[0] if len(begun) == 1 else nearest(word, names)
         hint = f"did you mean {near}?" if near else "circusctl help lists the commands"
         raise Usage(f"no command is named {word!r}", hint=hint)
+    return row
+
+
+def _of_two_words(word: str, rest: _Words) -> Command | None:
+    """The row that the word means together with the next one, which is then taken; None where it means none."""
+    behind = rest.peek()
+    row = None if behind is None or _is_flag(behind) else find(f"{word} {behind}")
+    if row is not None:
+        rest.next()
     return row
 
 
@@ -326,6 +348,8 @@ def value_of(field: Field, text: str) -> Any:
 def usage(row: Command) -> str:
     """The form of a command in one line."""
     parts = [row.name]
+    if verbs := verbs_of(row):
+        parts.append(f"[{'|'.join(verbs)} ...]")
     if row.options:
         parts.append("[--OPTION VALUE]...")
     for field in flags_of(row):
@@ -359,6 +383,9 @@ class _Words:
             return None
         self._at += 1
         return self._words[self._at - 1]
+
+    def peek(self) -> str | None:
+        return self._words[self._at] if self._at < len(self._words) else None
 
     def all(self) -> list[str]:
         rest, self._at = self._words[self._at :], len(self._words)

@@ -247,6 +247,23 @@ def _listen(line: arguments.Line, session: Session) -> int:
     return listen(line.properties.get("topic", []), session)
 
 
+def _add_key(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.keys import add
+
+    reply = add(line.properties, session)
+    return _show("addkey", reply, session)
+
+
+def _new_key(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.keys import new
+
+    made = new(line.properties)
+    session.out(
+        render.json_of(made) if session.options.get("json") else render.text_of("newkey", made, session.style)
+    )
+    return OK
+
+
 def _completion(line: arguments.Line, session: Session) -> int:
     from circusd.cli.completion import script
 
@@ -257,11 +274,13 @@ def _completion(line: arguments.Line, session: Session) -> int:
 
 
 _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
+    "addkey": _add_key,
     "completion": _completion,
     "events": _events,
     "grep": _grep,
     "help": _help,
     "listen": _listen,
+    "newkey": _new_key,
     "save": _save,
     "set": _set,
     "status": _status,

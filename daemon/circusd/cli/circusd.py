@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from circusd.config.forms import FORMS
 from circusd.config.ini import Loaded, load
 from circusd.config.problems import Problem
-from circusd.config.records import CircusConfig
+from circusd.config.records import CircusConfig, Configuration
 from circusd.kernel import signals
 from circusd.kernel.daemonize import Report, daemonize
 from circusd.kernel.notify import Notify
 from circusd.kernel.sockets import from_manager
-from circusd.schema.errors import CircusError
+from circusd.schema.errors import CircusError, ConfigError
 from circusd.version import __version__
 
 from .unit import programs, unit
@@ -152,12 +152,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(path: str, loaded: Loaded) -> int:
-    """Every problem is printed; 1 when one of them is an error."""
-    for problem in loaded.problems:
-        print(problem)
+    """Every problem is printed, also of users and groups that are not there; 1 when one of them is an error."""
     configuration = loaded.configuration
-    if configuration is None:
-        errors = sum(_is_error(p) for p in loaded.problems)
+    unknown = [] if configuration is None else _unknown(configuration)
+    for problem in (*loaded.problems, *unknown):
+        print(problem)
+    if configuration is None or unknown:
+        errors = sum(_is_error(p) for p in loaded.problems) + len(unknown)
         print(f"{path}: {errors} error{'s' if errors != 1 else ''}, it would not be run")
         return EXIT_ERROR
     counts = (
@@ -166,6 +167,17 @@ def check(path: str, loaded: Loaded) -> int:
     )
     print(f"{path}: ok, {counts}")
     return EXIT_OK
+
+
+def _unknown(configuration: Configuration) -> Sequence[object]:
+    """Whom the configuration would let in and can't, as a start or a reload would say it."""
+    from circusd.runtime.access import resolve
+
+    try:
+        resolve(configuration)
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def _is_error(problem: Problem) -> bool:

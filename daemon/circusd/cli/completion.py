@@ -10,7 +10,7 @@ import shlex
 import signal
 from collections.abc import Iterable, Sequence
 
-from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of
+from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of, verbs_of
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field, find
 
 SHELLS = ("bash", "zsh", "fish")
@@ -47,6 +47,8 @@ def places(row: Command) -> list[str]:
     """For each place of a command the kinds that may stand there, joined by ``+``; ``-`` where nothing is known."""
     fields = positionals_of(row)
     found = []
+    if verbs := verbs_of(row):
+        found.append("=" + ",".join(verbs))
     for number, field in enumerate(fields):
         kinds = [kind_of(field)]
         # What may be left out has the next one in its place.
@@ -58,6 +60,11 @@ def places(row: Command) -> list[str]:
     if fields and fields[-1].type == "object":
         found.append("-")  # the value of each pair
     return found
+
+
+def names_of(row: Command) -> list[str]:
+    """The single words by which a command is given."""
+    return [name for name in (row.name, *row.aliases) if " " not in name]
 
 
 def repeats(row: Command) -> int:
@@ -206,7 +213,7 @@ def _posix_tables() -> str:
     lines += ["        *) REPLY='' ;;", "    esac", "}", "", "_circusctl_places() {", "    case $1 in"]
     for row in rows():
         if places(row):
-            names = "|".join((row.name, *row.aliases))
+            names = "|".join(names_of(row))
             lines.append(f"        {names}) REPLY='{' '.join(places(row))}' REPEATS={repeats(row)} ;;")
     lines += ["        *) REPLY='' REPEATS=0 ;;", "    esac", "}"]
     shown = "\n".join(
@@ -252,7 +259,7 @@ _circusctl() {
             case ${word%%=*} in
                 --endpoint | -e) _circusctl_where+=(--endpoint "$trimmed") ;;
                 --name) _circusctl_where+=(--name "$trimmed") ;;
-                --ssh) _circusctl_far=1 ;;
+                --ssh | --key) _circusctl_far=1 ;;
             esac
         elif [[ -z $command ]]; then
             command=$word
@@ -344,7 +351,7 @@ _circusctl() {
             case ${word%%=*} in
                 --endpoint|-e) _circusctl_where+=(--endpoint "$value") ;;
                 --name) _circusctl_where+=(--name "$value") ;;
-                --ssh) _circusctl_far=1 ;;
+                --ssh | --key) _circusctl_far=1 ;;
             esac
         elif [[ -z $command ]]; then
             command=$word
@@ -447,7 +454,7 @@ function __circusctl_complete
             set ended 1
         else if not set -q ended[1]; and string match -qr '^-[^0-9]' -- $word
             set -l flag (string split -m 1 = -- $word)
-            test $flag[1] = --ssh; and set __circusctl_far 1
+            contains -- $flag[1] --ssh --key; and set __circusctl_far 1
             set kind (__circusctl_value "$command" $flag[1])
             if test -n "$kind"; and test (count $flag) = 1
                 set skip $flag[1]
@@ -528,7 +535,7 @@ def _fish() -> str:
     tables += ["    end", "end", "", "function __circusctl_places", "    switch $argv[1]"]
     for row in rows():
         if places(row):
-            tables.append(f"        case {' '.join((row.name, *row.aliases))}")
+            tables.append(f"        case {' '.join(names_of(row))}")
             tables.append(f"            printf '%s\\n' {repeats(row)} {_words(places(row))}")
     tables += ["    end", "end", ""]
     shown = "\n".join(

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from circusd.cli.remote import by_ssh, endpoint_there, is_there
+from circusd.cli.remote import CURVE, beside, by_key, by_ssh, check_ways, endpoint_there, is_there
 from circusd.cli.session import FAR_TIMEOUT
 from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, Client, find_endpoint
-from circusd.kernel.ssh import beside
 from circusd.plugins import original
 from circusd.plugins.dotted import in_words, resolve
 from circusd.schema.errors import CircusError
@@ -51,6 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="the daemon of another machine, by ssh; passed to the plugin too",
     )
     parser.add_argument("--ssh_keyfile", default="", metavar="FILE", help="the private key for --ssh")
+    parser.add_argument(
+        "--key",
+        default="",
+        metavar="FILE",
+        help="the key for a daemon on another machine, at a tcp:// --endpoint",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("plugin", nargs="?", metavar="CLASS", help="dotted path of the plugin's class")
     return parser
@@ -117,17 +122,17 @@ def _plugin_class(path: str) -> Any:
 
 
 def _endpoints(arguments: argparse.Namespace) -> tuple[str, str]:
-    """Where commands are taken, and where events are told of: here, or both by ssh."""
+    """Where commands are taken, and where events are told of: here, or both there by ssh or a key."""
     endpoint = arguments.endpoint or ""
+    check_ways(ssh=arguments.ssh, keyfile=arguments.ssh_keyfile, key=arguments.key)
     if arguments.ssh is not None:
         endpoint = endpoint_there(arguments.ssh, arguments.ssh_keyfile, endpoint)
-    elif arguments.ssh_keyfile:
-        raise ValueError("--ssh_keyfile without --ssh: which machine is it for?")
     endpoint = endpoint or find_endpoint()
-    if is_there(endpoint):
-        endpoint = by_ssh(endpoint)
+    endpoint = by_ssh(endpoint) if endpoint.startswith("ssh://") else by_key(endpoint, arguments.key)
     pubsub = arguments.pubsub or _pubsub_of(endpoint)
-    return endpoint, beside(endpoint, pubsub) if is_there(endpoint) and not is_there(pubsub) else pubsub
+    if is_there(pubsub):
+        return endpoint, by_key(pubsub, "") if pubsub.startswith(CURVE) else pubsub
+    return endpoint, beside(endpoint, pubsub) if is_there(endpoint) else pubsub
 
 
 def _pubsub_of(endpoint: str) -> str:

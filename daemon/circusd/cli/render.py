@@ -6,6 +6,8 @@ Names and texts come from outside and may hold anything; everything that is prin
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -441,7 +443,67 @@ def _link(reply: Reply, style: Style) -> str:
     return link
 
 
+def _keys(reply: Reply, style: Style) -> str:
+    rows = [
+        [
+            clean(str(key.get("name"))),
+            clean(str(key.get("role"))),
+            clock_of(float(key.get("added") or 0), "%Y-%m-%d %H:%M")[:16],
+            clean(str(key.get("by"))),
+            clean(", ".join(map(str, key.get("connections", ())))) or "-",
+            clean(str(key.get("public"))),
+        ]
+        for key in reply.get("keys", ())
+    ]
+    if not rows:
+        return "no keys: nobody on another machine is let in (circusctl keys add NAME)"
+    header = ("NAME", "ROLE", "ADDED", "BY", "IN USE FROM", "PUBLIC KEY")
+    server = style.paint("the server's public key:", "dim") + " " + clean(str(reply.get("server")))
+    return "\n".join([*columns(rows, style, header=header), server])
+
+
+def _key_added(reply: Reply, style: Style) -> str:
+    key = reply.get("key") or {}
+    name, role = clean(str(key.get("name"))), clean(str(key.get("role")))
+    file = clean(str(reply.get("file", "")))
+    lines = [f"{file}: the key of {name}, {role}" if file else f"{name} is let in as {role}"]
+    if not file:
+        server = shlex.quote(clean(str(reply.get("server"))))
+        lines.append(f"there, if it was not yet: circusctl keys new {name} --server {server}")
+    for endpoint in list((reply.get("endpoints") or {}).values())[:1]:
+        place = clean(str(endpoint)).replace("0.0.0.0", _machine()).replace("[::]", _machine())
+        lines.append(
+            f"there: circusctl --key {shlex.quote(file) if file else f'{name}.key'} --endpoint {place} status"
+        )
+    if not reply.get("endpoints"):
+        lines.append(
+            "no endpoint can be reached from other machines yet: it takes endpoint = tcp://ADDRESS:PORT in the file"
+        )
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    return os.uname().nodename
+
+
+def _key_made(reply: Reply, style: Style) -> str:
+    name, file = clean(str(reply.get("name"))), clean(str(reply.get("file")))
+    lines = [f"{file}: the key of {name}"]
+    if reply.get("made"):
+        public = shlex.quote(clean(str(reply.get("public"))))
+        lines.append(f"on the server: circusctl keys add {name} --public {public}")
+    if not reply.get("server"):
+        lines.append(f"then here, with the public key that it shows: circusctl keys new {name} --server KEY")
+    return "\n".join(lines)
+
+
+def _key_gone(reply: Reply, style: Style) -> str:
+    ended = reply.get("ended")
+    return "ok" if not ended else f"ok; {ended} connection{'s' if ended != 1 else ''} ended"
+
+
 _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
+    "addkey": _key_added,
     "addsocket": _opened,
     "audit": _audit,
     "cancel": _cancelled,
@@ -455,8 +517,10 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
     "ipython": _ipython,
     "jobs": _jobs,
+    "keys": _keys,
     "list": _list,
     "listsockets": _sockets,
+    "newkey": _key_made,
     "numprocesses": _number("numprocesses"),
     "numwatchers": _number("numwatchers"),
     "options": _options,
@@ -464,6 +528,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
     "reloadconfig": _reloaded,
+    "rmkey": _key_gone,
     "save": _saved,
     "set": _set,
     "stats": _stats,

@@ -8,10 +8,9 @@ from typing import Any
 
 from circusd.cli.terminal import Style, style_of
 from circusd.client import FOREVER, TIMEOUT, Client, Follow, find_endpoint, refusal
-from circusd.schema.errors import BadRequest
 
 FAR_TIMEOUT = 15.0
-"""Seconds that a request may take by ssh when nothing else is said: two machines and their keys come before it."""
+"""Seconds that a request may take by ssh or a key when nothing else is said: machines and keys come before it."""
 
 
 class Session:
@@ -43,29 +42,39 @@ class Session:
         """Seconds that an answer may take: those given, or what is usual here or by ssh."""
         if self.timeout is not None:
             return self.timeout
-        far = self.options.get("ssh") or str(self.options.get("endpoint") or "").startswith("ssh://")
+        named = str(self.options.get("endpoint") or "")
+        far = self.options.get("ssh") or self.options.get("key") or named.startswith(("ssh://", "curve://"))
         return FAR_TIMEOUT if far else TIMEOUT
 
     def endpoint(self) -> str:
         """The endpoint that is meant; raises Unavailable."""
         named, name = self.options.get("endpoint") or "", self.options.get("name")
-        if self.options.get("ssh") is not None:
+        server, keyfile, key = (self.options.get(option) for option in ("ssh", "ssh_keyfile", "key"))
+        if server is not None or keyfile or key:
+            from circusd.cli.remote import check_ways
+
+            check_ways(ssh=server, keyfile=keyfile, key=key)
+        if server is not None:
             from circusd.cli.remote import endpoint_there
 
-            keyfile = self.options.get("ssh_keyfile") or ""
-            return endpoint_there(self.options["ssh"], keyfile, named, name or "", self.environ)
-        if self.options.get("ssh_keyfile"):
-            raise BadRequest("--ssh_keyfile without --ssh: which machine is it for?")
+            return endpoint_there(server, keyfile or "", named, name or "", self.environ)
         endpoint: str = named or find_endpoint(name, self.environ)
         if endpoint.startswith("ssh://"):
             from circusd.cli.remote import by_ssh
 
             return by_ssh(endpoint)
-        return "ipc://" + endpoint if endpoint.startswith("/") else endpoint
+        endpoint = "ipc://" + endpoint if endpoint.startswith("/") else endpoint
+        if key or endpoint.startswith(("tcp://", "curve://")):
+            from circusd.cli.remote import by_key
+
+            return by_key(endpoint, key or "", self.environ)
+        return endpoint
 
     def client(self) -> Client:
         """The client of that endpoint; nothing is connected before it is asked something."""
-        key = tuple(self.options.get(name) for name in ("endpoint", "name", "ssh", "ssh_keyfile", "timeout"))
+        key = tuple(
+            self.options.get(name) for name in ("endpoint", "name", "ssh", "ssh_keyfile", "key", "timeout")
+        )
         if key not in self._clients:
             # Who gave a time limit said how long a daemon on its way may take; the original always waits.
             patience = self.timeout or 0.0

@@ -145,8 +145,8 @@ def events_endpoint(session: Session) -> str:
 
 def _beside(told: str, reached: str) -> str:
     """What a daemon on another machine calls its own address, as seen from here."""
-    if reached.startswith("ssh://"):
-        from circusd.kernel.ssh import beside
+    if reached.startswith(("ssh://", "curve://")):
+        from circusd.cli.remote import beside
 
         return beside(reached, told) if told != reached else reached
     host = reached.removeprefix("tcp://").rpartition(":")[0]

@@ -23,6 +23,10 @@ OPTIONS = (
     ("--name NAME", "the name of the daemon, where several run"),
     ("--ssh USER@HOST:PORT", "the daemon of another machine, by ssh and without a password"),
     ("--ssh_keyfile FILE", "the private key for it; otherwise what ssh itself would take"),
+    (
+        "--key FILE",
+        "the key for a daemon on another machine, at --endpoint tcp://HOST:PORT; otherwise that of CIRCUSCTL_KEY",
+    ),
     ("--once", "print one table and exit; so too when the output is no terminal"),
     ("--sort cpu|mem|name", "what is first (default cpu)"),
     (
@@ -38,6 +42,7 @@ OPTIONS = (
 _SORTS = {"c": "cpu", "m": "mem", "n": "name"}
 _LOOK_SECONDS = 0.2
 _GATHER_SECONDS = 1.5
+_THERE = ("ssh://", "curve://")
 _PLUMBING = ("circusd-stats", "circushttpd")
 
 
@@ -138,7 +143,7 @@ class PublishedStats:
 
     def __init__(self, messages: Subscription, endpoint: str, keep: float) -> None:
         self._messages = messages
-        self._endpoint = endpoint
+        self._endpoint = endpoint.partition("?key=")[0]
         self._keep = keep
         self._stats: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
         self._since = time.monotonic()
@@ -281,6 +286,11 @@ def _run(options: Mapping[str, Any]) -> int:
 
 def _endpoint(options: Mapping[str, Any]) -> str:
     named: str = options.get("endpoint") or ""
+    key: str = options.get("key") or ""
+    if "ssh" in options and key:
+        from circusd.cli.remote import check_ways
+
+        check_ways(ssh=options["ssh"], keyfile=None, key=key)
     if "ssh" in options:
         from circusd.cli.remote import endpoint_there
 
@@ -292,16 +302,20 @@ def _endpoint(options: Mapping[str, Any]) -> str:
         from circusd.cli.remote import by_ssh
 
         return by_ssh(endpoint)
+    if key or endpoint.startswith(("tcp://", "curve://")):
+        from circusd.cli.remote import by_key
+
+        return by_key(endpoint, key)
     return endpoint
 
 
 def _limit(endpoint: str) -> float:
-    return FAR_TIMEOUT if endpoint.startswith("ssh://") else TIMEOUT
+    return FAR_TIMEOUT if endpoint.startswith(_THERE) else TIMEOUT
 
 
 def _beside(told: str, reached: str) -> str:
-    if reached.startswith("ssh://"):
-        from circusd.kernel.ssh import beside
+    if reached.startswith(_THERE):
+        from circusd.cli.remote import beside
 
         return beside(reached, told)
     return told
@@ -348,7 +362,15 @@ def _read(words: Sequence[str]) -> dict[str, Any]:
         if name in ("--once", "--no-color", "--version", "--help") and not equals:
             options[name[2:]] = True
             continue
-        if name not in ("--endpoint", "--name", "--sort", "--process-timeout", "--ssh", "--ssh_keyfile"):
+        if name not in (
+            "--endpoint",
+            "--name",
+            "--sort",
+            "--process-timeout",
+            "--ssh",
+            "--ssh_keyfile",
+            "--key",
+        ):
             raise Usage(f"unrecognized arguments: {name}", hint="circus-top --help lists the options")
         if not equals and not rest:
             raise Usage(f"{name} needs a value")

@@ -21,6 +21,8 @@ OVERRIDE: Final = "CIRCUS_RUNTIME_DIR"
 STATE_OVERRIDE: Final = "CIRCUS_STATE_DIR"
 INNER: Final = "inner"
 LOCK: Final = "lock"
+KEYS: Final = "keys.json"
+"""The file of keys in a state folder."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -250,11 +252,11 @@ def atomic_write(path: str, data: bytes, mode: int | None = None, *, private: bo
     _sync_folder(folder)
 
 
-def private_read(path: str, limit_bytes: int) -> bytes | None:
+def private_read(path: str, limit_bytes: int, *, secret: bool = False) -> bytes | None:
     """What `atomic_write` with `private` has written; None if there is no such file.
 
     Raises OSError for anything else that has that name: a link, no regular file, one that is not ours or that others may
-    write to, one of more than `limit_bytes`. Never waits for anybody but the disk.
+    write to (or read, if it is `secret`), one of more than `limit_bytes`. Never waits for anybody but the disk.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -268,6 +270,9 @@ def private_read(path: str, limit_bytes: int) -> bytes | None:
             raise OSError(errno.EPERM, f"it belongs to user {status.st_uid}", path)
         if status.st_mode & 0o022:
             problem = f"others may write to it (mode {stat.S_IMODE(status.st_mode):04o})"
+            raise OSError(errno.EPERM, problem, path)
+        if secret and status.st_mode & 0o077:
+            problem = f"others may read it (mode {stat.S_IMODE(status.st_mode):04o}): chmod 600 {path}"
             raise OSError(errno.EPERM, problem, path)
         with open(fd, "rb", closefd=False) as file:
             data = file.read(limit_bytes + 1)

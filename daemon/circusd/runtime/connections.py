@@ -6,7 +6,7 @@ import itertools
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import gevent
 import gevent.socket
@@ -19,6 +19,9 @@ READ_BYTES: Final = 1 << 16
 
 ID_BYTES: Final = 9
 """Length of a connection's id, with which its identity at a ROUTER begins."""
+
+SEAL_BYTES: Final = 33
+"""What a message to another machine is longer by on its way than in the clear: a name, a nonce, a seal and flags."""
 
 GREETING_SECONDS: Final = 10.0
 """A peer that has not ended its handshake by then is let go."""
@@ -41,18 +44,30 @@ class Connection:
     door: str
     channel: str
     uid: int | None
-    """None for an inherited connection, whose requests carry sessions."""
+    """None for an inherited connection, whose requests carry sessions, and for a peer on another machine."""
     pid: int | None
     role: str | None
-    """What the uid may do by itself; None where only a session can say."""
+    """What the uid or the key may do by itself; None where only a session can say."""
     address: str = ""
     groups: tuple[int, ...] = ()
     """The groups that a process at a unix socket is in."""
+    arm: Callable[[Any], None] | None = None
+    """For a peer on another machine: makes the inner socket, which is then its alone, one that knows it by its key."""
+    key: str = ""
+    """The name of that key, once the peer has shown it."""
+    number: int = 0
+    """For a peer on another machine: one that no other such peer has at the time."""
     id: bytes = field(default_factory=_next_id)
     sent: int = 0
     """Bytes that were handed to libzmq for this peer."""
     passed: int = 0
     """Bytes that the peer's socket took, the handshake not counted."""
+
+    def hand_over(self, size: int) -> None:
+        """A message of so many bytes is with libzmq."""
+        # Beside messages, answers to pings have passed: nobody gets room for more of the ones by asking for the others.
+        self.passed = min(self.passed, self.sent)
+        self.sent += size
 
     @property
     def queued(self) -> int:
@@ -97,7 +112,7 @@ def carry(
         down = gevent.spawn(_down, connection, handshake, outer, inner)
         problem = _greet(handshake, outer, inner, greeting_seconds)
         if not problem:
-            _up(outer, inner)
+            upwards(outer, inner)
         return problem
     except OSError as error:
         return "" if inner is not None else f"no way in: {error.strerror or error}"
@@ -105,7 +120,7 @@ def carry(
         try:
             # May be cut short by a kill.
             if inner is not None and down is not None:
-                _end(inner, down)
+                end_inner(inner, down)
         finally:
             if inner is not None:
                 inner.close()
@@ -134,7 +149,8 @@ def _greet(handshake: Handshake, outer: socket.socket, inner: socket.socket, sec
     return ""
 
 
-def _up(outer: socket.socket, inner: socket.socket) -> None:
+def upwards(outer: socket.socket, inner: socket.socket) -> None:
+    """What the peer says goes to libzmq until it ends."""
     receive, send = outer.recv, inner.sendall
     while data := receive(READ_BYTES):
         send(data)
@@ -156,19 +172,21 @@ def _down(connection: Connection, handshake: Handshake, outer: socket.socket, in
         # libzmq has closed; the other greenlet waits for the peer and learns it by this.
         outer.shutdown(socket.SHUT_RDWR)
     except OSError:
-        _shutdown(outer, socket.SHUT_RDWR)
+        shut_down(outer, socket.SHUT_RDWR)
 
 
-def _end(inner: socket.socket, down: gevent.Greenlet[..., None]) -> None:
+def end_inner(inner: socket.socket, down: gevent.Greenlet[..., None]) -> None:
+    """libzmq has read what was sent, or its time is over; `down` has carried what it said to that."""
     # Told the end, libzmq still reads what was sent, and then closes its side, which ends the other greenlet.
-    _shutdown(inner, socket.SHUT_WR)
+    shut_down(inner, socket.SHUT_WR)
     try:
         down.join(_DRAIN_SECONDS)
     finally:
         down.kill(block=False)
 
 
-def _shutdown(sock: socket.socket, how: int) -> None:
+def shut_down(sock: socket.socket, how: int) -> None:
+    """As the method, also for a socket that has ended."""
     try:
         sock.shutdown(how)
     except OSError:

@@ -21,7 +21,7 @@ from circusd.schema import commands, wire
 from circusd.schema.errors import CircusError
 
 from . import clock
-from .connections import ID_BYTES, Connection
+from .connections import ID_BYTES, SEAL_BYTES, Connection
 from .repeats import ID_LENGTH, Repeats
 
 log = logging.getLogger("circusd.controller")
@@ -48,7 +48,7 @@ class Caller:
     door: str
     uid: int | None
     role: str | None
-    """What the uid may do by itself; None behind a door whose requests carry sessions."""
+    """What the uid or the key may do by itself; None behind a door whose requests carry sessions."""
     identity: bytes
     """The connection's id, then the identity that the client chose."""
     address: str
@@ -59,6 +59,8 @@ class Caller:
     """Queues a reply or a push for the peer and never waits; False if it was lost: the peer is gone or does not read."""
     push: Callable[[bytes], bool]
     """The same for what comes before the reply, and is not kept for who asks again."""
+    key: str = ""
+    """The name of the key of a peer on another machine; empty for one on this machine."""
 
     @property
     def connection(self) -> bytes:
@@ -109,12 +111,17 @@ class Controller:
         key = self._key(connection)
         router = self._routers.get(key)
         if router is None:
-            self._made += 1
-            path = os.path.join(self._folder, f"commands.{self._made}")
-            router = self._routers[key] = _Router(self, self._context, path, connection)
+            router = self._routers[key] = self._make(connection)
         router.users += 1
         self._idle.pop(key, None)
         return router.path
+
+    def _make(self, connection: Connection) -> _Router:
+        if connection.arm is not None:
+            path = os.path.join(self._folder, f"commands.far.{connection.number}")
+            return _FarRouter(self, self._context, path, connection)
+        self._made += 1
+        return _Router(self, self._context, os.path.join(self._folder, f"commands.{self._made}"), connection)
 
     def left(self, connection: Connection) -> None:
         """The connection has ended; see `doors.Entrance`."""
@@ -183,7 +190,8 @@ class Controller:
             return
         connection = self.connections.get(identity[:ID_BYTES])
         address, pid = ("", None) if connection is None else (connection.address, connection.pid)
-        caller = Caller(router.door, router.uid, router.role, identity, address, pid, send, send)
+        peer = router.peer
+        caller = Caller(peer.door, peer.uid, peer.role, identity, address, pid, send, send, peer.key)
         if _is_repeatable(request):
             remembered = self._remembering(caller, request)
             if remembered is None:
@@ -204,7 +212,7 @@ class Controller:
 
     def _remembering(self, caller: Caller, request: wire.Request) -> Caller | None:
         """A caller whose first answer is kept; None if the request has come before and needs nothing more."""
-        peer = (caller.door, caller.uid, caller.role, caller.peer)
+        peer = (caller.door, caller.uid, caller.role, caller.key, caller.peer)
         key = (request.id, request.session, request.command, request.cast)
         past, is_first = self._repeats.first(peer, key)
         if is_first:
@@ -234,7 +242,8 @@ class _Router:
     def __init__(
         self, controller: Controller, context: zmq.Context[Any], path: str, first: Connection
     ) -> None:
-        self.door, self.uid, self.role = first.door, first.uid, first.role
+        self.peer = first
+        """One of its connections: who they are is the same for all."""
         self.path = path
         self.users = 0
         """Connections that lead here."""
@@ -247,11 +256,13 @@ class _Router:
         # What lies here for a peer is bounded in bytes, by `send`; and it has to be known when a peer is gone.
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        if first.arm is not None:
+            first.arm(self._socket)
         self._socket.bind("ipc://" + path)
         self._greenlet = gevent.spawn(self._receive)
 
     def _receive(self) -> None:
-        receive, received = self._socket.recv_multipart, self._controller.received
+        receive, received = self._receive_one, self._controller.received
         while not self._socket.closed:
             # Where requests are waiting, receiving does not give way to anybody.
             for _ in range(REQUESTS_PER_TURN):
@@ -262,21 +273,33 @@ class _Router:
             # Not 0: with that the hub does not look at descriptors.
             gevent.sleep(1e-6)
 
+    def _receive_one(self) -> list[bytes]:
+        frames: list[bytes] = self._socket.recv_multipart()
+        return frames
+
+    def _name(self, identity: bytes) -> bytes:
+        """What libzmq knows a peer by."""
+        return identity
+
+    def _size(self, message: bytes) -> int:
+        """How many bytes the message has on its way."""
+        return len(message) + (2 if len(message) < 256 else 9)
+
     def send(self, identity: bytes, message: bytes) -> bool:
         """Never waits, so it is safe from any greenlet and from the hub."""
         connection = self._controller.connections.get(identity[:ID_BYTES])
-        size = len(message) + (2 if len(message) < 256 else 9)
+        size = self._size(message)
         queued = 0 if connection is None else connection.queued
         if connection is None or self._socket.closed or (queued and queued + size > QUEUED_LIMIT_BYTES):
             self._controller.lost += 1
             return False
         try:
-            self._socket.send_multipart((identity, message), zmq.NOBLOCK)
+            self._socket.send_multipart((self._name(identity), message), zmq.NOBLOCK)
         except zmq.ZMQError:
             # No such peer (any more).
             self._controller.lost += 1
             return False
-        connection.sent += size
+        connection.hand_over(size)
         return True
 
     def close(self) -> None:
@@ -286,6 +309,26 @@ class _Router:
         with contextlib.suppress(OSError):
             # libzmq leaves it.
             os.unlink(self.path)
+
+
+class _FarRouter(_Router):
+    """The ROUTER of one peer on another machine: its identity comes sealed, and gets the connection's id only here."""
+
+    _theirs = b""
+
+    def _receive_one(self) -> list[bytes]:
+        frames = super()._receive_one()
+        self._theirs = frames[0]
+        # One that begins with 0 is of libzmq's own making.
+        chosen = b"" if frames[0].startswith(b"\0") else frames[0]
+        return [self.peer.id + chosen, *frames[1:]]
+
+    def _name(self, identity: bytes) -> bytes:
+        return self._theirs
+
+    def _size(self, message: bytes) -> int:
+        size = len(message) + SEAL_BYTES
+        return size + (2 if size < 256 else 9)
 
 
 def _is_repeatable(request: wire.Request) -> bool:

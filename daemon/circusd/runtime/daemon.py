@@ -36,7 +36,7 @@ from .access import resolve as resolve_access
 from .arbiter import Arbiter, Services
 from .audit import Audit
 from .controller import Caller, Controller
-from .doors import Doors, Refusal
+from .doors import Doors, Refusal, warn_of_reach
 from .follow import Follows
 from .handlers import Handlers
 from .history import History
@@ -58,6 +58,7 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .far import Far
     from .searches import Searches
 
 log = logging.getLogger("circusd.daemon")
@@ -69,6 +70,8 @@ SIGNALS = (*signals.STOP, *signals.HARMLESS, signal.SIGWINCH)
 OOM_SCORE_ROOT = -900
 HOOKS_PATIENCE = 2.0
 """Seconds that the processes of hooks have to end at the end of the daemon."""
+KEYS_PATIENCE = 5.0
+"""Seconds in which the disk has to say whether there are keys of other machines."""
 REPLIES_PATIENCE = 1.0
 """Seconds in which clients can take the last replies."""
 
@@ -126,6 +129,7 @@ class Daemon:
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
         self._searches: Searches | None = None
+        self._far: Far | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,7 @@ class Daemon:
         for folder in reversed(self.configuration.python_path):
             sys.path.insert(0, folder)
 
-        context = TrustedContext()
+        context = self._context = TrustedContext()
         stack.callback(context.destroy, 0)
         inner = files.inner_folder(self.folder)
         self.publisher = Publisher(context, inner)
@@ -246,9 +250,11 @@ class Daemon:
             self.access,
             refused=self._refused,
         )
+        stack.callback(self._close_far)
         stack.callback(self.doors.close)
         self._answer_discovery(stack)
         self._open_endpoints(PUBLIC if self.access.is_open else PRIVATE)
+        self._look_abroad()
         handlers = self.reaper.handlers
         handlers |= dict.fromkeys(signals.STOP, self._told_to_stop)
         handlers[signal.SIGHUP] = self._told_to_reload
@@ -332,6 +338,39 @@ class Daemon:
             return
         stack.callback(discovery.close)
         log.info("answers who looks for a daemon at %s", circus.multicast_endpoint)
+
+    @property
+    def far(self) -> Far:
+        """Made when there is a key, or is to be: who has none does not pay for it."""
+        if self._far is None:
+            from .far import Far
+
+            drop = partial(self.doors.drop, block=False)
+            self._far = self.doors.far = Far(self._context, self.settings.name, drop)
+        return self._far
+
+    def _look_abroad(self) -> None:
+        """Where other machines can reach an endpoint, those with a key are let in, and the log tells who can."""
+        beyond = self.doors.beyond
+        if not beyond:
+            return
+        if self._has_keys():
+            self.far.announce(beyond)
+        else:
+            warn_of_reach(beyond)
+
+    def _has_keys(self) -> bool:
+        """Whether there is a file of keys; also where the disk does not say so, which is told when it is read."""
+        path = os.path.join(files.state_path(self.settings.name), files.KEYS)
+        found = gevent.get_hub().threadpool.spawn(os.path.lexists, path)
+        try:
+            return bool(found.get(timeout=KEYS_PATIENCE))
+        except gevent.Timeout:
+            return True
+
+    def _close_far(self) -> None:
+        if self._far is not None:
+            self._far.close()
 
     @staticmethod
     def look_up_access(configuration: Configuration) -> Access:
@@ -580,7 +619,19 @@ class Daemon:
                 "problem": "" if self._accounts is None else self._accounts.problem,
             },
             "audit": self.audit.view(),
+            "remote": self.remote(),
             **self._machine,
+        }
+
+    def remote(self) -> dict[str, Any]:
+        """Which endpoints other machines can reach, by channel, and whether one with a key is let in there."""
+        beyond = {name.partition(" ")[0]: endpoint for name, endpoint in self.doors.beyond.items()}
+        far = self._far
+        return {
+            "endpoints": beyond,
+            "curve": far is not None and far.is_open,
+            "keys": 0 if far is None else len(far.keyring.keys),
+            "problem": "" if far is None else far.keyring.problem,
         }
 
     def snapshot(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gevent
 import gevent.socket
@@ -27,6 +27,9 @@ from circusd.schema.errors import ConfigError
 from .connections import GREETING_SECONDS, Connection, carry
 from .listeners import PRIVATE, Listener, is_loopback, listen
 from .sums import Sums
+
+if TYPE_CHECKING:
+    from .far import Far
 
 log = logging.getLogger("circusd.doors")
 
@@ -104,7 +107,8 @@ class Doors:
         self._connections: dict[Connection, gevent.Greenlet[..., None]] = {}
         self._by_uid: dict[int, int] = {}
         self._sums = Sums[Refusal](lambda refusal, count: refused(replace(refusal, count=count)))
-        self._warned = False
+        self.far: Far | None = None
+        """Who lets peers on other machines in, where anybody does."""
         self.accepted = 0
         self.refusals = 0
 
@@ -122,8 +126,7 @@ class Doors:
         """The endpoint is listened at; returns it as bound. Raises ConfigError, Conflict.
 
         ``mode`` is that of a unix socket's file; whoever gets through to it still has to be known to the policy. With
-        ``owner``, a user and his role there, the file is his. At the first endpoint that other machines can reach, a
-        warning says that they are not let in, and what to do.
+        ``owner``, a user and his role there, the file is his.
         """
         if name in self._doors:
             raise ValueError(f"a door {name!r} is open already")
@@ -132,13 +135,6 @@ class Doors:
         if owner is not None and listener.file is not None:
             _give_away(listener, owner[0])
             self._owners[name] = owner
-        if listener.beyond and not self._warned:
-            self._warned = True
-            log.warning(
-                "%s can be reached from other machines, and nobody there is obeyed, on this or any other endpoint; "
-                "from there use a tunnel: ssh -N -L",
-                listener.endpoint,
-            )
         self._doors[name] = _Door(
             listener, lambda sock, address: self._arrived(name, channel, entrance, sock, address)
         )
@@ -202,6 +198,11 @@ class Doors:
         """Endpoints as bound, by name of the door."""
         return {name: door.listener.endpoint for name, door in self._doors.items()}
 
+    @property
+    def beyond(self) -> dict[str, str]:
+        """Those endpoints that other machines can reach."""
+        return {name: door.listener.endpoint for name, door in self._doors.items() if door.listener.beyond}
+
     def counters(self) -> dict[str, Any]:
         """How many are in, were let in and were refused."""
         return {"connections": len(self._connections), "accepted": self.accepted, "refused": self.refusals}
@@ -232,7 +233,9 @@ class Doors:
                     self._refuse(name, None, shown, "the owner of the connection could not be found", sock)
                     return
             else:
-                self._refuse(name, None, shown, "it comes from another machine", sock)
+                self._arrived_from_afar(
+                    Connection(name, channel, None, None, None, shown), address, sock, entrance
+                )
                 return
             role = self._role(name, uid, groups)
         except OSError as problem:
@@ -247,6 +250,16 @@ class Doors:
             self._refuse(name, uid, shown, reason, sock)
             return
         self._let_in(Connection(name, channel, uid, pid, role, shown, groups), sock, entrance)
+
+    def _arrived_from_afar(
+        self, connection: Connection, address: Any, sock: socket.socket, entrance: Entrance
+    ) -> None:
+        far = self.far
+        reason = "it comes from another machine" if far is None else far.arrived(connection, address[0])
+        if reason:
+            self._refuse(connection.door, None, connection.address, reason, sock)
+        else:
+            self._let_in(connection, sock, entrance)
 
     def _too_many(self, uid: int) -> str:
         if self._by_uid.get(uid, 0) >= self._per_uid:
@@ -266,8 +279,11 @@ class Doors:
         greenlet.start()
 
     def _carry(self, connection: Connection, sock: socket.socket, entrance: Entrance) -> None:
-        path = entrance.enter(connection)
-        problem = carry(connection, sock, path, greeting_seconds=self._greeting_seconds)
+        if connection.arm is not None and self.far is not None:
+            problem = self.far.carry(connection, sock, entrance.enter)
+        else:
+            path = entrance.enter(connection)
+            problem = carry(connection, sock, path, greeting_seconds=self._greeting_seconds)
         if problem:
             self._count_refusal(connection.door, connection.uid, connection.address, problem)
 
@@ -280,6 +296,8 @@ class Doors:
                 self._by_uid[connection.uid] = left
             else:
                 del self._by_uid[connection.uid]
+        if connection.arm is not None and self.far is not None:
+            self.far.left(connection)
         entrance.left(connection)
 
     # -- who does not ----------------------------------------------------------------------------------------------
@@ -291,6 +309,15 @@ class Doors:
     def _count_refusal(self, door: str, uid: int | None, address: str, reason: str) -> None:
         self.refusals += 1
         self._sums.add((door, uid, reason), Refusal(door, uid, address, reason, 1))
+
+
+def warn_of_reach(endpoints: Mapping[str, str]) -> None:
+    """The log says that other machines can reach these endpoints for nothing, and what to do."""
+    log.warning(
+        "%s can be reached from other machines, and nobody there is obeyed, on this or any other endpoint: "
+        "make a key for who may (circusctl keys add NAME), or let them come by ssh (circusctl --ssh USER@HOST)",
+        ", ".join(dict.fromkeys(endpoints.values())),
+    )
 
 
 class _Door:

@@ -27,6 +27,7 @@ from .arbiter import Arbiter, in_background
 from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
+from .keycommands import KeyCommands
 from .orders import Order
 from .processinfo import ProcessInfo
 from .reading import Reading
@@ -39,17 +40,19 @@ log = logging.getLogger("circusd.controller")
 
 PROGRESS = "progress."
 """Topic of the pushes that come before the reply of a command."""
+KEY_PERSON = "key:"
+"""Who comes with a key is called so with its name, which no user of the machine can be."""
 TARGET_LIMIT = 200
 """Letters."""
 
 
-class Handlers(Changing, Setting, SocketCommands, Reading, Searching):
+class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searching):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
         self.arbiter = arbiter
         self.daemon = daemon
-        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, follows, stats, history."""
+        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, far, follows, stats, history."""
         self.process_info = ProcessInfo()
         self._names: dict[int, str] = {}
 
@@ -138,6 +141,8 @@ class Handlers(Changing, Setting, SocketCommands, Reading, Searching):
                     )
                 raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
             person = Person(session.person, session.role, request.session)
+        elif caller.key:
+            person = Person(KEY_PERSON + caller.key, caller.role or "", "")
         else:
             owner = caller.uid if self.daemon.is_endpoint_owner(caller) else None
             person = Person(self._name_of(caller.uid), caller.role or "", "", owner)

@@ -80,7 +80,7 @@ class Handshake:
             return b""
         size = int.from_bytes(buffer[1:head], "big")
         if size > COMMAND_LIMIT_BYTES:
-            raise ProtocolError(f"a handshake of {size} bytes")
+            raise ProtocolError(f"a handshake longer than {COMMAND_LIMIT_BYTES} bytes")
         if len(buffer) < head + size:
             return b""
         body, rest = buffer[head : head + size], buffer[head + size :]

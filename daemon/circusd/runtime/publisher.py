@@ -42,6 +42,9 @@ CHANNELS: Final = (
     Channel("output", messages=60, longest=68 << 10),
 )
 
+FAR_SUBSCRIPTIONS: Final = 1000
+"""Topics that one peer on another machine may subscribe to; the connection of one that goes beyond is ended."""
+
 _BACKLOG: Final = 512
 _SUBSCRIPTIONS_PER_TURN: Final = 64
 _TOPIC_LIMIT_BYTES: Final = 4096
@@ -148,30 +151,33 @@ class Publisher:
 
 
 class Outlet:
-    """The inner socket of one channel, with the greenlet that hears of subscriptions."""
+    """The inner sockets of one channel: one that all on this machine share, and one for each peer on another."""
 
     def __init__(
         self, row: Channel, context: zmq.Context[Any], folder: str, changed: Callable[[], None]
     ) -> None:
         self.row = row
         self.prefixes: tuple[str, ...] = ()
+        self._context = context
         self._path = os.path.join(folder, row.name)
         self._changed = changed
-        self._subscribed: set[str] = set()
-        self._socket = context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.BACKLOG, _BACKLOG)
-        self._socket.setsockopt(zmq.SNDHWM, row.messages)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, _TOPIC_LIMIT_BYTES)
-        self._socket.bind("ipc://" + self._path)
-        self._greenlet = gevent.spawn(self._hear)
+        self._far: dict[bytes, _Xpub] = {}
+        self._shared = _Xpub(row, context, self._path, self._heard)
 
     def enter(self, connection: Connection) -> str:
-        """The path of the inner socket; all who get through the doors share it."""
-        return self._path
+        """The path of the inner socket; all of this machine who get through the doors share it."""
+        if connection.arm is None:
+            return self._path
+        path = f"{self._path}.far.{connection.number}"
+        self._far[connection.id] = _Xpub(self.row, self._context, path, self._heard, connection.arm)
+        return path
 
     def left(self, connection: Connection) -> None:
-        """Nothing to do: libzmq takes its subscriptions back."""
+        """libzmq takes its subscriptions back; those of a peer on another machine end with its socket."""
+        xpub = self._far.pop(connection.id, None)
+        if xpub is not None:
+            xpub.close()
+            self._heard()
 
     def wants(self, topic: str) -> bool:
         """Whether a subscriber gets messages of that topic."""
@@ -179,26 +185,77 @@ class Outlet:
 
     def send(self, topic: str, payload: bytes) -> None:
         """The message is on its way to all whose backlog is not full."""
+        frames = (topic.encode("utf-8", "surrogateescape"), payload)
+        self._shared.send(frames)
+        for xpub in self._far.values():
+            if topic.startswith(tuple(xpub.subscribed)):
+                xpub.send(frames)
+
+    def _heard(self) -> None:
+        found = set(self._shared.subscribed)
+        for xpub in self._far.values():
+            found |= xpub.subscribed
+        self.prefixes = tuple(found)
+        self._changed()
+
+    def close(self) -> None:
+        for xpub in (self._shared, *self._far.values()):
+            xpub.close()
+        self._far.clear()
+        self.prefixes = ()
+
+
+class _Xpub:
+    """One XPUB, with the greenlet that hears of subscriptions."""
+
+    def __init__(
+        self,
+        row: Channel,
+        context: zmq.Context[Any],
+        path: str,
+        heard: Callable[[], None],
+        arm: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.subscribed: set[str] = set()
+        self._path = path
+        self._heard = heard
+        self._limit = None if arm is None else FAR_SUBSCRIPTIONS
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.BACKLOG, _BACKLOG)
+        self._socket.setsockopt(zmq.SNDHWM, row.messages)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _TOPIC_LIMIT_BYTES)
+        if arm is not None:
+            arm(self._socket)
+        self._socket.bind("ipc://" + path)
+        self._greenlet = gevent.spawn(self._hear)
+
+    def send(self, frames: tuple[bytes, bytes]) -> None:
         # XPUB never waits: whose backlog is full is passed over.
-        self._socket.send_multipart((topic.encode("utf-8", "surrogateescape"), payload), zmq.NOBLOCK)
+        self._socket.send_multipart(frames, zmq.NOBLOCK)
 
     def _hear(self) -> None:
-        while True:
+        while not self._socket.closed:
             for _ in range(_SUBSCRIPTIONS_PER_TURN):
                 # Only the first subscription to a topic and the end of the last one are told.
                 frame = self._socket.recv()
                 prefix = frame[1:].decode("utf-8", "surrogateescape")
                 if frame[:1] == b"\x01":
-                    self._subscribed.add(prefix)
+                    self.subscribed.add(prefix)
                 elif frame[:1] == b"\x00":
-                    self._subscribed.discard(prefix)
-                self.prefixes = tuple(self._subscribed)
-                self._changed()
+                    self.subscribed.discard(prefix)
+                if self._limit is not None and len(self.subscribed) > self._limit:
+                    # The peer learns it by the end of its connection.
+                    self.subscribed.clear()
+                    self._socket.close()
+                self._heard()
+                if self._socket.closed:
+                    return
             # Not 0: with that the hub does not look at descriptors.
             gevent.sleep(1e-6)
 
     def close(self) -> None:
-        self.prefixes = ()
+        self.subscribed.clear()
         self._greenlet.kill(block=False)
         self._socket.close()
         with contextlib.suppress(OSError):

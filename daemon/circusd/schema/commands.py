@@ -49,6 +49,8 @@ class Field(NamedTuple):
     metavar: str = ""
     target: str = ""
     """What it names: ``watcher``, ``process``, ``socket``, ``option`` (for completion and the console's lists)."""
+    local: bool = False
+    """Of circusctl alone, and no property of the request."""
 
 
 class Case(NamedTuple):
@@ -89,6 +91,7 @@ class Command(NamedTuple):
     """The original has it too, with the same replies."""
     since: str = "0.1"
     aliases: tuple[str, ...] = ()
+    """Other names; one of two words is a command with its first word behind it, on the command line."""
     example: str = ""
     icon: str = ""
     """The picture that stands for it in the console; a row of many buttons has those that have one."""
@@ -206,6 +209,47 @@ COMMANDS: tuple[Command, ...] = (
             argv="add --start --waiting --graceful-timeout 5 extra sleep 1000",
             query="list",
             before="web",
+            after="extra",
+        ),
+    ),
+    Command(
+        "addkey",
+        "let a client on another machine in by a key",
+        "Whoever has the key may come to the ``tcp://`` endpoints from other machines, with that role. circusctl makes the pair "
+        "and writes it, with the server's public key, into a file that only its owner can read; circusd gets the public key "
+        "alone. With ``--public`` the pair was made elsewhere, by ``keys new``, and no file is written. On the other machine: "
+        "``circusctl --key FILE --endpoint tcp://HOST:PORT status``.",
+        (
+            Field("name", doc="what the client is called", required=True, positional=True, metavar="NAME"),
+            Field("role", doc="what it may do", default="viewer", choices=ROLES),
+            Field(
+                "public",
+                doc="the client's public key; circusctl makes a pair where none is given",
+                required=True,
+                metavar="KEY",
+            ),
+            Field(
+                "out",
+                doc="the file that circusctl writes; NAME.key when not given",
+                metavar="FILE",
+                local=True,
+            ),
+        ),
+        (
+            Field("key", "object", "the key as ``keys`` shows it"),
+            Field("server", "string", "the server's public key"),
+            Field("endpoints", "object", "by channel, those that other machines can reach"),
+            Field("daemon", "string", "the name of the daemon"),
+        ),
+        role="admin",
+        effect="change",
+        original=False,
+        aliases=("keys add",),
+        example="circusctl addkey laptop --role operator --out laptop.key",
+        case=Case(
+            argv="addkey extra --role operator --public 0123456789abcdefghij0123456789abcdefghij",
+            query="keys",
+            before='"keys": []',
             after="extra",
         ),
     ),
@@ -529,6 +573,28 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "keys",
+        "list the keys of clients on other machines",
+        "Their names, roles and public keys, who made them, and from where they are in use at present; and the server's own "
+        "public key. ``keys add``, ``keys rm`` and ``keys new`` make, revoke and prepare them.",
+        reply=(
+            Field(
+                "keys", "json", "one object for each, by name: {name, role, connections, by, added, public}"
+            ),
+            Field("server", "string", "the server's public key; empty until there is the first key"),
+            Field("endpoints", "object", "by channel, those that other machines can reach"),
+            Field("daemon", "string", "the name of the daemon"),
+        ),
+        role="admin",
+        original=False,
+        example="circusctl keys",
+        case=Case(
+            setup=("addkey laptop --public 0000000000abcdefghij0123456789abcdefghij",),
+            argv="keys",
+            after="laptop",
+        ),
+    ),
+    Command(
         "kill",
         "stop processes; they are started again",
         "A process, or all of a watcher, gets the stop signal, then SIGKILL when the time is over, with everything below it. "
@@ -580,6 +646,23 @@ COMMANDS: tuple[Command, ...] = (
         scope="socket",
         example="circusctl listsockets",
         case=Case(argv="listsockets", after="shared"),
+    ),
+    Command(
+        "newkey",
+        "make the pair of a client's key on its own machine",
+        "Where the secret key should never leave the machine that it is for: the pair is made there, and its public key is "
+        "printed, which an admin gives to ``keys add NAME --public KEY``. The server's public key, which ``keys`` shows, is "
+        "given with ``--server``, at once or by a second run. Asks no daemon.",
+        (
+            Field("name", doc="what the client is called", required=True, positional=True, metavar="NAME"),
+            Field("server", doc="the server's public key", metavar="KEY"),
+            Field("out", doc="the file that is written; NAME.key when not given", metavar="FILE"),
+        ),
+        where="client",
+        original=False,
+        aliases=("keys new",),
+        example="circusctl newkey laptop --out laptop.key",
+        case=Case(argv="newkey notebook", after="keys add notebook --public"),
     ),
     Command(
         "numprocesses",
@@ -764,6 +847,25 @@ COMMANDS: tuple[Command, ...] = (
         waits=True,
         example="circusctl rm web",
         case=Case(argv="rm loud --waiting", query="list", before="loud", after="{gone}"),
+    ),
+    Command(
+        "rmkey",
+        "revoke the key of a client on another machine",
+        "It is let in no more, and the connections that it has end.",
+        (Field("name", doc="what the client is called", required=True, positional=True, metavar="NAME"),),
+        (Field("ended", "int", "how many connections have ended"),),
+        role="admin",
+        effect="destroy",
+        original=False,
+        aliases=("keys rm",),
+        example="circusctl rmkey laptop",
+        case=Case(
+            setup=("addkey extra --public 0123456789abcdefghij0123456789abcdefghij",),
+            argv="rmkey extra",
+            query="keys",
+            before="extra",
+            after="{gone}",
+        ),
     ),
     Command(
         "rmsocket",

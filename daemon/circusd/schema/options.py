@@ -67,7 +67,8 @@ CIRCUS: tuple[Option, ...] = (
         "endpoint",
         ENDPOINT,
         None,
-        "Where commands are taken. A unix socket in the private runtime folder when not given.",
+        "Where commands are taken. A unix socket in the private runtime folder when not given. From other machines, a "
+        "``tcp://`` endpoint takes those with a key: ``circusctl keys``.",
         apply="daemon",
         section="circus",
         role="admin",
