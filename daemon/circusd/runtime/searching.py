@@ -240,7 +240,9 @@ class Searching:
     def _search(
         self, queries: list[Query], p: dict[str, Any], c: Context, watchers: list[Watcher], key: str = ""
     ) -> Later:
-        strangers = {told["file"]: told for query in queries for told in self._strangers(query.logs)}
+        strangers = {
+            told["file"]: told for query in queries for told in self._strangers(query.logs, c.person.scope)
+        }
         session = self.daemon.fingerprint_of(c.person.session)
         result: AsyncResult[Any] = self.daemon.searches.begin(
             queries, c.order, c.caller.connection, session, key
