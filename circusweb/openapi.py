@@ -53,6 +53,7 @@ TYPES: dict[str, Json] = {
     },
     "strings": {"type": "array", "items": {"type": "string"}},
     "object": {"type": "object"},
+    "secret": {"type": "string", "format": "password"},
     "json": {},
 }
 """What a value of a field's type is in JSON."""
