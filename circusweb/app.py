@@ -24,9 +24,9 @@ from circusd.schema.nearest import nearest
 from circusd.version import __version__
 
 from . import auth, tables
-from .api import Api
+from .api import Api, need_proof
 from .assets import Assets, Templates
-from .auth import Person
+from .auth import Credential, Person
 from .bridge import Bridge
 from .download import download
 from .exchange import (
@@ -42,11 +42,12 @@ from .exchange import (
     query,
 )
 from .live import Live
+from .proxies import Proxies
 from .sending import Places
 
 log = logging.getLogger("circushttpd.app")
 
-PAGES: Mapping[str, str] = {}
+PAGES: Mapping[str, str] = {"people": "People"}
 """Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
 
 _NEXT = re.compile(r"/d/[\w%.~/:@-]*", re.ASCII)
@@ -60,6 +61,7 @@ class Console:
     assets: Assets
     templates: Templates
     live: Live
+    proxies: Proxies
     places: Places = field(default_factory=Places)
 
     def bridge(self, name: str) -> Bridge:
@@ -75,12 +77,18 @@ class Console:
         return next(iter(self.bridges.values()))
 
 
-def person_of(bridge: Bridge, session: str) -> Person:
+def person_of(bridge: Bridge, session: Credential) -> Person:
     """The person whose session it is, as circusd says at this moment. Raises NoSession, Unavailable."""
     if not session:
-        raise NoSession("a session is needed", hint="get a link with circusctl weblink")
+        raise NoSession("a session is needed", hint="log in, or get a link with circusctl weblink")
     told = bridge.call("whoami", session=session)
-    return Person(str(told.get("person") or ""), str(told.get("role") or "viewer"), session)
+    return Person(
+        str(told.get("person") or ""),
+        str(told.get("role") or "viewer"),
+        session,
+        bool(told.get("account")) and not told.get("token"),
+        " ".join(str(pattern) for patterns in told.get("watchers") or () for pattern in patterns),
+    )
 
 
 def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any]], Any]:
@@ -150,7 +158,7 @@ def page(console: Console, name: str, title: str = "Watchers") -> HTTPResponse:
     """The console's page; what it shows comes over its live connection."""
     bridge = console.bridge(name)
     try:
-        person = person_of(bridge, auth.session_of(request.environ))
+        person = person_of(bridge, auth.credential_of(request.environ))
     except CircusError as problem:
         if problem.code != NoSession.code:
             raise
@@ -162,6 +170,7 @@ def page(console: Console, name: str, title: str = "Watchers") -> HTTPResponse:
     return html(
         console.templates.page(
             "console.html",
+            prefix(),
             title=title,
             daemon=bridge.name,
             person=person,
@@ -204,7 +213,7 @@ def command_page(console: Console, name: str, command: str) -> HTTPResponse:
 
 
 def login_page(console: Console) -> HTTPResponse:
-    return html(console.templates.page("login.html", title="Open the console"))
+    return html(console.templates.page("login.html", prefix(), title="Open the console"))
 
 
 def static(console: Console, version: str, path: str) -> HTTPResponse:
@@ -225,16 +234,21 @@ def static(console: Console, version: str, path: str) -> HTTPResponse:
 
 
 def login(console: Console) -> HTTPResponse:
-    """Turn the token of a one-time link into a session."""
+    """Turn the token of a one-time link, or a name and a password, into a session."""
     need_own_page()
-    token = json_body().get("token")
-    if not isinstance(token, str) or not token:
-        raise BadRequest("a token is needed", field="token")
-    bridge = console.first
-    reply = bridge.call("redeem", {"token": token})
+    given = json_body()
+    command, names = ("login", ("person", "password")) if "person" in given else ("redeem", ("token",))
+    for name in names:
+        if not isinstance(given.get(name), str) or not given[name]:
+            raise BadRequest(f"a {name} is needed", field=name)
+    nobody = Credential("", address=auth.address_of(request.environ))
+    reply = console.first.call(command, {name: given[name] for name in names}, session=nobody)
     expires = reply.get("expires")
     cookie = auth.session_cookie(
-        str(reply["session"]), float(expires) if isinstance(expires, int | float) else None, secure=is_https()
+        str(reply["session"]),
+        float(expires) if isinstance(expires, int | float) else None,
+        secure=is_https(),
+        prefix=prefix(),
     )
     return as_json({"next": next_page(console)}, headers={"Set-Cookie": cookie})
 
@@ -242,7 +256,7 @@ def login(console: Console) -> HTTPResponse:
 def session(console: Console) -> HTTPResponse:
     """Where a person with this session goes on; nowhere when it does not count. Tells nothing else."""
     try:
-        person_of(console.first, auth.session_of(request.environ))
+        person_of(console.first, auth.credential_of(request.environ))
     except CircusError as problem:
         if problem.code != NoSession.code:
             raise
@@ -256,13 +270,14 @@ def logout(console: Console) -> HTTPResponse:
     token = auth.session_of(request.environ)
     need_csrf(token)
     console.live.end_session(token)
+    console.proxies.forget(token)
     try:
         console.first.call("logout", session=token)
         answer = as_json({"status": "ok"})
     except CircusError as problem:
         answer = told(console, problem)
     # Also where the daemon could not be told: this browser has no session any more.
-    answer.set_header("Set-Cookie", auth.session_cookie("", None, secure=is_https()))
+    answer.set_header("Set-Cookie", auth.session_cookie("", None, secure=is_https(), prefix=prefix()))
     return answer
 
 
@@ -279,10 +294,9 @@ def check(console: Console, name: str, command: str) -> HTTPResponse:
     row = find(command)
     if row is None or row.where != "daemon":
         raise UnknownCommand(f"there is no command {command!r} here")
-    token = auth.session_of(request.environ)
+    token = auth.credential_of(request.environ)
     person_of(console.bridge(name), token)
-    need_own_page()
-    need_csrf(token)
+    need_proof(token)
     return as_json({"problems": tables.problems(row, json_body())})
 
 
@@ -292,11 +306,16 @@ def check(console: Console, name: str, command: str) -> HTTPResponse:
 def next_page(console: Console) -> str:
     """Where to go after login: the page that was asked for, if it is one of ours."""
     wanted = dict(query()).get("next", "")
-    return wanted if _NEXT.fullmatch(wanted) else f"/d/{quote(console.first.name, safe='')}/"
+    return prefix() + (wanted if _NEXT.fullmatch(wanted) else f"/d/{quote(console.first.name, safe='')}/")
+
+
+def prefix() -> str:
+    """The path below which the console is for this request."""
+    return str(request.environ.get(auth.PREFIX, ""))
 
 
 def redirect(where: str) -> HTTPResponse:
-    return HTTPResponse("", 303, {"Location": where, "Cache-Control": "no-store"})
+    return HTTPResponse("", 303, {"Location": prefix() + where, "Cache-Control": "no-store"})
 
 
 def html(text: str, status: int = 200) -> HTTPResponse:
@@ -312,6 +331,7 @@ def told(console: Console, problem: CircusError) -> HTTPResponse:
         status = http_status(problem)
         text = console.templates.page(
             "error.html",
+            prefix(),
             title=problem.code.replace("_", " "),
             status=status,
             text=problem.text,
@@ -329,7 +349,12 @@ def plain_error(console: Console, error: Any) -> str:
     if "text/html" in header("Accept") and "/api/" not in request.path:
         response = html(
             console.templates.page(
-                "error.html", title=error.status_line, status=error.status_code, text=str(error.body), hint=""
+                "error.html",
+                prefix(),
+                title=error.status_line,
+                status=error.status_code,
+                text=str(error.body),
+                hint="",
             ),
             error.status_code,
         )

@@ -7,6 +7,7 @@ import hashlib
 import posixpath
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,9 @@ class Assets:
             ]
         return sorted(found, key=lambda name: (not name.startswith("vendor/"), name))
 
-    def address(self, name: str) -> str:
-        """The path of a file in a URL; it may be kept for ever."""
-        return f"/static/{self.version}/{name}"
+    def address(self, name: str, prefix: str = "") -> str:
+        """The path of a file in a URL, below that of the console; it may be kept for ever."""
+        return f"{prefix}/static/{self.version}/{name}"
 
 
 class Templates:
@@ -123,10 +124,11 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["asset"] = assets.address
+        self._assets = assets
         for name in sources:
             self._environment.get_template(name)
 
-    def page(self, name: str, **values: Any) -> str:
-        """The text of a page."""
-        return self._environment.get_template(name).render(**values)
+    def page(self, name: str, prefix: str, **values: Any) -> str:
+        """The text of a page of a console that is below that path."""
+        asset = partial(self._assets.address, prefix=prefix)
+        return self._environment.get_template(name).render(prefix=prefix, asset=asset, **values)

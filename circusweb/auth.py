@@ -1,6 +1,6 @@
-"""Who may come in: allowed hosts and origins, the session's cookie, and the proof that a POST comes from our page.
+"""Who may come in: allowed hosts and origins, what a request shows of who it is, and the proof that it comes from our page.
 
-Accounts, one-time tokens and sessions are circusd's. What is kept here is nothing; what is passed on is the session.
+People, links, tokens and sessions are circusd's. What is kept here is nothing; what is passed on is the session.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 
 COOKIE = "circus_session"
 
+ADDRESS, PREFIX, PROXIED = "circus.address", "circus.prefix", "circus.proxied"
+"""Keys of a request's environ: where the browser is, below which path the console is for it, and for whom a proxy speaks."""
+
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _TOKEN = re.compile(r"[\w.~-]{8,512}", re.ASCII)
@@ -27,15 +30,18 @@ _CSRF_LABEL = b"circus console: a request from our own page"
 class Credential(str):
     """What a request shows of who it is, as circusd takes it for a session; empty for nothing. Whether it counts is circusd's to say."""
 
-    __slots__ = ("kind",)
+    __slots__ = ("address", "kind")
 
     kind: str
-    """``session`` (by cookie) or ``token`` (by Authorization: Bearer)."""
+    """``session`` (by cookie), ``token`` (by Authorization: Bearer) or ``proxy`` (a trusted proxy names the person)."""
+    address: str
+    """Where the browser is."""
 
-    def __new__(cls, text: str, *, kind: str = "session") -> Credential:
+    def __new__(cls, text: str, *, kind: str = "session", address: str = "") -> Credential:
         """The credential of that text."""
         made = super().__new__(cls, text)
         made.kind = kind
+        made.address = address
         return made
 
     @property
@@ -50,7 +56,11 @@ class Person:
 
     name: str
     role: str
-    session: str
+    session: Credential
+    account: bool = False
+    """Whether there is an account, and so a password to change and tokens to make."""
+    watchers: str = ""
+    """Patterns of the only watchers that this person may see, with spaces between them; empty for all."""
 
     @property
     def csrf(self) -> str:
@@ -108,12 +118,25 @@ def credential_of(environ: Mapping[str, Any]) -> Credential:
     """What the request shows: a token, or else the session of `session_of`. This is what goes to circusd as the session."""
     scheme, _, rest = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     if scheme.lower() != "bearer":
-        return Credential(session_of(environ))
-    return Credential(rest.strip() if _TOKEN.fullmatch(rest.strip()) else "", kind="token")
+        return session_of(environ)
+    text = rest.strip() if _TOKEN.fullmatch(rest.strip()) else ""
+    return Credential(text, kind="token", address=address_of(environ))
 
 
-def session_of(environ: Mapping[str, Any]) -> str:
-    """The session that the cookie carries, or an empty text."""
+def session_of(environ: Mapping[str, Any]) -> Credential:
+    """The session of the person for whom a trusted proxy speaks, else the one that the cookie carries; empty without one."""
+    proxied = environ.get(PROXIED)
+    if isinstance(proxied, Credential):
+        return proxied
+    return Credential(_cookie_of(environ), address=address_of(environ))
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """Where the browser is, as far as that is known."""
+    return str(environ.get(ADDRESS) or environ.get("REMOTE_ADDR") or "")
+
+
+def _cookie_of(environ: Mapping[str, Any]) -> str:
     try:
         cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
     except CookieError:
@@ -121,14 +144,16 @@ def session_of(environ: Mapping[str, Any]) -> str:
     return cookie.value if cookie is not None and _TOKEN.fullmatch(cookie.value) else ""
 
 
-def session_cookie(session: str, expires: float | None, *, secure: bool) -> str:
-    """The Set-Cookie header for a session; with an empty one, it forgets it."""
+def session_cookie(session: str, expires: float | None, *, secure: bool, prefix: str = "") -> str:
+    """The Set-Cookie header for a session; with an empty one, it forgets it. ``prefix`` is the path of the console."""
     if not session:
-        return f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
+        return f"{COOKIE}=; Path={prefix}/; HttpOnly; SameSite=Strict; Max-Age=0"
     if not _TOKEN.fullmatch(session):
         raise ValueError("not a session")
     until = f"; Expires={formatdate(expires, usegmt=True)}" if expires is not None else ""
-    return f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict{until}{'; Secure' if secure else ''}"
+    return (
+        f"{COOKIE}={session}; Path={prefix}/; HttpOnly; SameSite=Strict{until}{'; Secure' if secure else ''}"
+    )
 
 
 def csrf_token(session: str) -> str:

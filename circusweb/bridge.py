@@ -22,6 +22,8 @@ from circusd.client import find_endpoint
 from circusd.schema.errors import ERRORS, CircusError, NoSession, ProtocolError, TimedOut, Unavailable
 from circusd.schema.errors import kind as error_kind
 
+from .auth import Credential
+
 log = logging.getLogger("circushttpd.bridge")
 
 CALL_TIMEOUT = 10.0
@@ -219,6 +221,8 @@ class Bridge:
         request: dict[str, Any] = {"id": request_id, "command": command, "properties": properties or {}}
         if session:
             request["session"] = session
+        if isinstance(session, Credential) and session.address:
+            request["address"] = session.address
         try:
             self._send(request)
             if left is not None:

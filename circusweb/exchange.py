@@ -190,7 +190,10 @@ def problem_of(problem: CircusError) -> HTTPResponse:
     # What a daemon of a later version calls otherwise must not take the place of what is said here.
     for taken in ("type", "title", "status", "detail", "allow"):
         more.pop(taken, None)
-    return problem_response(http_status(problem), problem.code, problem.text, allow=allow, **more)
+    response = problem_response(http_status(problem), problem.code, problem.text, allow=allow, **more)
+    if isinstance(more.get("retry_after"), int):
+        response.set_header("Retry-After", str(more["retry_after"]))
+    return response
 
 
 def http_status(problem: CircusError) -> int:

@@ -6,8 +6,10 @@ import contextlib
 import json
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import gevent
@@ -19,7 +21,11 @@ from geventwebsocket.exceptions import FrameTooLargeException, ProtocolError, We
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Header, WebSocket
 
+from circusd.schema.errors import CircusError
+
 from .auth import Hosts, is_own_origin
+from .bridge import status_of
+from .proxies import Proxies
 
 log = logging.getLogger("circushttpd.gate")
 
@@ -57,6 +63,9 @@ HEADERS = (
 )
 """With every response, whoever makes it."""
 
+STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=2592000")
+"""With every response over a TLS of our own: a browser that has seen it asks this host without TLS no more, for a month."""
+
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -83,10 +92,15 @@ class Refused(Exception):
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
             ("Connection", "close"),
-            *HEADERS,
+            *headers_for(environ),
         ]
         start_response(self.status, headers)
         return [body]
+
+
+def headers_for(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The security headers of a response."""
+    return (*HEADERS, STRICT_TRANSPORT) if environ.get("circus.tls") else HEADERS
 
 
 def secured(app: Wsgi) -> Wsgi:
@@ -95,7 +109,7 @@ def secured(app: Wsgi) -> Wsgi:
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             told = {name.lower() for name, _ in headers}
-            headers += [(name, value) for name, value in HEADERS if name.lower() not in told]
+            headers += [(name, value) for name, value in headers_for(environ) if name.lower() not in told]
             if "cache-control" not in told:
                 headers.append(("Cache-Control", "no-store"))
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
@@ -223,6 +237,10 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def vet(self) -> None:
         """Raises Refused."""
+        self.environ["circus.tls"] = self.server.tls is not None
+        if self.server.tls is not None:
+            self.environ["wsgi.url_scheme"] = "https"
+        self.server.proxies.look_at(self.environ)
         told = [line for line in self.headers.headers if line.lower().startswith("content-length:")]
         if len(told) > 1:
             raise Refused("400 Bad Request", "the length of the body is told more than once")
@@ -239,6 +257,11 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             raise Refused(
                 "421 Misdirected Request", f"there is no {host!r} here; allow the name with --hosts"
             )
+        try:
+            self.server.proxies.name(self.environ)
+        except CircusError as problem:
+            status = status_of(problem)
+            raise Refused(f"{status} {HTTPStatus(status).phrase}", str(problem)) from None
         if self.environ.get("HTTP_UPGRADE") or self.server.is_live(self.environ):
             if not is_own_origin(self.environ):
                 raise Refused("403 Forbidden", "a live connection is opened by our own page only")
@@ -325,8 +348,12 @@ class Server(WSGIServer):
         hosts: Hosts,
         is_live: Callable[[Mapping[str, Any]], bool],
         admit: Callable[[dict[str, Any]], None],
+        proxies: Proxies,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.hosts = hosts
+        self.proxies = proxies
+        self.tls = tls
         self.is_live = is_live
         self.admit = admit
         self.logger = logging.getLogger("circushttpd.websocket")
@@ -344,8 +371,26 @@ class Server(WSGIServer):
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # Without it each answer of a kept-alive connection waits some 40 ms for the other side's acknowledgement.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is not None:
+            self._handle_encrypted(sock, address, self.tls)
+            return
         sock.settimeout(IDLE_SECONDS)
         super().handle(sock, address)
+
+    def _handle_encrypted(self, sock: Any, address: Any, tls: ssl.SSLContext) -> None:
+        """The same with TLS; who does not come to the end of the handshake is not waited for."""
+        sock.settimeout(HEAD_SECONDS)
+        try:
+            with gevent.Timeout(HEAD_SECONDS, TimeoutError):
+                wrapped = tls.wrap_socket(sock, server_side=True)
+        except (OSError, ValueError):
+            # Plain HTTP, a probe, a browser that does not know the certificate: no fault of ours.
+            return
+        try:
+            wrapped.settimeout(IDLE_SECONDS)
+            super().handle(wrapped, address)
+        finally:
+            wrapped.close()
 
     def end(self, within: float) -> None:
         """No connection is left: requests under way were finished, those that only wait for a next one were not waited for."""

@@ -141,6 +141,8 @@ def _check(field: Field, value: Any) -> None:
 
 def told(field: Field, problem: str, value: Any) -> str:
     """What is said of a value that is not what its field wants."""
+    if field.type == "secret":
+        return f"{field.name} must be {problem}"
     shown = repr(value)
     shown = shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
     return f"{field.name} must be {problem}, not {shown}"

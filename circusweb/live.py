@@ -23,7 +23,7 @@ from gevent.event import Event
 from circusd.schema.errors import BadRequest, CircusError, NoSession, Unavailable
 from circusd.schema.wire import escape_name
 
-from .auth import Person, session_of
+from .auth import Credential, Person, session_of
 from .bridge import Bridge, Follow, status_of
 from .gate import FRAME_LIMIT_BYTES, Refused
 
@@ -250,7 +250,7 @@ class Live:
     def __init__(
         self,
         bridges: Mapping[str, Bridge],
-        person_of: Callable[[Bridge, str], Person],
+        person_of: Callable[[Bridge, Credential], Person],
         assets_version: str,
     ) -> None:
         self.assets_version = assets_version
@@ -300,7 +300,7 @@ class Live:
             raise Refused("404 Not Found", "there is no live connection at this address")
         session = session_of(environ)
         if not session:
-            raise Refused("401 Unauthorized", "a session is needed: get a link with circusctl weblink")
+            raise Refused("401 Unauthorized", "a session is needed: log in")
         query = parse_qs(environ.get("QUERY_STRING", ""))
         known = self._sessions.get(query["sid"][0]) if "sid" in query else None
         if known is not None:

@@ -53,6 +53,7 @@ TYPES: dict[str, Json] = {
     },
     "strings": {"type": "array", "items": {"type": "string"}},
     "object": {"type": "object"},
+    "secret": {"type": "string", "format": "password"},
     "json": {},
 }
 """What a value of a field's type is in JSON."""
@@ -77,8 +78,12 @@ WORDS = {
     408: "The body has not come in time.",
     413: "The body is longer than the wire takes.",
     415: "The body is not JSON in UTF-8.",
-    429: "Too many requests of this person wait or follow already.",
+    429: "Too many requests of this person wait or follow already; `throttled`: too many wrong tries.",
 }
+
+
+SECRET = "********"  # noqa: S105 (none)
+"""Stands for a secret in an example."""
 
 
 @cache
@@ -258,7 +263,13 @@ def _responses(row: Command, *, has_body: bool) -> Json:
             },
             "content": {"application/json": {"schema": {"type": "object", "properties": begun}}},
         }
-    for status in (*REFUSALS, 405, *((408, 413, 415) if has_body else ()), *((429,) if waits else ())):
+    guesses = any(field.type == "secret" for field in row.args)
+    for status in (
+        *REFUSALS,
+        405,
+        *((408, 413, 415) if has_body else ()),
+        *((429,) if waits or guesses else ()),
+    ):
         responses[str(status)] = {"$ref": f"#/components/responses/{_key(status)}"}
     return dict(sorted(responses.items()))
 
@@ -288,13 +299,18 @@ def example_of(row: Command) -> Json | None:
         return None
     fields = fields_of(row)
     flags = {field.flag or name: field for name, field in fields.items() if not field.positional}
+    secrets = {f"{field.name}-file": field for field in row.args if field.type == "secret"}
     places = [field for field in row.args if field.positional]
     found: Json = {}
     while words:
         word = words.pop(0)
         if word.startswith("--"):
             field = flags.get(word[2:])
-            if field is None:
+            if word[2:] in secrets:
+                # A file of the shell's; what is in it is nobody's to see.
+                found[secrets[word[2:]].name] = SECRET
+                words.pop(0)
+            elif field is None:
                 found.setdefault("options", {})[word[2:].replace("-", "_")] = _plain(words.pop(0))
             else:
                 found[field.name] = True if field.type == "bool" else _value(field, words.pop(0))

@@ -12,6 +12,7 @@ import os  # noqa: E402
 import pwd  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
+import ssl  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 
@@ -23,8 +24,10 @@ from circusd.version import __version__  # noqa: E402
 from . import app, bridge  # noqa: E402
 from .assets import Assets, Templates  # noqa: E402
 from .auth import Hosts  # noqa: E402
+from .certificate import server_context  # noqa: E402
 from .gate import Server  # noqa: E402
 from .live import Live  # noqa: E402
+from .proxies import Proxies, networks  # noqa: E402
 
 log = logging.getLogger("circushttpd")
 
@@ -62,6 +65,26 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME",
         help="a further name (or several, with commas) by which the console may be asked for; may be repeated",
+    )
+    parser.add_argument("--prefix", default="", metavar="PATH", help="the path below which the console is")
+    parser.add_argument(
+        "--certificate", default="", metavar="FILE", help="speak TLS with the certificate in this file"
+    )
+    parser.add_argument(
+        "--key", default="", metavar="FILE", help="its private key, where that is a file of its own"
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="an address or network of reverse proxies whose X-Forwarded-… headers count; may be repeated",
+    )
+    parser.add_argument(
+        "--proxy-header", default="", metavar="NAME", help="the header in which they name the person"
+    )
+    parser.add_argument(
+        "--proxy-role-header", default="", metavar="NAME", help="the header in which they name the role"
     )
     parser.add_argument(
         "--user",
@@ -134,20 +157,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as problem:
         log.error("circushttpd can't start: %s", problem.strerror or problem)  # noqa: TRY400
         return 1
+    try:
+        tls = server_context(arguments.certificate, arguments.key) if arguments.certificate else None
+        proxies = Proxies(
+            networks(arguments.trusted_proxy),
+            arguments.prefix.rstrip("/"),
+            arguments.proxy_header,
+            arguments.proxy_role_header,
+        )
+    except (OSError, ValueError) as problem:
+        log.error("circushttpd can't start: %s", problem)  # noqa: TRY400
+        return 1
     names = [name for names in arguments.hosts for name in names.split(",")]
-    return serve(listening, daemon, names, arguments.user)
+    return serve(listening, daemon, names, proxies, tls, arguments.user)
 
 
-def serve(listening: socket.socket, daemon: bridge.Bridge, hosts: Sequence[str], user: str = "") -> int:
+def serve(
+    listening: socket.socket,
+    daemon: bridge.Bridge,
+    hosts: Sequence[str],
+    proxies: Proxies,
+    tls: ssl.SSLContext | None = None,
+    user: str = "",
+) -> int:
     """As `main`, with the sockets in hand."""
     assets = Assets.load()
     if missing := assets.missing():
         log.error("the console is not in this build, only the HTTP API: %s", ", ".join(missing))
     bridges = {daemon.name: daemon}
     live = Live(bridges, app.person_of, assets.version)
-    console = app.Console(bridges, assets, Templates(assets), live)
+    proxies.ask = lambda command, properties, session: daemon.call(command, properties, session=session)
+    console = app.Console(bridges, assets, Templates(assets), live, proxies)
     server = Server(
-        listening, app.application(console), hosts=Hosts.of(hosts), is_live=Live.is_live, admit=live.admit
+        listening,
+        app.application(console),
+        hosts=Hosts.of(hosts),
+        is_live=Live.is_live,
+        admit=live.admit,
+        proxies=proxies,
+        tls=tls,
     )
     if user:
         try:

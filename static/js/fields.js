@@ -59,8 +59,8 @@ export function Field({ field, held, problem, change, why }) {
     element = html`<select class="choose" ...${shared} value=${value} onChange=${(event) => set(event.target.value)}>${open && html`<option value="">${say.any}</option>`}${field.choices.map((choice) => html`<option value=${choice} selected=${choice === value}>${choice}</option>`)}</select>`;
   } else {
     const wide = !['int', 'seconds', 'signal'].includes(field.type);
-    element = html`<div class=${`in${wide ? ' wide' : ''}`}><input type="text" ...${shared} class=${field.name === 'cmd' ? 'mono' : ''} value=${value} required=${field.required} inputmode=${field.type === 'int' ? 'numeric' : field.type === 'seconds' ? 'decimal' : undefined}
-      list=${list.length ? `${id}-list` : undefined} spellcheck="false" autocomplete="off" onInput=${(event) => set(event.target.value)} />${field.type === 'seconds' && html`<span class="unit" id=${`${id}-unit`}>s</span>`}</div>
+    element = html`<div class=${`in${wide ? ' wide' : ''}`}><input type=${field.type === 'secret' ? 'password' : 'text'} ...${shared} class=${field.name === 'cmd' ? 'mono' : ''} value=${value} required=${field.required} inputmode=${field.type === 'int' ? 'numeric' : field.type === 'seconds' ? 'decimal' : undefined}
+      list=${list.length ? `${id}-list` : undefined} spellcheck="false" autocomplete=${field.type === 'secret' ? (field.name === 'current' ? 'current-password' : 'new-password') : 'off'} onInput=${(event) => set(event.target.value)} />${field.type === 'seconds' && html`<span class="unit" id=${`${id}-unit`}>s</span>`}</div>
       ${list.length > 0 && html`<datalist id=${`${id}-list`}>${list.slice(0, 500).map((one) => html`<option value=${one} />`)}</datalist>`}`;
   }
   return html`<${Line} name=${field.name} id=${id} required=${field.required} problem=${problem} help=${help}>${element}</${Line}>`;

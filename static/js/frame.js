@@ -23,9 +23,9 @@ function ThemeButton() {
 function Leave() {
   const [failed, setFailed] = useState('');
   const leave = async () => {
-    const answer = await fetch('/logout', { method: 'POST', headers: { 'X-CSRF-Token': page.csrf }, cache: 'no-store' }).catch(() => null);
+    const answer = await fetch(`${page.prefix}/logout`, { method: 'POST', headers: { 'X-CSRF-Token': page.csrf }, cache: 'no-store' }).catch(() => null);
     // A session outlives circusd: whoever believes to have left must have.
-    if (answer?.ok || answer?.status === 401) location.assign('/login');
+    if (answer?.ok || answer?.status === 401) location.assign(`${page.prefix}/login`);
     else setFailed((await answer?.json().catch(() => null))?.detail || say.notLeft);
   };
   return html`${failed && html`<span class="is-fail" role="alert">${failed}</span>`}<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b>${page.role !== page.person && html`<span class="hide-s">${page.role}</span>`}
@@ -49,6 +49,7 @@ export function Notice() {
   const { link } = store;
   if (link.state === 'over') {
     return html`<div class="notice" role="alert"><span class="st is-fail">${mark('fail')}<span>${say.sessionOver}</span></span>
+      <a class="btn small" href=${`${page.prefix}/login?next=${encodeURIComponent(location.pathname.slice(page.prefix.length))}`}>${say.logIn}</a>
       <span>${say.sessionHow} <code>circusctl weblink</code></span></div>`;
   }
   if (isLive()) {

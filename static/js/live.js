@@ -65,7 +65,7 @@ async function askWhy() {
   if (Date.now() - askedAt < 500) return;
   askedAt = Date.now();
   try {
-    const answer = await fetch('/session', { cache: 'no-store' });
+    const answer = await fetch(`${page.prefix}/session`, { cache: 'no-store' });
     if (!answer.ok) return;
     if ((await answer.json()).next === null) { over(); return; }
     refused += 1;
@@ -83,7 +83,7 @@ function over() {
 
 /** Somebody may have opened a new link beside this page, which then goes on with the new session. */
 async function askWhetherIn() {
-  const told = await fetch('/session', { cache: 'no-store' }).then((answer) => answer.json()).catch(() => ({}));
+  const told = await fetch(`${page.prefix}/session`, { cache: 'no-store' }).then((answer) => answer.json()).catch(() => ({}));
   if (told.next) location.reload();
 }
 

@@ -9,9 +9,13 @@ export const page = {
   csrf: told.csrf,
   assets: told.assets,
   version: told.version,
+  prefix: told.prefix, // the path of the console, where it is below another one
+  hasAccount: Boolean(told.account), // and so a password to change, and tokens to make
+  watchers: (told.watchers || '').split(' ').filter(Boolean), // patterns of the only watchers that this person may see
+  seesAll: !told.watchers,
 };
 
-export const base = `/d/${encodeURIComponent(page.daemon)}`;
+export const base = `${page.prefix}/d/${encodeURIComponent(page.daemon)}`;
 
 const ROLES = ['viewer', 'operator', 'admin'];
 

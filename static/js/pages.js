@@ -1,6 +1,6 @@
 // The pages: what each is called in an address, in the navigation and in the palette, and what draws it.
 
-import { base } from './page.js';
+import { base, may } from './page.js';
 import { word } from './format.js';
 import { say } from './words.js';
 
@@ -20,6 +20,7 @@ export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
   { part: 'c', title: say.commands, key: 'c', sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
+  { part: 'people', title: say.people, key: 'u', sheet: 'people', line: () => (may('admin') ? 'circusctl people' : 'circusctl sessions'), load: () => import('./people.js').then((module) => module.PeoplePage) },
 ];
 
 /**

@@ -122,6 +122,11 @@ export function lineOf(row, held) {
       if (field.required && field.positional) words.push(field.metavar || field.name.toUpperCase());
       continue;
     }
+    if (field.type === 'secret') {
+      // Everybody on a machine can read arguments: it is asked for where it has to be given, and else read from standard input.
+      if (!field.required) flags.push(`--${field.name}-file`, '-');
+      continue;
+    }
     const flag = `--${field.flag || field.name}`;
     if (field.type === 'object') {
       if (field.positional) words.push(...pairs(value).flat().map(quoted));

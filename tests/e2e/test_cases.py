@@ -6,6 +6,7 @@ import json
 import shlex
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +92,37 @@ def set_up(daemon: Daemon, row: Command) -> None:
         elif words[0] == "append-to-config":
             with daemon.config.open("a") as config:
                 config.write(f"\n[watcher:{words[1]}]\ncmd = sleep 1000\n")
+        elif words[0] == "write":
+            (daemon.folder / words[1]).write_text(words[2] + "\n")
+        elif words[0] == "log-in":
+            log_in(daemon, words[1])
         elif words[0] != "console":
             daemon.ctl(*words)
+
+
+def log_in(daemon: Daemon, person: str) -> None:
+    """The person has a session of the console, by a one-time link."""
+    link = daemon.call("weblink", role="viewer", person=person)["link"]
+    address, _, token = link.partition("#token=")
+    body = json.dumps({"token": token}).encode()
+    asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        assert answer.status == 200
 
 
 def job_of(daemon: Daemon) -> str:
     """The id of the first command on its way, where there is one."""
     return next((str(job["id"]) for job in daemon.call("jobs")["jobs"]), "")
+
+
+def line_of(daemon: Daemon, row: Command) -> str:
+    """The case's line, with what is only known at run time."""
+    line = row.case.argv
+    if "{job}" in line:
+        line = line.replace("{job}", job_of(daemon))
+    if "{session}" in line:
+        line = line.replace("{session}", str(daemon.call("sessions")["sessions"][0]["id"]))
+    return line
 
 
 def started(row: Command | None, folder: Path) -> Daemon:
@@ -159,7 +184,7 @@ def test_a_changing_command_changes_what_its_case_tells(row: Command, tmp_path: 
         before = ask(daemon, case.query)
         assert holds(case.before, before, before, row), before
         assert not holds(case.after, before, before, row), "the query answers the same before and after"
-        daemon.ctl(*shlex.split(case.argv.replace("{job}", job_of(daemon))))
+        daemon.ctl(*shlex.split(line_of(daemon, row)))
         if "--waiting" in case.argv and row.name != "quit":
             after = ask(daemon, case.query)
             assert holds(case.after, after, before, row), (before, after)

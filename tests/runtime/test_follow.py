@@ -11,12 +11,13 @@ import gevent
 import pytest
 import zmq.green
 
-from circusd.runtime.accounts import fingerprint
 from circusd.runtime.controller import Caller
 from circusd.runtime.follow import MESSAGE_BYTES, Follows
 from circusd.runtime.history import History, StreamKey
 from circusd.runtime.outputchannel import OutputChannel
 from circusd.runtime.publisher import Publisher
+from circusd.runtime.scope import ALL, Scope
+from circusd.runtime.tokens import fingerprint
 from circusd.schema import wire
 from circusd.schema.errors import BadRequest
 from tests.gate import Gate, until
@@ -32,7 +33,7 @@ class Watchers:
     asked: int = 0
     leads: int = 0
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, scope: Scope = ALL) -> dict[str, Any]:
         return {"watchers": [self.watcher_view(name) for name in self.names]}
 
     def watcher_view(self, name: str) -> dict[str, Any] | None:
@@ -40,7 +41,7 @@ class Watchers:
         found = {key.lower(): (key, value) for key, value in self.names.items()}.get(name.lower())
         return None if found is None else {"name": found[0], "value": found[1]}
 
-    def lead(self) -> dict[str, str]:
+    def lead(self, scope: Scope = ALL) -> dict[str, str]:
         self.leads += 1
         return {"title": "all is well"}
 

@@ -19,9 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circusd.kernel import files
-from circusd.runtime import accounts, clock, sessionfile
-from circusd.runtime.accounts import Accounts, fingerprint
+from circusd.runtime import accounts, clock, sessionfile, statefile
+from circusd.runtime.accounts import Accounts
 from circusd.runtime.sessionfile import Kept, SessionFile, dump, parse
+from circusd.runtime.statefile import StateFolder
+from circusd.runtime.tokens import fingerprint
 from circusd.schema.commands import ROLES
 from circusd.schema.errors import BadRequest, CircusError, Unavailable
 from tests.gate import until
@@ -42,7 +44,7 @@ def kept(number: int = 0, **more: Any) -> Kept:
 def content(**more: Any) -> bytes:
     """A file with one session, and what a test puts into it."""
     return json.dumps(
-        {"version": 1, "written": NOW, "sessions": [{**kept()._asdict(), **more.pop("row", {})}], **more}
+        {"version": 2, "written": NOW, "sessions": [{**kept()._asdict(), **more.pop("row", {})}], **more}
     ).encode()
 
 
@@ -81,7 +83,7 @@ def begin(folder: Path) -> Iterator[Callable[[], Accounts]]:
     made: list[Accounts] = []
 
     def start() -> Accounts:
-        made.append(Accounts(file=SessionFile("main")))
+        made.append(Accounts(file=SessionFile(StateFolder("main"))))
         until(lambda: made[-1].when_ready(lambda problem: None))
         return made[-1]
 
@@ -315,9 +317,9 @@ WRONG = {
     "truncated": content()[:-20],
     "nothing but zeros": b"\0" * 4096,
     "a list": b"[]",
-    "another version": content(version=2),
+    "another version": content(version=1),
     "no version": content().replace(b'"version"', b'"edition"'),
-    "no sessions": b'{"version": 1, "written": 1}',
+    "no sessions": b'{"version": 2, "written": 1}',
     "sessions are an object": content(sessions={}),
     "a session is a text": content(sessions=["x"]),
     "deep": b"[" * 200_000,
@@ -432,6 +434,9 @@ def test_any_bytes_are_sessions_or_a_value_error(data: bytes) -> None:
             role=st.sampled_from(ROLES),
             ends=st.integers(0, 10**10).map(float),
             used=st.integers(0, 10**10).map(float),
+            began=st.integers(0, 10**10).map(float),
+            address=st.text(max_size=64),
+            watchers=st.sampled_from([(), ("web*",), ("a", "b-?")]),
         )
     )
 )
@@ -473,7 +478,7 @@ def test_without_a_home_sessions_live_in_memory(
     for name in (files.STATE_OVERRIDE, "HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    house = Accounts(file=SessionFile("main"))
+    house = Accounts(file=SessionFile(StateFolder("main")))
     until(lambda: house.when_ready(lambda problem: None))
     assert house.check(login(house)) is not None
     (warning,) = warnings(caplog)
@@ -577,12 +582,12 @@ def test_disk_that_hangs_at_the_start_lets_people_in(
     """After a moment the daemon goes on without what was there; what is read too late does not count any more."""
     old = kept(used=clock.wall(), ends=clock.wall() + DAY)
     put(folder, dump([old], clock.wall()))
-    monkeypatch.setattr(sessionfile, "PATIENCE", 0.05)
+    monkeypatch.setattr(statefile, "PATIENCE", 0.05)
     event = stuck("listdir")
     house = begin()
     (warning,) = warnings(caplog)
     assert f"the disk of the state folder {folder} does not answer" in warning
-    monkeypatch.setattr(sessionfile, "PATIENCE", 20.0)
+    monkeypatch.setattr(statefile, "PATIENCE", 20.0)
     event.set()
     token = login(house)
     assert house.problem == ""
@@ -598,7 +603,7 @@ def test_disk_that_hangs_holds_nobody_up(
     """The hub runs on, a logout says after a moment that it is not written, and many changes become one write."""
     house = begin()
     token = login(house)
-    monkeypatch.setattr(sessionfile, "PATIENCE", 0.05)
+    monkeypatch.setattr(statefile, "PATIENCE", 0.05)
     turns = 0
 
     def count() -> None:
@@ -613,7 +618,7 @@ def test_disk_that_hangs_holds_nobody_up(
     assert "does not answer" in house.problem
     assert turns > 1
     counting.kill()
-    monkeypatch.setattr(sessionfile, "PATIENCE", 20.0)
+    monkeypatch.setattr(statefile, "PATIENCE", 20.0)
     links = [house.new_link("admin")[0] for _ in range(20)]
     sessions = [str(house.redeem(link)["session"]) for link in links]
     writes: list[int] = []
@@ -658,7 +663,7 @@ def test_requests_wait_for_the_file_and_not_without_end(
     """In their order, and a bounded number of them: a console that asks on and on can't make the daemon grow."""
     put(folder, dump([], NOW))
     event = stuck("listdir")
-    house = Accounts(file=SessionFile("main"))
+    house = Accounts(file=SessionFile(StateFolder("main")))
     told: list[int] = []
     refused: list[CircusError | None] = []
     for number in range(accounts.WAITING):

@@ -79,6 +79,9 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "family": st.sampled_from(("AF_INET", "inet6")),
     "socket type": st.sampled_from(("SOCK_STREAM", "dgram")),
     "name": WORD,
+    "networks": st.sampled_from(("127.0.0.1", "10.0.0.0/8, ::1", "")),
+    "header": st.sampled_from(("Remote-User", "X-Forwarded-User")),
+    "prefix": st.sampled_from(("/tools/circus", "/a")),
     "limit": st.sampled_from(("", "100", "infinity", "-1")),
 }
 

@@ -55,10 +55,9 @@ ROWS = {
     "circusd.core": row("circusd.core circusd.schema", stdlib=PURE),
     "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema", "yaml"),
     "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema", "psutil"),
-    "circusd.auth": row("circusd.kernel circusd.schema", "argon2"),
     "circusd.runtime": row(
-        "circusd.runtime circusd.auth circusd.kernel circusd.config circusd.core circusd.schema circusd.version",
-        "gevent greenlet zmq",
+        "circusd.runtime circusd.kernel circusd.config circusd.core circusd.schema circusd.version",
+        "argon2 gevent greenlet zmq",
     ),
     "circusd.zmtp": row("circusd.schema"),
     "circusd.keyfile": row("circusd.schema"),
@@ -70,8 +69,8 @@ ROWS = {
         "eventlet gevent geventwebsocket paste tornado uvicorn waitress werkzeug",
     ),
     "circusd.cli": row(
-        "circusd.cli circusd.plugins circusd.client circusd.curve circusd.keyfile circusd.runtime circusd.auth circusd.kernel "
-        "circusd.config circusd.core circusd.schema circusd.version",
+        "circusd.cli circusd.plugins circusd.client circusd.curve circusd.keyfile circusd.runtime circusd.kernel circusd.config "
+        "circusd.core circusd.schema circusd.version",
         "gevent",
     ),
     "circusweb": row(
@@ -82,6 +81,7 @@ ROWS = {
 
 # Within a row, what only one module may import; everything else goes through that module.
 ONLY = {
+    "argon2": "circusd.runtime.passwords",
     "psutil": "circusd.kernel.usage",
     "yaml": "circusd.config.yamlfile",
     "circusd.client": "circusweb.bridge",

@@ -98,8 +98,19 @@ def read(words: Sequence[str]) -> Line:
 
 def flags_of(row: Command) -> tuple[Field, ...]:
     """The flags that a command takes beside those of circusctl."""
-    own = tuple(field for field in row.args if not field.positional and field.type not in ("json", "object"))
+    own = tuple(
+        secret_flag(field) if field.type == "secret" else field
+        for field in row.args
+        if not field.positional and field.type not in ("json", "object")
+    )
     return (*own, WAITING) if row.waits else own
+
+
+def secret_flag(field: Field) -> Field:
+    """The flag that names the file from which a secret is taken: everybody on a machine can read arguments."""
+    doc = f"{field.doc}: the first line of this file, or of standard input with ``-``"
+    name = f"{field.name}_file"
+    return Field(name, doc=doc, flag=name.replace("_", "-"), metavar="FILE")
 
 
 def positionals_of(row: Command) -> tuple[Field, ...]:
@@ -298,6 +309,12 @@ def _long(name: str, fields: Sequence[Field], what: str, options: OptionFlags | 
             known["no-" + long] = (field, True)
     if wanted in known:
         return known[wanted]
+    secret = next((field for field in fields if field.name == f"{wanted}_file"), None)
+    if secret is not None:
+        raise Usage(
+            f"{what} has no option --{name}: everybody on this machine can read arguments",
+            hint=f"--{flag_name(secret)} FILE, or - for standard input",
+        )
     # Scripts for the original may have shortened names, as long as only one begins so.
     begun = {id(known[key][0]): known[key] for key in known if key.startswith(wanted)}
     if len(begun) == 1:

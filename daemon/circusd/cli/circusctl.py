@@ -87,6 +87,10 @@ def _carry_out(line: arguments.Line, session: Session) -> int:
 
 def _ask(line: arguments.Line, session: Session) -> int:
     row = _row(line)
+    if any(field.type == "secret" for field in row.args):
+        from circusd.cli.secrets import fill
+
+        fill(row, line.properties)
     try:
         reply = session.request(row.name, line.properties, waiting=line.waiting)
     except KeyboardInterrupt:

@@ -107,7 +107,8 @@ def audit_line(entry: Mapping[str, Any], style: Style) -> str:
     uid = entry.get("uid")
     who = str(entry.get("person") or ("nobody known" if uid is None else f"uid {uid}"))
     role = f" ({entry['role']})" if entry.get("role") else ""
-    where = str(entry.get("door", ""))
+    where = f"token {entry['token']}, " if entry.get("token") else ""
+    where += str(entry.get("door", ""))
     where += f" from {entry['from']}" if entry.get("from") not in (None, "", "unix", "inherited") else ""
     where += f" pid {entry['pid']}" if entry.get("pid") else ""
     what = [str(entry.get(key)) for key in ("command", "watcher") if entry.get(key)] or ["connection"]
@@ -502,9 +503,67 @@ def _key_gone(reply: Reply, style: Style) -> str:
     return "ok" if not ended else f"ok; {ended} connection{'s' if ended != 1 else ''} ended"
 
 
+def _person(reply: Reply) -> list[str]:
+    return [
+        clean(str(reply.get("person", ""))),
+        str(reply.get("role", "")),
+        clean(" ".join(map(str, reply.get("watchers") or ["all watchers"]))),
+        "disabled" if reply.get("disabled") else "password" if reply.get("password") else "no password",
+    ]
+
+
+def _people(reply: Reply, style: Style) -> str:
+    rows = [
+        [*_person(row), f"{row.get('tokens', 0)} token{'' if row.get('tokens') == 1 else 's'}"]
+        for row in reply.get("people", ())
+    ]
+    return "\n".join(columns(rows, style)) or "there are no people yet; add one with addperson"
+
+
+def _made_token(reply: Reply, style: Style) -> str:
+    return clean(str(reply.get("secret", "")))
+
+
+def _moment(value: Any, none: str) -> str:
+    return none if value is None else clock_of(float(value), "%Y-%m-%d %H:%M").partition(".")[0]
+
+
+def _tokens(reply: Reply, style: Style) -> str:
+    rows = [
+        [
+            str(row.get("id", "")),
+            clean(str(row.get("person", ""))),
+            clean(str(row.get("token", ""))),
+            str(row.get("role", "")),
+            clean(" ".join(map(str, row.get("watchers") or ["all watchers"]))),
+            f"used {_moment(row.get('used'), 'never')}",
+            f"ends {_moment(row.get('expires'), 'never')}",
+        ]
+        for row in reply.get("tokens", ())
+    ]
+    return "\n".join(columns(rows, style)) or "there are no tokens; make one with addtoken"
+
+
+def _sessions(reply: Reply, style: Style) -> str:
+    rows = [
+        [
+            str(row.get("id", "")),
+            clean(str(row.get("person", ""))),
+            str(row.get("role", "")),
+            clean(str(row.get("address") or "-")),
+            f"used {_moment(row.get('used'), 'never')}",
+            f"ends {_moment(row.get('ends'), 'never')}",
+        ]
+        for row in reply.get("sessions", ())
+    ]
+    return "\n".join(columns(rows, style)) or "nobody is logged in"
+
+
 _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "addkey": _key_added,
+    "addperson": lambda reply, style: "\n".join(columns([_person(reply)], style)),
     "addsocket": _opened,
+    "addtoken": _made_token,
     "audit": _audit,
     "cancel": _cancelled,
     "decr": _scaled,
@@ -526,13 +585,17 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "options": _options,
     "grep": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
+    "people": _people,
     "ping": _ping,
     "reloadconfig": _reloaded,
     "rmkey": _key_gone,
     "save": _saved,
+    "sessions": _sessions,
     "set": _set,
+    "setperson": lambda reply, style: "\n".join(columns([_person(reply)], style)),
     "stats": _stats,
     "status": _status,
+    "tokens": _tokens,
     "version": _number("version"),
     "wait": _waited,
     "weblink": _link,

@@ -37,9 +37,27 @@ def check_access(circus: CircusConfig, places: Mapping[str, Place], report: Repo
                 report.error(
                     places[option], '"*" is nobody\'s name: not everybody can be let in', "users and @groups"
                 )
+    _check_console(circus, places, report)
     if given and not circus.endpoint:
         report.warning(
             places[given[0]],
             "has no effect on commands: the endpoint in the private runtime folder is closed to others",
             hint="give them one of their own, such as endpoint = ipc:///run/circus-ops.sock",
         )
+
+
+def _check_console(circus: CircusConfig, places: Mapping[str, Place], report: Report) -> None:
+    if circus.httpd_proxy_header and not circus.httpd_trusted_proxies:
+        report.error(
+            places["httpd_proxy_header"],
+            "needs httpd_trusted_proxies: without it nobody may set that header",
+            "the addresses of the proxies",
+        )
+    if circus.httpd_proxy_role_header and not circus.httpd_proxy_header:
+        report.error(
+            places["httpd_proxy_role_header"],
+            "needs httpd_proxy_header: a role is somebody's",
+            "both or none",
+        )
+    if circus.httpd_key and not circus.httpd_certificate:
+        report.error(places["httpd_key"], "needs httpd_certificate", "both or none")

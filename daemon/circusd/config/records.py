@@ -146,6 +146,14 @@ class CircusConfig:
     httpd_port: int = 8080
     httpd_user: str | int | None = "nobody"
     httpd_hosts: tuple[str, ...] = ()
+    httpd_prefix: str = ""
+    httpd_certificate: str | None = None
+    httpd_key: str | None = None
+    httpd_trusted_proxies: tuple[str, ...] = ()
+    httpd_proxy_header: str = ""
+    httpd_proxy_role_header: str = ""
+    httpd_session_idle: float = 12 * 3600.0
+    httpd_session_age: float = 7 * 86400.0
     debug: bool = False
     debug_gc: bool = False
     pidfile: str | None = None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from circusd.schema.commands import Command
-from circusd.schema.errors import Denied
+from circusd.schema.errors import Denied, Throttled
 from circusd.schema.wire import encode
 
 from . import clock
@@ -28,8 +28,11 @@ OFF: Final = "off"
 KEPT: Final = 1000
 """Entries of this run that can be shown when the file can't be read."""
 
-READING_TOO: Final = ("redeem", "logout")
+READING_TOO: Final = ("redeem", "login", "admit", "logout")
 """Commands that the table calls reading ones, and that decide who is in."""
+
+ENTERING: Final = ("redeem", "login", "admit")
+"""Whose reply tells who has come in."""
 
 UNFINISHED: Final = "unfinished"
 """The result of what was under way when circusd ended."""
@@ -42,6 +45,9 @@ _WHOLE: Final = 1 << 53
 
 _HARMLESS: Final = ("int", "seconds", "bool", "signal")
 """Types of arguments that are recorded with their values."""
+
+_NAMED: Final = ("person", "token", "session")
+"""What is named by arguments that are recorded with their values too."""
 
 Entry = dict[str, Any]
 Done = Callable[[str, Mapping[str, Any]], None]
@@ -86,9 +92,9 @@ class Audit:
         def done(result: str, payload: Mapping[str, Any]) -> None:
             if self._open.pop(number, None) is None:
                 return
-            if row.name == "redeem" and result == "ok":
+            if row.name in ENTERING and result == "ok":
                 entry.update(person=payload.get("person"), role=payload.get("role"))
-            if result == Denied.code:
+            if result in (Denied.code, Throttled.code):
                 # By what was in the request; as often as somebody likes.
                 self._deny({**entry, "result": result})
             else:
@@ -163,6 +169,7 @@ def _who(caller: Caller, person: Person) -> Entry:
         "person": _text(person.name),
         "uid": caller.uid,
         "role": person.role,
+        "token": _text(person.token),
         "door": caller.door,
         "from": caller.address,
         "pid": caller.pid,
@@ -177,10 +184,14 @@ def _what(row: Command, properties: Mapping[str, Any]) -> Entry:
         value = properties.get(field.name)
         if value is None or value == field.default:
             continue
+        if field.type == "secret":
+            continue
         if field.name == "name":
             entry["watcher"] = _text(value)
         elif field.type == "object" and isinstance(value, dict):
             entry["keys"] = sorted(_text(key, KEY_LIMIT) for key in list(value)[:KEYS_LIMIT])
+        elif field.target in _NAMED or field.name == "watchers":
+            args[field.name] = _text(value)
         elif field.type in _HARMLESS or value in field.choices:
             is_plain = isinstance(value, int | float) and abs(value) < _WHOLE
             args[field.name] = value if is_plain else _text(value)

@@ -8,7 +8,7 @@ from typing import Any
 from circusd.config.model import watcher_from_options, with_options
 from circusd.core.effects import JobEnded
 from circusd.kernel import proc
-from circusd.schema.errors import BadRequest, CircusError, Conflict
+from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied
 
 from . import endpointowner
 from .arbiter import Arbiter, in_background
@@ -24,7 +24,7 @@ from .requests import (
     to_signum,
     truthy,
 )
-from .selection import chosen, select, several
+from .selection import chosen, seen, select, several
 from .setting import option_rows
 from .watcher import Ticket, Watcher
 
@@ -42,19 +42,26 @@ class Changing:
 
     def cmd_start(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            return Later(self.arbiter.start_all(order=c.order), all_done)
-        watchers = select(self.arbiter, p)
+            those = self._those(c)
+            if those is not None:
+                those = [name for name in those if self.arbiter.watchers[name].config.autostart]
+            return Later(self.arbiter.start_all(those, order=c.order), all_done)
+        watchers = select(seen(self.arbiter, c), p)
         if len(watchers) > 1:
             return Later(self.arbiter.start_all(_names(watchers), order=c.order), all_done)
         return one(watchers[0].submit(self.arbiter.job("start", order=c.order)), ("started", "kept"))
 
     def cmd_stop(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            return Later(self.arbiter.stop_all(order=c.order), all_done)
-        watchers = select(self.arbiter, p)
+            return Later(self.arbiter.stop_all(self._those(c), order=c.order), all_done)
+        watchers = select(seen(self.arbiter, c), p)
         if len(watchers) > 1:
             return Later(self.arbiter.stop_all(_names(watchers), order=c.order), all_done)
         return one(watchers[0].submit(self.arbiter.job("stop", order=c.order)), ())
+
+    def _those(self, c: Context) -> list[str] | None:
+        """The names of all watchers that who asks may see, where they are not all that there are."""
+        return None if c.person.scope.is_all else list(seen(self.arbiter, c).watchers)
 
     def cmd_restart(self, p: dict[str, Any], c: Context) -> Reply:
         return self._renew(p, c, lambda w: w.submit(self.arbiter.job("restart", order=c.order)), all_done)
@@ -78,9 +85,9 @@ class Changing:
     ) -> Reply:
         """Without a name all that run, the highest priority first: never what is stopped, and never the daemon."""
         if not p.get("name"):
-            running = [n for n, w in self.arbiter.watchers.items() if w.planner.wanted]
+            running = [n for n, w in seen(self.arbiter, c).watchers.items() if w.planner.wanted]
             return Later(self.arbiter.in_turn(running, submit, c.order, only_wanted=True), done)
-        watchers = select(self.arbiter, p)
+        watchers = select(seen(self.arbiter, c), p)
         if len(watchers) > 1:
             return Later(self.arbiter.in_turn(_names(watchers), submit, c.order), done)
         return one(submit(watchers[0]), RENEWED)
@@ -120,6 +127,10 @@ class Changing:
         name = p["name"]
         if not isinstance(name, str) or not name.strip():
             raise BadRequest("name must not be empty", field="name")
+        if not c.person.scope.sees(name):
+            raise Denied(
+                f"{name} is none of the watchers that {c.person.name} may see", hint="choose a name that is"
+            )
         options = p.get("options") or {}
         owner = c.person.owner
         if owner is not None:
@@ -194,7 +205,7 @@ class Changing:
         signum = to_signum(p["signum"])
         if p.get("childpid", p.get("child_pid")) is not None and p.get("pid") is None:
             raise BadRequest("cannot specify childpid without pid", field="childpid")
-        return several(select(self.arbiter, p), lambda w: self._signal_one(w, p, signum))
+        return several(select(seen(self.arbiter, c), p), lambda w: self._signal_one(w, p, signum))
 
     def _signal_one(self, watcher: Watcher, p: Mapping[str, Any], signum: int) -> Reply:
         pids = watcher.planner.pids()

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,10 @@ from circusd.schema.errors import BadRequest, CircusError, ConfigError, Conflict
 from circusd.schema.wire import encode
 from circusd.version import __version__
 
-from . import clock, endpointowner, snapshot
+from . import clock, consoleaccess, endpointowner, snapshot
 from .access import Access
 from .access import resolve as resolve_access
-from .arbiter import Arbiter, Services
+from .arbiter import Arbiter, Services, in_background
 from .audit import Audit
 from .controller import Caller, Controller
 from .doors import Doors, Refusal, warn_of_reach
@@ -49,6 +49,7 @@ from .pace import Pace
 from .publisher import Publisher
 from .reaper import Reaper
 from .requests import Context, as_int
+from .scope import ALL, Scope
 from .servicemanager import ServiceManager
 from .sockets import Sockets
 from .stats import Stats
@@ -130,6 +131,9 @@ class Daemon:
         self._accounts: Accounts | None = None
         self._searches: Searches | None = None
         self._far: Far | None = None
+        self._certificate: tuple[object, ...] = ()
+        self.console_refusal = ""
+        """Why the console is not opened, though the file has it on."""
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -253,6 +257,9 @@ class Daemon:
         stack.callback(self._close_far)
         stack.callback(self.doors.close)
         self._answer_discovery(stack)
+        self.configuration, self.console_refusal = self.with_console(self.configuration)
+        if self.console_refusal:
+            log.error("%s", self.console_refusal)
         self._open_endpoints(PUBLIC if self.access.is_open else PRIVATE)
         self._look_abroad()
         handlers = self.reaper.handlers
@@ -430,6 +437,26 @@ class Daemon:
             )
             sys.stdout.flush()
 
+    def with_console(self, configuration: Configuration) -> tuple[Configuration, str]:
+        """The configuration, and why its console is not opened (empty when it is, or is not wanted): then it is off in it."""
+        circus = configuration.circus
+        if not circus.httpd or consoleaccess.is_open_to_nobody_else(circus):
+            return configuration, ""
+        try:
+            has_credentials = in_background(self._somebody_can_log_in).get()
+            refusal = "" if has_credentials else consoleaccess.REFUSAL.format(host=circus.httpd_host)
+        except CircusError as problem:
+            refusal = f"the console is not opened at {circus.httpd_host}: {problem}"
+        if not refusal:
+            return configuration, ""
+        return replace(configuration, circus=replace(circus, httpd=False)), refusal
+
+    def _somebody_can_log_in(self) -> bool:
+        people, read = self.accounts.people, Event()
+        people.when_read(read.set)
+        read.wait()
+        return people.has_credentials()
+
     def file_watchers(self, configuration: Configuration) -> list[tuple[WatcherConfig, str]]:
         """The watchers that a configuration asks for, with their kinds: its own, plugins', and the console's."""
         found = [(w, "watcher") for w in configuration.watchers]
@@ -456,6 +483,7 @@ class Daemon:
         words_ += ["--name", self.settings.name]
         for host in circus.httpd_hosts:
             words_ += ["--hosts", host]
+        words_ += consoleaccess.arguments(circus)
         if os.geteuid() == 0 and circus.httpd_user not in (None, "", "root", "0", 0):
             # It becomes that user by itself, once it has read its files: they may lie where only root can read.
             words_ += ["--user", str(circus.httpd_user)]
@@ -478,6 +506,7 @@ class Daemon:
 
     def _console_link(self) -> dict[str, int]:
         """One end of a new connection for the console; the other is carried like any client's, but has no role."""
+        self._certificate = consoleaccess.certificate_of(self.configuration.circus)
         ours, theirs = socket.socketpair()
         self.doors.adopt(ours, "web")
         return {LINK: theirs.detach()}
@@ -543,9 +572,14 @@ class Daemon:
         """Made at the first link or session: who never opens the console does not pay for its cryptography."""
         if self._accounts is None:
             from .accounts import Accounts
+            from .peoplefile import people_in
             from .sessionfile import SessionFile
+            from .statefile import StateFolder
 
-            self._accounts = Accounts(self._session_ended, SessionFile(self.settings.name))
+            folder = StateFolder(self.settings.name)
+            self._accounts = Accounts(
+                self._session_ended, SessionFile(folder), people_in(folder), self._session_limits
+            )
         return self._accounts
 
     @property
@@ -584,9 +618,13 @@ class Daemon:
         """What a session is called where it must not be known; empty for none."""
         if not session:
             return ""
-        from .accounts import fingerprint
+        from .tokens import fingerprint
 
         return fingerprint(session)
+
+    def _session_limits(self) -> tuple[float, float]:
+        circus = self.configuration.circus
+        return circus.httpd_session_idle, circus.httpd_session_age
 
     def _close_accounts(self) -> None:
         if self._accounts is not None:
@@ -634,9 +672,9 @@ class Daemon:
             "problem": "" if far is None else far.keyring.problem,
         }
 
-    def snapshot(self) -> dict[str, Any]:
-        """All of ``inspect``, each watcher as it is when its turn comes; others have theirs meanwhile."""
-        return snapshot.inspect(self.arbiter, self.view())
+    def snapshot(self, scope: Scope = ALL) -> dict[str, Any]:
+        """All of ``inspect`` that is of the scope, each watcher as it is when its turn comes; others have theirs meanwhile."""
+        return snapshot.inspect(self.arbiter, self.view(), scope=scope)
 
     def watcher_view(self, name: str) -> dict[str, Any] | None:
         """One watcher as ``inspect`` shows it; None when it is gone."""
@@ -656,11 +694,13 @@ class Daemon:
             lines=as_int(properties["lines"], "lines"),
             stream=properties.get("stream"),
             session=self.fingerprint_of(context.person.session),
+            scope=context.person.scope,
         )
 
-    def lead(self) -> dict[str, str]:
-        """The console's first lines."""
-        return words.lead({w.name: w.planner for w in self.arbiter.watchers.values()}, clock.now())
+    def lead(self, scope: Scope = ALL) -> dict[str, str]:
+        """The console's first lines, of the watchers of the scope."""
+        watchers = scope.of_those(self.arbiter.watchers).values()
+        return words.lead({w.name: w.planner for w in watchers}, clock.now())
 
     def global_options(self) -> dict[str, Any]:
         """The daemon's options in force: first the original's, in its order."""
@@ -677,16 +717,21 @@ class Daemon:
             "httpd": circus.httpd,
         }
 
-    def weblink(self, role: str, person: str) -> tuple[str, float]:
+    def weblink(self, role: str, person: str, watchers: Any = None) -> tuple[str, float]:
         """A one-time address of the console, and when it ends (epoch seconds)."""
+        from .peoplecommands import as_patterns
+
         console = self.sockets.get(HTTPD)
         if console is None:
-            raise ConfigError(["the console is not on: set httpd = 1 in [circus]"])
-        token, expires = self.accounts.new_link(role, person)
+            raise ConfigError([self.console_refusal or "the console is not on: set httpd = 1 in [circus]"])
+        token, expires = self.accounts.new_link(role, person, as_patterns(watchers))
         host = self.configuration.circus.httpd_host
         port = console.sock.getsockname()[1]
         shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
-        return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/login#token={token}", expires
+        circus = self.configuration.circus
+        scheme = "https" if circus.httpd_certificate else "http"
+        place = f"{f'[{shown}]' if ':' in shown else shown}:{port}{circus.httpd_prefix}"
+        return f"{scheme}://{place}/login#token={token}", expires
 
     def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
@@ -705,18 +750,27 @@ class Daemon:
             loaded = gevent.get_hub().threadpool.apply(load, (self.settings.path, os.environ))
             if loaded.configuration is None:
                 raise ConfigError([p for p in loaded.problems if p.severity == "error"])
-            change = Reload(self, loaded.configuration)
+            wanted, refusal = self.with_console(loaded.configuration)
+            if refusal and self.configuration.circus.httpd:
+                # It runs, and would be taken away.
+                raise ConfigError([refusal])
+            change = Reload(self, wanted)
             summary = plan.summary(change.steps)
             reply = {
                 "summary": summary,
                 "plan": [step.as_dict() for step in change.steps],
                 "kept": [step.as_dict() for step in change.kept],
-                "warnings": [str(p) for p in loaded.problems if p.severity == "warning"],
+                "warnings": [
+                    *(str(p) for p in loaded.problems if p.severity == "warning"),
+                    *([refusal] if refusal else []),
+                ],
             }
             if dry_run:
                 change.discard()
                 return {**reply, "dry_run": True}
             change.apply()
+            self.console_refusal = refusal
+            self._renew_certificate()
             self.journal.tell("daemon.reloaded", summary=summary)
             return reply
 
@@ -729,6 +783,15 @@ class Daemon:
         if not dry_run and reply["changes"]:
             log.info("configuration saved files=%s", ",".join(reply["files"]))
         return reply
+
+    def _renew_certificate(self) -> None:
+        """The console is started anew when its certificate's file is another one: it may not be allowed to read it itself."""
+        watcher = self.arbiter.watchers.get(HTTPD)
+        if watcher is None or not watcher.planner.wanted:
+            return
+        if self._certificate and consoleaccess.certificate_of(self.configuration.circus) != self._certificate:
+            log.info("the console's certificate has changed, and the console is restarted")
+            watcher.submit(self.arbiter.job("restart", "reloadconfig"))
 
     def apply_live(self) -> None:
         """What can be changed of ``[circus]`` without a restart is as the configuration says."""
@@ -841,6 +904,4 @@ def own_path() -> dict[str, str]:
 
 def with_plugin_options(config: WatcherConfig, options: Any) -> WatcherConfig:
     """The plugin's own options travel in its environment, so that values with spaces and quotes arrive."""
-    from dataclasses import replace
-
     return replace(config, env={**config.env, "CIRCUS_PLUGIN_CONFIG": encode(dict(options)).decode("ascii")})

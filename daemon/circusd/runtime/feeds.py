@@ -6,6 +6,7 @@ costs nothing: state and load are made anew from what is then, events are kept u
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from circusd.schema import wire
 from . import clock
 from .outputreader import OutputReader
 from .publisher import Publisher
+from .scope import ALL, Scope
 
 log = logging.getLogger("circusd.follow")
 
@@ -39,16 +41,16 @@ EVENTS_KEPT: Final = 256
 class World(Protocol):
     """What state is made of."""
 
-    def snapshot(self) -> dict[str, Any]:
-        """All of ``inspect``; called in a greenlet, and may take its time."""
+    def snapshot(self, scope: Scope) -> dict[str, Any]:
+        """All of ``inspect`` that is of the scope; called in a greenlet, and may take its time."""
         ...
 
     def watcher_view(self, name: str) -> dict[str, Any] | None:
         """One watcher as ``inspect`` shows it; None when it is gone."""
         ...
 
-    def lead(self) -> dict[str, str]:
-        """The sentence that stands above all watchers."""
+    def lead(self, scope: Scope) -> dict[str, str]:
+        """The sentence that stands above all watchers of the scope."""
         ...
 
 
@@ -70,11 +72,12 @@ class Feed(Protocol):
 class StateFeed:
     """First everything, then each watcher that changed, as it is when it is sent."""
 
-    def __init__(self, topic: str, world: World, wake: Callable[[], None]) -> None:
+    def __init__(self, topic: str, world: World, wake: Callable[[], None], scope: Scope = ALL) -> None:
         """Everything is gathered from now on; ``wake`` is called when it is there."""
         self.due = NEVER
         self._topic = topic
         self._world = world
+        self._scope = scope
         self._wake = wake
         self._first: bytes | None = None
         self._begun = False
@@ -85,7 +88,7 @@ class StateFeed:
 
     def _gather(self) -> None:
         try:
-            self._first = wire.encode({"snapshot": self._world.snapshot()})
+            self._first = wire.encode({"snapshot": self._world.snapshot(self._scope)})
         except Exception:
             # It is lost for this follower; the others are not.
             log.exception("the state could not be gathered")
@@ -116,7 +119,7 @@ class StateFeed:
                 self._find_due()
                 if not self._changed or now >= self._lead_at + LEAD_SECONDS:
                     self._lead_at = now
-                    data["lead"] = self._world.lead()
+                    data["lead"] = self._world.lead(self._scope)
                 return self._topic, wire.encode(data)
         self._find_due()
         return None
@@ -133,15 +136,21 @@ class StateFeed:
 class EventFeed:
     """Inner events as they are published; where too many wait, the oldest are passed over and counted."""
 
-    def __init__(self, topic: str, publisher: Publisher, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, topic: str, publisher: Publisher, wake: Callable[[], None], scope: Scope = ALL
+    ) -> None:
+        """Of a scope that is not all, only events that are a watcher's are told."""
         self.due = NEVER
         self._topic = topic
         self._wake = wake
+        self._scope = scope
         self._kept: deque[bytes] = deque()
         self._skipped = 0
         self._cancel = publisher.listen(_prefixes(topic), self._came)
 
     def _came(self, topic: str, body: bytes) -> None:
+        if not self._scope.is_all and not self._scope.sees(json.loads(body).get("watcher", "")):
+            return
         self._kept.append(body)
         if len(self._kept) > EVENTS_KEPT:
             self._kept.popleft()
@@ -166,10 +175,13 @@ class EventFeed:
 class LoadFeed:
     """The last sample; one that was not sent in time is replaced by the next."""
 
-    def __init__(self, topic: str, publisher: Publisher, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, topic: str, publisher: Publisher, wake: Callable[[], None], scope: Scope = ALL
+    ) -> None:
         self.due = NEVER
         self._topic = topic
         self._wake = wake
+        self._scope = scope
         self._last = b""
         self._cancel = publisher.listen([topic], self._came)
 
@@ -181,6 +193,8 @@ class LoadFeed:
     def next(self, limit: int) -> tuple[str, bytes] | None:
         self.due = NEVER
         body, self._last = self._last, b""
+        if body and not self._scope.is_all:
+            body = wire.encode(_of_scope(json.loads(body), self._scope))
         return (self._topic, body) if body else None
 
     def close(self) -> None:
@@ -213,6 +227,13 @@ class OutputFeed:
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _of_scope(load: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """A sample with what is of the scope, and of the daemon itself nothing that counts all watchers."""
+    watchers = {name: row for name, row in load["watchers"].items() if scope.sees(name)}
+    lines = sum(row.get("lines", 0) for row in watchers.values())
+    return {**load, "watchers": watchers, "daemon": {**load["daemon"], "lines": lines}}
 
 
 def _prefixes(topic: str) -> list[str]:

@@ -20,6 +20,7 @@ from .feeds import NEVER, EventFeed, Feed, LoadFeed, OutputFeed, StateFeed, Worl
 from .history import History, StreamKey
 from .outputreader import HISTORY_LINES_LIMIT, OutputReader
 from .publisher import Publisher
+from .scope import ALL, Scope
 
 log = logging.getLogger("circusd.follow")
 
@@ -63,7 +64,7 @@ class Follows:
     """All followed streams. Everything here is called in the hub or in a greenlet, and never waits."""
 
     def __init__(self, publisher: Publisher, history: History, world: World) -> None:
-        """``world`` gives ``snapshot()``, ``watcher_view(name)`` and ``lead()``; see `feeds.World`."""
+        """``world`` gives ``snapshot(scope)``, ``watcher_view(name)`` and ``lead(scope)``; see `feeds.World`."""
         self._publisher = publisher
         self._history = history
         self._world = world
@@ -80,13 +81,15 @@ class Follows:
         lines: int = 0,
         stream: str | None = None,
         session: str = "",
+        scope: Scope = ALL,
     ) -> dict[str, Any]:
         """The stream is open; returns the payload of the reply, and pushes begin when the loop has had its next turn.
 
         Topics: ``state.``, ``event.`` or ``event.NAME.``, ``load.``, ``output.`` or ``output.NAME.`` (NAME in any case,
         escaped or not). A push names the topic as it was asked for. ``lines`` of history come first (output);
-        ``stream`` chooses ``stdout`` or ``stderr``; ``session`` is the `accounts.fingerprint` of the session that asked. A
-        second one with the same id on the same connection takes the place of the first. Raises BadRequest, Conflict.
+        ``stream`` chooses ``stdout`` or ``stderr``; ``session`` is the `tokens.fingerprint` of the session that asked, and of
+        what is not in its ``scope`` nothing is told. A second one with the same id on the same connection takes the place
+        of the first. Raises BadRequest, Conflict.
         """
         if not isinstance(request_id, str | int):
             raise BadRequest("follow needs an id, a text or a whole number", field="id")
@@ -98,7 +101,7 @@ class Follows:
         if len(line.streams) >= FOLLOWS_PER_CONNECTION:
             raise Conflict(f"{FOLLOWS_PER_CONNECTION} streams are open on this connection already")
         window = min(max(int(credit), LEAST_CREDIT_BYTES), MOST_CREDIT_BYTES)
-        follow = _Follow(line, caller, request_id, window, session)
+        follow = _Follow(line, caller, request_id, window, session, scope)
         try:
             self._feed(follow, topics, min(max(int(lines), 0), HISTORY_LINES_LIMIT), stream)
         except CircusError:
@@ -127,8 +130,9 @@ class Follows:
         if self._states:
             name = watcher if isinstance(watcher, str) else watcher.name
             for feed, follow in self._states.items():
-                feed.changed(name)
-                follow.wake()
+                if follow.scope.sees(name):
+                    feed.changed(name)
+                    follow.wake()
 
     def left(self, connection: bytes) -> None:
         """The connection has ended, and its streams with it."""
@@ -137,7 +141,7 @@ class Follows:
             self._end(follow)
 
     def end_session(self, session: str, reason: str = "the session is over") -> None:
-        """The streams of that session (its `accounts.fingerprint`) have ended, and are told so by a last push."""
+        """The streams of that session (its `tokens.fingerprint`) have ended, and are told so by a last push."""
         for line in list(self._lines.values()):
             for follow in list(line.streams.values()):
                 if session and follow.session == session:
@@ -176,11 +180,11 @@ class Follows:
             follow.topic_bytes = max(follow.topic_bytes, len(wire.encode(topic)))
             feed: Feed
             if topic == "state.":
-                feed = StateFeed(topic, self._world, follow.wake)
+                feed = StateFeed(topic, self._world, follow.wake, follow.scope)
             elif kind == "event":
-                feed = EventFeed(topic, self._publisher, follow.wake)
+                feed = EventFeed(topic, self._publisher, follow.wake, follow.scope)
             elif topic == "load.":
-                feed = LoadFeed(topic, self._publisher, follow.wake)
+                feed = LoadFeed(topic, self._publisher, follow.wake, follow.scope)
             elif kind == "output":
                 outputs.append(topic)
                 continue
@@ -194,7 +198,11 @@ class Follows:
         if outputs:
             names = _Names(outputs)
             reader = OutputReader(
-                self._history, lambda key: stream in (None, key.stream) and names.match(key), lines
+                self._history,
+                lambda key: (
+                    stream in (None, key.stream) and names.match(key) and follow.scope.sees(key.watcher)
+                ),
+                lines,
             )
             follow.feeds.append(OutputFeed(reader, names.topic, follow.wake))
 
@@ -212,11 +220,18 @@ class _Follow:
     """One stream: its window, its feeds, and at most one message that waits for room."""
 
     def __init__(
-        self, line: _Line, caller: Follower, request_id: str | int, window: int, session: str
+        self,
+        line: _Line,
+        caller: Follower,
+        request_id: str | int,
+        window: int,
+        session: str,
+        scope: Scope,
     ) -> None:
         self.caller = caller
         self.id = request_id
         self.session = session
+        self.scope = scope
         self.feeds: list[Feed] = []
         self.topic_bytes = 0
         self._line = line

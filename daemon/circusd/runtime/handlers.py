@@ -10,6 +10,7 @@ import logging
 import os
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from gevent.event import AsyncResult
 from circusd.kernel.users import user_name
 from circusd.schema import wire
 from circusd.schema.commands import COMMANDS, Command, Field, find, reaches
-from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied, Failed, NoSession, UnknownCommand
+from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied, NoSession, UnknownCommand
 from circusd.schema.nearest import nearest
 
 from . import clock
@@ -27,8 +28,10 @@ from .arbiter import Arbiter, in_background
 from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
+from .doorcommands import DoorCommands
 from .keycommands import KeyCommands
 from .orders import Order
+from .peoplecommands import PeopleCommands
 from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
@@ -38,6 +41,12 @@ from .socketcommands import SocketCommands
 
 log = logging.getLogger("circusd.controller")
 
+DOOR = "web"
+"""The console's door: requests have no role of their own there, and count only with a session."""
+WITHOUT_SESSION = ("ping", "version", "redeem", "login", "admit")
+"""What can be asked there without one."""
+CONSOLE_ONLY = ("login", "admit")
+"""What nobody can ask elsewhere: the console's process alone can be trusted to say for whom a proxy speaks."""
 PROGRESS = "progress."
 """Topic of the pushes that come before the reply of a command."""
 KEY_PERSON = "key:"
@@ -46,7 +55,9 @@ TARGET_LIMIT = 200
 """Letters."""
 
 
-class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searching):
+class Handlers(
+    Changing, Setting, SocketCommands, KeyCommands, Reading, Searching, DoorCommands, PeopleCommands
+):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
@@ -60,6 +71,11 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
 
     def dispatch(self, request: wire.Request, caller: Caller) -> None:
         """Every request gets exactly one reply (a cast none), whatever happens."""
+        if caller.door != DOOR:
+            request = replace(request, address="")
+        elif request.address:
+            # Where the browser is: the console is believed in that, as in nothing that gives anybody more.
+            caller = replace(caller, address=request.address)
         answer = _Answer(request, caller)
         order: Order | None = None
         try:
@@ -67,7 +83,7 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
                 partial(self._ready, request, caller)
             ):
                 return
-            row = self._row(request)
+            row = self._row(request, caller)
             person = self._authorise(row, request, caller)
             if is_recorded(row):
                 answer.done = self.daemon.audit.begin(row, request.properties, caller, person)
@@ -89,7 +105,7 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
                     keys,
                 )
             waiting = row.waits and truthy(request.properties.get("waiting"))
-            order = self.daemon.orders.begin(row, _target(properties), person.name)
+            order = self.daemon.orders.begin(row, _target(properties), person.name, person.scope)
             reply = getattr(self, f"cmd_{row.name}")(
                 properties, Context(request, caller, person, waiting, order)
             )
@@ -118,7 +134,7 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
         else:
             _Answer(request, caller).fail(problem)
 
-    def _row(self, request: wire.Request) -> Command:
+    def _row(self, request: wire.Request, caller: Caller) -> Command:
         row = find(request.command)
         if row is None or row.where == "client":
             if row is not None:
@@ -127,20 +143,29 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
             raise UnknownCommand(
                 f"unknown command: {request.command!r}", hint=f"did you mean {close}?" if close else ""
             )
+        if row.name in CONSOLE_ONLY and caller.door != DOOR:
+            raise BadRequest(f"{row.name} is for the console's process alone")
         return row
 
     def _authorise(self, row: Command, request: wire.Request, caller: Caller) -> Person:
-        if caller.door == "web":
-            if row.name in ("ping", "version", "redeem"):
-                return Person("", "viewer", "")
+        if caller.door == DOOR:
+            if row.name in WITHOUT_SESSION:
+                return Person("", "", "")
             session = self.daemon.accounts.check(request.session) if request.session else None
             if session is None:
                 if is_recorded(row):
                     self.daemon.audit.deny(
                         row, request.properties, caller, Person("", "", ""), NoSession.code
                     )
-                raise NoSession("the session is over", hint="open a new one-time link: circusctl weblink")
-            person = Person(session.person, session.role, request.session)
+                raise NoSession("the session is over", hint="log in, or open a new link: circusctl weblink")
+            person = Person(
+                session.person,
+                session.role,
+                request.session,
+                scope=session.scope,
+                account=session.account,
+                token=session.token,
+            )
         elif caller.key:
             person = Person(KEY_PERSON + caller.key, caller.role or "", "")
         else:
@@ -151,6 +176,9 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
             raise Denied(
                 f"{row.name} is for the role {row.role}; {person.name or 'you'} has {person.role or 'none'}"
             )
+        if not row.scoped and not person.scope.is_all:
+            self.daemon.audit.deny(row, request.properties, caller, person, Denied.code)
+            raise Denied(f"{row.name} is for those who may see all watchers")
         return person
 
     def _name_of(self, uid: int | None) -> str:
@@ -188,52 +216,13 @@ class Handlers(Changing, Setting, SocketCommands, KeyCommands, Reading, Searchin
         )
 
     def cmd_jobs(self, p: dict[str, Any], c: Context) -> Reply:
-        return {"jobs": self.daemon.orders.rows()}
+        return {"jobs": self.daemon.orders.rows(c.person.scope)}
 
     def cmd_cancel(self, p: dict[str, Any], c: Context) -> Reply:
-        reply: dict[str, Any] = self.daemon.orders.cancel(as_int(p["id"], "id"), c.person.name, c.person.role)
+        reply: dict[str, Any] = self.daemon.orders.cancel(
+            as_int(p["id"], "id"), c.person.name, c.person.role, c.person.scope
+        )
         return reply
-
-    # -- the console's door --------------------------------------------------------------------------------------
-
-    def cmd_weblink(self, p: dict[str, Any], c: Context) -> Reply:
-        role, person = p.get("role") or "admin", p.get("person") or c.person.name
-        if not isinstance(person, str):
-            raise BadRequest("person must be a text", field="person")
-        link, expires = self.daemon.weblink(role, person)
-        return {"link": link, "expires": expires}
-
-    def cmd_redeem(self, p: dict[str, Any], c: Context) -> Reply:
-        if not isinstance(p["token"], str):
-            raise BadRequest("token must be a text", field="token")
-        accounts = self.daemon.accounts
-        reply: dict[str, Any] = accounts.redeem(p["token"], str(p.get("source") or "")[:64])
-        # A disk that does not take it is no reason to keep somebody out; the log and `inspect` tell of it.
-        return Later(in_background(accounts.settle), lambda problem: reply)
-
-    def cmd_whoami(self, p: dict[str, Any], c: Context) -> Reply:
-        session = self.daemon.accounts.check(c.person.session) if c.person.session else None
-        expires = None if session is None else session.expires
-        return {"person": c.person.name, "role": c.person.role, "expires": expires}
-
-    def cmd_logout(self, p: dict[str, Any], c: Context) -> Reply:
-        accounts = self.daemon.accounts
-        accounts.logout(c.person.session)
-        # Whoever has the reply can rely on it, whatever becomes of circusd in the next moment.
-        return Later(in_background(accounts.settle), _logged_out)
-
-    def cmd_follow(self, p: dict[str, Any], c: Context) -> Reply:
-        reply: dict[str, Any] = self.daemon.follow(p, c)
-        return reply
-
-    def cmd_credit(self, p: dict[str, Any], c: Context) -> Reply:
-        self.daemon.follows.credit(c.caller, p["followed"], as_int(p["bytes"], "bytes"))
-        return {}
-
-    def cmd_unfollow(self, p: dict[str, Any], c: Context) -> Reply:
-        self.daemon.follows.unfollow(c.caller, p["followed"])
-        self.daemon.waits.take_back(c.caller.connection, p["followed"])
-        return {}
 
 
 class _Answer:
@@ -302,17 +291,10 @@ class _Answer:
         return error_id
 
 
-def _logged_out(problem: str) -> dict[str, Any]:
-    if problem:
-        raise Failed(
-            f"logged out, but the session may be back after a restart of circusd: {problem}",
-            hint="remove sessions.json from its state folder",
-        )
-    return {}
-
-
 def _needs_sessions(request: wire.Request, caller: Caller) -> bool:
-    return caller.door == "web" and (bool(request.session) or request.command.lower() == "redeem")
+    by_console = caller.door == DOOR and (bool(request.session) or request.command in WITHOUT_SESSION)
+    row = None if by_console else find(request.command)
+    return by_console or (row is not None and row.scope == "people")
 
 
 def _target(properties: Mapping[str, Any]) -> str:
@@ -338,6 +320,8 @@ def validate(row: Command, properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(field: Field, value: Any) -> Any:
+    if field.type == "secret" and not isinstance(value, str):
+        raise BadRequest(f"{field.name} must be a text", field=field.name)
     if field.type == "string" and not isinstance(value, str):
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)

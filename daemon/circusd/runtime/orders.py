@@ -15,6 +15,7 @@ from circusd.schema.errors import Conflict, Denied, NotFound
 
 from . import clock
 from .arbiter import Arbiter
+from .scope import ALL, Scope
 from .watcher import Watcher
 
 PROGRESS_SECONDS: Final = 0.2
@@ -36,6 +37,8 @@ class Order:
     """What it named: a watcher, a pattern; nothing for all."""
     by: str
     since: float
+    scope: Scope = ALL
+    """Which watchers it can be for."""
     total: int = 1
     """How many watchers it is for,"""
     begun: int = 0
@@ -61,9 +64,9 @@ class Orders:
         self._orders: dict[int, Order] = {}
         self._watched: set[Order] = set()
 
-    def begin(self, row: Command, target: str, by: str) -> Order:
+    def begin(self, row: Command, target: str, by: str, scope: Scope = ALL) -> Order:
         """A request that may take time; `follow` or `end` is told of its end."""
-        order = Order(self._arbiter.next_id(), row, target, by, clock.now())
+        order = Order(self._arbiter.next_id(), row, target, by, clock.now(), scope)
         self._orders[order.id] = order
         return order
 
@@ -102,12 +105,16 @@ class Orders:
 
     # -- what is shown -------------------------------------------------------------------------------------------
 
-    def rows(self) -> list[dict[str, Any]]:
-        """What is under way and what waits, by the time when it was asked for."""
-        rows = [self._row(o) for o in self._orders.values() if o.row.waits or o.row.lasts]
+    def rows(self, scope: Scope = ALL) -> list[dict[str, Any]]:
+        """What is under way and what waits for the watchers of the scope, by the time when it was asked for."""
+        rows = [
+            self._row(o)
+            for o in self._orders.values()
+            if (o.row.waits or o.row.lasts) and self._is_within(o, scope)
+        ]
         for watcher in self._arbiter.watchers.values():
             for job, waits in watcher.jobs():
-                if job.order not in self._orders:
+                if job.order not in self._orders and scope.sees(watcher.name):
                     rows.append(_row_of(watcher, job, waits))
         return sorted(rows, key=lambda row: row["id"])
 
@@ -135,21 +142,38 @@ class Orders:
             "parts": [_part(*part) for part in parts] if order.total > 1 else [],
         }
 
+    def _is_within(self, order: Order, scope: Scope) -> bool:
+        """Whether it is for no other watcher, be it by name or because it has come to it."""
+        if scope.is_all:
+            return True
+        parts = self._parts(order)
+        named = order.target.lower() in self._arbiter.watchers and scope.sees(order.target)
+        return (
+            (named or bool(parts))
+            and all(scope.sees(w.name) for w, _, _ in parts)
+            and (named or order.scope == scope)
+        )
+
     def _parts(self, order: Order) -> list[tuple[Watcher, Job, bool]]:
         watchers = self._arbiter.watchers.values()
         return [(w, job, waits) for w in watchers for job, waits in w.jobs() if job.order == order.id]
 
     # -- cancelling ----------------------------------------------------------------------------------------------
 
-    def cancel(self, id_: int, by: str, role: str) -> dict[str, Any]:
+    def cancel(self, id_: int, by: str, role: str, scope: Scope = ALL) -> dict[str, Any]:
         """What waits is dropped, and what is under way is stopped where that is sane.
 
         Raises NotFound, Denied, and Conflict with the reason where nothing of it can be cancelled.
         """
         order = self._orders.get(id_)
+        if order is not None and not self._is_within(order, scope):
+            order = None
         if order is None:
             parts = [
-                (w, j, waits) for w in self._arbiter.watchers.values() for j, waits in w.jobs() if j.id == id_
+                (w, j, waits)
+                for w in scope.of_those(self._arbiter.watchers).values()
+                for j, waits in w.jobs()
+                if j.id == id_
             ]
             if not parts:
                 raise NotFound(f"no command with the id {id_} is under way", hint="circusctl jobs lists them")

@@ -20,7 +20,7 @@ from . import snapshot
 from .arbiter import Arbiter, in_background
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
-from .selection import chosen, select, several
+from .selection import chosen, seen, select, several
 from .watcher import Watcher
 
 
@@ -36,33 +36,39 @@ class Reading:
 
     def cmd_list(self, p: dict[str, Any], c: Context) -> Reply:
         if p.get("name"):
-            return several(select(self.arbiter, p), lambda w: {"pids": w.planner.pids()})
-        return {"watchers": sorted(self.arbiter.watchers)}
+            return several(select(seen(self.arbiter, c), p), lambda w: {"pids": w.planner.pids()})
+        return {"watchers": sorted(seen(self.arbiter, c).watchers)}
 
     def cmd_status(self, p: dict[str, Any], c: Context) -> Reply:
-        watchers = select(self.arbiter, p) if p.get("name") else list(self.arbiter.watchers.values())
+        watchers = (
+            select(seen(self.arbiter, c), p)
+            if p.get("name")
+            else list(seen(self.arbiter, c).watchers.values())
+        )
         if p.get("name") and len(watchers) == 1:
             return {"status": watchers[0].planner.status()}
         return {"statuses": {w.name: w.planner.status() for w in watchers}}
 
     def cmd_numprocesses(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            return {"numprocesses": sum(len(w.planner.pids()) for w in self.arbiter.watchers.values())}
-        watchers = select(self.arbiter, p)
+            return {
+                "numprocesses": sum(len(w.planner.pids()) for w in seen(self.arbiter, c).watchers.values())
+            }
+        watchers = select(seen(self.arbiter, c), p)
         if len(watchers) == 1:
             return {"numprocesses": len(watchers[0].planner.pids()), "watcher_name": p["name"]}
         results = {w.name: {"numprocesses": len(w.planner.pids())} for w in watchers}
         return {"numprocesses": sum(r["numprocesses"] for r in results.values()), "results": results}
 
     def cmd_numwatchers(self, p: dict[str, Any], c: Context) -> Reply:
-        return {"numwatchers": len(self.arbiter.watchers)}
+        return {"numwatchers": len(seen(self.arbiter, c).watchers)}
 
     def cmd_options(self, p: dict[str, Any], c: Context) -> Reply:
         def of(watcher: Watcher) -> Reply:
             options = self._options(watcher, c)
             return {"options": {key: options[key] for key in sorted(options)}}
 
-        return several(select(self.arbiter, p), of)
+        return several(select(seen(self.arbiter, c), p), of)
 
     def cmd_get(self, p: dict[str, Any], c: Context) -> Reply:
         keys = p["keys"]
@@ -81,7 +87,7 @@ class Reading:
                     )
             return {"options": {key: options[key] for key in keys}}
 
-        return several(select(self.arbiter, p), of)
+        return several(select(seen(self.arbiter, c), p), of)
 
     def _options(self, watcher: Watcher, c: Context) -> dict[str, Any]:
         """All options; secret values are for those who decide what runs."""
@@ -102,11 +108,16 @@ class Reading:
         return {"options": options}
 
     def cmd_listsockets(self, p: dict[str, Any], c: Context) -> Reply:
-        return {"sockets": self.arbiter.sockets.listing()}
+        held = {row["name"] for row in snapshot.sockets_view(self.arbiter, c.person.scope)}
+        return {"sockets": [row for row in self.arbiter.sockets.listing() if row["name"] in held]}
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         extended = truthy(p.get("extended"))
-        watchers = select(self.arbiter, p) if p.get("name") else list(self.arbiter.watchers.values())
+        watchers = (
+            select(seen(self.arbiter, c), p)
+            if p.get("name")
+            else list(seen(self.arbiter, c).watchers.values())
+        )
         if not p.get("name") or len(watchers) > 1:
             groups = {w.name: _running(w) for w in watchers}
             return Later(in_background(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
@@ -150,8 +161,9 @@ class Reading:
 
     def cmd_inspect(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):
-            return Later(in_background(self.daemon.snapshot), self._with_counters)
-        names = [w.name for w in select(self.arbiter, p)]
+            gather = partial(self.daemon.snapshot, c.person.scope)
+            return Later(in_background(gather), self._with_counters)
+        names = [w.name for w in select(seen(self.arbiter, c), p)]
         return Later(
             in_background(lambda: snapshot.inspect(self.arbiter, self.daemon.view(), names)),
             self._with_counters,
@@ -166,7 +178,9 @@ class Reading:
         return reply
 
     def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
-        names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
+        names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
+        if names is None and not c.person.scope.is_all:
+            names = sorted(seen(self.arbiter, c).watchers)
         keys = ("name", "state", "status", "explain")
         return Later(
             in_background(lambda: snapshot.inspect(self.arbiter, {}, names)),
@@ -181,9 +195,12 @@ class Reading:
         return Later(result, lambda names: {"state": state, "watchers": names})
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
-        names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
+        names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
         lines = as_int(p.get("lines", 20), "lines")
-        events = self.arbiter.journal.last(min(max(lines, 0), 2000), names)
+        wanted = names
+        if names is None and not c.person.scope.is_all:
+            wanted = list(seen(self.arbiter, c).watchers)
+        events = self.arbiter.journal.last(min(max(lines, 0), 2000), wanted)
         return {"events": events, "watchers": names or []}
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:

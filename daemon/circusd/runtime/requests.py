@@ -18,6 +18,7 @@ from circusd.schema.types import SIGNAL
 
 from .controller import Caller
 from .orders import Order
+from .scope import ALL, Scope
 from .watcher import Ticket
 
 PATTERN_LIMIT = 200
@@ -35,6 +36,12 @@ class Person:
     session: str
     owner: int | None = None
     """The uid, where it is of interest: he owns the endpoint, and may add what runs as himself."""
+    scope: Scope = ALL
+    """Which watchers he may see and command."""
+    account: str = ""
+    """The name of his account, where the session is that of one."""
+    token: str = ""
+    """The name of the token that a program has come in with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from .arbiter import Arbiter
 from .history import Line, StreamKey
 from .linequery import NEWER, OLDER, Log, Position, Query, line_id, name_of, read_line_id
 from .requests import Context, Later, Reply, as_int, truthy
-from .selection import select
+from .scope import Scope
+from .selection import seen, select
 from .streams import STREAMS
 from .watcher import Watcher
 
@@ -61,7 +62,7 @@ class Searching:
         if len(pattern) > PATTERN_LIMIT:
             raise BadRequest(f"the pattern is longer than {PATTERN_LIMIT} characters", field="pattern")
         context = p.get("context")
-        watchers = self._named(p, [p["name"]] if p.get("name") else [])
+        watchers = self._named(p, c, [p["name"]] if p.get("name") else [])
         query = self._query(p, watchers, limit)
         query.pattern, query.fixed = pattern, fixed
         query.ignore_case, query.invert = truthy(p.get("ignore_case")), truthy(p.get("invert"))
@@ -76,7 +77,7 @@ class Searching:
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list):
             raise BadRequest("names must be a list of watchers", field="names")
-        watchers = self._named(p, names)
+        watchers = self._named(p, c, names)
         lines = min(max(as_int(p.get("lines", 100), "lines"), 0), LINES_LIMIT)
         meant = [w.name for w in watchers] if names else []
         if not lines or (p["order"] == "newest" and not any(p.get(name) for name in _SEARCHED)):
@@ -95,11 +96,11 @@ class Searching:
         later = self._search(queries, p, c, watchers)
         return Later(later.result, lambda replies: {**later.payload(replies), "watchers": meant})
 
-    def _named(self, p: dict[str, Any], names: Iterable[Any]) -> list[Watcher]:
-        found = {w.name: w for name in names for w in select(self.arbiter, p, name)}
+    def _named(self, p: dict[str, Any], c: Context, names: Iterable[Any]) -> list[Watcher]:
+        found = {w.name: w for name in names for w in select(seen(self.arbiter, c), p, name)}
         if p.get("stream") not in (None, *STREAMS):
             raise BadRequest("stream must be stdout or stderr", field="stream")
-        return list(found.values()) or list(self.arbiter.watchers.values())
+        return list(found.values()) or list(seen(self.arbiter, c).watchers.values())
 
     # -- from memory, at once ------------------------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class Searching:
                     known.next |= after
         return logs
 
-    def _strangers(self, logs: list[Log]) -> list[dict[str, str]]:
+    def _strangers(self, logs: list[Log], scope: Scope) -> list[dict[str, str]]:
         """Files that others write to as well, whose lines can't be told apart: they are read for nobody."""
         users: dict[str, set[tuple[str, str]]] = {}
         for watcher in self.arbiter.watchers.values():
@@ -209,7 +210,14 @@ class Searching:
             own = {(watcher, stream) for watcher in log.watchers for stream in log.streams}
             others = users.get(log.path, set()) - own
             if log.path and others:
-                who = ", ".join(sorted({f"{stream} of {watcher}" for watcher, stream in others}))
+                who = ", ".join(
+                    sorted(
+                        {
+                            f"{stream} of {watcher if scope.sees(watcher) else 'another watcher'}"
+                            for watcher, stream in others
+                        }
+                    )
+                )
                 told.append(
                     {"file": log.path, "reason": f"it holds {who} too, and lines do not say whose they are"}
                 )
@@ -232,7 +240,9 @@ class Searching:
     def _search(
         self, queries: list[Query], p: dict[str, Any], c: Context, watchers: list[Watcher], key: str = ""
     ) -> Later:
-        strangers = {told["file"]: told for query in queries for told in self._strangers(query.logs)}
+        strangers = {
+            told["file"]: told for query in queries for told in self._strangers(query.logs, c.person.scope)
+        }
         session = self.daemon.fingerprint_of(c.person.session)
         result: AsyncResult[Any] = self.daemon.searches.begin(
             queries, c.order, c.caller.connection, session, key

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from circusd.schema.errors import BadRequest, CircusError, Failed, NotFound
 from circusd.schema.nearest import nearest
@@ -18,7 +19,25 @@ MATCHES: Final = ("simple", "glob", "regex", "list")
 _COMMA = re.compile(r"(?<!\\),")
 
 
-def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None) -> list[Watcher]:
+class Seen(Protocol):
+    """What watchers are chosen from: the arbiter, or those of its watchers that somebody may see."""
+
+    @property
+    def watchers(self) -> Mapping[str, Watcher]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    watchers: Mapping[str, Watcher]
+
+
+def seen(arbiter: Arbiter, context: Context) -> Seen:
+    """The watchers that who asks may see and command."""
+    scope = context.person.scope
+    return arbiter if scope.is_all else _Some(scope.of_those(arbiter.watchers))
+
+
+def select(arbiter: Seen, properties: Mapping[str, Any], name: object = None) -> list[Watcher]:
     """The watchers of the request's ``name`` (or of that one), read as its ``match`` says; never none.
 
     A name that some watcher has means that one alone, unless it is to be a regular expression or a list; ``@WORD`` means
@@ -51,7 +70,7 @@ def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None)
 
 def chosen(arbiter: Arbiter, properties: Mapping[str, Any], context: Context) -> list[Watcher]:
     """The same for a command that takes time: its progress is counted in these watchers."""
-    watchers = select(arbiter, properties)
+    watchers = select(seen(arbiter, context), properties)
     context.order.total = len(watchers)
     return watchers
 
@@ -84,7 +103,7 @@ def _gathered(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
     return results
 
 
-def _listed(arbiter: Arbiter, text: str) -> list[str]:
+def _listed(arbiter: Seen, text: str) -> list[str]:
     """The names between the commas, each once."""
     names = [one.replace("\\,", ",") for one in _COMMA.split(text)]
     for name in names:
@@ -93,7 +112,7 @@ def _listed(arbiter: Arbiter, text: str) -> list[str]:
     return list({name.lower(): None for name in names})
 
 
-def _tagged(arbiter: Arbiter, tag: str) -> list[str]:
+def _tagged(arbiter: Seen, tag: str) -> list[str]:
     tags = {name: {t.lower() for t in watcher.config.tags} for name, watcher in arbiter.watchers.items()}
     found = [name for name, given in tags.items() if tag in given]
     if not found:
@@ -102,6 +121,6 @@ def _tagged(arbiter: Arbiter, tag: str) -> list[str]:
     return found
 
 
-def _not_found(arbiter: Arbiter, name: str) -> NotFound:
+def _not_found(arbiter: Seen, name: str) -> NotFound:
     close = nearest(name.lower().strip("*?^$.+"), list(arbiter.watchers))
     return NotFound(f"program {name} not found", hint=f"did you mean {close}?" if close else "")

@@ -12,6 +12,7 @@ from circusd.core.lifecycle import Exit, Process
 
 from . import clock
 from .pace import Pace
+from .scope import ALL, Scope
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
@@ -102,13 +103,17 @@ def _output(watcher: Watcher) -> dict[str, Any]:
     return {"captured": True, "why": why}
 
 
-def sockets_view(arbiter: Arbiter) -> list[dict[str, Any]]:
-    """The sockets that the daemon owns, and who is given them."""
+def sockets_view(arbiter: Arbiter, scope: Scope = ALL) -> list[dict[str, Any]]:
+    """The sockets that the daemon owns, and who is given them; those that watchers of the scope are given."""
     views = []
     for entry in arbiter.sockets.entries():
         holders = [
-            w.name for w in arbiter.watchers.values() if entry.name in arbiter.sockets.named_by(w.config)
+            w.name
+            for w in scope.of_those(arbiter.watchers).values()
+            if entry.name in arbiter.sockets.named_by(w.config)
         ]
+        if not holders and not scope.is_all:
+            continue
         views.append(
             {
                 "name": entry.name,
@@ -121,13 +126,17 @@ def sockets_view(arbiter: Arbiter) -> list[dict[str, Any]]:
     return views
 
 
-def inspect(arbiter: Arbiter, daemon: dict[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
-    """Everything, or everything of these watchers.
+def inspect(
+    arbiter: Arbiter, daemon: dict[str, Any], names: Iterable[str] | None = None, scope: Scope = ALL
+) -> dict[str, Any]:
+    """Everything of the scope, or everything of these watchers.
 
     It is gathered in turns, each watcher as it is when it comes to it: to be called in a greenlet.
     """
     chosen = (
-        [w for _, w in sorted(arbiter.watchers.items())] if names is None else [*map(arbiter.find, names)]
+        [w for _, w in sorted(scope.of_those(arbiter.watchers).items())]
+        if names is None
+        else [*map(arbiter.find, names)]
     )
     pace = Pace()
     views = []
@@ -137,12 +146,12 @@ def inspect(arbiter: Arbiter, daemon: dict[str, Any], names: Iterable[str] | Non
         pace.rest()
     if names is not None:
         return {"daemon": daemon, "watchers": views}
-    planners = {w.name: w.planner for w in arbiter.watchers.values()}
+    planners = {w.name: w.planner for w in scope.of_those(arbiter.watchers).values()}
     return {
         "daemon": daemon,
         "watchers": views,
         "lead": words.lead(planners, clock.now()),
-        "sockets": sockets_view(arbiter),
+        "sockets": sockets_view(arbiter, scope),
     }
 
 

@@ -36,7 +36,9 @@ class Field(NamedTuple):
 
     name: str
     type: str = "string"
-    """``string``, ``int``, ``seconds``, ``bool``, ``signal``, ``json`` (any), ``strings`` (a list), ``object``."""
+    """``string``, ``int``, ``seconds``, ``bool``, ``signal``, ``json`` (any), ``strings`` (a list), ``object``, ``secret``.
+
+    A secret is never an argument: circusctl takes it from a file, from standard input, or asks for it. It is in no log."""
     doc: str = ""
     required: bool = False
     default: Any = None
@@ -48,7 +50,8 @@ class Field(NamedTuple):
     short: str = ""
     metavar: str = ""
     target: str = ""
-    """What it names: ``watcher``, ``process``, ``socket``, ``option`` (for completion and the console's lists)."""
+    """What it names: ``watcher``, ``process``, ``socket``, ``option``, ``person``, ``token``, ``session`` (for completion, the
+    console's lists, and the audit)."""
     local: bool = False
     """Of circusctl alone, and no property of the request."""
 
@@ -85,6 +88,8 @@ class Command(NamedTuple):
     """Kind of the section whose options are flags of the command, and go as the property ``options``."""
     waits: bool = False
     """Honours ``waiting``: the reply comes when it is done and carries the result."""
+    scoped: bool = False
+    """Somebody who may see only some watchers may use it: it shows and reaches no others."""
     lasts: bool = False
     """The reply comes when something has happened, however long that takes."""
     original: bool = True
@@ -170,6 +175,23 @@ _READ_REPLY = (
     Field("unsearched", "json", "list of {file, reason}: what could not be read"),
     Field("notes", "strings", "what is not exact, such as the times in a file that circusd has no index of"),
 )
+_PERSON = Field(
+    "person", doc="name of the person", required=True, positional=True, metavar="PERSON", target="person"
+)
+_WATCHERS = Field(
+    "watchers",
+    doc="patterns of the only watchers that he may see and command, with commas between them; all when none is given",
+    metavar="PATTERNS",
+)
+_PASSWORD = Field("password", "secret", "the password, of 8 letters or more", required=True)
+_CURRENT = Field("current", "secret", "the password of before, where somebody changes his own")
+_SHOWN_PERSON = (
+    Field("person", "string", "his name"),
+    Field("role", "string", "what he may do"),
+    Field("watchers", "json", "patterns of the only watchers that he may see; all when empty"),
+    Field("password", "bool", "whether he can come in by one"),
+    Field("disabled", "bool", "whether he is kept out"),
+)
 
 _STARTED = Field("started", "json", "pids that were started")
 _KEPT = Field("kept", "json", "pids that ran already")
@@ -203,6 +225,7 @@ COMMANDS: tuple[Command, ...] = (
         effect="change",
         scope="daemon",
         options="watcher",
+        scoped=True,
         waits=True,
         example="circusctl add --start --numprocesses 3 --env COLOR=red worker sleep 1000",
         case=Case(
@@ -254,6 +277,26 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "addperson",
+        "add a person",
+        "A person who may come in at the console with a name and a password, or by tokens. Without ``--password-file`` he has no "
+        "password until ``password`` sets one. With ``--watchers 'web*,queue'`` he sees and commands those alone, and nothing that is "
+        "of the whole daemon.",
+        (
+            _PERSON,
+            Field("role", doc="what he may do", default="viewer", choices=ROLES),
+            _WATCHERS,
+            Field("password", "secret", "the password, of 8 letters or more; none when not given"),
+        ),
+        _SHOWN_PERSON,
+        role="admin",
+        effect="change",
+        scope="people",
+        original=False,
+        example="circusctl addperson ada --role operator --watchers 'web*'",
+        case=Case(argv="addperson ada --role operator", query="people", before="people", after="ada"),
+    ),
+    Command(
         "addsocket",
         "open a socket",
         "A managed socket is opened in the running daemon, for watchers to name. Every option of a socket is a flag: ``--host``, "
@@ -274,6 +317,48 @@ COMMANDS: tuple[Command, ...] = (
             query="listsockets",
             before="shared",
             after="extra",
+        ),
+    ),
+    Command(
+        "addtoken",
+        "make a token for a program",
+        "With it a program comes in at the HTTP API in the person's name: ``Authorization: Bearer TOKEN``. It is shown this once and "
+        "kept as a hash. It may do what its role says and never more than the person. For oneself, or for others by an admin.",
+        (
+            _PERSON,
+            Field(
+                "token",
+                doc="a name for it, to tell it from others",
+                required=True,
+                positional=True,
+                metavar="TOKEN",
+                target="token",
+            ),
+            Field("role", doc="what it may do; the person's role when not given", choices=ROLES),
+            _WATCHERS,
+            Field(
+                "expires",
+                "seconds",
+                "seconds for which it is good; without an end when not given",
+                metavar="SECONDS",
+            ),
+        ),
+        (
+            Field("secret", "string", "the token itself"),
+            Field("id", "int", "by what ``rmtoken`` knows it"),
+            Field("expires", "json", "epoch seconds, or null"),
+        ),
+        effect="change",
+        scope="people",
+        scoped=True,
+        original=False,
+        example="circusctl addtoken ada deploy --role operator --expires 2592000",
+        case=Case(
+            setup=("addperson ada --role operator",),
+            argv="addtoken ada deploy --role operator",
+            query="tokens",
+            before="tokens",
+            after="deploy",
         ),
     ),
     Command(
@@ -332,6 +417,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
         role="operator",
         effect="change",
+        scoped=True,
         original=False,
         example="circusctl cancel 17",
         case=Case(
@@ -351,6 +437,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl decr web 2",
         icon="minus",
@@ -362,8 +449,36 @@ COMMANDS: tuple[Command, ...] = (
         "show the daemon's own statistics",
         "CPU, memory and age of circusd itself.",
         reply=(Field("info", "object", "the process information of circusd"),),
+        scoped=True,
         example="circusctl dstats",
         case=Case(argv="dstats", after="Main Process"),
+    ),
+    Command(
+        "endsession",
+        "end a session of the console",
+        "Whoever has it has to log in again, and its live connections are closed. One's own, or those of others by an admin.",
+        (
+            Field(
+                "session",
+                doc="as ``sessions`` shows it",
+                required=True,
+                positional=True,
+                metavar="ID",
+                target="session",
+            ),
+        ),
+        effect="change",
+        scope="people",
+        scoped=True,
+        original=False,
+        example="circusctl endsession 3f2a9c01d4e7",
+        case=Case(
+            setup=("console", "log-in ada"),
+            argv="endsession {session}",
+            query="sessions",
+            before="ada",
+            after="{gone}",
+        ),
     ),
     Command(
         "events",
@@ -379,6 +494,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("events", "json", "list of events, oldest first"),
             Field("watchers", "json", "names of the watchers that were meant, when a name was given"),
         ),
+        scoped=True,
         original=False,
         example="circusctl events -n 5",
         case=Case(argv="events", after="started"),
@@ -390,6 +506,7 @@ COMMANDS: tuple[Command, ...] = (
         (_name(False, "only this watcher, or those that match"), _MATCH),
         (Field("watchers", "json", "list of {name, state, status, explain}, by name"),),
         scope="watcher",
+        scoped=True,
         original=False,
         example="circusctl explain web",
         case=Case(argv="explain web", after="All 2 processes run."),
@@ -413,6 +530,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
         (Field("options", "object", "values by name"), _SEVERAL),
         scope="watcher",
+        scoped=True,
         example="circusctl get web numprocesses graceful_timeout",
         case=Case(argv="get web numprocesses", after="numprocesses: 2"),
     ),
@@ -422,6 +540,7 @@ COMMANDS: tuple[Command, ...] = (
         "Endpoints and the other options of the ``[circus]`` section that are in force.",
         (Field("option", doc="only this one", positional=True, metavar="OPTION"),),
         (Field("options", "object", "values by name"),),
+        scoped=True,
         example="circusctl globaloptions endpoint",
         case=Case(argv="globaloptions", after="endpoint"),
     ),
@@ -497,6 +616,7 @@ COMMANDS: tuple[Command, ...] = (
             *_READ_REPLY,
         ),
         scope="watcher",
+        scoped=True,
         lasts=True,
         original=False,
         example="circusctl grep -i -C 2 --since '1 h ago' --files 'error|fatal' web",
@@ -520,6 +640,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl incr web 2",
         icon="plus",
@@ -537,6 +658,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("daemon", "object", "the daemon"),
             Field("sockets", "json", "the sockets"),
         ),
+        scoped=True,
         original=False,
         example="circusctl inspect web",
         case=Case(argv="inspect web", after="explain"),
@@ -564,6 +686,7 @@ COMMANDS: tuple[Command, ...] = (
                 "where it is for several",
             ),
         ),
+        scoped=True,
         original=False,
         example="circusctl jobs",
         case=Case(
@@ -612,6 +735,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="destroy",
         scope="process",
+        scoped=True,
         waits=True,
         example="circusctl kill web --signum KILL",
         case=Case(argv="kill web --waiting", query="list web", before="{pids}", after="{other pids}"),
@@ -626,6 +750,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("pids", "json", "live processes"),
             _SEVERAL,
         ),
+        scoped=True,
         example="circusctl list",
         case=Case(argv="list", after="web"),
     ),
@@ -644,6 +769,7 @@ COMMANDS: tuple[Command, ...] = (
         "Name, address, descriptor and backlog of each managed socket.",
         reply=(Field("sockets", "json", "one object for each, by descriptor"),),
         scope="socket",
+        scoped=True,
         example="circusctl listsockets",
         case=Case(argv="listsockets", after="shared"),
     ),
@@ -674,6 +800,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("watcher_name", "string", "the watcher, if one was named"),
             _SEVERAL,
         ),
+        scoped=True,
         example="circusctl numprocesses web",
         case=Case(argv="numprocesses web", after="2"),
     ),
@@ -682,6 +809,7 @@ COMMANDS: tuple[Command, ...] = (
         "count watchers",
         "How many watchers there are.",
         reply=(Field("numwatchers", "int", "the number"),),
+        scoped=True,
         example="circusctl numwatchers",
         case=Case(argv="numwatchers", after="3"),
     ),
@@ -692,6 +820,7 @@ COMMANDS: tuple[Command, ...] = (
         (_name(), _MATCH),
         (Field("options", "object", "values by name"), _SEVERAL),
         scope="watcher",
+        scoped=True,
         example="circusctl options web",
         case=Case(argv="options web", after="graceful_timeout"),
     ),
@@ -739,10 +868,41 @@ COMMANDS: tuple[Command, ...] = (
             *_LINES_REPLY,
             *_READ_REPLY,
         ),
+        scoped=True,
         lasts=True,
         original=False,
         example="circusctl output web -n 5",
         case=Case(setup=("wait-output loud tick",), argv="output loud", after="tick"),
+    ),
+    Command(
+        "password",
+        "set a person's password",
+        "The password is asked for on a terminal, or is the first line of ``--password-file`` (``-`` is standard input); it is never "
+        "an argument. The person's sessions end. At the console a person changes his own, and gives the one of before.",
+        (_PERSON, _PASSWORD, _CURRENT),
+        effect="change",
+        scope="people",
+        scoped=True,
+        original=False,
+        example="circusctl password ada",
+        case=Case(
+            setup=("addperson ada", "write secret correct-horse-battery"),
+            argv="password ada --password-file secret",
+            query="people",
+            before='"password": false',
+            after='"password": true',
+        ),
+    ),
+    Command(
+        "people",
+        "list the people who may come in",
+        "Who has an account for the console, with role and watchers. Who came by a one-time link has none: see ``sessions``.",
+        reply=(Field("people", "json", "one object for each, by name"),),
+        role="admin",
+        scope="people",
+        original=False,
+        example="circusctl people",
+        case=Case(setup=("addperson ben",), argv="people", after="ben"),
     ),
     Command(
         "ping",
@@ -754,6 +914,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("pid", "int", "its process"),
             Field("epoch", "string", "tells this life of the daemon from others"),
         ),
+        scoped=True,
         original=False,
         example="circusctl ping",
         case=Case(argv="ping", after="pong"),
@@ -787,6 +948,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl reload web --sequential",
         icon="reload",
@@ -829,6 +991,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl restart 'web*' --waiting",
         icon="restart",
@@ -844,6 +1007,7 @@ COMMANDS: tuple[Command, ...] = (
         role="admin",
         effect="destroy",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl rm web",
         case=Case(argv="rm loud --waiting", query="list", before="loud", after="{gone}"),
@@ -868,6 +1032,20 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "rmperson",
+        "remove a person",
+        "The account is gone with its tokens, and its sessions end.",
+        (_PERSON,),
+        role="admin",
+        effect="destroy",
+        scope="people",
+        original=False,
+        example="circusctl rmperson ada",
+        case=Case(
+            setup=("addperson ada",), argv="rmperson ada", query="people", before="ada", after="{gone}"
+        ),
+    ),
+    Command(
         "rmsocket",
         "close a socket",
         "A managed socket is closed. Refused while a watcher names it; with ``--force`` it is closed all the same, and processes that run "
@@ -883,6 +1061,34 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl rmsocket web",
         case=Case(argv="rmsocket shared", query="listsockets", before="shared", after="{gone}"),
+    ),
+    Command(
+        "rmtoken",
+        "revoke a token",
+        "Nobody comes in with it any more, and what is open with it is closed. One's own, or those of others by an admin.",
+        (
+            Field(
+                "id",
+                "int",
+                "as ``tokens`` shows it",
+                required=True,
+                positional=True,
+                metavar="ID",
+                target="token",
+            ),
+        ),
+        effect="destroy",
+        scope="people",
+        scoped=True,
+        original=False,
+        example="circusctl rmtoken 3",
+        case=Case(
+            setup=("addperson ada", "addtoken ada deploy"),
+            argv="rmtoken 1",
+            query="tokens",
+            before="deploy",
+            after="{gone}",
+        ),
     ),
     Command(
         "save",
@@ -924,6 +1130,23 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "sessions",
+        "list the sessions of the console",
+        "Who is logged in, from where, and until when; of all people for an admin, and otherwise one's own.",
+        reply=(
+            Field(
+                "sessions",
+                "json",
+                "list of {id, person, role, by, address, began, used, ends, own}, the one that was used last at the end",
+            ),
+        ),
+        scope="people",
+        scoped=True,
+        original=False,
+        example="circusctl sessions",
+        case=Case(argv="sessions", after="logged in"),
+    ),
+    Command(
         "set",
         "change options of a running watcher",
         "Values take effect as the option table says: at once, at the next occasion, or by replacing the processes; with "
@@ -938,6 +1161,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl set web graceful_timeout 5 max_age 3600",
         case=Case(
@@ -945,6 +1169,34 @@ COMMANDS: tuple[Command, ...] = (
             query="get web graceful_timeout",
             before="5",
             after="7",
+        ),
+    ),
+    Command(
+        "setperson",
+        "change a person",
+        "Role, watchers, and whether he is kept out; what is not given stays. His sessions end, so that nobody goes on with what he was.",
+        (
+            _PERSON,
+            Field("role", doc="what he may do", choices=ROLES),
+            Field(
+                "watchers",
+                doc="patterns of the only watchers that he may see and command, with commas between them; ``*`` for all",
+                metavar="PATTERNS",
+            ),
+            Field("disabled", doc="keep him out, with his tokens", choices=("yes", "no")),
+        ),
+        _SHOWN_PERSON,
+        role="admin",
+        effect="change",
+        scope="people",
+        original=False,
+        example="circusctl setperson ada --role viewer",
+        case=Case(
+            setup=("addperson ada --role viewer",),
+            argv="setperson ada --role operator",
+            query="people",
+            before="viewer",
+            after="operator",
         ),
     ),
     Command(
@@ -971,6 +1223,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="process",
+        scoped=True,
         example="circusctl signal web HUP",
         case=Case(argv="signal web KILL", query="list web", before="{pids}", after="{other pids}"),
     ),
@@ -984,6 +1237,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="change",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl start web --waiting",
         icon="start",
@@ -1012,6 +1266,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("name", "string", "the watcher, if one was named"),
         ),
         scope="watcher",
+        scoped=True,
         example="circusctl stats web",
         case=Case(argv="stats web", after="sleep"),
     ),
@@ -1024,6 +1279,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("statuses", "object", "state by watcher"),
             Field("status", "string", "state of the one named"),
         ),
+        scoped=True,
         example="circusctl status",
         case=Case(argv="status", after="web: active"),
     ),
@@ -1037,6 +1293,7 @@ COMMANDS: tuple[Command, ...] = (
         role="operator",
         effect="destroy",
         scope="watcher",
+        scoped=True,
         waits=True,
         example="circusctl stop web",
         icon="stop",
@@ -1071,10 +1328,23 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(setup=("wait-output loud tick",), argv="tail loud", after="tick"),
     ),
     Command(
+        "tokens",
+        "list the tokens of programs",
+        "Their names, roles, ends, and when each was used last; of all people for an admin, and otherwise one's own.",
+        (Field("person", doc="only of this person", positional=True, metavar="PERSON", target="person"),),
+        (Field("tokens", "json", "list of {id, person, token, role, watchers, created, expires, used}"),),
+        scope="people",
+        scoped=True,
+        original=False,
+        example="circusctl tokens ada",
+        case=Case(setup=("addperson dora", "addtoken dora nightly"), argv="tokens", after="nightly"),
+    ),
+    Command(
         "version",
         "show the versions",
         "Of circusctl, and of the daemon that answers.",
         reply=(Field("version", "string", "version of circusd"),),
+        scoped=True,
         original=False,
         example="circusctl version",
         case=Case(argv="version", after="circusd "),
@@ -1104,6 +1374,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("watchers", "json", "names of the watchers that are in it"),
         ),
         scope="watcher",
+        scoped=True,
         lasts=True,
         original=False,
         example="circusctl wait web --for running --timeout 30",
@@ -1116,6 +1387,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             Field("role", doc="what the person may do", default="admin", choices=ROLES),
             Field("person", doc="name shown in the console", default=""),
+            _WATCHERS,
         ),
         (Field("link", "string", "the address"), Field("expires", "json", "epoch seconds")),
         role="admin",
@@ -1137,6 +1409,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("stream", doc="only this stream", choices=("stdout", "stderr")),
         ),
         where="door",
+        scoped=True,
         original=False,
     ),
     Command(
@@ -1148,6 +1421,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("bytes", "int", "bytes that were used up", required=True),
         ),
         where="door",
+        scoped=True,
         original=False,
     ),
     Command(
@@ -1156,15 +1430,48 @@ COMMANDS: tuple[Command, ...] = (
         "No message of that stream comes after the reply. What only waits (``wait``) does so no longer.",
         (Field("followed", "json", "id of the request that opened it", required=True),),
         where="door",
+        scoped=True,
         original=False,
     ),
     Command(
         "redeem",
         "turn a one-time token into a session",
         "The token is used up. The session is the caller's to keep: the daemon holds only its hash.",
+        (Field("token", "secret", "from the one-time link", required=True),),
         (
-            Field("token", doc="from the one-time link", required=True),
-            Field("source", doc="where the person's browser is, for counting wrong tries"),
+            Field("session", "string", ""),
+            Field("person", "string", ""),
+            Field("role", "string", ""),
+            Field("expires", "json", ""),
+        ),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "login",
+        "turn a name and a password into a session",
+        "Whoever guesses waits longer each time. The session is the caller's to keep, as with ``redeem``.",
+        (
+            Field("person", doc="his name", required=True, target="person"),
+            Field("password", "secret", "his password", required=True),
+        ),
+        (
+            Field("session", "string", ""),
+            Field("person", "string", ""),
+            Field("role", "string", ""),
+            Field("expires", "json", ""),
+        ),
+        where="door",
+        original=False,
+    ),
+    Command(
+        "admit",
+        "make a session for a person whom a trusted proxy names",
+        "Refused unless ``httpd_proxy_header`` is set. The role is that of his account; without one, the role that the proxy "
+        "names counts where ``httpd_proxy_role_header`` is set.",
+        (
+            Field("person", doc="his name", required=True, target="person"),
+            Field("role", doc="as the proxy has it"),
         ),
         (
             Field("session", "string", ""),
@@ -1179,8 +1486,22 @@ COMMANDS: tuple[Command, ...] = (
         "whoami",
         "tell who the daemon takes one for",
         "Person and role of the connection, or of the session.",
-        reply=(Field("person", "string", ""), Field("role", "string", ""), Field("expires", "json", "")),
+        reply=(
+            Field("person", "string", ""),
+            Field("role", "string", ""),
+            Field("expires", "json", ""),
+            Field(
+                "account", "bool", "whether he has an account, and so may change his password and have tokens"
+            ),
+            Field("token", "string", "the name of the token that is used"),
+            Field(
+                "watchers",
+                "json",
+                "lists of patterns, each of which holds; empty where all watchers are seen",
+            ),
+        ),
         where="door",
+        scoped=True,
         original=False,
     ),
     Command(
@@ -1188,6 +1509,7 @@ COMMANDS: tuple[Command, ...] = (
         "end the session",
         "The session is forgotten, also on disk before the reply, and the streams opened with it end.",
         where="door",
+        scoped=True,
         original=False,
     ),
 )

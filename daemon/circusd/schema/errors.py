@@ -51,6 +51,9 @@ ERRORS: tuple[ErrorKind, ...] = (
     ),
     ErrorKind("denied", 5, 403, 3, "The person or user may not do this; the text says which role may."),
     ErrorKind("no_session", 5, 401, 3, "The console's session is missing, unknown or over."),
+    ErrorKind(
+        "throttled", 5, 429, 3, "Too many wrong tries, or too many at once; the text says when to try again."
+    ),
     ErrorKind("spawn", 4, 500, 3, "A process could not be started: the stage, the errno, the program."),
     ErrorKind(
         "protocol", 1, 400, 1, "Bytes on a connection that are not of the protocol; the connection is closed."
@@ -154,6 +157,19 @@ class NoSession(CircusError):
     code = "no_session"
 
 
+class Throttled(CircusError):
+    """Too many tries; ``retry_after`` is in seconds."""
+
+    code = "throttled"
+
+    def __init__(self, text: str, retry_after: int) -> None:
+        super().__init__(text, hint=f"try again in {retry_after} s")
+        self.retry_after = retry_after
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "retry_after": self.retry_after}
+
+
 class SpawnError(CircusError):
     """A process could not be started: at which stage, with which errno, which program."""
 
@@ -225,6 +241,7 @@ EXCEPTIONS: tuple[type[CircusError], ...] = (
     Conflict,
     Denied,
     NoSession,
+    Throttled,
     SpawnError,
     ProtocolError,
     Failed,

@@ -49,6 +49,7 @@ from .values import (
     read_words,
     signal_name,
 )
+from .web_values import json_networks, read_header, read_networks, read_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,30 @@ WORDS = ValueType(
     read_words,
     json_words(read_words),
     format_words,
+)
+NETWORKS = ValueType(
+    "networks",
+    "text",
+    "addresses and networks such as 127.0.0.1, 10.0.0.0/8 or fd00::/8, with spaces or commas between them",
+    read_networks,
+    json_networks,
+    format_words,
+)
+HEADER = ValueType(
+    "header",
+    "text",
+    "the name of an HTTP header, such as X-Forwarded-User",
+    read_header,
+    json_text(read_header),
+    str,
+)
+PREFIX = ValueType(
+    "prefix",
+    "text",
+    "a path such as /tools/circus, without a slash at its end",
+    read_prefix,
+    json_text(read_prefix),
+    str,
 )
 BOOL = ValueType(
     "boolean",
@@ -200,6 +225,9 @@ TYPES: tuple[ValueType, ...] = (
     PATH,
     PATHS,
     WORDS,
+    NETWORKS,
+    HEADER,
+    PREFIX,
     BOOL,
     NUMBER,
     COUNT,

@@ -1,8 +1,9 @@
 """The wire format: requests, replies and pushes as bytes, with their limits.
 
 A request is one ZeroMQ frame that holds a JSON object (the original's format, version 0.19): ``id`` (any JSON,
-echoed), ``command``, ``properties``, and ``msg_type: "cast"`` for no reply at all. Our additions: ``session``
-(the console's door) and pushes, messages with the id of a ``follow`` request and a key ``push``.
+echoed), ``command``, ``properties``, and ``msg_type: "cast"`` for no reply at all. Our additions: ``session`` and
+``address`` (at the console's door: whose request it is, and where his browser is) and pushes, messages with the id of a
+``follow`` request and a key ``push``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ VERSION = 1
 REQUEST_LIMIT_BYTES = 1 << 20
 """Longest request that is decoded."""
 
+ADDRESS_LIMIT = 64
+"""Letters of an address; what is longer is cut."""
+
 
 class NoReply(CircusError):
     """A message that the original leaves without any reply, and so do we."""
@@ -36,6 +40,7 @@ class Request:
     properties: dict[str, Any] = field(default_factory=dict)
     cast: bool = False
     session: str = ""
+    address: str = ""
 
 
 def _constant(name: str) -> Any:
@@ -68,13 +73,14 @@ def decode_request(frames: list[bytes]) -> Request:
     if not isinstance(data, dict) or not isinstance(data.get("command"), str) or not data["command"]:
         raise NoReply("a request is an object with a command")
     properties = data.get("properties")
-    session = data.get("session")
+    session, address = data.get("session"), data.get("address")
     return Request(
         id=data.get("id"),
         command=data["command"].lower(),
         properties=properties if isinstance(properties, dict) else {},
         cast=data.get("msg_type") == "cast",
         session=session if isinstance(session, str) else "",
+        address=address[:ADDRESS_LIMIT] if isinstance(address, str) else "",
     )
 
 
