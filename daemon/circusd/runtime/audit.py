@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from circusd.schema.commands import Command
@@ -34,6 +35,9 @@ READING_TOO: Final = ("redeem", "logout")
 UNFINISHED: Final = "unfinished"
 """The result of what was under way when circusd ended."""
 
+NOT_OK: Final = "not_ok"
+"""In a filter, every result but ``ok``."""
+
 TEXT_LIMIT: Final = 200
 KEYS_LIMIT: Final = 50
 KEY_LIMIT: Final = 64
@@ -46,6 +50,35 @@ _HARMLESS: Final = ("int", "seconds", "bool", "signal")
 Entry = dict[str, Any]
 Done = Callable[[str, Mapping[str, Any]], None]
 """Called with the result (``ok``, or the code of an error) and the reply's payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries are wanted; what is empty or None lets all pass."""
+
+    until: float | None = None
+    """Epoch seconds; those of that moment pass."""
+    person: str = ""
+    """In lower case: a person, or ``uid N``."""
+    command: str = ""
+    result: str = ""
+    """``ok``, ``not_ok`` for all others, or the code of an error."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lets all pass."""
+        return self == EntryFilter()
+
+    def passes(self, entry: Entry) -> bool:
+        """Whether the entry is one of these."""
+        result = str(entry.get("result", ""))
+        who = (str(entry.get("person", "")).lower(), f"uid {entry.get('uid')}")
+        return (
+            (self.until is None or _number(entry.get("time")) <= self.until)
+            and (not self.person or self.person in who)
+            and (not self.command or str(entry.get("command", "")) == self.command)
+            and (not self.result or (result != "ok" if self.result == NOT_OK else result == self.result))
+        )
 
 
 def is_recorded(row: Command) -> bool:
@@ -107,15 +140,20 @@ class Audit:
         entry: Entry = {"time": _now(), "uid": refusal.uid, "door": refusal.door, "from": refusal.address}
         self._record({**entry, "result": "refused", "reason": refusal.reason, "count": refusal.count})
 
-    def last(self, count: int) -> list[Entry]:
-        """The last entries, oldest first; of this run alone where the file can't be had. Waits, in a greenlet."""
+    def last(self, count: int, which: EntryFilter | None = None) -> list[Entry]:
+        """The last entries that pass the filter, oldest first; of this run alone where the file can't be had.
+
+        Waits, in a greenlet.
+        """
         if count <= 0:
             return []
+        passes = EntryFilter().passes if which is None else which.passes
         lines = None
         if self._file is not None and not self._file.problem:
-            lines = self._file.last(count)
+            # What is looked at one by one is looked at in the thread.
+            lines = self._file.last(count, None if which is None or which.is_empty else _passes_line(passes))
         if lines is None:
-            return list(self._kept)[-count:]
+            return [entry for entry in self._kept if passes(entry)][-count:]
         return [entry for line in lines if (entry := _parsed(line)) is not None]
 
     def view(self) -> dict[str, Any]:
@@ -192,6 +230,18 @@ def _what(row: Command, properties: Mapping[str, Any]) -> Entry:
 def _text(value: object, limit: int = TEXT_LIMIT) -> str:
     text = str(value)
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _passes_line(passes: Callable[[Entry], bool]) -> Callable[[bytes], bool]:
+    def passes_line(line: bytes) -> bool:
+        entry = _parsed(line)
+        return entry is not None and passes(entry)
+
+    return passes_line
 
 
 def _parsed(line: bytes) -> Entry | None:

@@ -13,6 +13,7 @@ import gevent.socket
 
 from circusd.schema.errors import ProtocolError
 
+from . import clock
 from .handshake import Handshake
 
 READ_BYTES: Final = 1 << 16
@@ -48,6 +49,8 @@ class Connection:
     address: str = ""
     groups: tuple[int, ...] = ()
     """The groups that a process at a unix socket is in."""
+    since: float = field(default_factory=clock.wall)
+    """When it was let in, in epoch seconds."""
     id: bytes = field(default_factory=_next_id)
     sent: int = 0
     """Bytes that were handed to libzmq for this peer."""

@@ -23,6 +23,7 @@ from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied, Fai
 from circusd.schema.nearest import nearest
 
 from . import clock
+from .about import About
 from .arbiter import Arbiter, in_background
 from .audit import Done, is_recorded
 from .changing import Changing
@@ -42,7 +43,7 @@ TARGET_LIMIT = 200
 """Letters."""
 
 
-class Handlers(Changing, Setting, SocketCommands, Reading):
+class Handlers(Changing, Setting, SocketCommands, Reading, About):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
@@ -174,6 +175,9 @@ class Handlers(Changing, Setting, SocketCommands, Reading):
         target = str(p.get("file") or "")
         dry_run, force = truthy(p.get("dry_run")), truthy(p.get("force"))
         digest = str(p.get("digest") or "")
+        if truthy(p.get("undo")):
+            undo = partial(self.daemon.undo_save, dry_run=dry_run, digest=digest)
+            return Later(in_background(undo), lambda reply: reply)
         return Later(
             in_background(
                 lambda: self.daemon.save_configuration(target, dry_run=dry_run, force=force, digest=digest)

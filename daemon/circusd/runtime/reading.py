@@ -11,6 +11,7 @@ from circusd.config.model import describe
 from circusd.core.lifecycle import Process
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
+from circusd.schema.events import EventFilter
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER
 from circusd.schema.secrets import masked
@@ -18,6 +19,8 @@ from circusd.version import __version__
 
 from . import snapshot
 from .arbiter import Arbiter, in_background
+from .audit import EntryFilter
+from .journal import KEPT_EVENTS
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
 from .selection import chosen, select, several
@@ -94,15 +97,14 @@ class Reading:
 
     def cmd_globaloptions(self, p: dict[str, Any], c: Context) -> Reply:
         options = self.daemon.global_options()
+        if truthy(p.get("all")):
+            options = {**self.daemon.file_options(), **options}
         name = p.get("option")
         if name:
             if name not in options:
                 raise BadRequest(f"{name!r} not an existing option", field="option")
             return {"options": {name: options[name]}}
         return {"options": options}
-
-    def cmd_listsockets(self, p: dict[str, Any], c: Context) -> Reply:
-        return {"sockets": self.arbiter.sockets.listing()}
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         extended = truthy(p.get("extended"))
@@ -182,15 +184,32 @@ class Reading:
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
         names = [w.name for w in select(self.arbiter, p)] if p.get("name") else None
-        lines = as_int(p.get("lines", 20), "lines")
-        events = self.arbiter.journal.last(min(max(lines, 0), 2000), names)
-        return {"events": events, "watchers": names or []}
+        lines = min(max(as_int(p.get("lines", 20), "lines"), 0), KEPT_EVENTS)
+        before = None if p.get("before") is None else as_int(p["before"], "before")
+        which = EventFilter(
+            before,
+            str(p.get("kind") or "").lower(),
+            str(p.get("level") or ""),
+            str(p.get("text") or "").lower(),
+        )
+        # One more than is asked for tells whether there are older ones.
+        events = self.arbiter.journal.last(lines + 1, names, which)
+        more = len(events) > lines
+        return {"events": events[1:] if more else events, "watchers": names or [], "more": more}
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
         count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)
+        until = None if p.get("until") is None else as_seconds(p["until"], "until")
+        which = EntryFilter(
+            until,
+            str(p.get("person") or "").lower(),
+            str(p.get("command") or "").lower(),
+            str(p.get("result") or ""),
+        )
         audit = self.daemon.audit
         return Later(
-            in_background(partial(audit.last, count)), lambda entries: {"entries": entries, **audit.view()}
+            in_background(partial(audit.last, count, which)),
+            lambda entries: {"entries": entries, **audit.view()},
         )
 
     def cmd_output(self, p: dict[str, Any], c: Context) -> Reply:
