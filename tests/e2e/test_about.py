@@ -174,7 +174,7 @@ def test_events_can_be_asked_for_by_kind_level_and_text(daemon: Daemon) -> None:
 def test_the_audit_can_be_asked_for_by_person_command_and_result(daemon: Daemon) -> None:
     """Of what lies on the disk too, and up to a moment."""
     daemon.ctl("set", "other", "max_age", "0", "--waiting")
-    daemon.ctl("set", "other", "nosuchoption", "1", "--waiting", check=False)
+    daemon.ctl("start", "nosuchwatcher", check=False)
     daemon.ctl("signal", "other", "CONT")
     told = json.loads(daemon.ctl("--json", "audit", "--command", "set").stdout)
     assert {entry["command"] for entry in told["entries"]} == {"set"}
