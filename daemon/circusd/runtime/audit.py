@@ -38,6 +38,9 @@ UNFINISHED: Final = "unfinished"
 NOT_OK: Final = "not_ok"
 """In a filter, every result but ``ok``."""
 
+MOST_ENTRIES: Final = 20_000
+"""So far back it can be asked for entry by entry."""
+
 TEXT_LIMIT: Final = 200
 KEYS_LIMIT: Final = 50
 KEY_LIMIT: Final = 64
@@ -56,8 +59,6 @@ Done = Callable[[str, Mapping[str, Any]], None]
 class EntryFilter:
     """Which entries are wanted; what is empty or None lets all pass."""
 
-    until: float | None = None
-    """Epoch seconds; those of that moment pass."""
     person: str = ""
     """In lower case: a person, or ``uid N``."""
     command: str = ""
@@ -74,8 +75,7 @@ class EntryFilter:
         result = str(entry.get("result", ""))
         who = (str(entry.get("person", "")).lower(), f"uid {entry.get('uid')}")
         return (
-            (self.until is None or _number(entry.get("time")) <= self.until)
-            and (not self.person or self.person in who)
+            (not self.person or self.person in who)
             and (not self.command or str(entry.get("command", "")) == self.command)
             and (not self.result or (result != "ok" if self.result == NOT_OK else result == self.result))
         )
@@ -140,21 +140,24 @@ class Audit:
         entry: Entry = {"time": _now(), "uid": refusal.uid, "door": refusal.door, "from": refusal.address}
         self._record({**entry, "result": "refused", "reason": refusal.reason, "count": refusal.count})
 
-    def last(self, count: int, which: EntryFilter | None = None) -> list[Entry]:
-        """The last entries that pass the filter, oldest first; of this run alone where the file can't be had.
-
-        Waits, in a greenlet.
-        """
+    def last(self, count: int, which: EntryFilter | None = None, skip: int = 0) -> list[Entry]:
+        """The last entries that pass the filter, oldest first, without the newest ``skip`` of them; of this run alone where
+        the file can't be had. Waits, in a greenlet."""
         if count <= 0:
             return []
         passes = EntryFilter().passes if which is None else which.passes
         lines = None
         if self._file is not None and not self._file.problem:
             # What is looked at one by one is looked at in the thread.
-            lines = self._file.last(count, None if which is None or which.is_empty else _passes_line(passes))
+            lines = self._file.last(
+                count + skip, None if which is None or which.is_empty else _passes_line(passes)
+            )
         if lines is None:
-            return [entry for entry in self._kept if passes(entry)][-count:]
-        return [entry for line in lines if (entry := _parsed(line)) is not None]
+            found = [entry for entry in self._kept if passes(entry)]
+        else:
+            found = [entry for line in lines if (entry := _parsed(line)) is not None]
+        end = len(found) - skip
+        return found[max(0, end - count) : max(0, end)]
 
     def view(self) -> dict[str, Any]:
         """Where it is written, how much, and what went wrong, for ``inspect``."""
@@ -230,10 +233,6 @@ def _what(row: Command, properties: Mapping[str, Any]) -> Entry:
 def _text(value: object, limit: int = TEXT_LIMIT) -> str:
     text = str(value)
     return text if len(text) <= limit else text[:limit] + "…"
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _passes_line(passes: Callable[[Entry], bool]) -> Callable[[bytes], bool]:

@@ -19,7 +19,7 @@ from circusd.version import __version__
 
 from . import snapshot
 from .arbiter import Arbiter, in_background
-from .audit import EntryFilter
+from .audit import MOST_ENTRIES, EntryFilter
 from .journal import KEPT_EVENTS
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
@@ -199,16 +199,15 @@ class Reading:
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
         count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)
-        until = None if p.get("until") is None else as_seconds(p["until"], "until")
+        skip = min(max(as_int(p.get("skip", 0), "skip"), 0), MOST_ENTRIES)
         which = EntryFilter(
-            until,
             str(p.get("person") or "").lower(),
             str(p.get("command") or "").lower(),
             str(p.get("result") or ""),
         )
         audit = self.daemon.audit
         return Later(
-            in_background(partial(audit.last, count, which)),
+            in_background(partial(audit.last, count, which, skip)),
             lambda entries: {"entries": entries, **audit.view()},
         )
 

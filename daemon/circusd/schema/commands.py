@@ -202,7 +202,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("person", doc="only of this person, or of ``uid N``"),
             Field("command", doc="only this command"),
             Field("result", doc="only with this result: ok, not_ok for all others, or the code of an error"),
-            Field("until", "seconds", "only up to that moment, in epoch seconds", metavar="TIME"),
+            Field("skip", "int", "pass over so many of the last", default=0, metavar="N"),
         ),
         (
             Field(
