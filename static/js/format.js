@@ -71,6 +71,12 @@ export function when(epoch, now) {
   return day.format(at);
 }
 
+/** Clock on the same day, else the day before it. */
+export function stamp(epoch, now) {
+  const at = new Date(epoch * 1000);
+  return at.toDateString() === new Date(now * 1000).toDateString() ? clock(epoch) : `${day.format(at)} ${clock(epoch)}`;
+}
+
 /** One word of a command line, quoted as a shell needs it. */
 export function word(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

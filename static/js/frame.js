@@ -7,17 +7,30 @@ import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './sto
 import { base, may, page } from './page.js';
 import { pageAddress, PAGES } from './pages.js';
 import { askNow } from './live.js';
-import { keyTable, say, verbs } from './words.js';
+import { Menu } from './menu.js';
+import { keyTable, say, themeHelp, themes, verbs } from './words.js';
 
 /** Shapes of all processes, watcher by watcher. */
 export function fleet() {
   return byName().flatMap(kindsOf);
 }
 
-function ThemeButton() {
+function ThemeMenu() {
   const [theme, setTheme] = useState(window.circusTheme.now);
-  return html`<button class="btn icon quiet" type="button" aria-label=${`Theme: ${theme === 'auto' ? 'automatic' : theme}`} title=${`Theme: ${theme === 'auto' ? 'automatic' : theme}`}
-    onClick=${() => setTheme(window.circusTheme.next())}>${icon('theme')}</button>`;
+  const name = say.theme(themes[theme]);
+  return html`<${Menu} id="theme" kind="btn icon quiet" name=${name} label=${name} face=${icon('theme')}><div role="group" aria-label=${say.themeIs}>${window.circusTheme.themes.map((one) => html`
+    <button type="button" aria-pressed=${String(one === theme)} onClick=${() => setTheme(window.circusTheme.choose(one))}>${icon(one === theme ? 'tick' : 'none')}<span>${themes[one]}</span><small>${themeHelp[one]}</small></button>`)}</div><//>`;
+}
+
+/** The pages: the first ones in the bar, the others below a button; what the bar has no room for is there too. */
+function Pages({ current, alarm }) {
+  const rows = PAGES.filter((row) => row.title && may(row.role || 'viewer'));
+  const link = (row, inside) => html`<a class=${!inside && row.part ? 'hide-m' : ''} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}${inside ? html`<kbd>g ${row.key}</kbd>` : ''}${!inside && !row.part ? alarm : ''}</a>`;
+  const here = rows.find((row) => row.part === current && row.part);
+  const face = html`<span class="wide-only">${here?.more ? here.title : say.more}</span><span class="narrow-only">${here ? here.title : say.more}</span>${icon('open')}`;
+  const classes = ['more', here && (here.more ? 'here' : 'here-m')].filter(Boolean).join(' ');
+  return html`<nav class="nav" aria-label=${say.pages}>${rows.filter((row) => !row.more).map((row) => link(row, false))}
+    <${Menu} id="pages" kind=${classes} name=${here ? say.morePagesFrom(here.title) : say.morePages} face=${face}><ul>${rows.map((row) => html`<li class=${row.more ? '' : row.part ? 'if-m' : 'if-s'}>${link(row, true)}</li>`)}</ul><//></nav>`;
 }
 
 function Leave() {
@@ -38,9 +51,8 @@ export function Top({ current }) {
   const host = store.daemon?.host || '';
   return html`<header class="top">
     <a class="brand" href=${`${base}/`} aria-label="circus, all watchers">${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
-    <nav class="nav" aria-label="Pages">${PAGES.filter((row) => row.title && may(row.role || 'viewer')).map((row) => html`<a class=${row.part && 'hide-m'} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}
-      ${!row.part && ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a>`)}</nav>
-    <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeButton} /><${Leave} /></div>
+    <${Pages} current=${current} alarm=${ill.length > 0 && html` <span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${say.needYou(ill.length)}</span></span>`} />
+    <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeMenu} /><${Leave} /></div>
   </header>`;
 }
 
@@ -128,7 +140,7 @@ export function Keys({ open, onClose }) {
   }, [open]);
   return html`<dialog class="keys" ref=${dialog} onClose=${onClose} aria-labelledby="keys-h">
     <header><h2 id="keys-h">${say.keys}</h2><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
-    <dl>${keyTable.map(([keys, what]) => html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
+    <dl>${[...keyTable, ...PAGES.filter((row) => row.title && row.key).map((row) => [`g ${row.key}`, row.title])].map(([keys, what]) => html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
   </dialog>`;
 }
 

@@ -9,10 +9,11 @@ import { base } from './page.js';
 import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
-import { say } from './words.js';
+import { Later } from './later.js';
+import { first, say } from './words.js';
 
 /** What a person chose on this page; kept while other pages are looked at. */
-export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '', reach: false };
+export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '', reach: false, first: false };
 
 const SEGMENTS = [
   ['all', 'All', () => true],
@@ -199,9 +200,6 @@ function distanceOf(a, b) {
 }
 
 function Nothing({ redraw }) {
-  if (!store.watchers.size) {
-    return html`<div class="blank"><h3>${say.nothingWatched}</h3><p>${say.whatIsAWatcher}</p><pre><code>${say.firstWatcher}</code></pre></div>`;
-  }
   const filter = view.filter.trim();
   if (!filter) return html`<div class="blank"><p>${say.noneInSegment}</p></div>`;
   const near = nearest(filter);
@@ -211,7 +209,7 @@ function Nothing({ redraw }) {
 }
 
 function Sockets() {
-  return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2></header>
+  return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2><a class="more" href=${`${base}/sockets/`}>${say.showAll}<span class="only-heard"> ${say.sockets}</span></a></header>
     ${store.sockets.length === 0 ? html`<div class="blank"><p>${say.noSockets}</p></div>` : html`<table class="tab compact sockets">
       <thead><tr><th scope="col">Name</th><th scope="col">Address</th><th scope="col" class="num s-fd">fd</th><th scope="col">Held by</th><th scope="col" class="num s-backlog">Backlog</th></tr></thead>
       <tbody>${store.sockets.map((socket) => html`<tr><th scope="row" dir="auto" title=${socket.name}>${socket.name}</th><td title=${socket.address}><code>${socket.address}</code></td><td class="num s-fd">${socket.fd}</td>
@@ -234,7 +232,7 @@ export function eventShape(event) {
 
 function Events() {
   const list = store.events.slice(0, 12);
-  return html`<section class="sheet" aria-labelledby="e-h"><header><h2 id="e-h">${say.events}</h2></header>
+  return html`<section class="sheet" aria-labelledby="e-h"><header><h2 id="e-h">${say.events}</h2><a class="more" href=${`${base}/events/`}>${say.showAll}<span class="only-heard"> ${say.events}</span></a></header>
     ${list.length === 0 ? html`<div class="blank"><p>${say.noEvents}</p></div>` : html`<ol class="events">${list.map((event) => {
       const kind = eventShape(event);
       return html`<li key=${event.number}><time>${clock(event.time)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${event.watcher && html`<b><bdi>${visible(event.watcher)}</bdi></b> `}${visible(event.text)}</p></li>`;
@@ -242,7 +240,12 @@ function Events() {
   </section>`;
 }
 
-export function Overview({ open }) {
+const FIRST = { part: 'first', title: first.title, sheet: 'first', load: () => import('./first.js').then((module) => module.FirstPage) };
+
+/** Whether somebody has a watcher: the console and plugins are none of anybody's. */
+const isOwn = (watcher) => watcher.kind !== 'httpd' && watcher.kind !== 'plugin';
+
+export function Overview({ open, visit }) {
   const [, setTurn] = useState(0);
   const redraw = () => setTurn((turn) => turn + 1);
   // Keys choose a row, which may be drawn only now.
@@ -253,6 +256,7 @@ export function Overview({ open }) {
   });
   useEffect(() => { document.title = `${say.watchers} · ${store.daemon?.host || 'circus'} · circus`; });
   if (!store.daemon) return html`<main id="page" class="page overview"><h1 class="only-heard">${say.watchers}</h1><${Loading} /></main>`;
+  if (view.first || !byName().some(isOwn)) return html`<${Later} row=${FIRST} visit=${visit} />`;
   const list = shown();
   if (list.length && !list.some((watcher) => watcher.name === view.at)) view.at = list[0].name;
   const choose = (name) => { if (view.at !== name) { view.at = name; redraw(); } };
