@@ -42,7 +42,8 @@ function useEntries(filter) {
       setHeld((old) => {
         const before = skip ? old.list : [];
         const known = new Set(before.map(keyOf));
-        return { list: [...before, ...reply.entries.reverse().filter((entry) => !known.has(keyOf(entry)))], more: reply.entries.length === PAGE, reply, error: null };
+        // They are recorded when they end, and shown by when they began.
+        return { list: [...before, ...reply.entries.filter((entry) => !known.has(keyOf(entry)))].sort((a, b) => b.time - a.time), more: reply.entries.length === PAGE, reply, error: null };
       });
     } catch (error) {
       if (mine === turn.current) setHeld((old) => ({ ...old, error }));

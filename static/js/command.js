@@ -18,7 +18,7 @@ import { say, verbs } from './words.js';
 const CHECK_AFTER = 200; // milliseconds without a key before what is typed is checked
 
 function Crumb({ row }) {
-  return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/c/`}>${say.commands}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span>${row.name}</span></nav>`;
+  return html`<nav class="crumb" aria-label=${say.where}><a href=${`${base}/c/`}>${say.commands}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span>${row.name}</span></nav>`;
 }
 
 /** The watchers that a command with these values is for; null where it is for none, or where the daemon chooses. */
@@ -44,12 +44,11 @@ function meant(text, match, all) {
 }
 
 const running = (watcher) => watcher.processes.filter(alive);
-const processes = (number) => `${number} ${number === 1 ? 'process' : 'processes'}`;
 
 /** What will be hit, by name: the watchers, and how many of their processes. */
 function Hits({ list, pid }) {
   return html`<ul class="hits" tabindex="0" aria-label=${say.watchers}>${list.slice(0, 30).map((watcher) => html`<li><${WatcherState} watcher=${watcher} /> <b dir="auto">${visible(watcher.name)}</b>
-    <span class="dim">${pid ? say.processNumber(pid) : `${processes(running(watcher).length)}${running(watcher).length ? `: ${running(watcher).slice(0, 8).map((process) => process.pid).join(', ')}` : ''}`}</span></li>`)}
+    <span class="dim">${pid ? say.processNumber(pid) : `${say.processCount(running(watcher).length)}${running(watcher).length ? `: ${running(watcher).slice(0, 8).map((process) => process.pid).join(', ')}` : ''}`}</span></li>`)}
     ${list.length > 30 && html`<li>${say.andMore(list.length - 30)}</li>`}</ul>`;
 }
 
@@ -123,7 +122,7 @@ function Confirm({ row, held, onYes, onNo }) {
 
 /** What is going on while the daemon is at it. */
 function Doing({ row, since, held }) {
-  const jobs = (hit(row, held) || []).filter((watcher) => watcher.job).map((watcher) => `${watcher.name}: ${watcher.job.command}${watcher.job.total > 1 ? ` ${watcher.job.done} of ${watcher.job.total}` : ''}`);
+  const jobs = (hit(row, held) || []).filter((watcher) => watcher.job).map((watcher) => `${watcher.name}: ${watcher.job.command}${watcher.job.total > 1 ? ` ${say.outOf(watcher.job.done, watcher.job.total)}` : ''}`);
   return html`<section class="sheet" aria-labelledby="done-h" data-state="busy"><header><h2 id="done-h">${say.doing(row.name)}</h2></header><p class="sum" role="status">${say.askedAt} <span aria-live="off">${span(now() - since)}</span>${jobs.length ? html`; ${visible(jobs.join(', '))}` : ''}</p></section>`;
 }
 
@@ -188,7 +187,7 @@ function Form({ row, params }) {
   const empty = missing(row, held);
   const wrong = Object.keys(problems);
   const trial = row.args.find((field) => field.name === 'dry_run');
-  const mayNot = may(row.role) ? '' : say.mayNot(page.person || 'This person', page.role, row.role);
+  const mayNot = may(row.role) ? '' : say.mayNot(page.person || say.somebody, page.role, row.role);
   const why = mayNot || (!isLive() ? say.notWhileNotLive : '');
   const line = lineOf(row, held);
   const barred = why || (wrong.length ? say.putRight(wrong) : empty.length ? say.isMissing(empty) : '');
@@ -227,7 +226,7 @@ function Form({ row, params }) {
       ${row.args.filter((field) => sectionOf(row, field)).map((field) => html`<${Options} key=${field.name} row=${row} field=${field} held=${held} problems=${problems} change=${change} current=${current} />`)}`}${row.effect === 'read' && result}</div>
     <aside class="plan">${row.effect !== 'read' && result}
       <${Plan} row=${row} held=${held} /><${Shell} line=${line} curl=${curlOf(row, held)} /></aside>
-    <div class="apply" role="group" aria-label="Do it">${barred && html`<span class=${`st ${wrong.length ? 'is-fail' : 'is-rest'}`} id="barred">${wrong.length > 0 && mark('fail')}<span>${barred}</span></span>`}<span class="grow"></span>
+    <div class="apply" role="group" aria-label=${say.doThis}>${barred && html`<span class=${`st ${wrong.length ? 'is-fail' : 'is-rest'}`} id="barred">${wrong.length > 0 && mark('fail')}<span>${barred}</span></span>`}<span class="grow"></span>
       ${trial && html`<button class="btn" type="button" id="trial" aria-disabled=${barred || busy ? 'true' : undefined} onClick=${() => { if (!barred && !busy) send({ dry_run: true }); }}>${say.tryOnly}</button>`}
       <button class=${`btn main${row.effect === 'destroy' ? ' ends' : ''}`} type="submit" id="run" data-ctl=${line} aria-disabled=${barred ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} aria-describedby=${barred ? 'barred' : undefined}
         title=${barred || undefined}>${say.run(row.name, row.effect === 'destroy')} <kbd>Ctrl Enter</kbd></button></div>

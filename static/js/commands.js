@@ -36,7 +36,7 @@ async function post(path, properties) {
       cache: 'no-store',
     });
   } catch {
-    throw new CommandError({ detail: 'The console did not answer; whether the command was carried out is not known.' }, 0);
+    throw new CommandError({ detail: say.noAnswer }, 0);
   }
   const told = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new CommandError(told, answer.status);
@@ -98,7 +98,7 @@ export const actions = {
 /** Why this can't be done now, in words; empty when it can. */
 export function barred(name, watcher) {
   const action = actions[name];
-  if (!may(action.role)) return say.mayNot(page.person || 'This person', page.role, action.role);
+  if (!may(action.role)) return say.mayNot(page.person || say.somebody, page.role, action.role);
   if (!isLive()) return say.notWhileNotLive;
   return action.barred ? action.barred(watcher) : '';
 }

@@ -73,7 +73,8 @@ function Doors({ doors }) {
         <tbody>${door.connections.map((row) => html`<${Connection} row=${row} />`)}</tbody></table></div>`}${door.count > door.connections.length && html`<p class="dim">${words.more(door.count - door.connections.length)}</p>`}</section>`)}</section>`;
 }
 
-const shown = (value) => (value === null || value === '' || (Array.isArray(value) && !value.length) ? asked.none : Array.isArray(value) ? value.join(', ') : typeof value === 'boolean' ? (value ? say.yes : say.no) : String(value));
+const isUnset = (value) => value === null || value === '' || (Array.isArray(value) && !value.length);
+const shown = (value) => (isUnset(value) ? asked.none : Array.isArray(value) ? value.join(', ') : typeof value === 'boolean' ? (value ? say.yes : say.no) : String(value));
 
 function Value({ row, value }) {
   if (row.unit === 'bytes' && typeof value === 'number') return html`<b>${amount(bytes(value))}</b>`;
@@ -83,12 +84,15 @@ function Value({ row, value }) {
 function Settings() {
   const { reply, error, ask } = useAsked('globaloptions', { all: true });
   const [find, setFind] = useState('');
+  const [all, setAll] = useState(false);
   useEffect(loadTables, []);
   if (error) return html`<${NotAsked} what=${words.settings} error=${error} ask=${ask} />`;
   if (!reply || !tables.ready) return null;
   const rows = tables.sections.circus.filter((row) => row.name in reply.options && `${row.name} ${row.doc}`.toLowerCase().includes(find.trim().toLowerCase()));
+  const given = all || find.trim() ? rows : rows.filter((row) => !isUnset(reply.options[row.name]));
   return html`<section class="sheet settings" aria-labelledby="set-h" data-ctl="circusctl globaloptions --all"><header><h2 id="set-h">${words.settings}</h2><span class="grow"></span><label class="in filter">${icon('find')}<span class="only-heard">${words.findSetting}</span><input type="text" id="find-option" placeholder=${words.findSetting} spellcheck="false" autocomplete="off" value=${find} onInput=${(event) => setFind(event.target.value)} /></label></header>
-    <p class="sum dim">${words.settingsAre}</p>${rows.length === 0 ? html`<p class="sum">${words.noSetting}</p>` : html`<dl class="options-of">${rows.map((row) => html`<div key=${row.name} class=${shown(reply.options[row.name]) === asked.none ? 'unset' : ''}><dt><code>${row.name}</code><small>${row.apply === 'daemon' ? html`${icon('restart')} ${words.restart}` : words.live}</small></dt><dd><${Value} row=${row} value=${reply.options[row.name]} /><p>${prose(row.doc)}</p></dd></div>`)}</dl>`}</section>`;
+    <p class="sum dim">${words.settingsAre}</p>${rows.length === 0 ? html`<p class="sum">${words.noSetting}</p>` : html`<dl class="options-of">${given.map((row) => html`<div key=${row.name} class=${isUnset(reply.options[row.name]) ? 'unset' : ''}><dt><code>${row.name}</code><small>${row.apply === 'daemon' ? html`${icon('restart')} ${words.restart}` : words.live}</small></dt><dd><${Value} row=${row} value=${reply.options[row.name]} /><p>${prose(row.doc)}</p></dd></div>`)}</dl>`}
+    ${given.length < rows.length && html`<p class="sum"><button class="btn" type="button" aria-expanded="false" onClick=${() => setAll(true)}>${words.showUnset(rows.length - given.length)}</button></p>`}</section>`;
 }
 
 function Limits({ limits }) {

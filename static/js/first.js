@@ -74,6 +74,7 @@ export function FirstPage({ visit }) {
     }
   };
   const line = `circusctl add --start${typed.number === '1' ? '' : ` --numprocesses ${word(typed.number)}`} ${word(name || 'NAME')} ${word(typed.cmd || 'CMD')}`;
+  const section = [`[watcher:${name || 'NAME'}]`, `cmd = ${typed.cmd || 'CMD'}`, ...(typed.number === '1' ? [] : [`numprocesses = ${typed.number}`])].join('\n');
   const others = byName();
   return html`<main id="page" class="page first-page"><div><h1>${words.title}</h1><p class="explain">${words.lead}</p></div>
     <form onSubmit=${start} noValidate><ol class="steps-of">
@@ -86,7 +87,7 @@ export function FirstPage({ visit }) {
           <span id="first-why" role="status" class=${`st ${barred ? 'is-rest' : wrong ? 'is-fail' : 'is-run'}`}>${!barred && mark(wrong ? 'fail' : 'run')}<span>${barred || (wrong ? say.putRight(Object.keys(problems)) : words.valid)}</span></span></div>
         ${failed && html`<div class="note" role="alert"><span class="st is-fail">${mark('fail')}<span>${words.notStarted}</span></span><span class="why">${visible(failed.message)}${failed.hint ? html`; ${visible(failed.hint)}` : ''}</span></div>`}
         <pre class="line-of"><i aria-hidden="true">$</i> <code data-line>${visible(line)}</code></pre><p><a class="say" href=${`${base}/c/add`}>${words.more}</a></p><//>
-      <${Step} number="3" title=${words.three}><p>${words.threeHelp}</p><h3>${words.file}</h3><pre><code>[watcher:${name || 'NAME'}]\n${`cmd = ${typed.cmd || 'CMD'}`}${typed.number === '1' ? '' : `\nnumprocesses = ${typed.number}`}</code></pre>
-        <p><a class="btn" href=${`${base}/daemon/`} data-ctl="circusctl save">${icon('down')}${words.toSave}</a></p><//></ol></form>
-    ${others.length > 0 && html`<p class="row others">${others.map((watcher) => html`<a class="name" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a><${WatcherState} watcher=${watcher} />`)}</p>`}</main>`;
+      <${Step} number="3" title=${words.three}><p>${words.threeHelp}</p><h3>${words.file}</h3><pre><code data-file>${section.split('\n').map(visible).join('\n')}</code></pre>
+        <div class="row"><a class="btn" href=${`${base}/daemon/`} data-ctl="circusctl save">${icon('down')}${words.toSave}</a></div><//></ol></form>
+    ${others.length > 0 && html`<div class="row others">${others.map((watcher) => html`<a class="name" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a><${WatcherState} watcher=${watcher} />`)}</div>`}</main>`;
 }

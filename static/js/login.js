@@ -1,5 +1,7 @@
 // The door: takes the one-time token out of the address, turns it into a session, and goes on to the console.
 
+import { say } from './words.js';
+
 const said = document.getElementById('said');
 const how = document.getElementById('how');
 
@@ -20,12 +22,12 @@ async function redeem(token) {
       cache: 'no-store',
     });
   } catch {
-    show('The console did not answer. Load the page again.', true);
+    show(say.doorNoAnswer, true);
     return;
   }
   const told = await answer.json().catch(() => ({}));
   if (answer.ok) location.replace(told.next);
-  else show(told.detail || 'The link was not accepted.', true);
+  else show(told.detail || say.linkRefused, true);
 }
 
 const query = location.search; // the page that was asked for before the door
@@ -35,7 +37,7 @@ function enter() {
   if (token) {
     // Out of the address bar and the history before anything else happens.
     history.replaceState(null, '', location.pathname + query);
-    said.textContent = 'Opening the console…';
+    said.textContent = say.opening;
     said.parentElement.hidden = false;
     how.hidden = true;
     redeem(token);

@@ -16,10 +16,10 @@ import { first, say } from './words.js';
 export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '', reach: false, first: false };
 
 const SEGMENTS = [
-  ['all', 'All', () => true],
-  ['needs', 'Needs you', needsYou],
-  ['active', 'Active', (watcher) => !isStopped(watcher)],
-  ['stopped', 'Stopped', isStopped],
+  ['all', say.segments.all, () => true],
+  ['needs', say.segments.needs, needsYou],
+  ['active', say.segments.active, (watcher) => !isStopped(watcher)],
+  ['stopped', say.segments.stopped, isStopped],
 ];
 
 const order = new Intl.Collator('en', { numeric: true });
@@ -91,22 +91,22 @@ function Lead() {
     ${ring(fleet(), { label: fleetLabel() })}
     <div><h1 id="lead-h">${lead ? lead.title : say.watchers}</h1>
       <p class="explain">${lead ? linked(lead.text, names, part) : ''}</p><${Spoken} text=${lead?.text} /></div>
-    <dl class="vitals" aria-label="The whole daemon">
-      <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${wide.matches && spark(store.total.cpu)}${amount(cpu)}</dd></div>
-      <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${wide.matches && spark(store.total.rss)}${amount(rss)}</dd></div>
-      <div><dt>Restarts, 1 h</dt><dd>${count(restarts)}</dd></div>
-      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${rate(lines)}</dd></div>`}
+    <dl class="vitals" aria-label=${say.wholeDaemon}>
+      <div><dt>${say.heads.cpu}<small>${daemon?.cores ? say.ofCores(count(daemon.cores)) : ''}</small></dt><dd>${wide.matches && spark(store.total.cpu)}${amount(cpu)}</dd></div>
+      <div><dt>${say.heads.mem}<small>${daemon?.memory_total ? say.ofMemory(bytes(daemon.memory_total).join(' ')) : ''}</small></dt><dd>${wide.matches && spark(store.total.rss)}${amount(rss)}</dd></div>
+      <div><dt>${say.heads.restarts}</dt><dd>${count(restarts)}</dd></div>
+      ${typeof lines === 'number' && html`<div><dt>${say.linesEach}</dt><dd>${rate(lines)}</dd></div>`}
     </dl>
   </section>`;
 }
 
 function Tools({ redraw }) {
   const all = byName();
-  return html`<div class="tools" role="toolbar" aria-label="Filter and view">
-    <label class="in filter">${icon('filter')}<span class="only-heard">Filter watchers</span>
+  return html`<div class="tools" role="toolbar" aria-label=${say.filterAndView}>
+    <label class="in filter">${icon('filter')}<span class="only-heard">${say.filterTheWatchers}</span>
       <input type="text" id="filter" placeholder=${say.filterWatchers} spellcheck="false" autocomplete="off" aria-keyshortcuts="/" value=${view.filter}
         onInput=${(event) => { view.filter = event.target.value; redraw(); }} /><kbd>/</kbd></label>
-    <div class="seg" role="group" aria-label="Show">${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
+    <div class="seg" role="group" aria-label=${say.show}>${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
       onClick=${() => { view.segment = key; redraw(); }}>${label} <span class="n">${all.filter(within).length}</span></button>`)}</div>
     <span class="grow"></span><a class="btn" href=${`${base}/c/reloadconfig`} data-ctl="circusctl reloadconfig --dry-run">${icon('reload')}<span class="label">${say.reloadConfig}</span></a>
     <a class="btn main" href=${`${base}/c/add`} data-ctl="circusctl help add" aria-keyshortcuts="a">${icon('plus')}<span class="label">${say.addWatcher}</span><kbd>a</kbd></a>
@@ -114,13 +114,13 @@ function Tools({ redraw }) {
 }
 
 const HEADS = [
-  ['state', 'c-state', 'State'],
-  ['name', 'c-name', 'Watcher'],
-  ['procs', 'c-procs num', 'Processes'],
-  ['cpu', 'c-cpu num', 'CPU', ', 5 min'],
-  ['mem', 'c-mem num', 'Memory', ', 5 min'],
-  ['restarts', 'c-restarts num', 'Restarts, 1 h'],
-  ['up', 'c-up num hide-m', 'Up'],
+  ['state', 'c-state', say.heads.state],
+  ['name', 'c-name', say.heads.name],
+  ['procs', 'c-procs num', say.processes],
+  ['cpu', 'c-cpu num', say.heads.cpu, say.heads.back],
+  ['mem', 'c-mem num', say.heads.mem, say.heads.back],
+  ['restarts', 'c-restarts num', say.heads.restarts],
+  ['up', 'c-up num hide-m', say.heads.up],
 ];
 
 function Head({ redraw }) {
@@ -132,8 +132,8 @@ function Head({ redraw }) {
   return html`<thead role="rowgroup"><tr role="row">
     ${HEADS.map(([key, name, label, more]) => html`<th role="columnheader" scope="col" class=${name} aria-sort=${view.sort === key ? (view.down ? 'ascending' : 'descending') : undefined}>
       <button type="button" onClick=${() => turn(key)}>${label}${more && html`<span class="c-when">${more}</span>`}${view.sort === key ? (view.down ? ' ↑' : ' ↓') : ''}</button></th>`)}
-    <th role="columnheader" scope="col" class="c-last">Last event</th>
-    <th role="columnheader" scope="col" class="c-do"><span class="only-heard">Actions</span></th>
+    <th role="columnheader" scope="col" class="c-last">${say.heads.last}</th>
+    <th role="columnheader" scope="col" class="c-do"><span class="only-heard">${say.heads.actions}</span></th>
   </tr></thead>`;
 }
 
@@ -165,8 +165,8 @@ function Row({ watcher, at, open, choose }) {
     <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
     <th role="rowheader" scope="row" class="c-name"><span class="named"><a class="name" href=${address(watcher)} tabindex=${tab} dir="auto" title=${watcher.name}>${visible(watcher.name)}</a>${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</span></th>
     <td role="gridcell" class="c-procs num">${pips(kindsOf(watcher))} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
-    <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${wide.matches && series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
-    <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${wide.matches && series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
+    <td role="gridcell" class="c-cpu num"><span class="meter" data-k=${say.heads.cpu}>${wide.matches && series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
+    <td role="gridcell" class="c-mem num"><span class="meter" data-k=${say.heads.memShort}>${wide.matches && series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
     <td role="gridcell" class="c-restarts num">${watcher.restarts ? html`<span class=${ill ? 'is-wait' : ''}>${ill ? '▲ ' : ''}${count(watcher.restarts)}</span>` : html`<span class="dim">0</span>`}</td>
     <td role="gridcell" class="c-up num hide-m">${started === null ? html`<span class="dim">–</span>` : span(now() - started)}</td>
     <td role="gridcell" class="c-last"><span class="last">${time !== null && html`<time>${when(time, now())}</time>`}<span title=${text}>${visible(text)}</span></span></td>
@@ -211,7 +211,7 @@ function Nothing({ redraw }) {
 function Sockets() {
   return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2><a class="more" href=${`${base}/sockets/`}>${say.showAll}<span class="only-heard"> ${say.sockets}</span></a></header>
     ${store.sockets.length === 0 ? html`<div class="blank"><p>${say.noSockets}</p></div>` : html`<table class="tab compact sockets">
-      <thead><tr><th scope="col">Name</th><th scope="col">Address</th><th scope="col" class="num s-fd">fd</th><th scope="col">Held by</th><th scope="col" class="num s-backlog">Backlog</th></tr></thead>
+      <thead><tr><th scope="col">${say.heads.socket}</th><th scope="col">${say.heads.address}</th><th scope="col" class="num s-fd">${say.heads.fd}</th><th scope="col">${say.heads.held}</th><th scope="col" class="num s-backlog">${say.heads.backlog}</th></tr></thead>
       <tbody>${store.sockets.map((socket) => html`<tr><th scope="row" dir="auto" title=${socket.name}>${socket.name}</th><td title=${socket.address}><code>${socket.address}</code></td><td class="num s-fd">${socket.fd}</td>
         <td title=${(socket.held_by || []).join(', ')}>${(socket.held_by || []).map((name, i) => html`${i ? ', ' : ''}<a href=${address({ name })}>${name}</a>`)}</td><td class="num s-backlog">${count(socket.backlog)}</td></tr>`)}</tbody></table>`}
   </section>`;
