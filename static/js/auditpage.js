@@ -84,14 +84,19 @@ function State({ reply }) {
     <p class="dim">${words.file} <code>${visible(reply.file)}</code>${reply.lost ? html`; ${words.lost(reply.lost)}` : ''}</p>`;
 }
 
+const head = () => html`<header class="head-of"><div><h1>${words.title}</h1><p class="explain">${words.lead}</p></div></header>`;
+
 export function AuditPage() {
   useTitle(words.title);
+  if (may('admin')) return html`<${Trail} />`;
+  return html`<main id="page" class="page audit-page">${head()}<section class="sheet"><div class="blank"><p>${say.mayNot(page.person || say.somebody, page.role, 'admin')}</p></div></section></main>`;
+}
+
+function Trail() {
   useEffect(loadTables, []);
   const [filter, set] = useState({ person: '', command: '', result: '' });
   const { list, more, reply, error, older, again } = useEntries(filter);
-  const head = html`<header class="head-of"><div><h1>${words.title}</h1><p class="explain">${words.lead}</p></div></header>`;
-  if (!may('admin')) return html`<main id="page" class="page audit-page">${head}<section class="sheet"><div class="blank"><p>${say.mayNot(page.person || say.somebody, page.role, 'admin')}</p></div></section></main>`;
-  return html`<main id="page" class="page audit-page">${head}<${Filters} filter=${filter} set=${set} count=${reply ? words.shown(list.length) : ''} />
+  return html`<main id="page" class="page audit-page">${head()}<${Filters} filter=${filter} set=${set} count=${reply ? words.shown(list.length) : ''} />
     ${error && html`<${NotAsked} what=${words.title} error=${error} ask=${again} />`}
     ${!reply ? !error && html`<${Loading} />` : html`${list.length === 0 ? html`<section class="sheet"><div class="blank"><p>${words.none}</p></div></section>` : html`
       <section class="sheet" aria-label=${words.title}><table class="tab compact audit-table" role="table"><thead role="rowgroup"><tr role="row">${words.head.map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr></thead>

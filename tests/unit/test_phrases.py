@@ -51,7 +51,7 @@ def _code(source: str, at: int, end: int, inside: bool) -> tuple[int, list[tuple
             found += [(kind, text, line), *inner]
             before = "`"
         elif sign == "/" and (
-            before in "" or before in "(,=:[!&|?{};+<>" or source[:at].rstrip().endswith("return")
+            not before or before in "(,=:[!&|?{};+<>" or source[:at].rstrip().endswith("return")
         ):
             at, before = _pattern(source, at), "/"
         elif inside and sign == "}" and depth == 0:
