@@ -9,9 +9,9 @@ import { asked as words } from './words.js';
 
 /**
  * The reply of a reading command, asked anew when what is asked changes, and each `every` seconds while the page is in
- * front and live. What was answered last stays until something newer comes.
+ * front and live; at once when `since` is another one. What was answered last stays until something newer comes.
  */
-export function useAsked(command, properties = {}, every = 0) {
+export function useAsked(command, properties = {}, every = 0, since = 0) {
   const [told, setTold] = useState({ reply: null, error: null });
   const turn = useRef(0);
   const text = JSON.stringify(properties);
@@ -30,7 +30,7 @@ export function useAsked(command, properties = {}, every = 0) {
     const timer = every && setInterval(() => { if (!document.hidden && isLive()) ask(); }, every * 1000);
     // An answer that comes after this is nobody's.
     return () => { turn.current += 1; clearInterval(timer); };
-  }, [command, text]);
+  }, [command, text, since]);
   return { ...told, ask };
 }
 

@@ -4,13 +4,14 @@ import { useState } from '../vendor/hooks.js';
 import { stamp } from './format.js';
 import { html, icon, mark } from './shapes.js';
 import { visible } from './ansi.js';
-import { isLive, now } from './store.js';
+import { isLive, now, store } from './store.js';
 import { call, CommandError } from './commands.js';
 import { NotAsked, useAsked } from './asked.js';
 import { may, page } from './page.js';
 import { daemon as words, say, verbs } from './words.js';
 
-const EVERY = 10; // seconds
+const EVERY = 60; // seconds: files are read for it
+const CHANGES = /^(watcher\.(updated|added|removed|scaled)|socket\.|daemon\.reloaded)/;
 const SIGNS = { '+': 'come', '-': 'go', '@': 'at' };
 
 /** A unified difference; what comes and goes has its sign, its colour, and is counted for who can't see either. */
@@ -49,7 +50,7 @@ function Drift({ told }) {
 }
 
 export function Configuration({ files }) {
-  const { reply, error, ask } = useAsked('drift', {}, EVERY);
+  const { reply, error, ask } = useAsked('drift', {}, EVERY, store.events.find((event) => CHANGES.test(event.event))?.number);
   const [way, setWay] = useState(''); // whose difference is shown
   const [told, setTold] = useState(null);
   const [busy, setBusy] = useState('');

@@ -1,6 +1,6 @@
 // What happened: live, filtered, page by page into the past, and each watcher over time as a lane.
 
-import { useEffect, useMemo, useRef, useState } from '../vendor/hooks.js';
+import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { clock, stamp, wait } from './format.js';
 import { html, icon, mark, tone } from './shapes.js';
 import { visible } from './ansi.js';
@@ -77,9 +77,14 @@ function useEvents(filter) {
     const timer = setTimeout(ask, held.ready ? CHECK_AFTER : 0);
     return () => clearTimeout(timer);
   }, [text, epoch]);
+  // What comes is taken over at once: the store keeps only the last ones.
   const newest = store.events[0]?.number;
-  const list = useMemo(() => merged(held.list, held.ready ? store.events.filter((event) => passes(event, filter) && event.number > (held.list[0]?.number || 0)) : []), [held, newest, text]);
-  return { ...held, list, older: () => ask(list.at(-1)?.number), again: () => ask() };
+  useEffect(() => setHeld((old) => {
+    const from = old.list[0]?.number || 0;
+    const list = old.ready ? merged(old.list, store.events.filter((event) => event.number > from && passes(event, filter))) : old.list;
+    return list === old.list ? old : { ...old, list };
+  }), [newest, held.ready, text]);
+  return { ...held, older: () => ask(held.list.at(-1)?.number), again: () => ask() };
 }
 
 function Filters({ filter, set, count }) {

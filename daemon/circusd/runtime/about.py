@@ -27,10 +27,11 @@ class About:
     def cmd_daemon(self, p: dict[str, Any], c: Context) -> Reply:
         daemon = self.daemon
         doors = daemon.doors.view(SHOWN)
+        whose = {pid: w.name for w in self.arbiter.watchers.values() for pid in w.planner.pids()}
         for door in doors:
             for row in door["connections"]:
                 row["user"] = self._name_of(row["uid"])
-                row["watcher"] = self._watcher_of(row["pid"])
+                row["watcher"] = whose.get(row["pid"], "")
         return {
             "name": daemon.settings.name,
             "version": __version__,
@@ -77,9 +78,3 @@ class About:
 
     def _name_of(self, uid: int | None) -> str:
         raise NotImplementedError
-
-    def _watcher_of(self, pid: int | None) -> str:
-        """The watcher whose process that is; empty for anybody else's."""
-        if pid is None:
-            return ""
-        return next((w.name for w in self.arbiter.watchers.values() if pid in w.planner.pids()), "")
