@@ -77,8 +77,14 @@ function useEvents(filter) {
     const timer = setTimeout(ask, held.ready ? CHECK_AFTER : 0);
     return () => clearTimeout(timer);
   }, [text, epoch]);
-  // What comes is taken over at once: the store keeps only the last ones.
+  // What comes is taken over at once: the store keeps only the last ones. Where more came than it keeps, it is asked for.
   const newest = store.events[0]?.number;
+  const seen = useRef(0);
+  useEffect(() => {
+    const isGap = seen.current && store.events.at(-1)?.number > seen.current + 1;
+    seen.current = newest || 0;
+    if (isGap) ask();
+  }, [newest]);
   useEffect(() => setHeld((old) => {
     const from = old.list[0]?.number || 0;
     const list = old.ready ? merged(old.list, store.events.filter((event) => event.number > from && passes(event, filter))) : old.list;

@@ -50,7 +50,7 @@ export function Top({ current }) {
   const worst = ill.some((watcher) => shape(watcher.state) === 'fail') ? 'fail' : 'wait';
   const host = store.daemon?.host || '';
   return html`<header class="top">
-    <a class="brand" href=${`${base}/`} aria-label=${say.brandIs}>${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
+    <a class="brand" href=${`${base}/`} aria-label=${say.brandIs}>${ring(fleet())}<span class="brand-word">${say.brand}</span> <span class="host hide-m">${host}</span></a>
     <${Pages} current=${current} alarm=${ill.length > 0 && html` <span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${say.needYou(ill.length)}</span></span>`} />
     <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeMenu} /><${Leave} /></div>
   </header>`;

@@ -148,6 +148,8 @@ def test_events_come_by_themselves_and_floods_are_one_line(browser: Browser, sce
         for number in range(2, 402):
             kind = ("process.exited", "process.backoff")[number % 2]
             stage.push("event.", event(number, kind, "loud"))
+            if number % 100 == 0:
+                expect(lines.first).to_contain_text(f"what {number}")
         expect(lines).to_have_count(3)
         expect(lines.first).to_contain_text("what 401")
         expect(lines.nth(0).locator(".times")).to_have_text("×200")
@@ -158,6 +160,36 @@ def test_events_come_by_themselves_and_floods_are_one_line(browser: Browser, sce
         expect(lines).to_have_count(3)
         page.locator(".timeline a", has_text="loud").first.click()
         page.wait_for_url("**/w/loud")
+
+
+HIDE = """hidden => {
+    Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+NEWEST = """async () => {
+    const name = document.querySelector('link[href$="js/store.js"]').href;
+    return (await import(name)).store.events[0]?.number;
+}"""
+
+
+def test_events_that_were_too_many_at_once_are_asked_for(browser: Browser, scene: Console) -> None:
+    """Of what came while nobody looked the page has the last ones, and what gets the others."""
+    stage = scene.daemon
+    stage.answers["events"] = lambda p: {"events": [event(1, level="info")], "more": False}
+    with seen(browser, scene, "events/") as page:
+        expect(page.locator(".timeline li")).to_have_count(1)
+        stage.answers["events"] = lambda p: {
+            "events": [event(n, f"k{n}.x") for n in range(601, 801)],
+            "more": True,
+        }
+        page.evaluate(HIDE, True)
+        for number in range(401, 801):
+            stage.push("event.", event(number, f"k{number}.x"))
+        eventually(lambda: page.evaluate(NEWEST) == 800, what="all have come")
+        page.evaluate(HIDE, False)
+        expect(page.locator(".timeline li")).to_have_count(200)
+        expect(page.locator(".timeline li").first).to_contain_text("what 800")
+        expect(page.locator("#older")).to_be_visible()
 
 
 def test_events_are_filtered_by_the_daemon_and_as_they_come(browser: Browser, scene: Console) -> None:
