@@ -25,7 +25,7 @@ function ThemeMenu() {
 /** The pages: the first ones in the bar, the others below a button; what the bar has no room for is there too. */
 function Pages({ current, alarm }) {
   const rows = PAGES.filter((row) => row.title && may(row.role || 'viewer'));
-  const link = (row, inside) => html`<a class=${!inside && row.part ? 'hide-n' : ''} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}${inside ? html`<kbd>g ${row.key}</kbd>` : ''}${!inside && !row.part ? alarm : ''}</a>`;
+  const link = (row, inside) => html`<a class=${!inside && row.part ? 'hide-n' : ''} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}${row.part ? '' : alarm}${inside ? html`<kbd>g ${row.key}</kbd>` : ''}</a>`;
   const here = rows.find((row) => row.part === current && row.part);
   const face = html`<span class="wide-only">${here?.more ? here.title : say.more}</span><span class="narrow-only">${here ? here.title : say.more}</span>${icon('open')}`;
   const classes = ['more', here && (here.more ? 'here' : 'here-n')].filter(Boolean).join(' ');

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +172,26 @@ def test_events_can_be_asked_for_by_kind_level_and_text(daemon: Daemon) -> None:
     assert pages == everything["events"]
     with pytest.raises(Refused, match="level"):
         daemon.call("events", level="loud")
+
+
+def test_events_that_are_followed_pass_the_filter_too(daemon: Daemon) -> None:
+    """What comes is as what was: of a restart, a death is a warning and a start is none."""
+    line = [daemon.program("circusctl"), "events", "-f", "-n", "0", "--level", "warning", "--text", "other"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=daemon.environ) as process:
+        assert process.stdout is not None
+        reader = process.stdout
+        try:
+            # Repeated until it listens: nothing tells when that is.
+            found = threading.Event()
+            lines: list[str] = []
+            thread = threading.Thread(target=lambda: (lines.append(reader.readline()), found.set()))
+            thread.start()
+            eventually(lambda: daemon.ctl("restart", "other", "--waiting") and found.is_set(), within=20)
+            thread.join(10)
+        finally:
+            process.send_signal(signal.SIGINT)
+            reader.read()
+    assert " other process.exited " in lines[0]
 
 
 def test_the_audit_can_be_asked_for_by_person_command_and_result(daemon: Daemon) -> None:
