@@ -71,6 +71,25 @@ def test_a_queue_that_is_full_turns_others_away(stack: ExitStack) -> None:
     eventually(lambda: (sockdiag.queue_of(listener).dropped or 0) > 0, within=10, what="some are turned away")
 
 
+def test_sockets_that_share_an_address_are_told_together(stack: ExitStack) -> None:
+    """One that only keeps the address has no queue of its own: those of the processes count."""
+
+    def bound(address: tuple[str, int]) -> socket.socket:
+        sock = stack.enter_context(socket.socket())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+        return sock
+
+    keeper = bound(("127.0.0.1", 0))
+    others = [bound(keeper.getsockname()) for _ in range(2)]
+    for other in others:
+        other.listen(4)
+    assert (sockdiag.queue_of(keeper).waiting, sockdiag.queue_of(keeper).limit) == (0, 8)
+    for _ in range(3):
+        connected(stack, keeper)
+    eventually(lambda: sockdiag.queue_of(keeper).waiting == 3, within=5, what="three wait")
+
+
 def test_another_address_with_the_same_port_is_not_counted(stack: ExitStack) -> None:
     """Two sockets of one port, each at an address of its own."""
     one = listening(stack, socket.AF_INET, ("127.0.0.1", 0), 3)

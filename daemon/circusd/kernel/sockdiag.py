@@ -27,6 +27,7 @@ from .sockets import LISTENING
 
 NLM_F_DUMP: Final = 0x300
 NLMSG_DONE: Final = 3
+LISTEN: Final = 10
 
 # Family, protocol, padding, states, inode, what is to be told, cookie.
 UNIX_REQUEST: Final = struct.Struct("=BBxxLLL8s")
@@ -63,7 +64,10 @@ class Queue:
 
 
 def queue_of(sock: socket.socket) -> Queue:
-    """Asks for this socket alone; takes some 10 microseconds."""
+    """Of this socket; of one that only keeps its address for those of processes (``SO_REUSEPORT``), of these together.
+
+    Walks tables of the kernel in that case: to be called in a thread.
+    """
     memory = _memory(sock)
     dropped = None if memory is None else memory[8]
     if sock.type not in LISTENING:
@@ -72,6 +76,9 @@ def queue_of(sock: socket.socket) -> Queue:
         waiting, limit = _unix_queue(os.fstat(sock.fileno()).st_ino)
         return Queue(waiting, limit, None)
     try:
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            rows = list(_tcp_sockets(sock, LISTEN))
+            return Queue(sum(row[0] for row in rows), sum(row[1] for row in rows), None)
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
         waiting, limit = struct.unpack_from("=II", info, TCP_INFO_WAITING)
     except (OSError, struct.error):
@@ -89,7 +96,8 @@ def connections_of(sock: socket.socket) -> int | None:
     try:
         if sock.family == socket.AF_UNIX:
             return sum(1 for _ in _unix_connections(os.fsencode(sock.getsockname())))
-        return sum(1 for _ in _tcp_connections(sock))
+        # One without an inode waits in the queue still.
+        return sum(1 for _, _, inode in _tcp_sockets(sock, ESTABLISHED) if inode)
     except OSError:
         return None
 
@@ -122,19 +130,19 @@ def _unix_connections(path: bytes) -> Iterator[None]:
             yield
 
 
-def _tcp_connections(sock: socket.socket) -> Iterator[None]:
+def _tcp_sockets(sock: socket.socket, state: int) -> Iterator[tuple[int, int, int]]:
+    """Those in that state with the address of this one: what is queued in either direction, and the inode."""
     host, port = sock.getsockname()[:2]
     address = socket.inet_pton(sock.family, str(host).split("%", 1)[0])
     wanted = TUPLE.pack(port, 0, bytes(16), bytes(16), bytes(4), NO_COOKIE)
-    request = REQUEST.pack(sock.family, socket.IPPROTO_TCP, 0, 1 << ESTABLISHED) + wanted
+    request = REQUEST.pack(sock.family, socket.IPPROTO_TCP, 0, 1 << state) + wanted
     for body in _asked(request, NLM_F_DUMP):
         if len(body) < ANSWER_HEAD.size + TUPLE.size + ANSWER_TAIL.size:
             continue
         (source_port, _, source, *_) = TUPLE.unpack_from(body, ANSWER_HEAD.size)
-        *_, inode = ANSWER_TAIL.unpack_from(body, ANSWER_HEAD.size + TUPLE.size)
-        # One without an inode waits in the queue still.
-        if source_port == port and inode and (not any(address) or source[: len(address)] == address):
-            yield
+        _, waiting, limit, _, inode = ANSWER_TAIL.unpack_from(body, ANSWER_HEAD.size + TUPLE.size)
+        if source_port == port and (not any(address) or source[: len(address)] == address):
+            yield waiting, limit, inode
 
 
 def _asked(request: bytes, flags: int) -> Iterator[bytes]:
