@@ -395,7 +395,7 @@ def test_state_is_told_by_shape_and_word(browser: Browser, scene: Console) -> No
             "loud": ["#s-run", "active"],
             "web": ["#s-run", "active"],
         }
-        expect(page.locator(".nav .alarm use")).to_have_attribute("href", "#s-fail")
+        expect(page.locator(".nav > a .alarm use")).to_have_attribute("href", "#s-fail")
         expect(page.locator(".nav a").first).to_have_accessible_name("Watchers 2 need you")
 
 
