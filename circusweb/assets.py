@@ -31,6 +31,9 @@ NEEDED = ("app.css", "js/app.js", "js/login.js", "js/theme.js", "vendor/preact.j
 TABLES = "tables.json"
 """Under this name the page asks for the tables that its forms are made from."""
 
+ROWS = "js/rows.js"
+"""The module with the part of them that the first view needs."""
+
 _IMPORT = re.compile(r"""^(?:import|export)\b[^;'"]*?["'](\.[^"']+)["'];""", re.MULTILINE)
 """A module that is needed before the one that names it can run; what is imported later is a call, and not found by this."""
 
@@ -76,9 +79,10 @@ class Assets:
             digest.update(name.encode() + b"\0" + hashlib.sha256(body).digest())
             files[name] = Asset(body, packed if len(packed) < len(body) else b"", KINDS[path.suffix])
         # Made and not a file, yet one with the others: pages and tables of one version belong together.
-        body = tables.as_json()
-        digest.update(body)
-        files[TABLES] = Asset(body, gzip.compress(body, 9, mtime=0), "application/json")
+        made = ((TABLES, tables.as_json(), "application/json"), (ROWS, tables.as_module(), KINDS[".js"]))
+        for name, body, kind in made:
+            digest.update(body)
+            files[name] = Asset(body, gzip.compress(body, 9, mtime=0), kind)
         return cls(files, digest.hexdigest()[:16])
 
     def missing(self) -> list[str]:

@@ -135,14 +135,20 @@ def unknown(owner: str, key: str, known: Collection[str]) -> BadRequest:
 
 def _check(field: Field, value: Any) -> None:
     if problem := problem_of(field, value):
-        shown = repr(value)
-        shown = shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
-        raise BadRequest(f"{field.name} must be {problem}, not {shown}", field=field.name)
+        raise BadRequest(told(field, problem, value), field=field.name)
+
+
+def told(field: Field, problem: str, value: Any) -> str:
+    """What is said of a value that is not what its field wants."""
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
+    return f"{field.name} must be {problem}, not {shown}"
 
 
 def problem_of(field: Field, value: Any) -> str:
     """What the value should be and is not; empty where it is."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    is_number = is_number or (isinstance(value, float) and math.isfinite(value))
     match field.type:
         case "json":
             return ""

@@ -1,4 +1,4 @@
-"""The tables that the console's forms are made from, as one JSON text; and what is wrong with values by them.
+"""The tables that the console's buttons and forms are made from, as text for the page; and what is wrong with values by them.
 
 Whatever stands in a row of a table appears in the console by itself: names, help, types, choices, defaults, who may, and
 when a change counts. Only how options are grouped on the page is said here.
@@ -16,6 +16,8 @@ from circusd.schema.nearest import nearest
 from circusd.schema.option import find, near_miss
 from circusd.schema.options import CIRCUS, SOCKET, WATCHER, Option, watcher_option
 from circusd.schema.types import SIGNAL
+
+from . import inputs
 
 SECTIONS: dict[str, tuple[Option, ...]] = {"watcher": WATCHER, "socket": SOCKET, "circus": CIRCUS}
 
@@ -88,6 +90,44 @@ def as_json() -> bytes:
     return json.dumps(told, separators=(",", ":")).encode("ascii")
 
 
+def as_module() -> bytes:
+    """The rows of what can be done to watchers, without their help: what the first view needs of the tables, as a module."""
+    rows = [
+        quick(row) for row in COMMANDS if row.where == "daemon" and row.effect != "read" and _watchers(row)
+    ]
+    told = {"rows": rows, "waiting": _given(WAITING)}
+    return "".join(
+        f"export const {name} = {json.dumps(value, separators=(',', ':'))};\n" for name, value in told.items()
+    ).encode("ascii")
+
+
+def quick(row: Command) -> dict[str, Any]:
+    """A command as a button needs it; what is nothing is left out."""
+    told = {
+        "role": row.role,
+        "effect": row.effect,
+        "scope": row.scope,
+        "waits": row.waits,
+        "icon": row.icon,
+        "key": row.key,
+    }
+    return {
+        "name": row.name,
+        "args": [_given(one) for one in row.args],
+        **{k: v for k, v in told.items() if v},
+    }
+
+
+def _given(field: Field) -> dict[str, Any]:
+    told = field._asdict()
+    del told["doc"]
+    return {key: value for key, value in told.items() if value or key == "default"}
+
+
+def _watchers(row: Command) -> bool:
+    return any(field.target == "watcher" for field in row.args)
+
+
 def shown(row: Option) -> bool:
     """Whether a form has a place for it: of a family, any key can be written by hand."""
     return not (row.legacy or row.file_only or row.pattern)
@@ -135,22 +175,9 @@ def problems(row: Command, properties: Mapping[str, Any]) -> dict[str, dict[str,
 
 
 def field_problem(field: Field, value: Any) -> str:
-    """What is wrong with the value of a property; empty when nothing is."""
-    if field.choices:
-        wrong = value not in field.choices
-        return f"{field.name} must be one of {', '.join(field.choices)}, not {value!r}" if wrong else ""
-    if field.type == "int":
-        return "" if _is_number(value, int) else f"{field.name} must be a whole number, not {value!r}"
-    if field.type == "seconds":
-        if not _is_number(value, float):
-            return f"{field.name} must be a number of seconds, not {value!r}"
-        return "" if 0 <= float(value) <= 1e9 else f"{field.name} must be between 0 and 1e9 seconds"
-    if field.type == "signal":
-        try:
-            SIGNAL.from_json(value)
-        except ValueError as error:
-            return f"{value!r} {error}"
-    return ""
+    """What is wrong with the value of a property, in the API's words; empty when nothing is. A form's numbers are texts."""
+    problem = inputs.problem_of(field, _number(value) if field.type in ("int", "seconds") else value)
+    return inputs.told(field, problem, value) if problem else ""
 
 
 def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -173,14 +200,16 @@ def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str
     return found
 
 
-def _is_number(value: Any, number: type[int] | type[float]) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False
-    try:
-        number(value)
-    except (ValueError, OverflowError):
-        return False
-    return True
+def _number(value: Any) -> Any:
+    """The number that a text says; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    return value
 
 
 def _near(value: Any, choices: Iterable[str]) -> str:

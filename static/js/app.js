@@ -4,7 +4,8 @@ import { render } from '../vendor/preact.js';
 import { useEffect, useReducer, useState } from '../vendor/hooks.js';
 import { base } from './page.js';
 import { html } from './shapes.js';
-import { Foot, Keys, Notice, Top } from './frame.js';
+import { Foot, Notice, Top } from './frame.js';
+import { Keys } from './help.js';
 import { address, Overview } from './overview.js';
 import { Later } from './later.js';
 import { own, placeOf } from './pages.js';
@@ -13,6 +14,7 @@ import { Palette } from './palette.js';
 import { connect } from './live.js';
 import { isLive, store, subscribe, touch } from './store.js';
 import { listen } from './keys.js';
+import { readAddress } from './view.js';
 
 let place = placeOf(location);
 let openKeys = () => {};
@@ -28,6 +30,8 @@ function visit(path) {
 function arrive() {
   place = placeOf(location);
   own.keys = {};
+  own.help = [];
+  if (place.row.part === '') readAddress(place.params);
   scrollTo(0, 0);
   touch();
 }

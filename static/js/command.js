@@ -10,7 +10,9 @@ import { call, CommandError, problemsOf } from './commands.js';
 import { apiAddress, commandAddress, commandNamed, curlOf, fieldsOf, followLine, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
 import { Field, optionText, Options, prose } from './fields.js';
 import { Loading } from './frame.js';
-import { globbed } from './overview.js';
+import { addAgain, AGAIN, kept } from './again.js';
+import { Confirm, Hits, processes, running } from './confirm.js';
+import { chosenWatchers, meant, targetOf } from './view.js';
 import { WatcherState } from './parts.js';
 import { Reply } from './reply.js';
 import { say, verbs } from './words.js';
@@ -31,25 +33,6 @@ export function hit(row, held) {
   if (field.type !== 'strings') return meant(text, held.match, all);
   const several = new Set(text.split(/\s+/).flatMap((one) => meant(one, held.match, all)));
   return all.filter((watcher) => several.has(watcher));
-}
-
-/** The watchers that one name, pattern or @TAG means. */
-function meant(text, match, all) {
-  const exact = watcherNamed(text);
-  if (exact) return [exact];
-  if (text.startsWith('@')) return all.filter((watcher) => (watcher.tags || []).some((tag) => tag.toLowerCase() === text.slice(1).toLowerCase()));
-  let pattern = globbed(text);
-  if (match === 'regex') try { pattern = new RegExp(`^(?:${text})`, 'i'); } catch { pattern = null; }
-  return match === 'simple' || !pattern ? [] : all.filter((watcher) => pattern.test(watcher.name));
-}
-
-const running = (watcher) => watcher.processes.filter(alive);
-
-/** What will be hit, by name: the watchers, and how many of their processes. */
-function Hits({ list, pid }) {
-  return html`<ul class="hits" tabindex="0" aria-label=${say.watchers}>${list.slice(0, 30).map((watcher) => html`<li><${WatcherState} watcher=${watcher} /> <b dir="auto">${visible(watcher.name)}</b>
-    <span class="dim">${pid ? say.processNumber(pid) : `${say.processCount(running(watcher).length)}${running(watcher).length ? `: ${running(watcher).slice(0, 8).map((process) => process.pid).join(', ')}` : ''}`}</span></li>`)}
-    ${list.length > 30 && html`<li>${say.andMore(list.length - 30)}</li>`}</ul>`;
 }
 
 /** What each changed option does, and how many processes it replaces. */
@@ -102,28 +85,24 @@ function Api() {
       ${lines.map(([what, line]) => html`<div><h3>${what}</h3><div class="clis"><${ShellLine} line=${line} what=${what}><code>${line}</code><//></div></div>`)}</div></section>`;
 }
 
-/** Asks before something ends; where that is wide, a word has to be typed. */
-function Confirm({ row, held, onYes, onNo }) {
-  const dialog = useRef();
-  const list = hit(row, held) || [];
-  const name = watcherField(row);
-  const wide = row.scope === 'daemon' || row.role === 'admin' || (name && !held[name.name]);
-  const [typed, setTyped] = useState('');
-  const ready = !wide || typed.trim() === row.name;
-  useEffect(() => { if (!dialog.current.open) dialog.current.showModal(); }, []);
-  const yes = (event) => { event.preventDefault(); if (ready) onYes(); };
-  const total = list.reduce((sum, watcher) => sum + running(watcher).length, 0);
-  return html`<dialog class="keys confirm" ref=${dialog} onClose=${onNo} aria-labelledby="confirm-h" aria-describedby="confirm-d"><form onSubmit=${yes}>
-    <header><h2 id="confirm-h">${say.confirm(row.name)}</h2></header>
-    <div class="blank"><p id="confirm-d">${prose(row.doc)}</p>${list.length > 0 && html`<p><b>${say.hits(list.length, held.pid ? 1 : total)}</b></p><${Hits} list=${list} pid=${held.pid} />`}
-      ${wide && html`<label class="typed">${say.typeWord} <code>${row.name}</code><span class="in"><input id="confirm-word" type="text" autofocus spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></span></label>`}
-      <div class="row"><button class="btn grave" type="submit" id="confirm-yes" aria-disabled=${ready ? undefined : 'true'}>${say.doIt(row.name)}</button><button class="btn" type="button" autofocus=${!wide} onClick=${onNo}>${say.leaveIt}</button></div></div></form></dialog>`;
-}
-
 /** What is going on while the daemon is at it. */
 function Doing({ row, since, held }) {
   const jobs = (hit(row, held) || []).filter((watcher) => watcher.job).map((watcher) => `${watcher.name}: ${watcher.job.command}${watcher.job.total > 1 ? ` ${say.outOf(watcher.job.done, watcher.job.total)}` : ''}`);
   return html`<section class="sheet" aria-labelledby="done-h" data-state="busy"><header><h2 id="done-h">${say.doing(row.name)}</h2></header><p class="sum" role="status">${say.askedAt} <span aria-live="off">${span(now() - since)}</span>${jobs.length ? html`; ${visible(jobs.join(', '))}` : ''}</p></section>`;
+}
+
+/** What was removed can be added again as it was, for a while. */
+function Again({ list }) {
+  const [told, setTold] = useState(null);
+  const [late, setLate] = useState(false);
+  useEffect(() => { const timer = setTimeout(() => setLate(true), AGAIN); return () => clearTimeout(timer); }, []);
+  const add = async () => {
+    setTold(say.addingAgain(list.length));
+    const failed = Object.entries(await addAgain(list));
+    setTold([say.addedAgain(list.length - failed.length), ...failed.map(([name, why]) => `${name}: ${why}`)].join('; '));
+  };
+  if (told === null && late) return null;
+  return html`<div class="answer">${told === null ? html`<button class="btn" type="button" data-what="again" onClick=${add}>${say.addAgain(list.length)}</button>` : html`<p role="status">${visible(told)}</p>`}</div>`;
 }
 
 function Done({ row, done, dismiss }) {
@@ -133,7 +112,7 @@ function Done({ row, done, dismiss }) {
       <p class="sum" role="alert">${visible(error.message)}${error.hint ? html`; <b>${visible(error.hint)}</b>` : ''}${error.id ? html` <code>id ${error.id}</code>` : ''}</p></section>`;
   }
   return html`<section class="sheet" aria-labelledby="done-h" data-state="done"><header><h2 id="done-h"><span class="st is-run">${mark('run')}${done.trial ? say.trialDone : say.done(row.name, done.waited)}</span></h2></header>
-    <div class="answer" role="status"><${Reply} row=${row} reply=${done.reply} /></div></section>`;
+    <div class="answer" role="status"><${Reply} row=${row} reply=${done.reply} /></div>${done.again?.length > 0 && html`<${Again} list=${done.again} />`}</section>`;
 }
 
 function notHere(row) {
@@ -146,10 +125,14 @@ function notHere(row) {
 
 /** Everything that is typed, and what is wrong with it by the daemon's words; checked when typing stops. */
 function useForm(row, params) {
-  const [held, setHeld] = useState(() => Object.fromEntries(fieldsOf(row).map((field) => {
-    const given = field.type !== 'object' && params.get(field.name);
-    return [field.name, given === null || given === false ? initial(field) : field.type === 'bool' ? given !== 'false' : given];
-  })));
+  const [held, setHeld] = useState(() => ({
+    ...Object.fromEntries(fieldsOf(row).map((field) => {
+      const given = field.type !== 'object' && params.get(field.name);
+      return [field.name, given === null || given === false ? initial(field) : field.type === 'bool' ? given !== 'false' : given];
+    })),
+    // A list of many names is too long for an address.
+    ...(params.has('chosen') && chosenWatchers().length ? targetOf(chosenWatchers()) : {}),
+  }));
   const [problems, setProblems] = useState({});
   const asked = useRef(0);
   const properties = propertiesOf(row, held);
@@ -161,7 +144,20 @@ function useForm(row, params) {
     return () => clearTimeout(timer);
   }, [text]);
   const change = (name, value) => setHeld((before) => ({ ...before, [name]: value }));
-  return { held, problems, setProblems, change, properties };
+  return { held, setHeld, problems, setProblems, change, properties };
+}
+
+/** Fills the form of a new watcher with what another one is; what is wrong where it can't be asked. */
+function useOther(row, like, setHeld) {
+  const [problem, setProblem] = useState('');
+  useEffect(() => {
+    if (!like || row.name !== 'add') return;
+    kept([watcherNamed(like) || { name: like }]).then(([other]) => {
+      const { cmd, ...options } = other.options;
+      setHeld((before) => ({ ...before, cmd: String(cmd ?? ''), start: other.start, options }));
+    }).catch((error) => setProblem(error.message));
+  }, []);
+  return problem;
 }
 
 /** What a watcher's options are now, for a form that changes them. */
@@ -178,7 +174,9 @@ function useCurrent(row, name, turn) {
 }
 
 function Form({ row, params }) {
-  const { held, problems, setProblems, change, properties } = useForm(row, params);
+  const { held, setHeld, problems, setProblems, change, properties } = useForm(row, params);
+  const like = row.name === 'add' ? params.get('like') : '';
+  const unlike = useOther(row, like, setHeld);
   const [busy, setBusy] = useState(0);
   const [done, setDone] = useState(null);
   const [asks, setAsks] = useState(false);
@@ -198,8 +196,9 @@ function Form({ row, params }) {
     const sent = { ...properties, ...more };
     const waits = row.waits && sent.waiting;
     try {
+      const again = row.name === 'rm' && !sent.nostop ? await kept(hit(row, held)) : [];
       const reply = await call(row.name, sent);
-      setDone({ reply, waited: waits, trial: Boolean(sent.dry_run) });
+      setDone({ reply, again, waited: waits, trial: Boolean(sent.dry_run) });
       // What was changed is what is there now.
       for (const field of row.args) if (field.type === 'object' && field.positional) { change(field.name, {}); setTurn((before) => before + 1); }
     } catch (error) {
@@ -220,7 +219,7 @@ function Form({ row, params }) {
   const keys = (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) run(event); };
   const result = busy ? html`<${Doing} row=${row} since=${busy} held=${held} />` : done ? html`<${Done} row=${row} done=${done} dismiss=${() => setDone(null)} />` : null;
   return html`<form class="edit" data-command=${row.name} onSubmit=${run} onKeyDown=${keys} noValidate>
-    <div class="page-form">${fieldsOf(row).length === 0 ? html`<section class="sheet"><div class="blank"><p>${say.takesNothing}</p></div></section>` : html`
+    <div class="page-form">${like && html`<p class=${unlike ? 'is-fail' : 'dim'} role="status">${unlike || say.likeOther(visible(like))}</p>`}${fieldsOf(row).length === 0 ? html`<section class="sheet"><div class="blank"><p>${say.takesNothing}</p></div></section>` : html`
       <section class="sheet" aria-labelledby="form-h"><header><h2 id="form-h">${say.given}</h2></header>
         ${fieldsOf(row).filter((field) => field.type !== 'object').map((field) => html`<${Field} key=${field.name} field=${field} held=${held} problem=${problems[field.name]} change=${change} why=${mayNot} />`)}</section>
       ${row.args.filter((field) => sectionOf(row, field)).map((field) => html`<${Options} key=${field.name} row=${row} field=${field} held=${held} problems=${problems} change=${change} current=${current} />`)}`}${row.effect === 'read' && result}</div>
@@ -230,7 +229,7 @@ function Form({ row, params }) {
       ${trial && html`<button class="btn" type="button" id="trial" aria-disabled=${barred || busy ? 'true' : undefined} onClick=${() => { if (!barred && !busy) send({ dry_run: true }); }}>${say.tryOnly}</button>`}
       <button class=${`btn main${row.effect === 'destroy' ? ' ends' : ''}`} type="submit" id="run" data-ctl=${line} aria-disabled=${barred ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} aria-describedby=${barred ? 'barred' : undefined}
         title=${barred || undefined}>${say.run(row.name, row.effect === 'destroy')} <kbd>Ctrl Enter</kbd></button></div>
-    </form>${asks && html`<${Confirm} row=${row} held=${held} onYes=${() => send()} onNo=${() => setAsks(false)} />`}`;
+    </form>${asks && html`<${Confirm} row=${row} doc=${row.doc} list=${hit(row, held) || []} pid=${held.pid} named=${!watcherField(row) || Boolean(held.name)} line=${line} onYes=${() => send()} onNo=${() => setAsks(false)} />`}`;
 }
 
 /** All commands: what the palette finds, to be read. */
@@ -242,7 +241,7 @@ function List() {
 }
 
 export function CommandPage({ rest: name, params }) {
-  useEffect(loadTables, []);
+  useEffect(() => { loadTables(); }, []);
   useEffect(() => { document.title = `${name || say.commands} · ${store.daemon?.host || 'circus'} · circus`; });
   if (!tables.ready || !store.daemon) {
     return html`<main id="page" class="page"><h1 class="only-heard">${name || say.commands}</h1>${tables.problem ? html`<section class="sheet"><div class="blank"><p role="alert">${say.noTables(tables.problem)}</p></div></section>` : html`<${Loading} />`}</main>`;

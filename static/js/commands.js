@@ -1,8 +1,9 @@
 // Commands: one POST each, with what the command line would say. Nothing is claimed before the daemon has answered.
 
 import { base, may, page } from './page.js';
+import { rows } from './rows.js';
 import { isLive, store, touch } from './store.js';
-import { word } from './format.js';
+import { lineOf, propertiesOf } from './tables.js';
 import { say } from './words.js';
 
 export class CommandError extends Error {
@@ -12,6 +13,7 @@ export class CommandError extends Error {
     this.hint = problem.hint || '';
     this.id = problem.id || '';
     this.field = problem.field || '';
+    this.failed = problem.failed || null; // of several watchers: for each that failed, why
     this.status = status;
   }
 }
@@ -43,64 +45,41 @@ async function post(path, properties) {
   return told;
 }
 
-const isPattern = (name) => /[*?[\]]/.test(name);
-const exact = (name) => (isPattern(name) ? ' --match simple' : '');
+const quick = new Map(rows.map((row) => [row.name, row]));
+const ORDER = ['start', 'restart', 'reload', 'stop', 'incr', 'decr'];
 
-/**
- * What a person can do to a watcher: the command with its properties, the role it needs, its line for the shell, and
- * why it can't be done now (empty when it can).
- */
-export const actions = {
-  start: {
-    command: 'start', role: 'operator', icon: 'start',
-    properties: (w) => ({ name: w.name, match: 'simple' }),
-    line: (w) => `circusctl start ${word(w.name)}${exact(w.name)} --waiting`,
-  },
-  stop: {
-    command: 'stop', role: 'operator', icon: 'stop',
-    properties: (w) => ({ name: w.name, match: 'simple' }),
-    line: (w) => `circusctl stop ${word(w.name)}${exact(w.name)} --waiting`,
-  },
-  restart: {
-    command: 'restart', role: 'operator', icon: 'restart',
-    properties: (w) => ({ name: w.name, match: 'simple' }),
-    line: (w) => `circusctl restart ${word(w.name)}${exact(w.name)} --waiting`,
-  },
-  reload: {
-    command: 'reload', role: 'operator', icon: 'reload',
-    properties: (w) => ({ name: w.name }),
-    line: (w) => `circusctl reload ${word(w.name)} --waiting`,
-  },
-  more: {
-    command: 'incr', role: 'operator', icon: 'plus',
-    properties: (w) => ({ name: w.name, nb: 1 }),
-    line: (w) => `circusctl incr ${word(w.name)} --waiting`,
-    barred: (w) => (w.singleton ? say.isSingleton : ''),
-  },
-  less: {
-    command: 'decr', role: 'operator', icon: 'minus',
-    properties: (w) => ({ name: w.name, nb: 1 }),
-    line: (w) => `circusctl decr ${word(w.name)} --waiting`,
-    barred: (w) => (w.numprocesses < 1 ? say.noFewer : ''),
-  },
-  scale: {
-    command: 'set', role: 'operator', icon: 'plus',
-    properties: (w, number) => ({ name: w.name, options: { numprocesses: number } }),
-    line: (w, number) => `circusctl set ${word(w.name)} numprocesses ${number} --waiting`,
-  },
-  replace: {
-    command: 'kill', role: 'operator', icon: 'restart',
-    properties: (w, pid) => ({ name: w.name, pid }),
-    line: (w, pid) => `circusctl kill ${word(w.name)} ${pid} --waiting`,
-  },
+/** The rows of what can be done to watchers by one press: those that the table gives a picture, in the order of use. */
+export const presses = rows.filter((row) => row.icon).sort((a, b) => ORDER.indexOf(a.name) - ORDER.indexOf(b.name));
+
+/** The row of what can be done to watchers, by its name; as the table has it, without its help. */
+export const rowNamed = (name) => quick.get(name);
+
+// Why watchers, as they are, can't take it; empty where they can.
+const hindered = {
+  incr: (watcher) => (watcher.singleton ? say.isSingleton : ''),
+  decr: (watcher) => (watcher.numprocesses < 1 ? say.noFewer : ''),
+  set: (watcher, given) => (given?.options?.numprocesses !== undefined && watcher.singleton ? say.isSingleton : ''),
 };
 
-/** Why this can't be done now, in words; empty when it can. */
-export function barred(name, watcher) {
-  const action = actions[name];
-  if (!may(action.role)) return say.mayNot(page.person || say.somebody, page.role, action.role);
-  if (!isLive()) return say.notWhileNotLive;
-  return action.barred ? action.barred(watcher) : '';
+/** What the form of the row would hold for that watcher: its name as it stands, and what is given besides. */
+function heldFor(watcher, given) {
+  return { name: watcher.name, ...(/[*?[\]]|^@/.test(watcher.name) ? { match: 'simple' } : {}), ...given };
+}
+
+/** The line for the shell that does the same to one watcher. */
+export function lineFor(name, watcher, given) {
+  return lineOf(quick.get(name), heldFor(watcher, given));
+}
+
+/** Why this person can't do it to anything now, in words; empty when he can. */
+export function mayNot(role) {
+  if (!may(role)) return say.mayNot(page.person || say.somebody, page.role, role);
+  return isLive() ? '' : say.notWhileNotLive;
+}
+
+/** Why this can't be done to the watcher now, in words; empty when it can. */
+export function barred(name, watcher, given) {
+  return mayNot(quick.get(name).role) || hindered[name]?.(watcher, given) || '';
 }
 
 export function isBusy(watcher, name) {
@@ -108,18 +87,18 @@ export function isBusy(watcher, name) {
 }
 
 /** Does it and waits for its end. What goes wrong stands at the watcher until it is dismissed. */
-export async function act(name, watcher, extra) {
-  if (barred(name, watcher) || isBusy(watcher, name)) return;
-  const action = actions[name];
+export async function act(name, watcher, given) {
+  if (barred(name, watcher, given) || isBusy(watcher, name)) return;
+  const row = quick.get(name);
   const busy = store.busy.get(watcher.name) || new Set();
   store.busy.set(watcher.name, busy.add(name));
   store.notes.delete(watcher.name);
   touch();
   try {
-    await call(action.command, { ...action.properties(watcher, extra), waiting: true });
+    await call(name, propertiesOf(row, heldFor(watcher, given)));
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    store.notes.set(watcher.name, { title: say.failedTo(action.command, watcher.name), text: error.message, hint: error.hint, id: error.id });
+    store.notes.set(watcher.name, { title: say.failedTo(name, watcher.name), text: error.message, hint: error.hint, id: error.id });
   } finally {
     busy.delete(name);
     touch();

@@ -71,7 +71,7 @@ export function Field({ field, held, problem, change, why }) {
 /** A value of the daemon's as the text that its option is written with. */
 export function optionText(option, value) {
   if (value === null || value === undefined) return '';
-  if (Array.isArray(value)) return value.join(' ');
+  if (Array.isArray(value)) return value.join(option.widget === 'command' ? ' ' : ', ');
   if (typeof value === 'object') return Object.entries(value).map((pair) => pair.join('=')).join('\n');
   return String(value);
 }

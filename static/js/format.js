@@ -77,7 +77,12 @@ export function stamp(epoch, now) {
   return at.toDateString() === new Date(now * 1000).toDateString() ? clock(epoch) : `${day.format(at)} ${clock(epoch)}`;
 }
 
-/** One word of a command line, quoted as a shell needs it. */
+// Letters that are not seen, or that turn round what stands beside them: a line with them would not say what it does.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** One word of a command line, quoted as a shell needs it; what can't be seen is written by its number, as bash and zsh read it. */
 export function word(text) {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  if (text.search(UNSEEN) < 0) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${text.replace(/[\\']/g, '\\$&').replace(UNSEEN, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
 }

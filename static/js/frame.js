@@ -8,7 +8,7 @@ import { base, may, page } from './page.js';
 import { pageAddress, PAGES } from './pages.js';
 import { askNow } from './live.js';
 import { Menu } from './menu.js';
-import { keyTable, say, themeHelp, themes, verbs } from './words.js';
+import { say, themeHelp, themes, verbs } from './words.js';
 
 /** Shapes of all processes, watcher by watcher. */
 export function fleet() {
@@ -51,7 +51,7 @@ export function Top({ current }) {
   const host = store.daemon?.host || '';
   return html`<header class="top">
     <a class="brand" href=${`${base}/`} aria-label=${say.brandIs}>${ring(fleet())}<span class="brand-word">${say.brand}</span> <span class="host hide-m">${host}</span></a>
-    <${Pages} current=${current} alarm=${ill.length > 0 && html` <span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${say.needYou(ill.length)}</span></span>`} />
+    <${Pages} current=${current} alarm=${ill.length > 0 && html` <span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${say.theyNeedYou(ill.length)}</span></span>`} />
     <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeMenu} /><${Leave} /></div>
   </header>`;
 }
@@ -129,19 +129,6 @@ export function Foot({ resting, onKeys }) {
       <button type="button" onClick=${onKeys}><kbd>?</kbd> ${say.keysWord}</button>
     </span>
   </footer>`;
-}
-
-/** All keys, in a dialog of the browser's own: it keeps the focus and closes with Esc. */
-export function Keys({ open, onClose }) {
-  const dialog = useRef();
-  useEffect(() => {
-    if (open && !dialog.current.open) dialog.current.showModal();
-    if (!open && dialog.current.open) dialog.current.close();
-  }, [open]);
-  return html`<dialog class="keys" ref=${dialog} onClose=${onClose} aria-labelledby="keys-h">
-    <header><h2 id="keys-h">${say.keys}</h2><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
-    <dl>${[...keyTable, ...PAGES.filter((row) => row.title && row.key).map((row) => [`g ${row.key}`, row.title])].map(([keys, what]) => html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
-  </dialog>`;
 }
 
 /** Three still bars: shown by the style sheet only when it takes longer than 300 ms. */

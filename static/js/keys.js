@@ -1,26 +1,31 @@
-// Single keys. They never act while a field has the focus.
+// Single keys, in one table: what each does, where, and in which words. They never act while a field has the focus.
 
-import { act, barred } from './commands.js';
+import { act, barred, presses } from './commands.js';
 import { copyPrompt } from './frame.js';
-import { address, shown, view } from './overview.js';
+import { address } from './overview.js';
 import { base } from './page.js';
 import { own, pageAddress, PAGES } from './pages.js';
 import { shownPane } from './pane.js';
 import { touch, watcherNamed } from './store.js';
+import { choose, chooseAll, chosen, extend, inRows, keepView, several, shown, view } from './view.js';
+import { keyWords, verbs } from './words.js';
 
-const ACTS = { s: 'start', r: 'restart', R: 'reload', x: 'stop', '+': 'more', '-': 'less' };
+const CHORD = 1500; // milliseconds that g waits for the key of a page
 
 function inField(target) {
-  return target.matches?.('input, textarea, select, [contenteditable]');
+  return target.matches?.('input:not([type="checkbox"]), textarea, select, [contenteditable]');
 }
 
-function move(by) {
-  const list = shown();
+const rowWithin = () => document.activeElement?.closest?.('tr[data-watcher]');
+
+/** From row to row; with `also`, both are chosen. */
+function move(by, also = false) {
+  const list = inRows();
   const here = list.findIndex((watcher) => watcher.name === view.at);
   // The first press shows where one is, the next ones move.
-  const focused = view.reach || document.activeElement?.closest?.('tr[data-watcher]');
-  const next = list[Math.min(list.length - 1, Math.max(0, here + (focused ? by : 0)))];
+  const next = list[Math.min(list.length - 1, Math.max(0, here + (view.reach || rowWithin() ? by : 0)))];
   if (!next) return;
+  if (also) extend(view.at, next.name);
   view.at = next.name;
   view.reach = true;
   touch();
@@ -34,57 +39,87 @@ function step(by) {
   rows[Math.min(rows.length - 1, Math.max(0, here + (inside ? by : 0)))]?.focus();
 }
 
+function press(row, at) {
+  if (at.list && chosen.size) {
+    if (several.press) several.press(row.name); else several.wanted = row.name;
+  } else if (at.watcher && !barred(row.name, at.watcher)) act(row.name, at.watcher);
+}
+
+// Each: the keys, when they count, what they do, and (in the first row of several) how ? tells of them.
+const KEYS = [
+  { keys: ['j', 'ArrowDown'], when: (at, key) => at.list && (key === 'j' || at.onRow), run: (at, event) => move(1, event.shiftKey), help: ['j k', keyWords.down] },
+  { keys: ['k', 'ArrowUp'], when: (at, key) => at.list && (key === 'k' || at.onRow), run: (at, event) => move(-1, event.shiftKey) },
+  { keys: ['j', 'ArrowDown'], when: (at, key) => at.one && (key === 'j' || at.onProcess), run: () => step(1) },
+  { keys: ['k', 'ArrowUp'], when: (at, key) => at.one && (key === 'k' || at.onProcess), run: () => step(-1) },
+  { keys: [' '], when: (at, key, event) => at.list && event.target.matches?.('tr[data-watcher]'), run: () => { choose(view.at); touch(); }, help: ['Space', keyWords.choose] },
+  { keys: [], help: ['Shift+↑ Shift+↓', keyWords.range] },
+  { keys: ['*'], when: (at) => at.list, run: () => { chooseAll(shown()); touch(); }, help: ['*', keyWords.all] },
+  { keys: ['Enter'], when: (at, key, event) => at.list && event.target.matches?.('tr[data-watcher]') && at.watcher, run: (at, event, app) => app.visit(address(at.watcher)), help: ['Enter', keyWords.open] },
+  ...presses.map((row) => ({ keys: [row.key], when: (at, key, event) => !event.repeat && (at.watcher || (at.list && chosen.size)), run: (at) => press(row, at), help: [row.key, verbs[row.name]] })),
+  { keys: ['e'], when: (at) => at.watcher, run: (at, event, app) => app.visit(`${base}/c/set?name=${encodeURIComponent(at.watcher.name)}`), help: ['e', keyWords.options] },
+  { keys: ['a'], run: (at, event, app) => app.visit(`${base}/c/add`), help: ['a', keyWords.add] },
+  { keys: ['/'], run: () => (document.getElementById('filter') || document.getElementById('find-option'))?.focus(), help: ['/', keyWords.filter] },
+  { keys: ['f'], run: () => shownPane.toggle?.(), help: ['f', keyWords.follow] },
+  { keys: ['Home'], when: () => shownPane.home, run: () => shownPane.home(), help: ['Home End', keyWords.ends] },
+  { keys: ['End'], when: () => shownPane.end, run: () => shownPane.end() },
+  { keys: ['y'], run: copyPrompt, help: ['y', keyWords.copy] },
+  { keys: ['?'], run: (at, event, app) => app.keys(), help: ['?', keyWords.help] },
+];
+
+/** All keys with what they do, for people. */
+export function keyRows() {
+  return [
+    ...KEYS.filter((row) => row.help).map((row) => row.help), ...own.help,
+    ...PAGES.filter((row) => row.key && row.title).map((row) => [`g ${row.key}`, row.title]),
+    ['Ctrl+K', keyWords.palette], ['Esc', keyWords.leave],
+  ];
+}
+
+/** Where one is: on the list of watchers or at one of them, and which watcher a key would be for. */
+function whereabouts(place) {
+  const [list, one] = [place.row.part === '', place.row.part === 'w'];
+  const onRow = list && (view.reach || Boolean(rowWithin()));
+  const watcher = onRow ? watcherNamed(view.at || '') : one ? watcherNamed(place.rest) : null;
+  return { list, one, onRow, watcher, onProcess: Boolean(document.activeElement?.closest?.('tr[data-wid]')) };
+}
+
+/** One thing less: what is chosen, then the filter, or what the page has of its own. */
+function leave(place, target) {
+  if (own.keys.Escape) own.keys.Escape();
+  else if (place.row.screen) shownPane.escape?.();
+  else if (chosen.size && target.id !== 'filter') chosen.clear();
+  else { view.filter = ''; view.segment = 'all'; keepView(); }
+}
+
 /** Listens from now on; `app` says where one is and goes elsewhere. */
 export function listen(app) {
   let chord = 0;
+  // A key that is held down presses once: the button that has the focus after the first press is another one.
+  document.addEventListener('keydown', (event) => { if (event.repeat && event.key === 'Enter' && !event.target.matches?.('textarea')) event.preventDefault(); }, true);
   document.addEventListener('keydown', (event) => {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k' && !document.querySelector('dialog[open]')) {
       event.preventDefault();
       app.palette('');
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector('dialog[open]')) return;
     const place = app.place();
     if (event.key === 'Escape') {
-      if (document.querySelector('dialog[open]')) return;
       if (inField(event.target) && event.target.id !== 'filter') return;
-      if (own.keys.Escape) own.keys.Escape(); else if (place.row.screen) shownPane.escape?.(); else { view.filter = ''; view.segment = 'all'; }
+      leave(place, event.target);
       if (inField(event.target)) event.target.blur();
       app.redraw();
       return;
     }
-    if (inField(event.target) || document.querySelector('dialog[open]')) return;
-    const goal = chord && Date.now() - chord < 1500 && PAGES.find((row) => row.key === event.key);
-    if (goal) { chord = 0; app.visit(pageAddress(goal)); return; }
+    if (inField(event.target)) return;
+    const goal = chord && Date.now() - chord < CHORD && PAGES.find((row) => row.key === event.key);
     chord = 0;
-    const onOverview = place.row.part === '';
-    const atWatcher = place.row.part === 'w';
-    const watcher = onOverview ? watcherNamed(view.at || '') : atWatcher ? watcherNamed(place.rest) : null;
-    const pressed = {
-      j: () => (atWatcher ? step(1) : onOverview && move(1)), k: () => (atWatcher ? step(-1) : onOverview && move(-1)), a: () => app.visit(`${base}/c/add`), ArrowDown: null, ArrowUp: null,
-      y: copyPrompt, '?': app.keys, f: () => shownPane.toggle?.(), g: () => { chord = Date.now(); },
-      '/': () => (document.getElementById('filter') || document.getElementById('find-option'))?.focus(),
-      End: shownPane.end, Home: shownPane.home,
-      ...own.keys,
-    }[event.key];
-    if (pressed) {
-      event.preventDefault();
-      pressed();
-      return;
-    }
-    const onRow = onOverview && (view.reach || document.activeElement?.matches?.('tr[data-watcher]'));
-    const onProcess = document.activeElement?.closest?.('tr[data-wid]');
-    if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && (onRow || onProcess)) {
-      event.preventDefault();
-      (onRow ? move : step)(event.key === 'ArrowDown' ? 1 : -1);
-    } else if (event.key === 'Enter' && onRow && watcher) {
-      app.visit(address(watcher));
-    } else if (event.key === 'e' && watcher && (atWatcher || onRow)) {
-      app.visit(`${base}/c/set?name=${encodeURIComponent(watcher.name)}`);
-    } else if (ACTS[event.key] && watcher && (atWatcher || onRow)) {
-      event.preventDefault();
-      const what = ACTS[event.key];
-      if (!barred(what, watcher)) act(what, watcher);
-    }
+    if (goal) { app.visit(pageAddress(goal)); return; }
+    if (event.key === 'g') { chord = Date.now(); return; }
+    const at = whereabouts(place);
+    const run = own.keys[event.key] || KEYS.find((row) => row.keys.includes(event.key) && (!row.when || row.when(at, event.key, event)))?.run;
+    if (!run) return;
+    event.preventDefault();
+    run(at, event, app);
   });
 }

@@ -162,21 +162,44 @@ export function askNow() {
   if (!socket.connected) { socket.disconnect(); socket.connect(); }
 }
 
+const PROBE = 5000; // milliseconds between two looks at how long the way is
+const SILENCE = 3000; // milliseconds without a word after which the connection itself is asked
+const ANSWER = 1500; // milliseconds that the console has for its answer
+const SLEPT = 4000; // milliseconds between two seconds by which a machine must have slept
+
+let asking = false;
+
+/** Asks whether the console is still at the other end. A connection that died without a word, as while a laptop slept, is made anew. */
+function probe() {
+  if (!socket.connected || asking) return;
+  asking = true;
+  const sent = performance.now();
+  socket.timeout(ANSWER).emit('probe', (late) => {
+    asking = false;
+    if (!late) { store.link.roundTrip = performance.now() - sent; touch(); }
+    else if (socket.connected) { socket.disconnect(); socket.connect(); }
+  });
+}
+
+let probed = 0;
+let ticked = Date.now();
+
+function tick() {
+  const slept = Date.now() - ticked > SLEPT;
+  ticked = Date.now();
+  if (document.hidden) return;
+  if (slept || Date.now() - Math.max(store.heard, probed) > SILENCE || Date.now() - probed > PROBE) { probed = Date.now(); probe(); }
+}
+
 export function connect() {
   socket.connect();
-  setInterval(() => {
-    if (!socket.connected || document.hidden) return;
-    const sent = performance.now();
-    socket.volatile.emit('probe', () => {
-      store.link.roundTrip = performance.now() - sent;
-      touch();
-    });
-  }, 5000);
+  setInterval(tick, 1000);
   // A page that comes back to the front shows the truth at once.
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) return;
     touch();
     if (store.link.state === 'over') askWhetherIn();
+    else if (socket.connected) probe();
     else askNow();
   });
   addEventListener('focus', () => { if (store.link.state === 'over') askWhetherIn(); });

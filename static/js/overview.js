@@ -1,33 +1,24 @@
 // All watchers on one page: what needs a person first, everything else quiet.
 
-import { useEffect, useLayoutEffect, useState } from '../vendor/hooks.js';
+import { useEffect, useLayoutEffect, useReducer, useRef } from '../vendor/hooks.js';
 import { amount, html, icon, mark, pips, ring, spark, tone } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, clock, count, percent, rate, span, wait, when } from './format.js';
-import { alive, byName, isStopped, kindsOf, needsYou, now, rank, shape, store, watcherNamed } from './store.js';
+import { byName, isLive, isStopped, kindsOf, needsYou, now, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
+import { loadSheet } from './pages.js';
+import { useRowWindow } from './rowwindow.js';
+import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, mayChoose, rowsOf, SEGMENTS, several, shown, startedAt, view } from './view.js';
 import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
 import { Later } from './later.js';
 import { first, say } from './words.js';
 
-/** What a person chose on this page; kept while other pages are looked at. */
-export const view = { filter: '', segment: 'all', sort: 'state', down: false, at: '', reach: false, first: false };
-
-const SEGMENTS = [
-  ['all', say.segments.all, () => true],
-  ['needs', say.segments.needs, needsYou],
-  ['active', say.segments.active, (watcher) => !isStopped(watcher)],
-  ['stopped', say.segments.stopped, isStopped],
-];
-
-const order = new Intl.Collator('en', { numeric: true });
 const seriesOf = (watcher) => store.load.get(watcher.name);
 // Where the style sheet shows no lines beside the figures, none are made.
 const wide = matchMedia('(min-width: 1181px)');
 const cards = matchMedia('(max-width: 720px)');
-const lastOf = (watcher, key) => { const value = seriesOf(watcher)?.[key].last; return Number.isNaN(value) ? -1 : value ?? -1; };
 const running = (watcher) => watcher.processes.filter((process) => shape(process.state) === 'run').length;
 
 /** What stands on a watcher's tag of a socket: its name if it is another than the watcher's, with the port where it has one. */
@@ -37,46 +28,8 @@ export function socketTag(name, watcher) {
   return port ? `${name === watcher.name ? '' : name}:${port[1]}` : name;
 }
 
-/** When the oldest of its processes was started, or null. */
-export function startedAt(watcher) {
-  const times = watcher.processes.filter(alive).map((process) => process.started).filter((time) => time !== null);
-  return times.length ? Math.min(...times) : null;
-}
-
-const SORTS = {
-  state: (a, b) => rank(a) - rank(b),
-  name: () => 0,
-  procs: (a, b) => b.processes.length - a.processes.length,
-  cpu: (a, b) => lastOf(b, 'cpu') - lastOf(a, 'cpu'),
-  mem: (a, b) => lastOf(b, 'rss') - lastOf(a, 'rss'),
-  restarts: (a, b) => b.restarts - a.restarts,
-  up: (a, b) => (startedAt(a) ?? Infinity) - (startedAt(b) ?? Infinity),
-};
-
 export function address(watcher) {
   return `${base}/w/${encodeURIComponent(watcher.name)}`;
-}
-
-/** What a glob stands for, or null where it is none. */
-export function globbed(text) {
-  const escaped = text.replace(/[.+^${}()|\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
-  try { return new RegExp(`^${escaped}$`, 'i'); } catch { return null; }
-}
-
-function matches(watcher, filter) {
-  if (!filter) return true;
-  const low = filter.toLowerCase();
-  if (low.startsWith('@')) return watcher.tags.some((tag) => tag.toLowerCase().startsWith(low.slice(1)));
-  if (/[*?[]/.test(filter)) return globbed(filter)?.test(watcher.name) ?? false;
-  return watcher.name.toLowerCase().includes(low) || watcher.state.includes(low) || watcher.status.includes(low);
-}
-
-/** The watchers that are shown, in their order. */
-export function shown() {
-  const within = SEGMENTS.find((segment) => segment[0] === view.segment)[2];
-  const list = byName().filter((watcher) => within(watcher) && matches(watcher, view.filter.trim()));
-  list.sort((a, b) => (view.down ? -1 : 1) * SORTS[view.sort](a, b) || (view.sort === 'name' && view.down ? order.compare(b.name, a.name) : 0));
-  return list;
 }
 
 function Lead() {
@@ -100,6 +53,12 @@ function Lead() {
   </section>`;
 }
 
+/** One of several by a list of the browser's own. */
+function Choice({ name, label, value, options, change }) {
+  return html`<label class=${`choice of-${name}`}><span class="only-heard">${label}</span><select class="choose" id=${name} value=${value} onChange=${(event) => change(event.target.value)}>
+    ${options.map(([key, word]) => html`<option value=${key} selected=${key === value}>${word}</option>`)}</select></label>`;
+}
+
 function Tools({ redraw }) {
   const all = byName();
   return html`<div class="tools" role="toolbar" aria-label=${say.filterAndView}>
@@ -108,6 +67,8 @@ function Tools({ redraw }) {
         onInput=${(event) => { view.filter = event.target.value; redraw(); }} /><kbd>/</kbd></label>
     <div class="seg" role="group" aria-label=${say.show}>${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
       onClick=${() => { view.segment = key; redraw(); }}>${label} <span class="n">${all.filter(within).length}</span></button>`)}</div>
+    <${Choice} name="group" label=${say.groupBy} value=${view.group} options=${[['', say.groups.none], ...GROUPINGS.map((key) => [key, say.groups[key]])]} change=${(key) => { view.group = key; redraw(); }} />
+    <${Choice} name="sort" label=${say.sortBy} value=${view.sort} options=${HEADS.map(([key, , label]) => [key, say.sortedBy(label)])} change=${(key) => { view.sort = key; view.down = false; redraw(); }} />
     <span class="grow"></span><a class="btn" href=${`${base}/c/reloadconfig`} data-ctl="circusctl reloadconfig --dry-run">${icon('reload')}<span class="label">${say.reloadConfig}</span></a>
     <a class="btn main" href=${`${base}/c/add`} data-ctl="circusctl help add" aria-keyshortcuts="a">${icon('plus')}<span class="label">${say.addWatcher}</span><kbd>a</kbd></a>
   </div>`;
@@ -121,20 +82,50 @@ const HEADS = [
   ['mem', 'c-mem num', say.heads.mem, say.heads.back],
   ['restarts', 'c-restarts num', say.heads.restarts],
   ['up', 'c-up num hide-m', say.heads.up],
+  ['last', 'c-last', say.heads.last],
 ];
 
-function Head({ redraw }) {
+/** The box that chooses these watchers: whether all, some or none of them are chosen. */
+function Pick({ watchers, label, tab, pick }) {
+  const some = watchers.some((watcher) => chosen.has(watcher.name));
+  const all = some && watchers.every((watcher) => chosen.has(watcher.name) || (!isOrdinary(watcher) && watchers.length > 1));
+  return html`<input type="checkbox" class="tick" tabindex=${tab} aria-label=${label} checked=${all} ref=${(box) => { if (box) box.indeterminate = some && !all; }}
+    onClick=${(event) => { event.stopPropagation(); pick(event); }} />`;
+}
+
+
+function Head({ list, redraw }) {
   const turn = (key) => {
     view.down = view.sort === key ? !view.down : false;
     view.sort = key;
     redraw();
   };
-  return html`<thead role="rowgroup"><tr role="row">
+  return html`<thead role="rowgroup"><tr role="row" aria-rowindex="1">
+    <th role="columnheader" scope="col" class="c-pick">${mayChoose && html`<${Pick} watchers=${list} label=${say.chooseShown} tab=${0} pick=${() => { chooseAll(list); redraw(); }} />`}<span class="only-heard">${say.chosenHead}</span></th>
     ${HEADS.map(([key, name, label, more]) => html`<th role="columnheader" scope="col" class=${name} aria-sort=${view.sort === key ? (view.down ? 'ascending' : 'descending') : undefined}>
       <button type="button" onClick=${() => turn(key)}>${label}${more && html`<span class="c-when">${more}</span>`}${view.sort === key ? (view.down ? ' ↑' : ' ↓') : ''}</button></th>`)}
-    <th role="columnheader" scope="col" class="c-last">${say.heads.last}</th>
     <th role="columnheader" scope="col" class="c-do"><span class="only-heard">${say.heads.actions}</span></th>
   </tr></thead>`;
+}
+
+const sum = (watchers, of) => watchers.reduce((all, watcher) => all + (of(watcher) || 0), 0);
+const load = (key) => (watcher) => { const value = seriesOf(watcher)?.[key].last; return Number.isNaN(value) ? 0 : value; };
+
+/** What stands before a group: its name, how many they are, and what they take together. */
+function Group({ group, index, redraw }) {
+  const { key, title, watchers } = group;
+  const open = !folded.has(key);
+  const fold = () => { if (open) folded.add(key); else folded.delete(key); redraw(); };
+  const ill = watchers.filter(needsYou).length;
+  const restarts = sum(watchers, (watcher) => watcher.restarts);
+  return html`<tr role="row" class="group" data-row=${` ${key}`} aria-rowindex=${index}>
+    <td role="gridcell" class="c-pick">${mayChoose && html`<${Pick} watchers=${watchers} label=${say.chooseGroup(title, watchers.length)} pick=${() => { chooseAll(watchers); redraw(); }} />`}</td>
+    <th role="rowheader" scope="rowgroup" class="c-group" colspan="2"><button type="button" aria-expanded=${String(open)} onClick=${fold}>${icon('chev')}<b dir="auto">${visible(title)}</b> <span class="n">${count(watchers.length)}</span>
+      ${ill > 0 && html`<span class="st is-wait">${mark('wait')}${say.needYou(ill)}</span>`}</button></th>
+    <td role="gridcell" class="c-procs num">${count(sum(watchers, running))} / ${count(sum(watchers, (watcher) => watcher.numprocesses))}</td>
+    <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${amount(percent(sum(watchers, load('cpu'))))}</span></td>
+    <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${amount(bytes(sum(watchers, load('rss'))))}</span></td>
+    <td role="gridcell" class="c-restarts num">${count(restarts)}</td><td role="gridcell" class="c-up hide-m"></td><td role="gridcell" class="c-last"></td><td role="gridcell" class="c-do"></td></tr>`;
 }
 
 function last(watcher) {
@@ -151,7 +142,7 @@ function last(watcher) {
   return [time, watcher.numprocesses === 1 ? text.replace(/^1 (?=\D)/, '') : text];
 }
 
-function Row({ watcher, at, open, choose }) {
+function Row({ watcher, at, open, reach, index, redraw }) {
   const series = seriesOf(watcher);
   const started = startedAt(watcher);
   const [time, text] = last(watcher);
@@ -160,8 +151,11 @@ function Row({ watcher, at, open, choose }) {
   // One row is in the order of Tab, with what is in it; keys go from row to row.
   const tab = at || cards.matches ? 0 : -1;
   const classes = [at && 'at', ill && 'needs'].filter(Boolean).join(' ');
-  return html`<tr role="row" class=${classes} tabindex=${at ? 0 : -1} data-watcher=${watcher.name} data-ctl=${`circusctl status ${word(watcher.name)}`}
-      onFocus=${() => choose(watcher.name)} onDblClick=${() => open(watcher)}>
+  const picked = chosen.has(watcher.name);
+  const pick = (event) => { choose(watcher.name, event.shiftKey); redraw(); };
+  return html`<tr role="row" class=${classes} tabindex=${at ? 0 : -1} data-row=${watcher.name} aria-rowindex=${index} aria-selected=${mayChoose ? String(picked) : undefined} data-watcher=${watcher.name} data-ctl=${`circusctl status ${word(watcher.name)}`}
+      onFocusCapture=${() => reach(watcher.name)} onDblClick=${() => open(watcher)}>
+    <td role="gridcell" class="c-pick" onClick=${mayChoose ? pick : undefined}>${mayChoose && html`<${Pick} watchers=${[watcher]} label=${say.chooseOne(watcher.name)} tab=${tab} pick=${pick} />`}</td>
     <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
     <th role="rowheader" scope="row" class="c-name"><span class="named"><a class="name" href=${address(watcher)} tabindex=${tab} dir="auto" title=${watcher.name}>${visible(watcher.name)}</a>${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</span></th>
     <td role="gridcell" class="c-procs num">${pips(kindsOf(watcher))} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
@@ -173,9 +167,9 @@ function Row({ watcher, at, open, choose }) {
     <td role="gridcell" class="c-do num"><span class="acts">
       <${Do} what=${stopped ? 'start' : 'restart'} watcher=${watcher} tab=${tab} small />
       ${stopped ? null : html`<${Do} what="stop" watcher=${watcher} tab=${tab} small bare />`}
-      <${Do} what="less" watcher=${watcher} tab=${tab} small bare /><${Do} what="more" watcher=${watcher} tab=${tab} small bare />
+      <${Do} what="decr" watcher=${watcher} tab=${tab} small bare /><${Do} what="incr" watcher=${watcher} tab=${tab} small bare />
     </span></td>
-  </tr>${store.notes.has(watcher.name) && html`<tr role="row" class="said"><td role="gridcell" colspan="9"><${Note} watcher=${watcher} /></td></tr>`}`;
+  </tr>`;
 }
 
 function nearest(filter) {
@@ -240,34 +234,77 @@ function Events() {
   </section>`;
 }
 
-const FIRST = { part: 'first', title: first.title, sheet: 'first', load: () => import('./first.js').then((module) => module.FirstPage) };
+let Several = null; // what is done to several: loaded when some are chosen first
 
-/** Whether somebody has a watcher: the console and plugins are none of anybody's. */
-const isOwn = (watcher) => watcher.kind !== 'httpd' && watcher.kind !== 'plugin';
+/** The bar is there afterwards; where it can't be had, as while the console is away, the next choice asks for it again. */
+async function loadSeveral(redraw) {
+  const [module] = await Promise.all([import('./several.js').catch(() => null), loadSheet('several')]);
+  if (module) Several = module.Several; else several.wanted = '';
+  redraw();
+}
 
-export function Overview({ open, visit }) {
-  const [, setTurn] = useState(0);
-  const redraw = () => setTurn((turn) => turn + 1);
+/** The rows of a list, and what was drawn of them: while only the page is scrolled, nothing is drawn twice. */
+function useRows(list) {
+  const held = useRef({ list: null });
+  if (held.current.list !== list) {
+    // What went wrong stands under its watcher, as a row of its own.
+    const rows = rowsOf(list).flatMap((row) => (row.watcher && store.notes.has(row.watcher.name) ? [row, { key: `! ${row.key}`, note: row.watcher }] : [row]));
+    held.current = { list, rows, drawn: new Map() };
+  }
+  return held.current;
+}
+
+function Grid({ list, open, redraw }) {
+  const { rows, drawn } = useRows(list);
+  // The row that one is at is there wherever the page is scrolled to: it has the focus, or Tab leads to it.
+  const { body, parts } = useRowWindow(rows, view.at);
   // Keys choose a row, which may be drawn only now.
   useLayoutEffect(() => {
     if (!view.reach) return;
     view.reach = false;
-    document.querySelector(`tr[data-watcher="${CSS.escape(view.at)}"]`)?.focus();
+    body.current?.querySelector(`tr[data-watcher="${CSS.escape(view.at)}"]`)?.focus();
   });
+  const reach = (name) => { if (view.at !== name) { view.at = name; redraw(); } };
+  // One row is in the order of Tab, also where the one that was chosen is in a group that is folded.
+  const watchers = parts.flatMap((part) => part.rows || []).filter((row) => row.watcher);
+  const at = watchers.some((row) => row.key === view.at) ? view.at : watchers[0]?.key;
+  const draw = (row, index) => {
+    if (row.group) return html`<${Group} key=${row.key} group=${row.group} index=${index} redraw=${redraw} />`;
+    if (row.note) return html`<tr key=${row.key} role="row" class="said" data-row=${row.key} aria-rowindex=${index}><td role="gridcell" colspan="10"><${Note} watcher=${row.note} /></td></tr>`;
+    return html`<${Row} key=${row.key} watcher=${row.watcher} at=${row.key === at} index=${index} open=${open} reach=${reach} redraw=${redraw} />`;
+  };
+  const once = (row, index) => {
+    const key = `${row.key === at} ${row.key}`;
+    if (!drawn.has(key)) drawn.set(key, draw(row, index));
+    return drawn.get(key);
+  };
+  return html`<table class="tab" role="grid" aria-labelledby="w-h" aria-rowcount=${rows.length + 1} aria-multiselectable=${mayChoose ? 'true' : undefined}>
+    <${Head} list=${list} redraw=${redraw} />
+    <tbody role="rowgroup" ref=${body}>${parts.map((part, n) => part.rows?.map((row, i) => once(row, part.from + i + 2))
+      || html`<tr key=${` space ${n}`} class="space" aria-hidden="true" style=${{ height: `${part.space}px` }}><td colspan="10"></td></tr>`)}</tbody>
+  </table>`;
+}
+
+const FIRST = { part: 'first', title: first.title, sheet: 'first', load: () => import('./first.js').then((module) => module.FirstPage) };
+
+export function Overview({ open, visit }) {
+  const [, turn] = useReducer((before) => before + 1, 0);
+  const redraw = () => { keepView(); turn(); };
+  useEffect(keepView, []);
   useEffect(() => { document.title = `${say.watchers} · ${store.daemon?.host || 'circus'} · circus`; });
+  // Whoever is gone is chosen no longer, also when another comes under that name.
+  if (isLive()) for (const name of chosen) if (!store.watchers.has(name)) chosen.delete(name);
+  useEffect(() => { if (chosen.size && !Several) loadSeveral(turn); }, [chosen.size]);
   if (!store.daemon) return html`<main id="page" class="page overview"><h1 class="only-heard">${say.watchers}</h1><${Loading} /></main>`;
-  if (view.first || !byName().some(isOwn)) return html`<${Later} row=${FIRST} visit=${visit} />`;
+  if (view.first || !byName().some(isOrdinary)) return html`<${Later} row=${FIRST} visit=${visit} />`;
   const list = shown();
   if (list.length && !list.some((watcher) => watcher.name === view.at)) view.at = list[0].name;
-  const choose = (name) => { if (view.at !== name) { view.at = name; redraw(); } };
   return html`<main id="page" class="page overview">
     <${Lead} /><${Tools} redraw=${redraw} />
     <section class="sheet cards watchers" aria-labelledby="w-h"><h2 class="only-heard" id="w-h">${say.watchers}</h2>
-      ${list.length === 0 ? html`<${Nothing} redraw=${redraw} />` : html`<table class="tab" role="grid" aria-labelledby="w-h" aria-rowcount=${list.length}>
-        <${Head} redraw=${redraw} />
-        <tbody role="rowgroup">${list.map((watcher) => html`<${Row} key=${watcher.name} watcher=${watcher} at=${watcher.name === view.at} open=${open} choose=${choose} />`)}</tbody>
-      </table>`}
+      ${list.length === 0 ? html`<${Nothing} redraw=${redraw} />` : html`<${Grid} list=${list} open=${open} redraw=${redraw} />`}
     </section>
+    ${Several && html`<${Several} list=${list} redraw=${redraw} />`}
     <div class="below"><${Sockets} /><${Events} /></div>
   </main>`;
 }

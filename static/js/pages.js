@@ -28,8 +28,11 @@ export const PAGES = [
   { part: 'c', title: say.commands, key: 'c', more: true, sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
 ];
 
-/** What the page that is shown does with single keys, by key; the page itself puts them here while it is shown. */
-export const own = { keys: {} };
+/**
+ * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; the page itself
+ * puts them here while it is shown.
+ */
+export const own = { keys: {}, help: [] };
 
 const byPart = new Map(PAGES.map((row) => [row.part, row]));
 

@@ -1,9 +1,10 @@
 // Parts that more than one page has: a watcher's state in words, buttons that act, and the error that stands after one.
 
 import { useRef } from '../vendor/hooks.js';
+import { visible } from './ansi.js';
 import { wait } from './format.js';
 import { html, icon, state } from './shapes.js';
-import { actions, act, barred, dismiss, isBusy } from './commands.js';
+import { act, barred, dismiss, isBusy, lineFor, rowNamed } from './commands.js';
 import { isLive, now, shape, store } from './store.js';
 import { going, processWord, say, verbs } from './words.js';
 
@@ -41,7 +42,7 @@ export function nextTry(watcher) {
 
 export function WatcherState({ watcher }) {
   const { kind, word } = isLive() || store.heard ? watcherState(watcher) : { kind: 'lost', word: say.connecting };
-  return state(kind, word);
+  return state(kind, visible(word));
 }
 
 /** The bar of a job that knows how far it is. */
@@ -66,20 +67,22 @@ export function processState(process) {
 }
 
 /**
- * A button for one of the `actions`. While the daemon is at it, it is busy; what the person may not do stays focusable
- * and says why. With `bare`, only its picture is shown where there is room for a pointer.
+ * A button that does a command of the table to a watcher; `given` is what it takes besides. While the daemon is at it, it
+ * is busy; what the person may not do stays focusable and says why. With `bare`, only its picture is shown where there is
+ * room for a pointer.
  */
-export function Do({ what, watcher, extra, label, bare, small, keys, grave, main, tab }) {
-  const action = actions[what];
-  const why = barred(what, watcher);
+export function Do({ what, watcher, given, label, bare, small, keys, grave, main, tab }) {
+  const row = rowNamed(what);
+  const why = barred(what, watcher, given);
   const busy = isBusy(watcher, what);
   const word = label || verbs[what];
+  const key = keys && row.key;
   const classes = ['btn', small && 'small', bare && 'icon', grave && 'grave', main && 'main'].filter(Boolean).join(' ');
-  return html`<button class=${classes} type="button" data-ctl=${action.line(watcher, extra)} data-what=${what}
+  return html`<button class=${classes} type="button" data-ctl=${lineFor(what, watcher, given)} data-what=${what}
     aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || (small ? word : undefined)} tabindex=${tab}
-    aria-label=${bare || small ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${keys}
-    onClick=${(event) => { event.stopPropagation(); if (!why) act(what, watcher, extra); }}>
-    ${icon(action.icon)}<span class=${bare ? 'word' : 'label'}>${word}</span>${keys && html` <kbd>${keys}</kbd>`}</button>`;
+    aria-label=${bare || small ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${key || undefined}
+    onClick=${(event) => { event.stopPropagation(); if (!why) act(what, watcher, given); }}>
+    ${icon(row.icon || 'chev')}<span class=${bare ? 'word' : 'label'}>${word}</span>${key && html` <kbd>${key}</kbd>`}</button>`;
 }
 
 /** What went wrong, where the action was, until it is dismissed. */

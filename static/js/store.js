@@ -69,14 +69,18 @@ function heard(time) {
   if (typeof time === 'number') store.skew = time - Date.now() / 1000;
 }
 
-const order = new Intl.Collator('en', { numeric: true });
+export const order = new Intl.Collator('en', { numeric: true });
+
+let names = []; // in their order; empty where it has to be made anew
 
 /** The watchers by name. */
 export function byName() {
-  return [...store.watchers.values()].sort((a, b) => order.compare(a.name, b.name));
+  if (names.length !== store.watchers.size) names = [...store.watchers.keys()].sort(order.compare);
+  return names.map((name) => store.watchers.get(name));
 }
 
 function setWatcher(watcher) {
+  if (!store.watchers.has(watcher.name)) names = [];
   store.watchers.set(watcher.name, watcher);
   if (!store.load.has(watcher.name)) store.load.set(watcher.name, { cpu: new Series(), rss: new Series(), lines: 0, processes: {} });
 }
@@ -100,6 +104,7 @@ function applyState(data) {
     store.lead = snapshot.lead || null;
     store.sockets = snapshot.sockets || [];
     store.watchers = new Map();
+    names = [];
     for (const watcher of snapshot.watchers) setWatcher(watcher);
     for (const name of store.load.keys()) if (!store.watchers.has(name)) store.load.delete(name);
     setLink('live');
@@ -110,6 +115,7 @@ function applyState(data) {
     for (const known of [...store.watchers.keys()]) {
       if (known.toLowerCase() !== String(data.removed).toLowerCase()) continue;
       store.watchers.delete(known);
+      names = [];
       store.load.delete(known);
       store.notes.delete(known);
     }

@@ -2,18 +2,18 @@
 
 import { base } from './page.js';
 import { word } from './format.js';
+import { waiting } from './rows.js';
 import { touch } from './store.js';
 import { say } from './words.js';
 
-export const tables = { ready: false, problem: '', roles: [], commands: [], waiting: null, sections: {}, families: {}, groups: [], signals: [] };
+export const tables = { ready: false, problem: '', roles: [], commands: [], waiting, sections: {}, families: {}, groups: [], signals: [] };
 
-let asked = false;
+let asked = null;
 
 /** The tables are there, or `problem` says why not; asked for when somebody wants them first, and again after a failure. */
 export function loadTables() {
-  if (asked) return;
-  asked = true;
-  load();
+  asked ||= load();
+  return asked;
 }
 
 async function load() {
@@ -23,7 +23,7 @@ async function load() {
     Object.assign(tables, await answer.json(), { ready: true, problem: '' });
   } catch (error) {
     tables.problem = error.message;
-    asked = false;
+    asked = null;
   }
   touch();
 }
@@ -47,7 +47,7 @@ export function optionNamed(kind, key) {
 
 /** The fields of a form: what the row takes, but for what its options say as well. */
 export function fieldsOf(row) {
-  const within = row.args.filter((field) => field.type === 'object').flatMap((field) => tables.sections[sectionOf(row, field)].map((option) => option.name));
+  const within = row.args.filter((field) => field.type === 'object').flatMap((field) => (tables.sections[sectionOf(row, field)] || []).map((option) => option.name));
   const own = row.args.filter((field) => !(field.type === 'json' && within.includes(field.name)));
   return row.waits ? [...own, tables.waiting] : own;
 }
@@ -131,7 +131,9 @@ export function lineOf(row, held) {
     else if (field.type === 'bool') flags.push(value ? flag : `--no-${field.flag || field.name}`);
     else if (field.type !== 'json') flags.push(flag, quoted(value));
   }
-  return ['circusctl', row.name, ...flags, ...words].join(' ');
+  // What begins with a dash would be taken for a flag.
+  const end = words.some((one) => one.startsWith('-')) ? ['--'] : [];
+  return ['circusctl', row.name, ...flags, ...end, ...words].join(' ');
 }
 
 const SHOW = '-H "Authorization: Bearer $CIRCUS_TOKEN"';

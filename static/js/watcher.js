@@ -6,7 +6,7 @@ import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
 import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
-import { act, actions, barred, isBusy } from './commands.js';
+import { act, barred, isBusy, lineFor } from './commands.js';
 import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { socketTag } from './overview.js';
@@ -24,10 +24,11 @@ function Face({ watcher }) {
     <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
       <p class="explain">${counted(watcher.explain, watcher)}</p><${Spoken} text=${watcher.explain} /></div>
     <div class="do" role="toolbar" aria-label=${say.doTo(watcher.name)}>
-      ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys="s" main />` : html`
-        <${Do} what="restart" watcher=${watcher} keys="r" /><${Do} what="reload" watcher=${watcher} keys="R" /><${Do} what="stop" watcher=${watcher} keys="x" />
-        ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys="s" />` : null}`}
+      ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys main />` : html`
+        <${Do} what="restart" watcher=${watcher} keys /><${Do} what="reload" watcher=${watcher} keys /><${Do} what="stop" watcher=${watcher} keys />
+        ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys />` : null}`}
       <a class="btn" href=${`${base}/c/set?name=${encodeURIComponent(watcher.name)}`} data-ctl=${`circusctl options ${word(watcher.name)}`} aria-keyshortcuts="e">${icon('edit')}<span class="label">${say.editOptions}</span> <kbd>e</kbd></a>
+      <a class="btn" href=${`${base}/c/add?like=${encodeURIComponent(watcher.name)}`} data-ctl="circusctl help add">${icon('copy')}<span class="label">${say.clone}</span></a>
       <button class="btn" type="button" data-palette=${watcher.name}>${icon('more')}<span class="label">${say.moreCommands}</span></button>
     </div>
   </header>`;
@@ -35,32 +36,32 @@ function Face({ watcher }) {
 
 function Scale({ watcher }) {
   const [typed, setTyped] = useState(null);
-  const why = barred('scale', watcher) || (watcher.singleton ? say.isSingleton : '');
-  const busy = isBusy(watcher, 'scale') || isBusy(watcher, 'more') || isBusy(watcher, 'less');
+  const why = barred('set', watcher, { options: { numprocesses: watcher.numprocesses } });
+  const busy = ['set', 'incr', 'decr'].some((what) => isBusy(watcher, what));
   const set = () => {
     const number = Number(typed);
-    if (typed !== null && /^\d{1,5}$/.test(typed) && number !== watcher.numprocesses) act('scale', watcher, number);
+    if (typed !== null && /^\d{1,5}$/.test(typed) && number !== watcher.numprocesses) act('set', watcher, { options: { numprocesses: number } });
     setTyped(null);
   };
   const step = (what, sign, label) => {
     const not = barred(what, watcher);
-    return html`<button type="button" aria-label=${label} data-what=${what} data-ctl=${actions[what].line(watcher)} title=${not || undefined} aria-disabled=${not ? 'true' : undefined}
+    return html`<button type="button" aria-label=${label} data-what=${what} data-ctl=${lineFor(what, watcher)} title=${not || undefined} aria-disabled=${not ? 'true' : undefined}
       aria-keyshortcuts=${sign === '−' ? '-' : sign} onClick=${() => { if (!not) act(what, watcher); }}>${sign}</button>`;
   };
   return html`<div class="stepper" role="group" aria-label=${say.numberOf} aria-busy=${busy ? 'true' : undefined}>
-    ${step('less', '−', verbs.less)}
+    ${step('decr', '−', verbs.decr)}
     <input inputmode="numeric" aria-label=${say.numprocesses} value=${typed ?? String(watcher.numprocesses)} readonly=${Boolean(why)} title=${why || undefined}
-      data-ctl=${actions.scale.line(watcher, typed ?? watcher.numprocesses)} onInput=${(event) => setTyped(event.target.value)} onBlur=${() => setTyped(null)}
+      data-ctl=${lineFor('set', watcher, { options: { numprocesses: typed ?? watcher.numprocesses } })} onInput=${(event) => setTyped(event.target.value)} onBlur=${() => setTyped(null)}
       onKeyDown=${(event) => { if (event.key === 'Enter') { set(); event.target.blur(); } if (event.key === 'Escape') { setTyped(null); event.target.blur(); } }} />
-    ${step('more', '+', verbs.more)}</div>`;
+    ${step('incr', '+', verbs.incr)}</div>`;
 }
 
 function Process({ watcher, process, load, at, choose }) {
   const kind = shape(process.state);
   const live = alive(process);
-  const why = barred('replace', watcher);
+  const why = barred('kill', watcher);
   const [cpu, rss] = load || [null, null];
-  const replace = () => { if (!why) act('replace', watcher, process.pid); };
+  const replace = () => { if (!why) act('kill', watcher, { pid: String(process.pid) }); };
   const classes = [at && 'at', (kind === 'wait' || kind === 'fail') && 'ill'].filter(Boolean).join(' ');
   const tab = at ? 0 : -1;
   return html`<tr role="row" class=${classes} tabindex=${tab} data-wid=${process.wid} onFocusCapture=${() => choose(process.wid)}>
@@ -72,7 +73,7 @@ function Process({ watcher, process, load, at, choose }) {
     <td role="gridcell" class="num hide-m k-up">${live && process.started !== null ? span(now() - process.started) : html`<span class="dim">–</span>`}</td>
     <td role="gridcell" class="num k-starts">${kind === 'wait' || kind === 'fail' ? html`<span class="is-wait">▲ ${count(process.starts)}</span>` : count(process.starts)}</td>
     <td role="gridcell" class="num k-do">${live ? html`<span class="acts"><button class="btn small icon" type="button" tabindex=${tab} aria-label=${say.restartOne(process.wid)} title=${why || say.restartOne(process.wid)}
-        data-ctl=${actions.replace.line(watcher, process.pid)} aria-disabled=${why ? 'true' : undefined} onClick=${replace}>${icon('restart')}</button></span>`
+        data-ctl=${lineFor('kill', watcher, { pid: String(process.pid) })} aria-disabled=${why ? 'true' : undefined} onClick=${replace}>${icon('restart')}</button></span>`
       : kind === 'wait' || kind === 'fail' ? html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} tab=${tab} small />` : null}</td>
   </tr>`;
 }

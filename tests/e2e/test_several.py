@@ -137,6 +137,19 @@ def test_a_tag_means_all_that_have_it(daemon: Daemon) -> None:
     assert "letters, digits, _, . and -" in done.stderr
 
 
+def test_a_list_means_those_that_it_names(daemon: Daemon) -> None:
+    """Each once, in any case of letters; where one of them is not there, none is touched."""
+    before = {name: daemon.pids(name) for name in ("web-1", "web-2", "worker")}
+    daemon.ctl("restart", "--match", "list", "WORKER,web-2,worker", "--waiting")
+    assert daemon.pids("web-1") == before["web-1"]
+    for name in ("web-2", "worker"):
+        assert not set(daemon.pids(name)) & set(before[name])
+    before = {name: daemon.pids(name) for name in before}
+    done = daemon.ctl("restart", "--match", "list", "web-1,wroker", "--waiting", check=False)
+    assert (done.returncode, done.stderr) == (3, "error: program wroker not found; did you mean worker?\n")
+    assert {name: daemon.pids(name) for name in before} == before
+
+
 def test_rm_takes_patterns(daemon: Daemon) -> None:
     """What matches is stopped and gone."""
     for name in ("gone-1", "gone-2"):

@@ -11,7 +11,7 @@ import pytest
 STATIC = Path(__file__).parents[2] / "static"
 WORDS = "words.js"
 
-KEYS = {"Escape", "Enter", "Home", "End", "Tab", "Delete", "Space", "Control", "Shift"}
+KEYS = {"Esc", "Escape", "Enter", "Home", "End", "Tab", "Delete", "Space", "Control", "Shift"}
 """Names by which browsers know keys, beside those with two capitals."""
 
 SPOKEN = ("aria-label", "title", "placeholder", "alt", "aria-description", "label")
@@ -127,7 +127,12 @@ def phrases(source: str, known: set[str]) -> list[str]:
 def is_phrase(text: str, known: set[str]) -> bool:
     """Whether a string is for people: neither a key's name, nor classes, nor a line for the shell."""
     plain = text.replace("\0", " ").strip()
-    if plain in KEYS or plain.startswith("circusctl ") or "[" in plain or set(plain.split()) <= known:
+    if (
+        set(plain.split()) <= KEYS
+        or plain.startswith("circusctl ")
+        or "[" in plain
+        or set(plain.split()) <= known
+    ):
         return False
     return bool(_LABEL.fullmatch(plain) or _SENTENCE.search(plain))
 

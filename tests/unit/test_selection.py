@@ -10,7 +10,7 @@ import pytest
 from circusd.runtime.selection import select
 from circusd.schema.errors import BadRequest, NotFound
 
-NAMES = ("e" * 60, "web", "Web-2", "worker", "web[1]", "a*", "@odd")
+NAMES = ("e" * 60, "one,two", "web", "Web-2", "worker", "web[1]", "a*", "@odd")
 TAGS = {"web": ("front", "critical"), "worker": ("critical",)}
 
 
@@ -38,12 +38,16 @@ def meant(name: str, match: str | None = None) -> list[str]:
         ("@Critical", None, ["web", "worker"]),
         ("@front", "simple", ["web"]),
         ("@odd", None, ["@odd"]),
+        ("worker,WEB,web", "list", ["web", "worker"]),
+        ("a*,@odd", "list", ["@odd", "a*"]),
+        (r"one\,two,web", "list", ["one,two", "web"]),
+        ("web", "list", ["web"]),
     ],
 )
 def test_a_name_wins_over_a_pattern_and_letters_have_no_case(
     name: str, match: str | None, expected: list[str]
 ) -> None:
-    """A watcher of exactly that name is meant alone, unless a regular expression is asked for."""
+    """A watcher of exactly that name is meant alone, unless a regular expression or a list is asked for."""
     assert meant(name, match) == expected
 
 
@@ -54,6 +58,8 @@ def test_a_name_wins_over_a_pattern_and_letters_have_no_case(
         ("worke?x*", None, "program worke?x* not found; did you mean worker?"),
         ("web*", "simple", "program web* not found; did you mean web?"),
         ("nothing", "regex", "program nothing not found"),
+        ("web,wroker", "list", "program wroker not found; did you mean worker?"),
+        ("web,", "list", "program  not found"),
         ("@critcal", None, "no watcher has the tag critcal; did you mean @critical?"),
     ],
 )

@@ -366,7 +366,7 @@ def test_palette_finds_every_command_for_every_watcher(browser: Browser, daemon:
         open_form(page, daemon, "")
         before = daemon.pids("web")
         page.keyboard.press("Control+k")
-        field = page.get_by_role("combobox")
+        field = page.get_by_role("combobox", name="What to find or do")
         expect(field).to_be_focused()
         field.press_sequentially("resta we")
         expect(page.locator('#found [aria-selected="true"]')).to_contain_text("restart web")
@@ -384,3 +384,136 @@ def test_palette_finds_every_command_for_every_watcher(browser: Browser, daemon:
         expect(page.locator('#found [aria-selected="true"]')).not_to_have_text(first)
         page.keyboard.press("Escape")
         expect(page.locator("dialog.palette[open]")).to_have_count(0)
+
+
+SEVERAL = """
+[circus]
+httpd = 1
+httpd_port = 0
+
+[watcher:web-1]
+cmd = sleep 1000
+numprocesses = 2
+tags = front
+
+[watcher:web-2]
+cmd = sleep 1000
+tags = front
+
+[watcher:job]
+cmd = sleep 1000
+"""
+
+TARGETS = {
+    "one": ("web-1", "glob", {"web-1"}),
+    "selection": ("web-2,job", "list", {"web-2", "job"}),
+    "glob": ("web-*", "glob", {"web-1", "web-2"}),
+    "tag": ("@front", "glob", {"web-1", "web-2"}),
+    "all": ("[!c]*", "glob", {"web-1", "web-2", "job"}),
+}
+"""Of each: what stands in the form, and the watchers that it means. The console itself is left out: it has to answer."""
+
+AT_WATCHERS = [row for row in CHANGING if any(field.target == "watcher" for field in row.args)]
+GIVEN = {"set": {"graceful_timeout": "7"}, "signal": {"signum": "KILL"}}
+"""What rows take beside a name."""
+
+
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Three watchers that are acted on by name, list, glob and tag."""
+    with Daemon(SEVERAL, tmp_path_factory.mktemp("crew")) as running:
+        yield running
+
+
+def state_of(daemon: Daemon) -> dict[str, tuple[int, frozenset[int], float]]:
+    """What a command may change: how many processes are wanted, which run, and an option."""
+    found = {}
+    for shown in daemon.call("inspect")["watchers"]:
+        pids = frozenset(p["pid"] for p in shown["processes"] if p["pid"] is not None)
+        options = daemon.call("get", name=shown["name"], keys=["graceful_timeout"])["options"]
+        found[shown["name"]] = (shown["numprocesses"], pids, options["graceful_timeout"])
+    return found
+
+
+def is_done(row: Command, before: tuple[int, frozenset[int], float], after: Any) -> bool:
+    """Whether the watcher is now as the row leaves it behind."""
+    number, pids, _ = before
+    expected = {
+        "rm": lambda: after is None,
+        "start": lambda: len(after[1]) == number,
+        "stop": lambda: not after[1],
+        "incr": lambda: after[0] == number + 1 == len(after[1]),
+        "decr": lambda: after[0] == number - 1 == len(after[1]),
+        "set": lambda: after[2] == 7,
+    }
+    return bool(expected.get(row.name, lambda: len(after[1]) == number and not after[1] & pids)())
+
+
+def as_it_was(daemon: Daemon) -> None:
+    """All three watchers run, with the number of processes that the file says."""
+    for name, number in (("web-1", 2), ("web-2", 1), ("job", 1)):
+        tags = "front" if name.startswith("web") else ""
+        if name not in daemon.call("list")["watchers"]:
+            daemon.call("add", name=name, cmd="sleep 1000", options={"tags": tags})
+        daemon.call("set", name=name, options={"numprocesses": number, "graceful_timeout": 30}, waiting=True)
+        daemon.call("start", name=name, waiting=True)
+
+
+@pytest.mark.parametrize("row", AT_WATCHERS, ids=lambda row: row.name)
+def test_a_command_is_for_one_a_selection_a_glob_a_tag_and_all(
+    browser: Browser, crew: Daemon, row: Command
+) -> None:
+    """Through its form: those that are meant are changed, and no others."""
+    with opened(browser, "about:blank") as page:
+        for what, (name, match, meant) in TARGETS.items():
+            as_it_was(crew)
+            if row.name == "start":
+                crew.call("stop", name="[!c]*", waiting=True)
+            before = state_of(crew)
+            open_form(page, crew, f"c/{row.name}")
+            page.locator("#f-name").fill(name)
+            page.locator("#f-match").select_option(match)
+            for key, value in GIVEN.get(row.name, {}).items():
+                if row.name == "set":
+                    fill_option(page, key, value)
+                else:
+                    page.locator(f"#f-{key}").fill(value)
+            expect(page.locator(".plan .hits li")).to_have_count(len(meant))
+            run(page, row)
+            expect(page.locator('[data-state="done"]')).to_be_visible(timeout=30_000)
+
+            def changed(before: Any = before, meant: set[str] = meant) -> bool:
+                after = state_of(crew)
+                return all(is_done(row, before[name], after.get(name)) for name in meant) and all(
+                    after.get(name) == before[name] for name in before.keys() - meant
+                )
+
+            eventually(changed, within=20, what=f"{row.name} of {what}")
+
+
+def test_bar_acts_as_the_forms_do(browser: Browser, crew: Daemon) -> None:
+    """Every row with a picture is a button for what is chosen; each does to all of them what its form does."""
+    with opened(browser, "about:blank") as page:
+        open_form(page, crew, "")
+        for row in AT_WATCHERS:
+            if not row.icon:
+                continue
+            as_it_was(crew)
+            if row.name == "start":
+                crew.call("stop", name="[!c]*", waiting=True)
+            before = state_of(crew)
+            page.locator("body").press("*")
+            button = page.locator(f'.picked [data-what="{row.name}"]')
+            read = arguments.read(shlex.split(button.get_attribute("data-ctl") or "")[1:])
+            assert read.row is row
+            button.click()
+            if row.effect == "destroy":
+                page.locator("#confirm-yes").click()
+            expect(page.locator(f'.run[data-run="{row.name}"][data-state="done"]').first).to_be_visible()
+            page.locator(".run").get_by_role("button", name="Dismiss").first.click()
+            after = state_of(crew)
+            assert all(is_done(row, before[name], after[name]) for name in ("web-1", "web-2", "job")), (
+                row.name
+            )
+            page.locator("body").press("Escape")
+            expect(page.locator(".several")).to_have_count(0)

@@ -189,12 +189,13 @@ def test_numbers_are_short_and_exact(page: Page) -> None:
     assert ask(page, "format", "span", [0, 67, 3661, 90061]) == ["0:00", "1:07", "1:01:01", "1 d 01:01"]
     assert ask(page, "format", "rate", [0, 0.44, 4.0, 9.96, 1846.6]) == ["0", "0.4", "4", "10", "1,847"]
     assert ask(page, "format", "wait", [0.42, 12.3, 100, 7200]) == ["0.4 s", "12 s", "2 min", "2 h"]
-    assert ask(page, "format", "word", ["web", "plugin:x", "it's", "a b", "$(x)"]) == [
+    assert ask(page, "format", "word", ["web", "plugin:x", "it's", "a b", "$(x)", "\u202eit's\\\n"]) == [
         "web",
         "plugin:x",
         "'it'\\''s'",
         "'a b'",
         "'$(x)'",
+        r"$'\u202eit\'s\\\u000a'",
     ]
 
 

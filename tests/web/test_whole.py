@@ -188,9 +188,9 @@ def test_restart_and_reload(browser: Browser, circusd: Daemon) -> None:
 def test_scale(browser: Browser, circusd: Daemon) -> None:
     """More, fewer, and a number."""
     with seen(browser, circusd) as page:
-        press(page, "web", "more")
+        press(page, "web", "incr")
         expect(row(page, "web").locator(".ratio")).to_have_text("3 / 3")
-        press(page, "web", "less")
+        press(page, "web", "decr")
         expect(row(page, "web").locator(".ratio")).to_have_text("2 / 2")
         row(page, "web").get_by_role("link", name="web").click()
         field = page.get_by_role("textbox", name="numprocesses")
@@ -353,6 +353,56 @@ def test_page_outlives_circusd(browser: Browser, tmp_path: Path, signum: int) ->
         other = page.context.new_page()
         other.goto(address)
         other.get_by_text("live", exact=True).wait_for(state="attached")
+
+
+MANY = 200
+
+STATUSES = """async () => {
+    const links = [...document.querySelectorAll('link[rel=modulepreload]')].map(link => link.href);
+    const { store, isLive } = await import(links.find(href => href.endsWith('/js/store.js')));
+    return isLive() ? Object.fromEntries([...store.watchers.values()].map(one => [one.name, one.status])) : null;
+}"""
+
+
+def test_page_of_many_is_true_again_by_itself(browser: Browser, tmp_path: Path) -> None:
+    """Two hundred watchers; what changes while the console is gone, or while circusd is, is on the page when they are back."""
+    sections = "".join(
+        f"[watcher:w-{number:03d}]\ncmd = sleep 1000\ngraceful_timeout = 2\n" for number in range(MANY)
+    )
+    ini = f"[circus]\nhttpd = 1\nhttpd_port = {free_port()}\n{sections}"
+    with Daemon(ini, tmp_path) as daemon, seen(browser, daemon) as page:
+        grid = page.get_by_role("grid")
+
+        def is_true() -> bool:
+            statuses = daemon.call("status")["statuses"]
+            stopped = sum(status == "stopped" for status in statuses.values())
+            return bool(page.evaluate(STATUSES) == statuses) and (
+                page.locator(".seg [aria-pressed]").last.text_content() == f"Stopped {stopped}"
+            )
+
+        expect(grid).to_have_attribute("aria-rowcount", str(MANY + 2))
+        eventually(is_true, within=20, what="the page shows what circusctl says")
+        page.evaluate("window.stayed = true")
+        os.kill(console_pid(daemon), signal.SIGKILL)
+        expect(page.locator(".notice")).to_contain_text("The console has not answered since")
+        daemon.call("stop", name="w-01*", waiting=True)
+        daemon.call("rm", name="w-199", waiting=True)
+        eventually(is_true, within=20, what="true again after the console was killed")
+        left = [
+            psutil.Process(pid)
+            for shown in daemon.call("inspect")["watchers"]
+            for pid in daemon.pids(shown["name"])
+        ]
+        daemon.stop(signal.SIGKILL)
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        expect(page.locator(".notice")).to_contain_text("has not answered since")
+        daemon.start()
+        daemon.call("stop", name="w-10*", waiting=True)
+        eventually(is_true, within=20, what="true again after circusd was killed")
+        expect(grid).to_have_attribute("aria-rowcount", str(MANY + 2))
+        assert page.evaluate("window.stayed")
 
 
 def test_page_that_was_logged_out_stays_out_after_a_restart(browser: Browser, tmp_path: Path) -> None:

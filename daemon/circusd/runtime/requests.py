@@ -138,9 +138,10 @@ def one(ticket: Ticket, keys: tuple[str, ...], flat: bool = False) -> Later:
 
 
 def all_done(results: list[tuple[str, JobEnded | CircusError]]) -> dict[str, Any]:
-    errors = [str(e) for _, e in results if isinstance(e, CircusError)]
+    errors = {name: str(e) for name, e in results if isinstance(e, CircusError)}
     if errors:
-        raise Failed("; ".join(errors))
+        failed = {name: text.removeprefix(f"{name}: ") for name, text in errors.items()}
+        raise Failed("; ".join(errors.values()), failed=failed)
     return abandoned(ended for _, ended in results)
 
 

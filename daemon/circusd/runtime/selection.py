@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -12,15 +13,17 @@ from .arbiter import Arbiter, in_background
 from .requests import Context, Later, Reply, matching_glob, matching_regex
 from .watcher import Watcher
 
-MATCHES: Final = ("simple", "glob", "regex")
+MATCHES: Final = ("simple", "glob", "regex", "list")
+
+_COMMA = re.compile(r"(?<!\\),")
 
 
 def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None) -> list[Watcher]:
     """The watchers of the request's ``name`` (or of that one), read as its ``match`` says; never none.
 
-    A name that some watcher has means that one alone, unless it is to be a regular expression; ``@WORD`` means those
-    with that tag. Raises NotFound with
-    the nearest name, and BadRequest for a pattern that can't be used.
+    A name that some watcher has means that one alone, unless it is to be a regular expression or a list; ``@WORD`` means
+    those with that tag. Raises NotFound with the nearest name (also when one of a list is not there: then none of them is
+    meant), and BadRequest for a pattern that can't be used.
     """
     name = properties.get("name") if name is None else name
     match = properties.get("match") or "glob"
@@ -33,6 +36,8 @@ def select(arbiter: Arbiter, properties: Mapping[str, Any], name: object = None)
     wanted = name.lower()
     if match == "regex":
         found = matching_regex(name, list(arbiter.watchers))
+    elif match == "list":
+        found = _listed(arbiter, name)
     elif wanted in arbiter.watchers:
         found = [wanted]
     elif wanted.startswith("@"):
@@ -68,16 +73,24 @@ def several(watchers: Iterable[Watcher], run: Callable[[Watcher], Reply]) -> Rep
 
 def _gathered(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for name, reply in replies.items():
         try:
             results[name] = reply if isinstance(reply, dict) else reply.payload(reply.result.get())
         except CircusError as error:
-            text = str(error)
-            problems.append(text if text.startswith(f"{name}: ") else f"{name}: {text}")
+            problems[name] = str(error).removeprefix(f"{name}: ")
     if problems:
-        raise Failed("; ".join(problems))
+        raise Failed("; ".join(f"{name}: {text}" for name, text in problems.items()), failed=problems)
     return results
+
+
+def _listed(arbiter: Arbiter, text: str) -> list[str]:
+    """The names between the commas, each once."""
+    names = [one.replace("\\,", ",") for one in _COMMA.split(text)]
+    for name in names:
+        if name.lower() not in arbiter.watchers:
+            raise _not_found(arbiter, name)
+    return list({name.lower(): None for name in names})
 
 
 def _tagged(arbiter: Arbiter, tag: str) -> list[str]:

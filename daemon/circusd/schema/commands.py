@@ -90,6 +90,10 @@ class Command(NamedTuple):
     since: str = "0.1"
     aliases: tuple[str, ...] = ()
     example: str = ""
+    icon: str = ""
+    """The picture that stands for it in the console; a row of many buttons has those that have one."""
+    key: str = ""
+    """The single key by which the console does it to the watcher at hand."""
     case: Case = Case()
 
     def as_data(self) -> dict[str, Any]:
@@ -106,9 +110,10 @@ def _name(required: bool = True, doc: str = "a watcher, in any case of letters, 
 
 _MATCH = Field(
     "match",
-    doc="how NAME is read: as it stands, as a glob, or as a regular expression anchored at the start",
+    doc="how NAME is read: as it stands, as a glob, as a regular expression anchored at the start, or as a list of names with "
+    "commas between them (a comma in a name is written ``\\,``)",
     default="glob",
-    choices=("simple", "glob", "regex"),
+    choices=("simple", "glob", "regex", "list"),
 )
 _SEVERAL = Field(
     "results", "object", "where several watchers are meant: for each name what the reply for one is"
@@ -303,6 +308,8 @@ COMMANDS: tuple[Command, ...] = (
         scope="watcher",
         waits=True,
         example="circusctl decr web 2",
+        icon="minus",
+        key="-",
         case=Case(argv="decr web --waiting", query="numprocesses web", before="2", after="1"),
     ),
     Command(
@@ -423,6 +430,8 @@ COMMANDS: tuple[Command, ...] = (
         scope="watcher",
         waits=True,
         example="circusctl incr web 2",
+        icon="plus",
+        key="+",
         case=Case(argv="incr web --waiting", query="numprocesses web", before="2", after="3"),
     ),
     Command(
@@ -647,6 +656,8 @@ COMMANDS: tuple[Command, ...] = (
         scope="watcher",
         waits=True,
         example="circusctl reload web --sequential",
+        icon="reload",
+        key="R",
         case=Case(argv="reload web --waiting", query="list web", before="{pids}", after="{other pids}"),
     ),
     Command(
@@ -687,6 +698,8 @@ COMMANDS: tuple[Command, ...] = (
         scope="watcher",
         waits=True,
         example="circusctl restart 'web*' --waiting",
+        icon="restart",
+        key="r",
         case=Case(argv="restart web --waiting", query="list web", before="{pids}", after="{other pids}"),
     ),
     Command(
@@ -823,6 +836,8 @@ COMMANDS: tuple[Command, ...] = (
         scope="watcher",
         waits=True,
         example="circusctl start web --waiting",
+        icon="start",
+        key="s",
         case=Case(
             setup=("stop web --waiting",),
             argv="start web --waiting",
@@ -874,6 +889,8 @@ COMMANDS: tuple[Command, ...] = (
         scope="watcher",
         waits=True,
         example="circusctl stop web",
+        icon="stop",
+        key="x",
         case=Case(argv="stop web --waiting", query="status web", before="active", after="stopped"),
     ),
     Command(

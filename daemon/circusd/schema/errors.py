@@ -6,7 +6,7 @@ row, so that no boundary has to decide them again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -176,9 +176,16 @@ class ProtocolError(CircusError):
 
 
 class Failed(CircusError):
-    """A command that was waited for did not reach its end."""
+    """A command that was waited for did not reach its end; ``failed`` says of which of several watchers, and why."""
 
     code = "failed"
+
+    def __init__(self, text: str = "", *, hint: str = "", failed: Mapping[str, str] | None = None) -> None:
+        super().__init__(text, hint=hint)
+        self.failed = dict(failed or {})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), **({"failed": self.failed} if self.failed else {})}
 
 
 class TimedOut(CircusError):
