@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { html, icon, mark } from './shapes.js';
 import { visible } from './ansi.js';
 import { span } from './format.js';
-import { alive, byName, isLive, now, store, watcherNamed } from './store.js';
+import { byName, isLive, now, store, watcherNamed } from './store.js';
 import { base, may, page } from './page.js';
 import { call, CommandError, problemsOf } from './commands.js';
 import { apiAddress, commandAddress, commandNamed, curlOf, fieldsOf, followLine, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
@@ -13,7 +13,6 @@ import { Loading } from './frame.js';
 import { addAgain, AGAIN, kept } from './again.js';
 import { Confirm, Hits, processes, running } from './confirm.js';
 import { chosenWatchers, meant, targetOf } from './view.js';
-import { WatcherState } from './parts.js';
 import { Reply } from './reply.js';
 import { say, verbs } from './words.js';
 

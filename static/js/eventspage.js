@@ -51,6 +51,12 @@ function merged(before, more) {
   return fresh.length ? [...before, ...fresh].sort((a, b) => b.number - a.number).slice(0, MOST) : before;
 }
 
+/** The list with what has come since, as far as it passes. */
+function withLive(list, filter) {
+  const from = list[0]?.number || 0;
+  return merged(list, store.events.filter((event) => event.number > from && passes(event, filter)));
+}
+
 function properties(filter) {
   const given = Object.fromEntries(Object.entries({ name: filter.watcher, kind: filter.kind, level: filter.level, text: filter.text }).filter(([, value]) => value));
   return given.name ? { ...given, match: 'simple' } : given;
@@ -67,13 +73,14 @@ function useEvents(filter) {
     const mine = turn.current;
     try {
       const reply = await call('events', { lines: PAGE, ...properties(filter), ...(before ? { before } : {}) });
-      if (mine === turn.current) setHeld((old) => ({ list: merged(before ? old.list : [], reply.events), more: reply.more, ready: true, error: null }));
+      if (mine === turn.current) setHeld((old) => ({ list: withLive(merged(before ? old.list : [], reply.events), filter), more: reply.more, ready: true, error: null }));
     } catch (error) {
       if (mine === turn.current) setHeld((old) => ({ ...old, ready: true, error }));
     }
   };
   // A daemon that was started anew counts from one again.
   useEffect(() => {
+    if (!epoch) return undefined;
     const timer = setTimeout(ask, held.ready ? CHECK_AFTER : 0);
     return () => clearTimeout(timer);
   }, [text, epoch]);
@@ -86,8 +93,7 @@ function useEvents(filter) {
     if (isGap) ask();
   }, [newest]);
   useEffect(() => setHeld((old) => {
-    const from = old.list[0]?.number || 0;
-    const list = old.ready ? merged(old.list, store.events.filter((event) => event.number > from && passes(event, filter))) : old.list;
+    const list = old.ready ? withLive(old.list, filter) : old.list;
     return list === old.list ? old : { ...old, list };
   }), [newest, held.ready, text]);
   return { ...held, older: () => ask(held.list.at(-1)?.number), again: () => ask() };

@@ -1,7 +1,7 @@
 // What stands around every page: the top bar, the band that says when what is shown may be old, and the prompt line.
 
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
-import { count, clock, span, wait } from './format.js';
+import { clock, span, wait } from './format.js';
 import { html, icon, inWords, mark, ring, state, tone } from './shapes.js';
 import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './store.js';
 import { base, may, page } from './page.js';

@@ -1,7 +1,7 @@
 // One watcher: what it is, why it is so, its processes, and what they write.
 
 import { useEffect, useState } from '../vendor/hooks.js';
-import { amount, html, icon, inWords, mark, ring } from './shapes.js';
+import { amount, html, icon, inWords, ring } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
 import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
