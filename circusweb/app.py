@@ -28,6 +28,7 @@ from .api import Api
 from .assets import Assets, Templates
 from .auth import Person
 from .bridge import Bridge
+from .download import download
 from .exchange import (
     as_json,
     header,
@@ -106,6 +107,7 @@ def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any
         *((f"/d/<name>/{part}/", "GET", titled(title)) for part, title in PAGES.items()),
         *((f"/d/<name>/{part}/<rest:path>", "GET", titled(title)) for part, title in PAGES.items()),
         ("/d/<name>/check/<command>", "POST", check),
+        ("/d/<name>/download/<watcher:path>", "GET", download_output),
     )
     for path, method, handler in routes:
         app.route(path, method, bound(console, handler))
@@ -271,6 +273,11 @@ def logout(console: Console) -> HTTPResponse:
 
 
 # --- what forms ask -------------------------------------------------------------------------------------------------
+
+
+def download_output(console: Console, name: str, watcher: str) -> HTTPResponse:
+    """The output of a watcher as a file."""
+    return download(console.bridge(name), watcher)
 
 
 def check(console: Console, name: str, command: str) -> HTTPResponse:

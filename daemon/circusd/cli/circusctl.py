@@ -229,6 +229,12 @@ def _events(line: arguments.Line, session: Session) -> int:
     return follow_events(line.properties, session)
 
 
+def _grep(line: arguments.Line, session: Session) -> int:
+    from circusd.cli.grep import grep
+
+    return grep(line.properties, session)
+
+
 def _tail(line: arguments.Line, session: Session) -> int:
     from circusd.cli.tail import tail
 
@@ -253,6 +259,7 @@ def _completion(line: arguments.Line, session: Session) -> int:
 _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "completion": _completion,
     "events": _events,
+    "grep": _grep,
     "help": _help,
     "listen": _listen,
     "save": _save,

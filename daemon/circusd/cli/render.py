@@ -79,9 +79,10 @@ def clock_of(moment: float, form: str = "%Y-%m-%dT%H:%M:%S") -> str:
 
 def output_line(line: Mapping[str, Any], style: Style, *, timestamps: bool = False, width: int = 0) -> str:
     """A line that a process wrote, with the process before it; ``!`` instead of ``|`` marks stderr."""
-    who = clean(f"{line.get('watcher')}.{line.get('wid')}")
+    # A log file does not tell everything of a line.
+    who = clean(f"{line.get('watcher') or '?'}.{line.get('wid') or '?'}")
     is_error = line.get("stream") == "stderr"
-    when = clock_of(float(line.get("time") or 0)) + " " if timestamps else ""
+    when = clock_of(float(line["time"])) + " " if timestamps and line.get("time") else ""
     mark = style.paint("!", "red") if is_error else style.paint("|", "dim") if style.color else "|"
     shown = clean_line(str(line.get("text", "")), color=style.color)
     return f"{style.paint(when, 'dim')}{style.paint(who.ljust(width), color_of(who))} {mark} {shown}"
@@ -475,6 +476,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "numprocesses": _number("numprocesses"),
     "numwatchers": _number("numwatchers"),
     "options": _options,
+    "grep": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
     "plugins": _about("plugins"),

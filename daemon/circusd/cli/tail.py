@@ -34,6 +34,8 @@ def tail(properties: Mapping[str, Any], session: Session) -> int:
     if properties.get("stream"):
         asked["stream"] = properties["stream"]
     printer = _Printer(session, timestamps=bool(properties.get("timestamps")))
+    if any(properties.get(name) for name in ("files", "since", "until")):
+        return _from_before(properties, asked, printer, session)
     if not properties.get("follow"):
         printer.print(session.call("output", asked).get("lines", ()))
         return 0
@@ -49,6 +51,43 @@ def tail(properties: Mapping[str, Any], session: Session) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _from_before(
+    properties: Mapping[str, Any], asked: dict[str, Any], printer: _Printer, session: Session
+) -> int:
+    """Lines of a span of time, or of files; then with ``follow`` what has come since they were read."""
+    from circusd.cli.grep import pages, with_moments
+
+    asked |= {name: properties[name] for name in ("files", "since", "until") if properties.get(name)}
+    if "lines" not in properties and "since" in asked:
+        del asked["lines"]
+    with_moments(asked)
+    if not properties.get("follow"):
+        for reply in pages("output", asked, session):
+            printer.print(reply.get("lines", ()))
+        return 0
+    meant = session.call("output", {"names": asked["names"], "lines": 0}).get("watchers") or asked["names"]
+    topics = [f"output.{escape_name(name)}." for name in meant] or ["output."]
+    shown: dict[tuple[Any, ...], int] = {}
+    try:
+        # Opened before they are read, and read to its beginning: nothing falls between, and numbers tell what came twice.
+        with session.follow(topics, stream=properties.get("stream", "")) as stream:
+            for reply in pages("output", asked, session):
+                lines = reply.get("lines", ())
+                printer.print(lines)
+                shown |= {_stream_of(line): line["number"] for line in lines if line.get("number")}
+            for _, data in stream:
+                printer.print(
+                    line for line in _lines(data) if line["number"] > shown.get(_stream_of(line), 0)
+                )
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _stream_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return line.get("watcher"), line.get("wid"), line.get("stream")
 
 
 def follow_events(properties: Mapping[str, Any], session: Session) -> int:
@@ -164,7 +203,7 @@ class _Printer:
             if self._session.options.get("json"):
                 self._session.out(json.dumps(line))
                 continue
-            name = f"{line.get('watcher')}.{line.get('wid')}"
+            name = f"{line.get('watcher') or '?'}.{line.get('wid') or '?'}"
             self._width = max(self._width, len(name))
             self._session.out(
                 render.output_line(line, self._session.style, timestamps=self._timestamps, width=self._width)

@@ -53,7 +53,7 @@ class AppendFile:
         self._prefix = prefix
         self._private = private
         self._fd = -1
-        self._size = 0
+        self._size = self._inode = 0
         self._open_line = False
         self._not_before = 0.0
         self._next_rotation: tuple[Rotation | None, bool] | None = None
@@ -76,6 +76,11 @@ class AppendFile:
     def device(self) -> int | None:
         """The file system that it is on; None when it is not open."""
         return os.fstat(self._fd).st_dev if self._fd >= 0 else None
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """The inode of the file that is open, and how many bytes it has."""
+        return self._inode, self._size
 
     def write(self, parts: Sequence[bytes]) -> int:
         """As much of the parts as could be written is at the end of the file; returns how many bytes that are.
@@ -189,7 +194,7 @@ class AppendFile:
                 raise NotAFileError(fd)
             self._fd = fd
         status = os.fstat(self._fd)
-        self._size = status.st_size
+        self._size, self._inode = status.st_size, status.st_ino
         self._open_line = False
         self._begin(status)
 

@@ -55,12 +55,18 @@ class Tally:
         """Bytes of them that were not written and never will be."""
 
 
+Mark = tuple[int, int, float]
+"""The slot of a process, the number of the line that it is in or begins after the bytes, and when they came (epoch seconds)."""
+
+
 class Piece(NamedTuple):
     """Bytes that were put at once."""
 
     tally: Tally
     pid: int
     data: bytes
+    mark: Mark | None = None
+    """What is known of their end."""
 
 
 class Backlog:
@@ -120,7 +126,7 @@ class Backlog:
 
     # -- the hub's side: filling -----------------------------------------------------------------------------------
 
-    def put(self, tally: Tally, pid: int, data: bytes) -> bool:
+    def put(self, tally: Tally, pid: int, data: bytes, mark: Mark | None = None) -> bool:
         """The bytes wait to be written, or something is dropped by the stream's policy.
 
         False when the pipe should be left unread; see `wait`.
@@ -135,7 +141,7 @@ class Backlog:
             elif self._gap:
                 data = self._after_gap(tally, data)
             if data:
-                self._queue.append(Piece(tally, pid, data))
+                self._queue.append(Piece(tally, pid, data, mark))
                 self.held += len(data)
             wake = bool(self._queue) and not self._busy and not self.failing
             self._busy = self._busy or wake
@@ -204,7 +210,7 @@ class Backlog:
             cut = piece.data.find(b"\n") + 1
             if 0 < cut < len(piece.data):
                 self._queue.appendleft(piece._replace(data=piece.data[cut:]))
-                piece = piece._replace(data=piece.data[:cut])
+                piece = piece._replace(data=piece.data[:cut], mark=None)
             found.append(piece)
             if cut:
                 return found
@@ -241,7 +247,7 @@ class Backlog:
         while self._queue and not (piece := self._queue[-1]).data.endswith(b"\n"):
             cut = piece.data.rfind(b"\n") + 1
             if cut:
-                self._queue[-1] = piece._replace(data=piece.data[:cut])
+                self._queue[-1] = piece._replace(data=piece.data[:cut], mark=None)
                 fragment.append(piece._replace(data=piece.data[cut:]))
             else:
                 fragment.append(self._queue.pop())

@@ -60,6 +60,7 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .searches import Searches
 
 log = logging.getLogger("circusd.daemon")
 
@@ -130,6 +131,7 @@ class Daemon:
         self._exit_code = 0
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
+        self._searches: Searches | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -195,7 +197,12 @@ class Daemon:
         stack.callback(self.history.close)
         self.sockets = Sockets(self.journal, self.settings.handed)
         stack.callback(self.sockets.close_all)
-        self.output_services = OutputServices.make(self.history, self._output_event)
+        self.output_services = OutputServices.make(
+            self.history,
+            self._output_event,
+            epoch=self.life,
+            state_folder=partial(files.state_folder, self.settings.name),
+        )
         stack.callback(self.output_services.close)
         base_env = dict(os.environ)
         self.hooks = Hooks(
@@ -228,6 +235,8 @@ class Daemon:
         self.live_output = OutputChannel(self.publisher, self.history)
         stack.callback(self.live_output.close)
         self.waits = Waits(self.arbiter)
+        self._make_searches = partial(self._new_searches, base_env, nofile, oom if protected else None)
+        stack.callback(self._close_searches)
         self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
@@ -503,8 +512,48 @@ class Daemon:
             from .accounts import Accounts
             from .sessionfile import SessionFile
 
-            self._accounts = Accounts(self.follows.end_session, SessionFile(self.settings.name))
+            self._accounts = Accounts(self._session_ended, SessionFile(self.settings.name))
         return self._accounts
+
+    @property
+    def searches(self) -> Searches:
+        """Made at the first search."""
+        if self._searches is None:
+            self._searches = self._make_searches()
+        return self._searches
+
+    def _new_searches(
+        self, env: Mapping[str, str], nofile: tuple[int, int] | None, oom: int | None
+    ) -> Searches:
+        from .searches import Searches
+
+        return Searches(
+            self.history,
+            self.reaper,
+            env,
+            lambda: files.state_path(self.settings.name),
+            self.output_services.pending_marks,
+            nofile=nofile,
+            oom_score_adj=oom,
+        )
+
+    def _close_searches(self) -> None:
+        if self._searches is not None:
+            self._searches.close()
+
+    def _session_ended(self, session: str) -> None:
+        self.follows.end_session(session)
+        if self._searches is not None:
+            self._searches.end_session(session)
+
+    @staticmethod
+    def fingerprint_of(session: str) -> str:
+        """What a session is called where it must not be known; empty for none."""
+        if not session:
+            return ""
+        from .accounts import fingerprint
+
+        return fingerprint(session)
 
     def _close_accounts(self) -> None:
         if self._accounts is not None:
@@ -551,8 +600,6 @@ class Daemon:
 
     def follow(self, properties: dict[str, Any], context: Context) -> dict[str, Any]:
         """The stream that a request opens."""
-        from .accounts import fingerprint
-
         topics = properties["topics"]
         if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
             raise BadRequest("topics must be a list of texts", field="topics")
@@ -563,7 +610,7 @@ class Daemon:
             credit=as_int(properties["credit"], "credit"),
             lines=as_int(properties["lines"], "lines"),
             stream=properties.get("stream"),
-            session=fingerprint(context.person.session) if context.person.session else "",
+            session=self.fingerprint_of(context.person.session),
         )
 
     def lead(self) -> dict[str, str]:
@@ -600,22 +647,6 @@ class Daemon:
         port = console.sock.getsockname()[1]
         shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/login#token={token}", expires
-
-    def read_output(self, names: list[str], lines: int, stream: str | None) -> list[dict[str, Any]]:
-        """The last lines of these watchers, merged by time."""
-        keys = [k for name in names for k in self.history.keys(name) if stream in (None, k.stream)]
-        return [
-            {
-                "watcher": key.watcher,
-                "wid": key.wid,
-                "pid": line.pid,
-                "stream": key.stream,
-                "number": line.number,
-                "time": line.time,
-                "text": line.text.decode("utf-8", "backslashreplace"),
-            }
-            for key, line in self.history.tail(keys, lines)
-        ]
 
     def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
@@ -692,6 +723,8 @@ class Daemon:
     def _left(self, connection: bytes) -> None:
         self.follows.left(connection)
         self.waits.left(connection)
+        if self._searches is not None:
+            self._searches.left(connection)
 
     # -- told by the rooms ---------------------------------------------------------------------------------------
 

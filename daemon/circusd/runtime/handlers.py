@@ -32,6 +32,7 @@ from .orders import Order
 from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
+from .searching import Searching
 from .setting import Setting
 from .socketcommands import SocketCommands
 
@@ -43,7 +44,7 @@ TARGET_LIMIT = 200
 """Letters."""
 
 
-class Handlers(Changing, Setting, SocketCommands, Reading, About):
+class Handlers(Changing, Setting, SocketCommands, Reading, Searching, About):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:

@@ -12,9 +12,11 @@ written to for the longest time.
 from __future__ import annotations
 
 import heapq
+import os
 import struct
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from .arena import BLOCK_BYTES, Arena
@@ -241,6 +243,16 @@ class History:
         log = self._logs.get(key)
         return log.line - 1 if log else 0
 
+    def line_at(self, key: StreamKey) -> int:
+        """The number of the line that the next byte of that stream belongs to."""
+        log = self._logs.get(key)
+        return log.line if log else 1
+
+    def bounds(self, key: StreamKey) -> tuple[int, int]:
+        """The number of the oldest line that is still there, and the one after the last finished line."""
+        log = self._logs.get(key)
+        return (self._first(log), log.line) if log else (1, 1)
+
     def line_counts(self) -> dict[str, int]:
         """By watcher, how many lines its streams have finished in all: what is gone counts too."""
         counts: dict[str, int] = {}
@@ -267,13 +279,16 @@ class History:
         """The last `n` finished lines of these streams together, oldest first."""
         if n <= 0:
             return []
-        merged = heapq.merge(*(self._backwards(key, n) for key in keys), key=_when, reverse=True)
-        found: list[tuple[StreamKey, Line]] = []
-        for item in merged:
-            found.append(item)
-            if len(found) == n:
-                break
-        return found[::-1]
+        return list(islice(self.backwards(dict.fromkeys(keys)), n))[::-1]
+
+    def backwards(self, bounds: Mapping[StreamKey, int | None]) -> Iterator[tuple[StreamKey, Line]]:
+        """The finished lines of these streams, merged, newest first; of each those with a lower number than its bound."""
+        streams = (self._backwards(key, bound) for key, bound in bounds.items())
+        return heapq.merge(*streams, key=_when, reverse=True)
+
+    def forwards(self, bounds: Mapping[StreamKey, int]) -> Iterator[tuple[StreamKey, Line]]:
+        """The finished lines of these streams, merged, oldest first; of each those from the number of its bound on."""
+        return heapq.merge(*(self._forwards(key, bound) for key, bound in bounds.items()), key=_when)
 
     def unfinished(self, key: StreamKey) -> Line | None:
         """The line that has begun and not ended, such as a question that waits for an answer."""
@@ -375,12 +390,18 @@ class History:
         if parts and line >= number and bool(log.open) == unfinished:
             yield Line(line, time, pid, b"".join(parts), False)
 
-    def _backwards(self, key: StreamKey, n: int) -> Iterator[tuple[StreamKey, Line]]:
+    def _forwards(self, key: StreamKey, number: int) -> Iterator[tuple[StreamKey, Line]]:
+        log = self._logs.get(key)
+        if log is not None:
+            for line in self._lines(log, max(number, self._first(log))):
+                yield key, line
+
+    def _backwards(self, key: StreamKey, below: int | None) -> Iterator[tuple[StreamKey, Line]]:
         log = self._logs.get(key)
         if log is None:
             return
-        first = max(self._first(log), log.line - n)
-        step, high = 16, log.line
+        first = self._first(log)
+        step, high = 16, log.line if below is None else min(below, log.line)
         while high > first:
             low = max(first, high - step)
             lines = []
@@ -395,18 +416,26 @@ class History:
 
     def freeze(self) -> tuple[int, dict[str, Any]]:
         """The descriptor of the memory (close-on-exec, still ours) and, as JSON data, what is where in it."""
-        logs = [
-            {
-                "key": list(log.key),
-                "line": log.line,
-                "open": log.open,
-                "cut": log.cut,
-                "pid": log.pid,
-                "blocks": [[block.slot, block.used, block.count, block.line] for block in log.blocks],
-            }
-            for log in self._logs.values()
-        ]
+        logs = [_freeze_log(log) for log in self._logs.values()]
         return self._arena.fd, {"version": _VERSION, "order": list(self._order), "logs": logs}
+
+    def copy(self, keys: Iterable[StreamKey]) -> tuple[int, dict[str, Any]]:
+        """What `freeze` gives, of these streams alone and as a copy; the descriptor is the caller's. Raises OSError."""
+        logs = [self._logs[key] for key in keys if key in self._logs]
+        slots = [block.slot for log in logs for block in log.blocks]
+        fd = os.memfd_create("circusd-history-copy", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(fd, max(1, len(slots)) * BLOCK_BYTES)
+            with memoryview(self._arena.map) as view:
+                for number, slot in enumerate(slots):
+                    with view[slot * BLOCK_BYTES : (slot + 1) * BLOCK_BYTES] as block:
+                        os.pwrite(fd, block, number * BLOCK_BYTES)
+        except BaseException:
+            os.close(fd)
+            raise
+        place = {slot: number for number, slot in enumerate(slots)}
+        frozen = [_freeze_log(log, place) for log in logs]
+        return fd, {"version": _VERSION, "order": list(range(len(slots))), "logs": frozen}
 
     @classmethod
     def thaw(
@@ -436,6 +465,20 @@ class History:
     def close(self) -> None:
         """The memory is given back; nothing else may be called any more."""
         self._arena.close()
+
+
+def _freeze_log(log: _Log, place: Mapping[int, int] | None = None) -> dict[str, Any]:
+    return {
+        "key": list(log.key),
+        "line": log.line,
+        "open": log.open,
+        "cut": log.cut,
+        "pid": log.pid,
+        "blocks": [
+            [block.slot if place is None else place[block.slot], block.used, block.count, block.line]
+            for block in log.blocks
+        ],
+    }
 
 
 def _thaw_log(frozen: Mapping[str, Any]) -> _Log:

@@ -46,6 +46,11 @@ class Weaver:
         self._waiting = b""
         """Whole lines that come after that line."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whole lines wait for the end of another process's line."""
+        return bool(self._waiting)
+
     def join(self, strand: Strand) -> None:
         """The strand may be fed from now on."""
         self._strands.append(strand)

@@ -46,6 +46,8 @@ class Order:
     """Ends it where it is nothing in the lines of watchers."""
     count: Callable[[], int] | None = None
     """How many watchers are done, where nothing of it is in their lines."""
+    measure: Callable[[], tuple[int, int, str]] | None = None
+    """How much is done, of how much, and in which unit, where it is nothing that is counted in watchers."""
     ended: bool = False
     moved: Event = field(default_factory=Event)
     """Set when there may be progress to tell."""
@@ -117,6 +119,8 @@ class Orders:
             done, total, unit = job.done, job.total, "process"
         if order.count is not None:
             done = order.count()
+        if order.measure is not None:
+            done, total, unit = order.measure()
         waits = bool(parts) and all(waits for _, _, waits in parts) and order.begun == order.total
         return {
             "id": order.id,
@@ -124,7 +128,7 @@ class Orders:
             "watcher": order.target,
             "by": order.by,
             "since": round(clock.wall(order.since), 3),
-            "state": "waiting" if waits or order.row.lasts else "under way",
+            "state": "waiting" if waits or order.count is not None else "under way",
             "done": done,
             "total": total,
             "unit": unit,

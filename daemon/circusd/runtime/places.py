@@ -16,6 +16,7 @@ import gevent
 from . import clock
 from .appendfile import AppendFile, NotAFileError
 from .backlog import Backlog, Piece, Tally
+from .fileindex import FileIndex
 from .rotation import Rotation
 from .timers import Timers
 from .writer import LATER, Thread, Writers
@@ -61,15 +62,17 @@ class FilePlace:
         device: int,
         closed: Closed,
         rotated: Callable[[str], None],
+        index: FileIndex | None = None,
     ) -> None:
         """`closed` is called in the hub when the backlog has ended and the file is closed; `rotated` after each rotation,
-        with an empty text, or with what prevents it."""
+        with an empty text, or with what prevents it. The index is told of what was written."""
         self.backlog = backlog
         self.device = device
         self.file = file
         self._writers = writers
         self._closed = closed
         self._rotated = rotated
+        self._index = index
         self._failing = False
         self._rotations = 0
         self._rotation_error = ""
@@ -104,6 +107,9 @@ class FilePlace:
             return False
         try:
             if batch:
+                if self._index is not None and not self._index.has_begun:
+                    self.file.open()
+                    self._index.begins(*self.file.state)
                 written = self.file.write([piece.data for piece in batch])
             else:
                 written = 0
@@ -119,6 +125,8 @@ class FilePlace:
             self.file.let_go()
             self._writers.tell(self._give_up if closing else partial(self.backlog.fail, failure(error)))
             return False
+        if self._index is not None and batch and written == sum(map(_size, batch)):
+            self._index.wrote(*self.file.state, batch)
         tell, more = self.backlog.finish(batch, written)
         if tell:
             self._writers.tell(self.backlog.room)
@@ -342,7 +350,7 @@ class CallPlace:
                 self._thread.end()
                 self._writers.tell(self._closed)
             return False
-        ((tally, pid, data),) = batch
+        ((tally, pid, data, _),) = batch
         try:
             if self._called is None:
                 module, _, name = self.name.rpartition(".")
@@ -376,6 +384,10 @@ class CallPlace:
     def reopen(self) -> bool:
         """See `Place`."""
         return self.backlog.reopen()
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.data)
 
 
 def own_output(fd: int) -> tuple[int, bool] | None:

@@ -211,19 +211,6 @@ class Reading:
             lambda entries: {"entries": entries, **audit.view()},
         )
 
-    def cmd_output(self, p: dict[str, Any], c: Context) -> Reply:
-        names = p.get("names") or []
-        names = [names] if isinstance(names, str) else names
-        if not isinstance(names, list):
-            raise BadRequest("names must be a list of watchers", field="names")
-        found = {w.name: w for name in names for w in select(self.arbiter, p, name)}
-        watchers = list(found) or [w.name for w in self.arbiter.watchers.values()]
-        stream = p.get("stream")
-        if stream not in (None, "stdout", "stderr"):
-            raise BadRequest("stream must be stdout or stderr", field="stream")
-        lines = min(max(as_int(p.get("lines", 100), "lines"), 0), 20_000)
-        return {"lines": self.daemon.read_output(watchers, lines, stream), "watchers": list(found)}
-
     def cmd_ping(self, p: dict[str, Any], c: Context) -> Reply:
         return {"pong": True, "version": __version__, "pid": self.daemon.pid, "epoch": self.daemon.life}
 

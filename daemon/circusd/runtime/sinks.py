@@ -20,7 +20,8 @@ from circusd.schema.stream_options import stream_class
 
 from . import clock
 from .appendfile import AppendFile
-from .backlog import Backlog, OnEvent, Tally
+from .backlog import Backlog, Mark, OnEvent, Tally
+from .fileindex import FileIndexes
 from .lines import FancyHeading, Form, Heading, Strand, Weaver
 from .places import CallPlace, FilePlace, Place, StreamPlace, own_output
 from .rotation import Rotation, SizeRotation, TimedRotation
@@ -59,12 +60,22 @@ class Shared:
 class Source:
     """What one process writes to a sink."""
 
-    def __init__(self, shared: Shared, tally: Tally, pid: int, form: Form | None) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        tally: Tally,
+        pid: int,
+        form: Form | None,
+        wid: int = 0,
+        line: Callable[[], int] | None = None,
+    ) -> None:
         self._backlog = shared.place.backlog
         self._weaver = shared.weaver
         self._tally = tally
         self._pid = pid
         self._strand = Strand(pid, form)
+        self._wid = wid
+        self._line = line
         if self._weaver is not None:
             self._weaver.join(self._strand)
 
@@ -72,7 +83,13 @@ class Source:
         """The bytes, which came at `wall`, are on their way; False when the pipe should be left unread until `wait` says."""
         if self._weaver is not None:
             data = self._weaver.feed(self._strand, wall, data)
-        return not data or self._backlog.put(self._tally, self._pid, data)
+        return not data or self._backlog.put(self._tally, self._pid, data, self._mark(wall))
+
+    def _mark(self, wall: float) -> Mark | None:
+        """None while lines wait that are not written in their turn."""
+        if self._line is None or (self._weaver is not None and self._weaver.is_behind):
+            return None
+        return self._wid, self._line(), wall
 
     def wait(self, resume: Callable[[], None]) -> None:
         """`resume` is called in the hub, once, when the pipe should be read again."""
@@ -84,13 +101,15 @@ class Source:
 
     def flush(self) -> None:
         """The process has ended: nothing of it is kept back."""
-        if self._weaver is not None and (data := self._weaver.flush(self._strand, clock.wall())):
-            self._backlog.put(self._tally, self._pid, data)
+        now = clock.wall()
+        if self._weaver is not None and (data := self._weaver.flush(self._strand, now)):
+            self._backlog.put(self._tally, self._pid, data, self._mark(now))
 
     def close(self) -> None:
         """Nothing is written any more."""
-        if self._weaver is not None and (data := self._weaver.leave(self._strand, clock.wall())):
-            self._backlog.put(self._tally, self._pid, data)
+        now = clock.wall()
+        if self._weaver is not None and (data := self._weaver.leave(self._strand, now)):
+            self._backlog.put(self._tally, self._pid, data, self._mark(now))
 
 
 class Sink:
@@ -106,9 +125,16 @@ class Sink:
         shared.users += 1
         shared.place.backlog.members.append(tally)
 
-    def source(self, pid: int) -> Source:
-        """For what process `pid` writes."""
-        return Source(self._shared, self.tally, pid, self._form)
+    def source(self, pid: int, wid: int = 0, line: Callable[[], int] | None = None) -> Source:
+        """For what process `pid` writes; `line` tells the number of the line that it is in, for the index of the file."""
+        return Source(self._shared, self.tally, pid, self._form, wid, line)
+
+    @property
+    def file(self) -> str:
+        """The path of the file that it goes to; empty if it is none, or none that has a name."""
+        place = self._shared.place
+        path = place.file.path if isinstance(place, FilePlace) else None
+        return path if path and os.path.isabs(path) else ""
 
     def counters(self) -> dict[str, Any]:
         """Where it goes, and bytes since it was made."""
@@ -136,6 +162,8 @@ class Sinks:
     writers: Writers = field(default_factory=Writers)
     own_fds: tuple[int, int] = (1, 2)
     """The daemon's standard output and error."""
+    indexes: FileIndexes | None = None
+    """What is where in the log files; none is kept without."""
     _shared: dict[object, Shared] = field(default_factory=dict)
     _closing: list[Shared] = field(default_factory=list)
 
@@ -225,8 +253,15 @@ class Sinks:
         file = AppendFile(path, rotation, watched=watched, prefix=prefix)
         backlog = Backlog(path or "a temporary file", limit, self.on_event)
         device = device_of(path) if path else 0
+        index = self.indexes.of(path) if self.indexes is not None and path else None
         place = FilePlace(
-            backlog, file, self.writers, device, partial(self._closed, key), partial(self._rotated, key)
+            backlog,
+            file,
+            self.writers,
+            device,
+            partial(self._closed, key),
+            partial(self._rotated, key),
+            index,
         )
         shared = self._shared[key] = Shared(place, weaves=True)
         place.prepare()

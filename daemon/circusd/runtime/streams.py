@@ -25,6 +25,7 @@ from circusd.kernel.memory import keep_freed
 
 from . import clock
 from .backlog import OnEvent
+from .fileindex import FileIndexes, Mark
 from .history import LONGEST_LINE, History, StreamKey
 from .sinks import Sink, Sinks, Source
 
@@ -101,9 +102,27 @@ class OutputServices:
     gathers: tuple[Gather, Gather] = field(default_factory=lambda: (Gather(GATHER[0]), Gather(GATHER[1])))
 
     @classmethod
-    def make(cls, history: History, on_event: OnEvent, own_fds: tuple[int, int] = (1, 2)) -> OutputServices:
-        """`on_event` is called in the hub with an event's name, the watcher's and the other fields, and must not wait."""
-        return cls(history, Sinks(on_event, own_fds=own_fds))
+    def make(
+        cls,
+        history: History,
+        on_event: OnEvent,
+        own_fds: tuple[int, int] = (1, 2),
+        *,
+        epoch: str = "",
+        state_folder: Callable[[], str] | None = None,
+    ) -> OutputServices:
+        """`on_event` is called in the hub with an event's name, the watcher's and the other fields, and must not wait.
+
+        With the state folder (see `FileIndexes`), what is where in log files is written there under the name `epoch`.
+        """
+        sinks = Sinks(on_event, own_fds=own_fds)
+        if state_folder is not None:
+            sinks.indexes = FileIndexes(epoch, state_folder, sinks.writers)
+        return cls(history, sinks)
+
+    def pending_marks(self, path: str) -> list[Mark]:
+        """What the index of that log file does not have on the disk yet."""
+        return [] if self.sinks.indexes is None else self.sinks.indexes.pending(path)
 
     def close(self, timeout: float = 2.0) -> bool:
         """See `Sinks.close`; to be called when all outputs are closed."""
@@ -128,7 +147,7 @@ class Reader:
         self.read_bytes = 0
         self._services = services
         self._fd = fd
-        self._source: Source | None = sink.source(pid) if sink is not None else None
+        self._source: Source | None = self._source_of(sink)
         self._closed = closed
         self._capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
         self._grown = False
@@ -145,6 +164,12 @@ class Reader:
         """What a process that came after another's end wrote of a line; the line belongs to somebody else now."""
         self._io = gevent.get_hub().loop.io(fd, READ)
         self._io.start(self._readable)
+
+    def _source_of(self, sink: Sink | None) -> Source | None:
+        return None if sink is None else sink.source(self.pid, self.key.wid, self._line)
+
+    def _line(self) -> int:
+        return self._services.history.line_at(self.key)
 
     def _readable(self) -> None:
         last = self._last
@@ -223,16 +248,19 @@ class Reader:
     def _take(self, data: bytes) -> None:
         self.read_bytes += len(data)
         wall = clock.wall()
+        # The history first: then it is known how many lines there are.
+        self._services.history.append(self.key, self.pid, wall, self._whole(data) if self._ended else data)
         if self._source is not None and not self._source.write(data, wall) and not self._held:
             self._hold()
-        if self._ended:
-            data = self._carry + data
-            cut = data.rfind(b"\n") + 1
-            if not cut and len(data) > LONGEST_LINE:
-                cut = len(data)
-            self._carry = data[cut:]
-            data = data[:cut]
-        self._services.history.append(self.key, self.pid, wall, data)
+
+    def _whole(self, data: bytes) -> bytes:
+        """What there is of whole lines; the rest waits."""
+        data = self._carry + data
+        cut = data.rfind(b"\n") + 1
+        if not cut and len(data) > LONGEST_LINE:
+            cut = len(data)
+        self._carry = data[cut:]
+        return data[:cut]
 
     def _grow(self) -> None:
         self._grown = True
@@ -274,7 +302,7 @@ class Reader:
         if self._source is not None:
             self._source.forget(self._go_on)
             self._source.close()
-        self._source = sink.source(self.pid) if sink is not None else None
+        self._source = self._source_of(sink)
         if self._held:
             self._go_on()
 
@@ -375,6 +403,10 @@ class Output:
     def _gone(self, reader: Reader) -> None:
         del self._readers[reader]
         self._read_before[reader.key.stream] += reader.read_bytes
+
+    def files(self) -> dict[str, str]:
+        """By stream, the path of the file that it goes to, where it goes to one."""
+        return {stream: sink.file for stream, sink in self._sinks.items() if sink is not None and sink.file}
 
     def counters(self) -> dict[str, dict[str, Any]]:
         """For each stream the bytes that were read, and what became of them; see `Sink.counters`."""

@@ -133,6 +133,41 @@ _TIMEOUT = Field(
     "graceful_timeout", "seconds", "seconds until SIGKILL; the watcher's own when not given", metavar="T"
 )
 
+_STREAM = Field("stream", doc="only this stream", choices=("stdout", "stderr"))
+_FILES = Field(
+    "files",
+    "bool",
+    "log files too: the one that is written, those put aside and compressed ones",
+    default=False,
+)
+_MOMENT = "such as 10 min ago, yesterday, 14:05 or 2026-03-01 14:05, or seconds since 1970"
+_SINCE = Field("since", doc=f"nothing that was written before this moment: {_MOMENT}", metavar="TIME")
+_UNTIL = Field("until", doc=f"nothing that was written after this moment: {_MOMENT}", metavar="TIME")
+_ORDER = Field(
+    "order",
+    doc="which lines count first where there are more: the newest or the oldest; a page itself begins with its oldest line",
+    default="newest",
+    choices=("newest", "oldest"),
+)
+_CURSOR = Field(
+    "cursor", doc="goes on where an earlier reply has ended: its ``older`` or ``newer``", metavar="CURSOR"
+)
+_LINES_REPLY = (
+    Field("more", "bool", "whether there are more of them now, in the direction of reading"),
+    Field("older", "string", "cursor of the lines before these; null when there are none"),
+    Field("newer", "string", "cursor of the lines after these, also of those that are still to come"),
+)
+_READ_REPLY = (
+    Field("searched", "object", "how much was read: {bytes, files, seconds}"),
+    Field(
+        "complete",
+        "bool",
+        "false when the time for one request was over before all was read: ``older`` or ``newer`` goes on",
+    ),
+    Field("unsearched", "json", "list of {file, reason}: what could not be read"),
+    Field("notes", "strings", "what is not exact, such as the times in a file that circusd has no index of"),
+)
+
 _STARTED = Field("started", "json", "pids that were started")
 _KEPT = Field("kept", "json", "pids that ran already")
 _STOPPED = Field("stopped", "json", "pids that were stopped")
@@ -411,6 +446,83 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="globaloptions", after="endpoint"),
     ),
     Command(
+        "grep",
+        "search what processes wrote",
+        "Lines of the daemon's history that match, and with ``--files`` those of the log files too: the one that is written, those "
+        "that were put aside by rotation, and compressed ones (gz, bz2, xz). The search runs in a process of its own, which ends "
+        "when it is cancelled, when its client is gone, or when a pattern takes too long. PATTERN is a regular expression of "
+        "Python, matched against each line without its colours. ``circusctl`` prints all that match, oldest first, or with "
+        "``--limit`` the newest; its exit code is 0 when there is a match, 1 when there is none, 2 for an error. At most two "
+        "searches of one client run at once.",
+        (
+            Field("pattern", doc="a regular expression", positional=True, metavar="PATTERN"),
+            _name(False, "only this watcher, or those that match"),
+            Field("fixed", "bool", "PATTERN is plain text", default=False, short="F"),
+            Field(
+                "ignore_case",
+                "bool",
+                "small and capital letters are the same",
+                default=False,
+                short="i",
+                flag="ignore-case",
+            ),
+            Field("invert", "bool", "lines that do not match", default=False, short="v", flag="invert-match"),
+            Field(
+                "after",
+                "int",
+                "so many lines after each match too, at most 100",
+                default=0,
+                short="A",
+                flag="after-context",
+                metavar="N",
+            ),
+            Field(
+                "before",
+                "int",
+                "so many lines before each match too, at most 100",
+                default=0,
+                short="B",
+                flag="before-context",
+                metavar="N",
+            ),
+            Field("context", "int", "so many lines before and after each match", short="C", metavar="N"),
+            _STREAM,
+            _SINCE,
+            _UNTIL,
+            _FILES,
+            Field(
+                "limit", "int", "how many matches at most; up to 20,000", default=1000, short="m", metavar="N"
+            ),
+            _ORDER,
+            _CURSOR,
+            Field("text", "json", "plain text instead of ``pattern``"),
+            Field(
+                "key",
+                "json",
+                "a text: an earlier search of the same client with the same key is cancelled by this one; with ``limit`` 0 that is "
+                "all that is done",
+            ),
+            _MATCH,
+        ),
+        (
+            Field(
+                "lines",
+                "json",
+                "list of {id, watcher, wid, pid, stream, number, time, text, match}, oldest first; ``match`` is false for lines of "
+                "the context, and with context ``gap`` is true where lines between this and the one before it in its log are left "
+                "out. What a log file does not tell is null",
+            ),
+            Field("matches", "int", "how many of the lines match"),
+            *_LINES_REPLY,
+            *_READ_REPLY,
+        ),
+        scope="watcher",
+        lasts=True,
+        original=False,
+        example="circusctl grep -i -C 2 --since '1 h ago' --files 'error|fatal' web",
+        case=Case(setup=("wait-output loud tick",), argv="grep t.ck loud", after="tick"),
+    ),
+    Command(
         "help",
         "show the commands, or one of them",
         "Without a name, every command with its summary; with a name, its whole text.",
@@ -576,7 +688,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "output",
         "read what processes wrote",
-        "Lines of the daemon's history. ``tail`` shows them to people.",
+        "Lines of the daemon's history; ``tail`` shows them to people. With ``--files``, lines that the history has no more come from "
+        "the log files. ``older`` of a reply, given as ``cursor``, has the lines before, ``newer`` those after: without a gap and "
+        "without a line twice.",
         (
             Field(
                 "names",
@@ -586,14 +700,36 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="NAME",
                 target="watcher",
             ),
-            Field("lines", "int", "how many of the last lines", default=100, short="n", metavar="N"),
-            Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+            Field(
+                "lines",
+                "int",
+                "how many of the last lines; up to 20,000",
+                default=100,
+                short="n",
+                metavar="N",
+            ),
+            _STREAM,
+            _FILES,
+            _SINCE,
+            _UNTIL,
+            Field("around", doc="half of the lines before this moment, half after it", metavar="TIME"),
+            Field("before", doc="the lines before the one with this id", metavar="ID"),
+            Field("after", doc="the lines after the one with this id", metavar="ID"),
+            _ORDER,
+            _CURSOR,
             _MATCH,
         ),
         (
-            Field("lines", "json", "list of {watcher, wid, pid, stream, number, time, text}, oldest first"),
+            Field(
+                "lines",
+                "json",
+                "list of {id, watcher, wid, pid, stream, number, time, text}, oldest first. What a log file does not tell is null",
+            ),
             Field("watchers", "json", "names of the watchers that were meant, when names were given"),
+            *_LINES_REPLY,
+            *_READ_REPLY,
         ),
+        lasts=True,
         original=False,
         example="circusctl output web -n 5",
         case=Case(setup=("wait-output loud tick",), argv="output loud", after="tick"),
@@ -908,8 +1044,11 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Field("lines", "int", "how many of the last lines", default=10, short="n", metavar="N"),
             Field("follow", "bool", "go on with what comes", default=False, short="f"),
-            Field("stream", doc="only this stream", choices=("stdout", "stderr")),
+            _STREAM,
             Field("timestamps", "bool", "with the time of each line", default=False, short="t"),
+            _FILES,
+            _SINCE,
+            _UNTIL,
             _MATCH,
         ),
         where="client",

@@ -83,9 +83,18 @@ def encode(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":"), default=str).encode("ascii")
 
 
+class Encoded(bytes):
+    """A value that is JSON already, made where it takes nobody's time; of a payload, not deeper."""
+
+
 def ok_reply(request_id: Any, payload: dict[str, Any], now: float) -> bytes:
     """An ok reply as the original forms it: the payload is merged and may overwrite ``status``."""
-    return encode({"status": "ok", "time": now, **payload, "id": request_id})
+    made = {key: value for key, value in payload.items() if isinstance(value, Encoded)}
+    rest = {key: value for key, value in payload.items() if key not in made} if made else payload
+    reply = encode({"status": "ok", "time": now, **rest, "id": request_id})
+    if not made:
+        return reply
+    return b"".join([reply[:-1], *(b"," + encode(key) + b":" + value for key, value in made.items()), b"}"])
 
 
 def error_reply(request_id: Any, error: CircusError, now: float, traceback: str | None = None) -> bytes:
