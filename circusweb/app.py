@@ -47,7 +47,14 @@ from .sending import Places
 
 log = logging.getLogger("circushttpd.app")
 
-PAGES: Mapping[str, str] = {"people": "People"}
+PAGES: Mapping[str, str] = {
+    "events": "Events",
+    "sockets": "Sockets",
+    "daemon": "Daemon",
+    "plugins": "Plugins",
+    "audit": "Audit",
+    "people": "People",
+}
 """Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
 
 _NEXT = re.compile(r"/d/[\w%.~/:@-]*", re.ASCII)

@@ -14,12 +14,12 @@ from typing import Any
 from circusd.schema.commands import COMMANDS, ROLES, WAITING, Command, Field
 from circusd.schema.nearest import nearest
 from circusd.schema.option import find, near_miss
-from circusd.schema.options import SOCKET, WATCHER, Option, watcher_option
+from circusd.schema.options import CIRCUS, SOCKET, WATCHER, Option, watcher_option
 from circusd.schema.types import SIGNAL
 
 from . import inputs
 
-SECTIONS: dict[str, tuple[Option, ...]] = {"watcher": WATCHER, "socket": SOCKET}
+SECTIONS: dict[str, tuple[Option, ...]] = {"watcher": WATCHER, "socket": SOCKET, "circus": CIRCUS}
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (

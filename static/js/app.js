@@ -65,7 +65,7 @@ function Console() {
   });
   const { row, rest, params } = place;
   return html`<${Top} current=${row.part} /><${Notice} />
-    ${row.part === '' ? html`<${Overview} open=${(watcher) => visit(address(watcher))} />` : row.part === 'w' ? html`<${WatcherPage} key=${rest} name=${rest} />`
+    ${row.part === '' ? html`<${Overview} open=${(watcher) => visit(address(watcher))} visit=${visit} />` : row.part === 'w' ? html`<${WatcherPage} key=${rest} name=${rest} />`
     : html`<${Later} key=${`${row.part}/${rest}?${params}`} row=${row} rest=${rest} params=${params} visit=${visit} />`}
     <${Foot} resting=${row.line(rest)} onKeys=${() => setKeys(true)} /><${Keys} open=${keys} onClose=${() => setKeys(false)} /><${Palette} open=${palette !== null} begin=${palette} onClose=${() => setPalette(null)} visit=${visit} />`;
 }

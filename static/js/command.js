@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { html, icon, mark } from './shapes.js';
 import { visible } from './ansi.js';
 import { span } from './format.js';
-import { alive, byName, isLive, now, store, watcherNamed } from './store.js';
+import { byName, isLive, now, store, watcherNamed } from './store.js';
 import { base, may, page } from './page.js';
 import { call, CommandError, problemsOf } from './commands.js';
 import { apiAddress, commandAddress, commandNamed, curlOf, fieldsOf, followLine, initial, lineOf, loadTables, missing, optionNamed, propertiesOf, sectionOf, tables, watcherField } from './tables.js';
@@ -13,14 +13,13 @@ import { Loading } from './frame.js';
 import { addAgain, AGAIN, kept } from './again.js';
 import { Confirm, Hits, processes, running } from './confirm.js';
 import { chosenWatchers, meant, targetOf } from './view.js';
-import { WatcherState } from './parts.js';
 import { Reply } from './reply.js';
 import { say, verbs } from './words.js';
 
 const CHECK_AFTER = 200; // milliseconds without a key before what is typed is checked
 
 function Crumb({ row }) {
-  return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/c/`}>${say.commands}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span>${row.name}</span></nav>`;
+  return html`<nav class="crumb" aria-label=${say.where}><a href=${`${base}/c/`}>${say.commands}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span>${row.name}</span></nav>`;
 }
 
 /** The watchers that a command with these values is for; null where it is for none, or where the daemon chooses. */
@@ -87,7 +86,7 @@ function Api() {
 
 /** What is going on while the daemon is at it. */
 function Doing({ row, since, held }) {
-  const jobs = (hit(row, held) || []).filter((watcher) => watcher.job).map((watcher) => `${watcher.name}: ${watcher.job.command}${watcher.job.total > 1 ? ` ${watcher.job.done} of ${watcher.job.total}` : ''}`);
+  const jobs = (hit(row, held) || []).filter((watcher) => watcher.job).map((watcher) => `${watcher.name}: ${watcher.job.command}${watcher.job.total > 1 ? ` ${say.outOf(watcher.job.done, watcher.job.total)}` : ''}`);
   return html`<section class="sheet" aria-labelledby="done-h" data-state="busy"><header><h2 id="done-h">${say.doing(row.name)}</h2></header><p class="sum" role="status">${say.askedAt} <span aria-live="off">${span(now() - since)}</span>${jobs.length ? html`; ${visible(jobs.join(', '))}` : ''}</p></section>`;
 }
 
@@ -185,7 +184,7 @@ function Form({ row, params }) {
   const empty = missing(row, held);
   const wrong = Object.keys(problems);
   const trial = row.args.find((field) => field.name === 'dry_run');
-  const mayNot = may(row.role) ? '' : say.mayNot(page.person || 'This person', page.role, row.role);
+  const mayNot = may(row.role) ? '' : say.mayNot(page.person || say.somebody, page.role, row.role);
   const why = mayNot || (!isLive() ? say.notWhileNotLive : '');
   const line = lineOf(row, held);
   const barred = why || (wrong.length ? say.putRight(wrong) : empty.length ? say.isMissing(empty) : '');
@@ -225,7 +224,7 @@ function Form({ row, params }) {
       ${row.args.filter((field) => sectionOf(row, field)).map((field) => html`<${Options} key=${field.name} row=${row} field=${field} held=${held} problems=${problems} change=${change} current=${current} />`)}`}${row.effect === 'read' && result}</div>
     <aside class="plan">${row.effect !== 'read' && result}
       <${Plan} row=${row} held=${held} /><${Shell} line=${line} curl=${curlOf(row, held)} /></aside>
-    <div class="apply" role="group" aria-label="Do it">${barred && html`<span class=${`st ${wrong.length ? 'is-fail' : 'is-rest'}`} id="barred">${wrong.length > 0 && mark('fail')}<span>${barred}</span></span>`}<span class="grow"></span>
+    <div class="apply" role="group" aria-label=${say.doThis}>${barred && html`<span class=${`st ${wrong.length ? 'is-fail' : 'is-rest'}`} id="barred">${wrong.length > 0 && mark('fail')}<span>${barred}</span></span>`}<span class="grow"></span>
       ${trial && html`<button class="btn" type="button" id="trial" aria-disabled=${barred || busy ? 'true' : undefined} onClick=${() => { if (!barred && !busy) send({ dry_run: true }); }}>${say.tryOnly}</button>`}
       <button class=${`btn main${row.effect === 'destroy' ? ' ends' : ''}`} type="submit" id="run" data-ctl=${line} aria-disabled=${barred ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} aria-describedby=${barred ? 'barred' : undefined}
         title=${barred || undefined}>${say.run(row.name, row.effect === 'destroy')} <kbd>Ctrl Enter</kbd></button></div>

@@ -38,7 +38,7 @@ async function post(path, properties) {
       cache: 'no-store',
     });
   } catch {
-    throw new CommandError({ detail: 'The console did not answer; whether the command was carried out is not known.' }, 0);
+    throw new CommandError({ detail: say.noAnswer }, 0);
   }
   const told = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new CommandError(told, answer.status);
@@ -73,7 +73,7 @@ export function lineFor(name, watcher, given) {
 
 /** Why this person can't do it to anything now, in words; empty when he can. */
 export function mayNot(role) {
-  if (!may(role)) return say.mayNot(page.person || 'This person', page.role, role);
+  if (!may(role)) return say.mayNot(page.person || say.somebody, page.role, role);
   return isLive() ? '' : say.notWhileNotLive;
 }
 

@@ -18,7 +18,7 @@ export function inWords(name) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-const CHOICE = { true: 'yes', false: 'no' };
+const CHOICE = { true: say.yes, false: say.no };
 
 /** A line of the form: what it is, the element, what is wrong with it, and help. */
 export function Line({ name, id, required, changed, problem, help, effect, extra, children }) {
@@ -105,7 +105,7 @@ function OptionLine({ option, given, current, problem, change, isNew }) {
     const choices = option.widget === 'switch' ? ['true', 'false'] : option.choices;
     element = html`<select class="choose" ...${shared} value=${value} onChange=${(event) => set(event.target.value)}>${(isNew || value === '') && html`<option value="" selected=${value === ''}>${say.standard(standard)}</option>`}${choices.map((choice) => html`<option value=${choice} selected=${choice === value}>${CHOICE[choice] || choice}</option>`)}</select>`;
   } else if (option.widget === 'env') {
-    element = html`<div class="in wide tall"><textarea rows="3" class="mono" ...${shared} value=${value} placeholder="NAME=VALUE" spellcheck="false" onInput=${(event) => set(event.target.value)}></textarea></div>`;
+    element = html`<div class="in wide tall"><textarea rows="3" class="mono" ...${shared} value=${value} placeholder=${say.nameValue} spellcheck="false" onInput=${(event) => set(event.target.value)}></textarea></div>`;
   } else {
     const narrow = ['number', 'duration', 'bytes', 'signal'].includes(option.widget);
     element = html`<div class=${`in${narrow ? '' : ' wide'}`}><input type="text" ...${shared} class=${narrow ? '' : 'mono'} value=${value} placeholder=${isNew && option.default !== '' ? option.default : ''} list=${option.widget === 'signal' ? 'signals' : undefined}

@@ -71,6 +71,12 @@ export function when(epoch, now) {
   return day.format(at);
 }
 
+/** Clock on the same day, else the day before it. */
+export function stamp(epoch, now) {
+  const at = new Date(epoch * 1000);
+  return at.toDateString() === new Date(now * 1000).toDateString() ? clock(epoch) : `${day.format(at)} ${clock(epoch)}`;
+}
+
 // Letters that are not seen, or that turn round what stands beside them: a line with them would not say what it does.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 

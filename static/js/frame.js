@@ -1,23 +1,36 @@
 // What stands around every page: the top bar, the band that says when what is shown may be old, and the prompt line.
 
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
-import { count, clock, span, wait } from './format.js';
+import { clock, span, wait } from './format.js';
 import { html, icon, inWords, mark, ring, state, tone } from './shapes.js';
 import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './store.js';
 import { base, may, page } from './page.js';
 import { pageAddress, PAGES } from './pages.js';
 import { askNow } from './live.js';
-import { say, verbs } from './words.js';
+import { Menu } from './menu.js';
+import { say, themeHelp, themes, verbs } from './words.js';
 
 /** Shapes of all processes, watcher by watcher. */
 export function fleet() {
   return byName().flatMap(kindsOf);
 }
 
-function ThemeButton() {
+function ThemeMenu() {
   const [theme, setTheme] = useState(window.circusTheme.now);
-  return html`<button class="btn icon quiet" type="button" aria-label=${`Theme: ${theme === 'auto' ? 'automatic' : theme}`} title=${`Theme: ${theme === 'auto' ? 'automatic' : theme}`}
-    onClick=${() => setTheme(window.circusTheme.next())}>${icon('theme')}</button>`;
+  const name = say.theme(themes[theme]);
+  return html`<${Menu} id="theme" kind="btn icon quiet" name=${name} label=${name} face=${icon('theme')}><div role="group" aria-label=${say.themeIs}>${window.circusTheme.themes.map((one) => html`
+    <button type="button" aria-pressed=${String(one === theme)} onClick=${() => setTheme(window.circusTheme.choose(one))}>${icon(one === theme ? 'tick' : 'none')}<span>${themes[one]}</span><small>${themeHelp[one]}</small></button>`)}</div><//>`;
+}
+
+/** The pages: the first ones in the bar, the others below a button; what the bar has no room for is there too. */
+function Pages({ current, alarm }) {
+  const rows = PAGES.filter((row) => row.title && may(row.role || 'viewer'));
+  const link = (row, inside) => html`<a class=${!inside && row.part ? 'hide-n' : ''} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}${row.part ? '' : alarm}${inside ? html`<kbd>g ${row.key}</kbd>` : ''}</a>`;
+  const here = rows.find((row) => row.part === current && row.part);
+  const face = html`<span class="wide-only">${here?.more ? here.title : say.more}</span><span class="narrow-only">${here ? here.title : say.more}</span>${icon('open')}`;
+  const classes = ['more', here && (here.more ? 'here' : 'here-n')].filter(Boolean).join(' ');
+  return html`<nav class="nav" aria-label=${say.pages}>${rows.filter((row) => !row.more).map((row) => link(row, false))}
+    <${Menu} id="pages" kind=${classes} name=${here ? say.morePagesFrom(here.title) : say.morePages} face=${face}><ul>${rows.map((row) => html`<li class=${row.more ? '' : row.part ? 'if-n' : 'if-s'}>${link(row, true)}</li>`)}</ul><//></nav>`;
 }
 
 function Leave() {
@@ -28,8 +41,8 @@ function Leave() {
     if (answer?.ok || answer?.status === 401) location.assign(`${page.prefix}/login`);
     else setFailed((await answer?.json().catch(() => null))?.detail || say.notLeft);
   };
-  return html`${failed && html`<span class="is-fail" role="alert">${failed}</span>`}<span class="who" title=${`${page.person || 'somebody'}, ${page.role}`}><b class="hide-s">${page.person}</b>${page.role !== page.person && html`<span class="hide-s">${page.role}</span>`}
-    <button class="btn small quiet" type="button" onClick=${leave}>Log out</button></span>`;
+  return html`${failed && html`<span class="is-fail" role="alert">${failed}</span>`}<span class="who" title=${`${page.person || say.anybody}, ${page.role}`}><b class="hide-s">${page.person}</b>${page.role !== page.person && html`<span class="hide-s">${page.role}</span>`}
+    <button class="btn small quiet" type="button" onClick=${leave}>${say.logOut}</button></span>`;
 }
 
 export function Top({ current }) {
@@ -37,10 +50,9 @@ export function Top({ current }) {
   const worst = ill.some((watcher) => shape(watcher.state) === 'fail') ? 'fail' : 'wait';
   const host = store.daemon?.host || '';
   return html`<header class="top">
-    <a class="brand" href=${`${base}/`} aria-label="circus, all watchers">${ring(fleet())}${say.brand} <span class="host hide-m">${host}</span></a>
-    <nav class="nav" aria-label="Pages">${PAGES.filter((row) => row.title && may(row.role || 'viewer')).map((row) => html`<a class=${row.part && 'hide-m'} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}
-      ${!row.part && ill.length > 0 && html`<span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${ill.length === 1 ? 'needs' : 'need'} you</span></span>`}</a>`)}</nav>
-    <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeButton} /><${Leave} /></div>
+    <a class="brand" href=${`${base}/`} aria-label=${say.brandIs}>${ring(fleet())}<span class="brand-word">${say.brand}</span> <span class="host hide-m">${host}</span></a>
+    <${Pages} current=${current} alarm=${ill.length > 0 && html` <span class=${`n alarm ${tone[worst]}`}>${mark(worst)}${ill.length}<span class="only-heard"> ${say.theyNeedYou(ill.length)}</span></span>`} />
+    <div class="right"><button class="find" type="button" data-palette="" aria-label=${say.findOrDo} aria-keyshortcuts="Control+K">${icon('find')}<span class="grow">${say.findOrDo}</span><kbd>Ctrl K</kbd></button><${ThemeMenu} /><${Leave} /></div>
   </header>`;
 }
 
@@ -108,14 +120,14 @@ export function Foot({ resting, onKeys }) {
   const { daemon, link } = store;
   const lag = store.daemonLoad.lag ?? daemon?.lag;
   const trip = link.roundTrip === null ? '' : `, ${Math.max(1, Math.round(link.roundTrip))} ms`;
-  return html`<footer class="prompt" aria-label="Connection and command line">
+  return html`<footer class="prompt" aria-label=${say.footIs}>
     <span class="link" role="status">${linkState()}</span><span class="dim hide-m">${isLive() && link.transport ? `${link.transport}${trip}` : ''}</span><span class="sep"></span>
     <span class="cli"><i aria-hidden="true">$</i><code ref=${code}></code><button type="button" data-copy onClick=${copyPrompt}>${verbs.copy}</button><kbd>y</kbd></span>
     <span class="facts">
-      ${typeof lag === 'number' && html`<span class="hide-m">loop lag ${(lag * 1000).toFixed(1)} ms</span>`}
-      ${daemon && html`<span title=${`console ${page.version}, pid of circusd ${daemon.pid}`}>circusd ${daemon.version} up ${span(now() - daemon.started)}</span>`}
+      ${typeof lag === 'number' && html`<span class="hide-m">${say.loopLag((lag * 1000).toFixed(1))}</span>`}
+      ${daemon && html`<span title=${say.versions(page.version, daemon.pid)}>${say.upSince(daemon.version, span(now() - daemon.started))}</span>`}
       <span class="hide-m">${clock(now())}</span>
-      <button type="button" onClick=${onKeys}><kbd>?</kbd> keys</button>
+      <button type="button" onClick=${onKeys}><kbd>?</kbd> ${say.keysWord}</button>
     </span>
   </footer>`;
 }
@@ -129,5 +141,5 @@ export function Loading() {
 /** "17 processes: 15 running, 1 starting" for the ring that stands alone. */
 export function fleetLabel() {
   const kinds = fleet();
-  return `${count(kinds.length)} ${kinds.length === 1 ? 'process' : 'processes'}: ${inWords(kinds)}`;
+  return `${say.processCount(kinds.length)}: ${inWords(kinds)}`;
 }

@@ -1,13 +1,9 @@
 // The level of a line, where the line says it. A line that says nothing has none: no guess.
 
+import { levels } from './words.js';
+
 /** Names by number; 0 is "none was said". */
-export const LEVELS = [
-  { word: '', label: 'lines without a level' },
-  { word: 'DBG', label: 'debug' },
-  { word: 'INF', label: 'information' },
-  { word: 'WRN', label: 'warnings' },
-  { word: 'ERR', label: 'errors' },
-];
+export const LEVELS = ['', 'DBG', 'INF', 'WRN', 'ERR'].map((word, at) => ({ word, label: levels[at] }));
 
 const NUMBERS = {
   trace: 1, trc: 1, debug: 1, dbg: 1, verbose: 1,

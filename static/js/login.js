@@ -1,5 +1,7 @@
 // The door: turns the one-time token in the address, or a name and a password, into a session, and goes on to the console.
 
+import { say } from './words.js';
+
 const said = document.getElementById('said');
 const how = document.getElementById('how');
 const form = document.getElementById('enter');
@@ -25,19 +27,19 @@ async function enterWith(given) {
       cache: 'no-store',
     });
   } catch {
-    show('The console did not answer. Load the page again.', true);
+    show(say.doorNoAnswer, true);
     return 0;
   }
   const told = await answer.json().catch(() => ({}));
   if (answer.ok) location.replace(told.next);
-  else show([told.detail || 'It was not accepted', told.hint].filter(Boolean).join('; '), true);
+  else show([told.detail || say.linkRefused, told.hint].filter(Boolean).join('; '), true);
   return answer.ok ? 0 : Number(answer.headers.get('Retry-After')) || 0;
 }
 
 /** The button counts the seconds down; what is typed stays. */
 function waitFor(seconds) {
   button.disabled = seconds > 0;
-  button.textContent = seconds > 0 ? `Log in (in ${seconds} s)` : 'Log in';
+  button.textContent = seconds > 0 ? say.logInLater(seconds) : say.logIn;
   if (seconds > 0) setTimeout(waitFor, 1000, seconds - 1);
 }
 
@@ -57,7 +59,7 @@ function arrive() {
   if (token) {
     // Out of the address bar and the history before anything else happens.
     history.replaceState(null, '', location.pathname + query);
-    said.textContent = 'Opening the console…';
+    said.textContent = say.opening;
     said.parentElement.hidden = false;
     how.hidden = true;
     enterWith({ token });

@@ -12,7 +12,8 @@ import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, may
 import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
-import { say } from './words.js';
+import { Later } from './later.js';
+import { first, say } from './words.js';
 
 const seriesOf = (watcher) => store.load.get(watcher.name);
 // Where the style sheet shows no lines beside the figures, none are made.
@@ -43,11 +44,11 @@ function Lead() {
     ${ring(fleet(), { label: fleetLabel() })}
     <div><h1 id="lead-h">${lead ? lead.title : say.watchers}</h1>
       <p class="explain">${lead ? linked(lead.text, names, part) : ''}</p><${Spoken} text=${lead?.text} /></div>
-    <dl class="vitals" aria-label="The whole daemon">
-      <div><dt>CPU<small>${daemon?.cores ? ` of ${count(daemon.cores)} cores` : ''}</small></dt><dd>${wide.matches && spark(store.total.cpu)}${amount(cpu)}</dd></div>
-      <div><dt>Memory<small>${daemon?.memory_total ? ` of ${bytes(daemon.memory_total).join(' ')}` : ''}</small></dt><dd>${wide.matches && spark(store.total.rss)}${amount(rss)}</dd></div>
-      <div><dt>Restarts, 1 h</dt><dd>${count(restarts)}</dd></div>
-      ${typeof lines === 'number' && html`<div><dt>Lines/s</dt><dd>${rate(lines)}</dd></div>`}
+    <dl class="vitals" aria-label=${say.wholeDaemon}>
+      <div><dt>${say.heads.cpu}<small>${daemon?.cores ? say.ofCores(count(daemon.cores)) : ''}</small></dt><dd>${wide.matches && spark(store.total.cpu)}${amount(cpu)}</dd></div>
+      <div><dt>${say.heads.mem}<small>${daemon?.memory_total ? say.ofMemory(bytes(daemon.memory_total).join(' ')) : ''}</small></dt><dd>${wide.matches && spark(store.total.rss)}${amount(rss)}</dd></div>
+      <div><dt>${say.heads.restarts}</dt><dd>${count(restarts)}</dd></div>
+      ${typeof lines === 'number' && html`<div><dt>${say.linesEach}</dt><dd>${rate(lines)}</dd></div>`}
     </dl>
   </section>`;
 }
@@ -60,11 +61,11 @@ function Choice({ name, label, value, options, change }) {
 
 function Tools({ redraw }) {
   const all = byName();
-  return html`<div class="tools" role="toolbar" aria-label="Filter and view">
-    <label class="in filter">${icon('filter')}<span class="only-heard">Filter watchers</span>
+  return html`<div class="tools" role="toolbar" aria-label=${say.filterAndView}>
+    <label class="in filter">${icon('filter')}<span class="only-heard">${say.filterTheWatchers}</span>
       <input type="text" id="filter" placeholder=${say.filterWatchers} spellcheck="false" autocomplete="off" aria-keyshortcuts="/" value=${view.filter}
         onInput=${(event) => { view.filter = event.target.value; redraw(); }} /><kbd>/</kbd></label>
-    <div class="seg" role="group" aria-label="Show">${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
+    <div class="seg" role="group" aria-label=${say.show}>${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
       onClick=${() => { view.segment = key; redraw(); }}>${label} <span class="n">${all.filter(within).length}</span></button>`)}</div>
     <${Choice} name="group" label=${say.groupBy} value=${view.group} options=${[['', say.groups.none], ...GROUPINGS.map((key) => [key, say.groups[key]])]} change=${(key) => { view.group = key; redraw(); }} />
     <${Choice} name="sort" label=${say.sortBy} value=${view.sort} options=${HEADS.map(([key, , label]) => [key, say.sortedBy(label)])} change=${(key) => { view.sort = key; view.down = false; redraw(); }} />
@@ -74,14 +75,14 @@ function Tools({ redraw }) {
 }
 
 const HEADS = [
-  ['state', 'c-state', 'State'],
-  ['name', 'c-name', 'Watcher'],
-  ['procs', 'c-procs num', 'Processes'],
-  ['cpu', 'c-cpu num', 'CPU', ', 5 min'],
-  ['mem', 'c-mem num', 'Memory', ', 5 min'],
-  ['restarts', 'c-restarts num', 'Restarts, 1 h'],
-  ['up', 'c-up num hide-m', 'Up'],
-  ['last', 'c-last', 'Last event'],
+  ['state', 'c-state', say.heads.state],
+  ['name', 'c-name', say.heads.name],
+  ['procs', 'c-procs num', say.processes],
+  ['cpu', 'c-cpu num', say.heads.cpu, say.heads.back],
+  ['mem', 'c-mem num', say.heads.mem, say.heads.back],
+  ['restarts', 'c-restarts num', say.heads.restarts],
+  ['up', 'c-up num hide-m', say.heads.up],
+  ['last', 'c-last', say.heads.last],
 ];
 
 /** The box that chooses these watchers: whether all, some or none of them are chosen. */
@@ -103,7 +104,7 @@ function Head({ list, redraw }) {
     <th role="columnheader" scope="col" class="c-pick">${mayChoose && html`<${Pick} watchers=${list} label=${say.chooseShown} tab=${0} pick=${() => { chooseAll(list); redraw(); }} />`}<span class="only-heard">${say.chosenHead}</span></th>
     ${HEADS.map(([key, name, label, more]) => html`<th role="columnheader" scope="col" class=${name} aria-sort=${view.sort === key ? (view.down ? 'ascending' : 'descending') : undefined}>
       <button type="button" onClick=${() => turn(key)}>${label}${more && html`<span class="c-when">${more}</span>`}${view.sort === key ? (view.down ? ' ↑' : ' ↓') : ''}</button></th>`)}
-    <th role="columnheader" scope="col" class="c-do"><span class="only-heard">Actions</span></th>
+    <th role="columnheader" scope="col" class="c-do"><span class="only-heard">${say.heads.actions}</span></th>
   </tr></thead>`;
 }
 
@@ -158,8 +159,8 @@ function Row({ watcher, at, open, reach, index, redraw }) {
     <td role="gridcell" class="c-state"><${WatcherState} watcher=${watcher} />${progress(watcher.job)}</td>
     <th role="rowheader" scope="row" class="c-name"><span class="named"><a class="name" href=${address(watcher)} tabindex=${tab} dir="auto" title=${watcher.name}>${visible(watcher.name)}</a>${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</span></th>
     <td role="gridcell" class="c-procs num">${pips(kindsOf(watcher))} <span class="ratio">${running(watcher)} / ${watcher.numprocesses}</span></td>
-    <td role="gridcell" class="c-cpu num"><span class="meter" data-k="CPU">${wide.matches && series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
-    <td role="gridcell" class="c-mem num"><span class="meter" data-k="mem">${wide.matches && series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
+    <td role="gridcell" class="c-cpu num"><span class="meter" data-k=${say.heads.cpu}>${wide.matches && series && spark(series.cpu)}${amount(percent(series?.cpu.last))}</span></td>
+    <td role="gridcell" class="c-mem num"><span class="meter" data-k=${say.heads.memShort}>${wide.matches && series && spark(series.rss)}${amount(bytes(series?.rss.last))}</span></td>
     <td role="gridcell" class="c-restarts num">${watcher.restarts ? html`<span class=${ill ? 'is-wait' : ''}>${ill ? '▲ ' : ''}${count(watcher.restarts)}</span>` : html`<span class="dim">0</span>`}</td>
     <td role="gridcell" class="c-up num hide-m">${started === null ? html`<span class="dim">–</span>` : span(now() - started)}</td>
     <td role="gridcell" class="c-last"><span class="last">${time !== null && html`<time>${when(time, now())}</time>`}<span title=${text}>${visible(text)}</span></span></td>
@@ -193,9 +194,6 @@ function distanceOf(a, b) {
 }
 
 function Nothing({ redraw }) {
-  if (!store.watchers.size) {
-    return html`<div class="blank"><h3>${say.nothingWatched}</h3><p>${say.whatIsAWatcher}</p><pre><code>${say.firstWatcher}</code></pre></div>`;
-  }
   const filter = view.filter.trim();
   if (!filter) return html`<div class="blank"><p>${say.noneInSegment}</p></div>`;
   const near = nearest(filter);
@@ -205,9 +203,9 @@ function Nothing({ redraw }) {
 }
 
 function Sockets() {
-  return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2></header>
+  return html`<section class="sheet" aria-labelledby="s-h"><header><h2 id="s-h">${say.sockets}</h2><a class="more" href=${`${base}/sockets/`}>${say.showAll}<span class="only-heard"> ${say.sockets}</span></a></header>
     ${store.sockets.length === 0 ? html`<div class="blank"><p>${say.noSockets}</p></div>` : html`<table class="tab compact sockets">
-      <thead><tr><th scope="col">Name</th><th scope="col">Address</th><th scope="col" class="num s-fd">fd</th><th scope="col">Held by</th><th scope="col" class="num s-backlog">Backlog</th></tr></thead>
+      <thead><tr><th scope="col">${say.heads.socket}</th><th scope="col">${say.heads.address}</th><th scope="col" class="num s-fd">${say.heads.fd}</th><th scope="col">${say.heads.held}</th><th scope="col" class="num s-backlog">${say.heads.backlog}</th></tr></thead>
       <tbody>${store.sockets.map((socket) => html`<tr><th scope="row" dir="auto" title=${socket.name}>${socket.name}</th><td title=${socket.address}><code>${socket.address}</code></td><td class="num s-fd">${socket.fd}</td>
         <td title=${(socket.held_by || []).join(', ')}>${(socket.held_by || []).map((name, i) => html`${i ? ', ' : ''}<a href=${address({ name })}>${name}</a>`)}</td><td class="num s-backlog">${count(socket.backlog)}</td></tr>`)}</tbody></table>`}
   </section>`;
@@ -228,7 +226,7 @@ export function eventShape(event) {
 
 function Events() {
   const list = store.events.slice(0, 12);
-  return html`<section class="sheet" aria-labelledby="e-h"><header><h2 id="e-h">${say.events}</h2></header>
+  return html`<section class="sheet" aria-labelledby="e-h"><header><h2 id="e-h">${say.events}</h2><a class="more" href=${`${base}/events/`}>${say.showAll}<span class="only-heard"> ${say.events}</span></a></header>
     ${list.length === 0 ? html`<div class="blank"><p>${say.noEvents}</p></div>` : html`<ol class="events">${list.map((event) => {
       const kind = eventShape(event);
       return html`<li key=${event.number}><time>${clock(event.time)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${event.watcher && html`<b><bdi>${visible(event.watcher)}</bdi></b> `}${visible(event.text)}</p></li>`;
@@ -287,7 +285,9 @@ function Grid({ list, open, redraw }) {
   </table>`;
 }
 
-export function Overview({ open }) {
+const FIRST = { part: 'first', title: first.title, sheet: 'first', load: () => import('./first.js').then((module) => module.FirstPage) };
+
+export function Overview({ open, visit }) {
   const [, turn] = useReducer((before) => before + 1, 0);
   const redraw = () => { keepView(); turn(); };
   useEffect(keepView, []);
@@ -296,6 +296,7 @@ export function Overview({ open }) {
   if (isLive()) for (const name of chosen) if (!store.watchers.has(name)) chosen.delete(name);
   useEffect(() => { if (chosen.size && !Several) loadSeveral(turn); }, [chosen.size]);
   if (!store.daemon) return html`<main id="page" class="page overview"><h1 class="only-heard">${say.watchers}</h1><${Loading} /></main>`;
+  if (view.first || !byName().some(isOrdinary)) return html`<${Later} row=${FIRST} visit=${visit} />`;
   const list = shown();
   if (list.length && !list.some((watcher) => watcher.name === view.at)) view.at = list[0].name;
   return html`<main id="page" class="page overview">

@@ -2,7 +2,7 @@
 
 import { base, may } from './page.js';
 import { word } from './format.js';
-import { say } from './words.js';
+import { audit, daemon, events, plugins, say, sockets } from './words.js';
 
 /**
  * A row for each page, in the order of the navigation.
@@ -10,6 +10,7 @@ import { say } from './words.js';
  * part    what stands for it in an address, after the daemon's name; nothing for the first page
  * title   its name, where it can be gone to by itself
  * key     after g it leads there
+ * more    whether it stands below the button in any window, and not in the bar
  * role    who may see it; without one, everybody
  * screen  whether it fills the window and scrolls inside, as a log does
  * sheet   its own style sheet, in css/
@@ -19,8 +20,13 @@ import { say } from './words.js';
 export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
-  { part: 'c', title: say.commands, key: 'c', sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
-  { part: 'people', title: say.people, key: 'u', sheet: 'people', line: () => (may('admin') ? 'circusctl people' : 'circusctl sessions'), load: () => import('./people.js').then((module) => module.PeoplePage) },
+  { part: 'events', title: events.title, key: 'e', sheet: 'events', line: () => 'circusctl events --follow', load: () => import('./eventspage.js').then((module) => module.EventsPage) },
+  { part: 'sockets', title: sockets.title, key: 's', sheet: 'sockets', line: () => 'circusctl listsockets --details', load: () => import('./socketspage.js').then((module) => module.SocketsPage) },
+  { part: 'daemon', title: daemon.title, key: 'd', sheet: 'daemon', line: () => 'circusctl daemon', load: () => import('./daemonpage.js').then((module) => module.DaemonPage) },
+  { part: 'plugins', title: plugins.title, key: 'p', more: true, sheet: 'plugins', line: () => 'circusctl plugins', load: () => import('./pluginspage.js').then((module) => module.PluginsPage) },
+  { part: 'people', title: say.people, key: 'u', more: true, sheet: 'people', line: () => (may('admin') ? 'circusctl people' : 'circusctl sessions'), load: () => import('./people.js').then((module) => module.PeoplePage) },
+  { part: 'audit', title: audit.title, key: 'a', more: true, role: 'admin', sheet: 'audit', line: () => 'circusctl audit', load: () => import('./auditpage.js').then((module) => module.AuditPage) },
+  { part: 'c', title: say.commands, key: 'c', more: true, sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
 ];
 
 /**

@@ -124,9 +124,9 @@ function Line({ lines, row, onClose }) {
   useLayoutEffect(() => { if (!gone) text.current.replaceChildren(...nodes(lines.text(row), lines.style(row))); }, [row, gone]);
   if (gone) return null;
   const copy = () => navigator.clipboard?.writeText(lines.text(row)).catch(() => {});
-  return html`<section class="whole" aria-label="One line in full"><header>
-      <b>${clockFine(lines.time(row))}</b><span>process ${lines.wid(row)}${lines.pid(row) ? `, pid ${lines.pid(row)}` : ''}</span><span>${STREAMS[lines.stream(row)]}</span><span>line ${count(lines.number(row))}</span>
-      <span class="grow"></span><button class="btn small" type="button" onClick=${copy}>${icon('copy')}Copy</button><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
+  return html`<section class="whole" aria-label=${say.inFull}><header>
+      <b>${clockFine(lines.time(row))}</b><span>${say.lineOf(lines.wid(row), lines.pid(row))}</span><span>${STREAMS[lines.stream(row)]}</span><span>${say.lineNumber(count(lines.number(row)))}</span>
+      <span class="grow"></span><button class="btn small" type="button" onClick=${copy}>${icon('copy')}${say.copyLine}</button><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
     <pre ref=${text} dir="auto" tabindex="0"></pre></section>`;
 }
 
@@ -191,13 +191,13 @@ export function Pane({ watcher }) {
   const hidden = lines.count - lines.shown;
   return html`<section class="sheet pane" aria-labelledby="l-h">
     <div class="bar"><h2 id="l-h">${say.log}</h2>
-      <label class="in filter">${icon('find')}<span class="only-heard">Filter lines</span><input type="text" id="filter" placeholder=${say.filterLines} spellcheck="false" autocomplete="off" aria-keyshortcuts="/"
-        value=${typed} aria-invalid=${problem ? 'true' : undefined} aria-describedby=${problem ? 'l-bad' : undefined} onInput=${(event) => setTyped(event.target.value)} />${hidden > 0 && html`<span class="dim">${count(hidden)} hidden</span>`}<kbd>/</kbd></label>
+      <label class="in filter">${icon('find')}<span class="only-heard">${say.filterTheLines}</span><input type="text" id="filter" placeholder=${say.filterLines} spellcheck="false" autocomplete="off" aria-keyshortcuts="/"
+        value=${typed} aria-invalid=${problem ? 'true' : undefined} aria-describedby=${problem ? 'l-bad' : undefined} onInput=${(event) => setTyped(event.target.value)} />${hidden > 0 && html`<span class="dim">${say.linesHidden(count(hidden))}</span>`}<kbd>/</kbd></label>
       ${problem && html`<span class="is-fail" id="l-bad" role="alert">${problem}</span>`}
-      ${levelChips.length > 0 && html`<div class="lvls" role="group" aria-label="Levels">${levelChips.map((level) => html`<button class=${`lvl ${level === 4 ? 'e' : level === 3 ? 'w' : ''}`} type="button" title=${LEVELS[level].label}
+      ${levelChips.length > 0 && html`<div class="lvls" role="group" aria-label=${say.levels}>${levelChips.map((level) => html`<button class=${`lvl ${level === 4 ? 'e' : level === 3 ? 'w' : ''}`} type="button" title=${LEVELS[level].label}
         aria-pressed=${String(levels[level])} onClick=${() => turn(levels, setLevels, level)}><b>${LEVELS[level].word}</b>${count(lines.levels[level])}</button>`)}</div>`}
       <span class="grow hide-s"></span>
-      <div class="seg small" role="group" aria-label="Streams">${STREAMS.map((stream, at) => html`<button type="button" aria-pressed=${String(streams[at])} onClick=${() => turn(streams, setStreams, at)}>${stream}</button>`)}</div>
+      <div class="seg small" role="group" aria-label=${say.streams}>${STREAMS.map((stream, at) => html`<button type="button" aria-pressed=${String(streams[at])} onClick=${() => turn(streams, setStreams, at)}>${stream}</button>`)}</div>
       <button class="btn small" type="button" aria-pressed=${String(following)} aria-keyshortcuts="f" data-ctl=${`circusctl tail ${word(name)} --follow`} onClick=${() => shownPane.toggle()}>${icon('down')}${following ? verbs.following : verbs.follow} <kbd>f</kbd></button>
     </div>
     ${feed.error && html`<div class="note" role="alert"><span class="st is-fail">${mark('fail')}<span>${feed.error.text || feed.error}</span></span></div>`}

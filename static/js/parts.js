@@ -17,7 +17,7 @@ export function watcherState(watcher) {
   let word = detail ? `${watcher.status}, ${detail}` : watcher.status;
   // What it is at says more than "active", and what differs still stands after it.
   if (doing && detail.startsWith(doing)) word = detail;
-  else if (doing && watcher.status === 'active') word = `${doing}${job.total > 1 ? ` ${job.done} of ${job.total}` : ''}${detail ? `, ${detail}` : ''}`;
+  else if (doing && watcher.status === 'active') word = `${doing}${job.total > 1 ? ` ${say.outOf(job.done, job.total)}` : ''}${detail ? `, ${detail}` : ''}`;
   if (watcher.state === 'stopping') {
     const last = Math.max(0, ...watcher.processes.map((process) => process.stop_by || 0));
     if (last > now()) word += `, ${wait(last - now())} left`;
@@ -120,5 +120,5 @@ export function counted(text, watcher) {
   const next = watcher ? nextTry(watcher) : null;
   const found = next === null ? null : /\bit is tried again in [\d.]+ (?:s|min|h)\b/.exec(text);
   if (!found) return text;
-  return html`${text.slice(0, found.index)}<span class="now">it is tried again in ${wait(next - now()).replace(' ', '\u00a0')}</span>${text.slice(found.index + found[0].length)}`;
+  return html`${text.slice(0, found.index)}<span class="now">${say.triedAgain(wait(next - now()).replace(' ', '\u00a0'))}</span>${text.slice(found.index + found[0].length)}`;
 }

@@ -2,21 +2,22 @@
 
 import { html } from './shapes.js';
 import { visible } from './ansi.js';
+import { say } from './words.js';
 
 const MOST = 200; // rows and entries that are shown; the line for the shell gives the rest
 const DEEP = 4;
 const OURS = ['status', 'time', 'id'];
 
 const isPlain = (value) => value === null || typeof value !== 'object';
-const text = (value) => (value === null || value === undefined || value === '' ? '–' : typeof value === 'boolean' ? (value ? 'yes' : 'no') : visible(String(value)));
+const text = (value) => (value === null || value === undefined || value === '' ? '–' : typeof value === 'boolean' ? (value ? say.yes : say.no) : visible(String(value)));
 
 function cut(count) {
-  return count > MOST ? html`<p class="dim">${count - MOST} more are not shown.</p>` : null;
+  return count > MOST ? html`<p class="dim">${say.moreNotShown(count - MOST)}</p>` : null;
 }
 
 function Table({ rows }) {
   const keys = [...new Set(rows.slice(0, MOST).flatMap((row) => Object.keys(row)))];
-  return html`<div class="told-box" tabindex="0" role="group" aria-label="Table"><table class="tab compact told"><thead><tr>${keys.map((key) => html`<th scope="col">${visible(key)}</th>`)}</tr></thead>
+  return html`<div class="told-box" tabindex="0" role="group" aria-label=${say.table}><table class="tab compact told"><thead><tr>${keys.map((key) => html`<th scope="col">${visible(key)}</th>`)}</tr></thead>
     <tbody>${rows.slice(0, MOST).map((row) => html`<tr>${keys.map((key) => html`<td><${Value} value=${row[key]} depth=${DEEP} /></td>`)}</tr>`)}</tbody></table></div>${cut(rows.length)}`;
 }
 

@@ -4,6 +4,7 @@ import { base } from './page.js';
 import { word } from './format.js';
 import { waiting } from './rows.js';
 import { touch } from './store.js';
+import { say } from './words.js';
 
 export const tables = { ready: false, problem: '', roles: [], commands: [], waiting, sections: {}, families: {}, groups: [], signals: [] };
 
@@ -66,7 +67,7 @@ export function groupsOf(row, field) {
     options.forEach((option) => left.delete(option.name));
     if (options.length) groups.push({ title, options });
   }
-  if (left.size) groups.push({ title: 'More', options: [...left.values()] });
+  if (left.size) groups.push({ title: say.more, options: [...left.values()] });
   return groups;
 }
 

@@ -3,18 +3,21 @@
 
 (() => {
   const root = document.documentElement;
-  const themes = ['auto', 'light', 'dark'];
+  const themes = ['auto', 'light', 'dark', 'contrast'];
   let now = 'auto';
   try { now = localStorage.getItem('circus-theme') || 'auto'; } catch { /* storage is switched off: automatic */ }
   const set = (theme) => {
     now = themes.includes(theme) ? theme : 'auto';
-    if (now === 'auto') delete root.dataset.theme; else root.dataset.theme = now;
+    if (now === 'light' || now === 'dark') root.dataset.theme = now; else delete root.dataset.theme;
+    // High contrast is light or dark as the system is.
+    if (now === 'contrast') root.dataset.contrast = 'more'; else delete root.dataset.contrast;
   };
   set(now);
   window.circusTheme = {
+    themes,
     get now() { return now; },
-    next() {
-      set(themes[(themes.indexOf(now) + 1) % themes.length]);
+    choose(theme) {
+      set(theme);
       try { localStorage.setItem('circus-theme', now); } catch { /* it holds for this page */ }
       return now;
     },

@@ -7,7 +7,7 @@ import { say, states } from './words.js';
 const PLAIN = { filter: '', segment: 'all', sort: 'state', down: false, group: '' };
 
 /** What a person chose on this page; kept while other pages are looked at. */
-export const view = { ...PLAIN, at: '', reach: false };
+export const view = { ...PLAIN, at: '', reach: false, first: false };
 
 /** The names of the watchers that are chosen, for what is done to several. */
 export const chosen = new Set();
@@ -16,10 +16,10 @@ export const chosen = new Set();
 export const folded = new Set();
 
 export const SEGMENTS = [
-  ['all', 'All', () => true],
-  ['needs', 'Needs you', needsYou],
-  ['active', 'Active', (watcher) => !isStopped(watcher)],
-  ['stopped', 'Stopped', isStopped],
+  ['all', say.segments.all, () => true],
+  ['needs', say.segments.needs, needsYou],
+  ['active', say.segments.active, (watcher) => !isStopped(watcher)],
+  ['stopped', say.segments.stopped, isStopped],
 ];
 
 // --- address and memory -----------------------------------------------------------------------------------------------

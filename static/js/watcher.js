@@ -1,7 +1,7 @@
 // One watcher: what it is, why it is so, its processes, and what they write.
 
 import { useEffect, useState } from '../vendor/hooks.js';
-import { amount, html, icon, inWords, mark, ring } from './shapes.js';
+import { amount, html, icon, inWords, ring } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
 import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
@@ -14,7 +14,7 @@ import { Pane } from './pane.js';
 import { say, verbs } from './words.js';
 
 function Crumb({ name }) {
-  return html`<nav class="crumb" aria-label="Where"><a href=${`${base}/`}>${say.watchers}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span dir="auto">${visible(name)}</span></nav>`;
+  return html`<nav class="crumb" aria-label=${say.where}><a href=${`${base}/`}>${say.watchers}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span dir="auto">${visible(name)}</span></nav>`;
 }
 
 function Face({ watcher }) {
@@ -23,7 +23,7 @@ function Face({ watcher }) {
     ${ring(kinds, { label: inWords(kinds) })}
     <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
       <p class="explain">${counted(watcher.explain, watcher)}</p><${Spoken} text=${watcher.explain} /></div>
-    <div class="do" role="toolbar" aria-label=${`Do to ${watcher.name}`}>
+    <div class="do" role="toolbar" aria-label=${say.doTo(watcher.name)}>
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys main />` : html`
         <${Do} what="restart" watcher=${watcher} keys /><${Do} what="reload" watcher=${watcher} keys /><${Do} what="stop" watcher=${watcher} keys />
         ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys />` : null}`}
@@ -48,9 +48,9 @@ function Scale({ watcher }) {
     return html`<button type="button" aria-label=${label} data-what=${what} data-ctl=${lineFor(what, watcher)} title=${not || undefined} aria-disabled=${not ? 'true' : undefined}
       aria-keyshortcuts=${sign === '−' ? '-' : sign} onClick=${() => { if (!not) act(what, watcher); }}>${sign}</button>`;
   };
-  return html`<div class="stepper" role="group" aria-label="Number of processes" aria-busy=${busy ? 'true' : undefined}>
+  return html`<div class="stepper" role="group" aria-label=${say.numberOf} aria-busy=${busy ? 'true' : undefined}>
     ${step('decr', '−', verbs.decr)}
-    <input inputmode="numeric" aria-label="numprocesses" value=${typed ?? String(watcher.numprocesses)} readonly=${Boolean(why)} title=${why || undefined}
+    <input inputmode="numeric" aria-label=${say.numprocesses} value=${typed ?? String(watcher.numprocesses)} readonly=${Boolean(why)} title=${why || undefined}
       data-ctl=${lineFor('set', watcher, { options: { numprocesses: typed ?? watcher.numprocesses } })} onInput=${(event) => setTyped(event.target.value)} onBlur=${() => setTyped(null)}
       onKeyDown=${(event) => { if (event.key === 'Enter') { set(); event.target.blur(); } if (event.key === 'Escape') { setTyped(null); event.target.blur(); } }} />
     ${step('incr', '+', verbs.incr)}</div>`;
@@ -72,7 +72,7 @@ function Process({ watcher, process, load, at, choose }) {
     <td role="gridcell" class="num k-mem">${amount(live ? bytes(rss) : null)}</td>
     <td role="gridcell" class="num hide-m k-up">${live && process.started !== null ? span(now() - process.started) : html`<span class="dim">–</span>`}</td>
     <td role="gridcell" class="num k-starts">${kind === 'wait' || kind === 'fail' ? html`<span class="is-wait">▲ ${count(process.starts)}</span>` : count(process.starts)}</td>
-    <td role="gridcell" class="num k-do">${live ? html`<span class="acts"><button class="btn small icon" type="button" tabindex=${tab} aria-label=${`Restart process ${process.wid}`} title=${why || `Restart process ${process.wid}`}
+    <td role="gridcell" class="num k-do">${live ? html`<span class="acts"><button class="btn small icon" type="button" tabindex=${tab} aria-label=${say.restartOne(process.wid)} title=${why || say.restartOne(process.wid)}
         data-ctl=${lineFor('kill', watcher, { pid: String(process.pid) })} aria-disabled=${why ? 'true' : undefined} onClick=${replace}>${icon('restart')}</button></span>`
       : kind === 'wait' || kind === 'fail' ? html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} tab=${tab} small />` : null}</td>
   </tr>`;
@@ -86,14 +86,14 @@ function Processes({ watcher }) {
   const [chosen, choose] = useState(0);
   const at = (watcher.processes.find((process) => process.wid === chosen) || watcher.processes[0])?.wid;
   return html`<section class="sheet procs" aria-labelledby="p-h" data-ctl=${`circusctl stats ${word(watcher.name)}`}>
-    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${up} of ${watcher.numprocesses}</span><span class="grow"></span>
-      <dl class="figures" aria-label="The watcher as a whole"><div><dt>${say.restarts}</dt><dd>${count(watcher.restarts)}</dd></div><div><dt>${say.output}</dt><dd>${rate(series?.lines || 0)}<span class="unit">${say.linesPerSecond}</span></dd></div></dl><${Scale} watcher=${watcher} /></header>
+    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${say.outOf(up, watcher.numprocesses)}</span><span class="grow"></span>
+      <dl class="figures" aria-label=${say.wholeWatcher}><div><dt>${say.restarts}</dt><dd>${count(watcher.restarts)}</dd></div><div><dt>${say.output}</dt><dd>${rate(series?.lines || 0)}<span class="unit">${say.linesPerSecond}</span></dd></div></dl><${Scale} watcher=${watcher} /></header>
     ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="grid" aria-labelledby="p-h">
-      <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Process</th><th role="columnheader" scope="col" class="num k-pid">PID</th><th role="columnheader" scope="col" class="k-state">State</th>
-        <th role="columnheader" scope="col" class="num k-cpu">CPU</th><th role="columnheader" scope="col" class="num k-mem">Memory</th><th role="columnheader" scope="col" class="num hide-m k-up">Up</th>
-        <th role="columnheader" scope="col" class="num k-starts">Starts</th><th role="columnheader" scope="col" class="k-do"><span class="only-heard">Actions</span></th></tr></thead>
+      <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">${say.heads.process}</th><th role="columnheader" scope="col" class="num k-pid">${say.heads.pid}</th><th role="columnheader" scope="col" class="k-state">${say.heads.state}</th>
+        <th role="columnheader" scope="col" class="num k-cpu">${say.heads.cpu}</th><th role="columnheader" scope="col" class="num k-mem">${say.heads.mem}</th><th role="columnheader" scope="col" class="num hide-m k-up">${say.heads.up}</th>
+        <th role="columnheader" scope="col" class="num k-starts">${say.heads.starts}</th><th role="columnheader" scope="col" class="k-do"><span class="only-heard">${say.heads.actions}</span></th></tr></thead>
       <tbody role="rowgroup">${watcher.processes.map((process) => html`<${Process} key=${process.wid} watcher=${watcher} process=${process} load=${series?.processes[process.wid]} at=${process.wid === at} choose=${choose} />`)}</tbody>
-      ${watcher.processes.length > 1 && html`<tfoot role="rowgroup"><tr role="row"><th role="rowheader" scope="row">All</th><td role="gridcell" class="k-pid"></td><td role="gridcell" class="k-state"></td><td role="gridcell" class="num k-cpu">${amount(cpu)}</td>
+      ${watcher.processes.length > 1 && html`<tfoot role="rowgroup"><tr role="row"><th role="rowheader" scope="row">${say.heads.all}</th><td role="gridcell" class="k-pid"></td><td role="gridcell" class="k-state"></td><td role="gridcell" class="num k-cpu">${amount(cpu)}</td>
         <td role="gridcell" class="num k-mem">${amount(rss)}</td><td role="gridcell" class="hide-m k-up"></td><td role="gridcell" class="num k-starts">${count(watcher.processes.reduce((sum, process) => sum + process.starts, 0))}</td><td role="gridcell" class="k-do"></td></tr></tfoot>`}
     </table></div>`}
   </section>`;

@@ -222,3 +222,64 @@ def test_what_was_shown_is_what_is_written(daemon: Daemon) -> None:
     with pytest.raises(Refused, match="no longer those that were shown"):
         daemon.call("save", digest=digest)
     assert kept(daemon) == [MAIN, MORE]
+
+
+def test_a_save_can_be_undone(daemon: Daemon) -> None:
+    """Every file says what it said, byte for byte; what is in force stays so, and can be saved again."""
+    daemon.ctl("incr", "web", "--waiting")
+    daemon.ctl("rm", "leaves", "--waiting")
+    daemon.ctl("set", "web", "env", "ALL=1,TOKEN=new-secret", "--waiting")
+    daemon.ctl("save", "--yes")
+    after = kept(daemon)
+    assert after != [MAIN, MORE]
+    assert daemon.call("drift")["last_save"]["problem"] == ""
+    assert daemon.call("drift")["changes"] == []
+    shown = daemon.ctl("save", "--undo", "--dry-run").stdout
+    assert "-numprocesses = 3   ; at night\n+numprocesses = 2   ; at night\n" in shown
+    assert "secret" not in shown
+    assert kept(daemon) == after
+    daemon.ctl("save", "--undo", "--yes")
+    assert kept(daemon) == [MAIN, MORE]
+    assert (daemon.folder / "more" / "more.ini").stat().st_mode & 0o777 == 0o640
+    assert len(daemon.pids("web")) == 3
+    assert daemon.call("drift")["last_save"] is None
+    assert len(daemon.call("drift")["changes"]) == 2
+    done = daemon.ctl("save", "--undo", "--yes", check=False)
+    assert (done.returncode, "there is no save to undo" in done.stderr) == (3, True)
+    daemon.ctl("save", "--yes")
+    assert kept(daemon) == after
+
+
+def test_what_was_changed_since_a_save_is_not_undone(daemon: Daemon) -> None:
+    """Whoever edits a file after a save does not lose that by an undo."""
+    daemon.ctl("incr", "web", "--waiting")
+    daemon.ctl("save", "--yes")
+    text = daemon.config.read_text() + "; by hand\n"
+    daemon.config.write_text(text)
+    assert "changed since" in daemon.call("drift")["last_save"]["problem"]
+    done = daemon.ctl("save", "--undo", "--yes", check=False)
+    assert done.returncode == 3
+    assert "has changed since the save" in done.stderr
+    assert daemon.config.read_text() == text
+
+
+def test_a_save_can_be_undone_by_the_next_daemon(daemon: Daemon) -> None:
+    """It has read what was saved: the files are as before, and a reload puts that into force."""
+    daemon.ctl("incr", "web", "--waiting")
+    daemon.ctl("save", "--yes")
+    daemon.stop()
+    daemon.start()
+    assert len(daemon.pids("web")) == 3
+    assert "counts with the next reloadconfig" in daemon.ctl("save", "--undo", "--yes").stdout
+    assert kept(daemon) == [MAIN, MORE]
+    daemon.ctl("reloadconfig", "--waiting")
+    assert len(daemon.pids("web")) == 2
+
+
+def test_what_a_save_keeps_is_for_its_owner_alone(daemon: Daemon) -> None:
+    """Files of the configuration hold secrets: the way back lies in a folder that is closed, and is closed itself."""
+    daemon.ctl("incr", "web", "--waiting")
+    daemon.ctl("save", "--yes")
+    (file,) = daemon.state.rglob("save-undo.json")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700

@@ -133,6 +133,7 @@ def reading(role: str) -> list[tuple[str, dict[str, Any]]]:
             continue
         if not any(field.required for field in row.args):
             asked.append((row.name, {"lines": 1000} if "lines" in fields else {}))
+        asked += [(row.name, {name: True}) for name in ("details", "all") if name in fields]
         if "name" in fields:
             asked += [(row.name, {"name": name}) for name in ("web", "more", "plugin:quiet", "circushttpd")]
     return asked
@@ -207,7 +208,17 @@ def pages(daemon: Daemon, session: str) -> str:
     """The pages of the console, as this person has them."""
     address = daemon.call("inspect")["daemon"]["httpd"]
     texts = []
-    for path in ("", "w/web", "w/more", "w/plugin:quiet", "w/web/output", "events"):
+    for path in (
+        "",
+        "w/web",
+        "w/more",
+        "w/plugin:quiet",
+        "w/web/output",
+        "events/",
+        "plugins/",
+        "daemon/",
+        "audit/",
+    ):
         request = urllib.request.Request(
             f"http://{address}/d/circus/{path}", headers={"Cookie": f"{COOKIE}={session}"}
         )

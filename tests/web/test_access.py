@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.web import scenes
 from tests.web.browser import opened
 from tests.web.console import COOKIE, Console
 from tests.web.staged import ADMIN, VIEWER, process, refused, watcher
@@ -233,7 +234,46 @@ def test_axe_finds_nothing_at_the_commands(browser: Browser, scene: Console, loo
         looked.finds_nothing("what is shown elsewhere")
 
 
-@pytest.mark.parametrize("look", ["light", "dark"], indirect=True)
+PAGES = {
+    "events": ".timeline li",
+    "sockets": "tr[data-socket]",
+    "plugins": "[data-plugin]",
+    "daemon": ".options-of > div",
+    "audit": ".audit-table tbody tr",
+}
+"""Pages beside those of watchers and commands, with what is there when they are."""
+
+
+@pytest.mark.parametrize("part", PAGES)
+def test_axe_finds_nothing_at_the_other_pages(
+    browser: Browser, scene: Console, look: dict[str, Any], part: str
+) -> None:
+    """With all that they show, the menus open, and for one who may only look."""
+    scenes.set_pages(scene.daemon)
+    with opened(browser, "about:blank", **look) as page:
+        go(page, scene, f"/d/stage/{part}/")
+        looked = Looked(page, look)
+        expect(page.locator(PAGES[part]).first).to_be_visible()
+        if part == "daemon":
+            page.locator("#show-save").click()
+            expect(page.locator(".diff")).to_be_visible()
+            page.get_by_text("Limits", exact=True).click()
+        looked.finds_nothing(part)
+        if part == "daemon":
+            page.locator("#show-reload").click()
+            expect(page.locator(".plan-of").first).to_be_visible()
+            looked.finds_nothing("a plan")
+        page.locator(".nav .more").click()
+        looked.finds_nothing("the pages")
+        page.locator(".right .menu > button").click()
+        expect(page.locator("#theme")).to_be_visible()
+        looked.finds_nothing("the themes")
+        go(page, scene, f"/d/stage/{part}/", VIEWER)
+        expect(page.locator(PAGES[part] if part != "audit" else "main .blank").first).to_be_visible()
+        looked.finds_nothing("for one who may only look")
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "narrow"], indirect=True)
 def test_axe_finds_nothing_where_nothing_is(browser: Browser, console: Console, look: dict[str, Any]) -> None:
     """An empty daemon, and a page that is not live any more."""
     console.daemon.watchers.clear()
@@ -242,6 +282,10 @@ def test_axe_finds_nothing_where_nothing_is(browser: Browser, console: Console, 
         looked = Looked(page, look)
         expect(page.get_by_role("heading", name="Nothing is watched yet")).to_be_visible()
         looked.finds_nothing("nothing is watched")
+        page.locator("#first-cmd").fill("sleep 1000")
+        page.locator("#first-number").fill("many")
+        expect(page.locator("#first-why")).to_contain_text("numprocesses")
+        looked.finds_nothing("a first watcher that can't be started so")
         console.daemon.loads = False
         try:
             expect(page.get_by_role("alert")).to_contain_text("has not answered")
@@ -363,7 +407,7 @@ def test_state_is_told_by_shape_and_word(browser: Browser, scene: Console) -> No
             "loud": ["#s-run", "active"],
             "web": ["#s-run", "active"],
         }
-        expect(page.locator(".nav .alarm use")).to_have_attribute("href", "#s-fail")
+        expect(page.locator(".nav > a .alarm use")).to_have_attribute("href", "#s-fail")
         expect(page.locator(".nav a").first).to_have_accessible_name("Watchers 2 need you")
 
 

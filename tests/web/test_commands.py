@@ -32,7 +32,13 @@ NOT_HERE: dict[str, str] = {}
 """Rows whose case can't be carried out in a browser, with the reason. There are none: even after ``quit``, which ends the
 console as well, circusctl can tell that it was done."""
 
-SHOWN_AS = {"sessions": "admin", "dstats": "cmdline", "numwatchers": "4", "version": "version"}
+SHOWN_AS = {
+    "sessions": "admin",
+    "dstats": "cmdline",
+    "numwatchers": "4",
+    "plugins": "plugins",
+    "version": "version",
+}
 """Of reading rows, what the page shows where the case's text is a heading of circusctl's own; and the console is one watcher more."""
 
 SECRET = "correct-horse-battery"

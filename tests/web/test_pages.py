@@ -559,6 +559,7 @@ def test_theme_is_kept(browser: Browser, console: Console) -> None:
     with seen(browser, console) as page:
         for theme in ("light", "dark"):
             page.get_by_role("button", name="Theme").click()
+            page.get_by_role("button", name=theme.capitalize(), exact=True).click()
             assert page.evaluate("document.documentElement.dataset.theme") == theme
         page.reload()
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -627,7 +628,7 @@ def test_empty_daemon_is_no_empty_page(browser: Browser, console: Console) -> No
     console.daemon.watchers.clear()
     with seen(browser, console) as page:
         expect(page.get_by_role("heading", name="Nothing is watched yet")).to_be_visible()
-        expect(page.get_by_text("circusctl add --start hello")).to_be_visible()
+        expect(page.get_by_text("circusctl add --start NAME CMD")).to_be_visible()
 
 
 def test_unknown_watcher_is_told(browser: Browser, console: Console) -> None:

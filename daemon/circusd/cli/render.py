@@ -402,7 +402,21 @@ def _dstats(reply: Reply, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _about(name: str) -> Callable[[Reply, Style], str]:
+    """One of the views that are seldom asked for, loaded when it is."""
+
+    def view(reply: Reply, style: Style) -> str:
+        from circusd.cli import aboutviews
+
+        text: str = getattr(aboutviews, name)(reply, style)
+        return text
+
+    return view
+
+
 def _sockets(reply: Reply, style: Style) -> str:
+    if any("watchers" in sock for sock in reply.get("sockets", ())):
+        return _about("sockets")(reply, style)
     rows = []
     for sock in reply.get("sockets", ()):
         address = sock["path"] if "path" in sock else f"{sock.get('host')}:{sock.get('port')}"
@@ -566,7 +580,9 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "addtoken": _made_token,
     "audit": _audit,
     "cancel": _cancelled,
+    "daemon": _about("daemon"),
     "decr": _scaled,
+    "drift": _about("drift"),
     "dstats": _dstats,
     "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),
     "explain": _explain,
@@ -587,6 +603,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "people": _people,
     "ping": _ping,
+    "plugins": _about("plugins"),
     "reloadconfig": _reloaded,
     "rmkey": _key_gone,
     "save": _saved,

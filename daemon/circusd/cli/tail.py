@@ -14,6 +14,7 @@ from circusd.cli.session import Session
 from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, subscribe
 from circusd.schema.errors import ProtocolError, Refused, TimedOut, Unavailable
+from circusd.schema.events import EventFilter
 from circusd.schema.wire import escape_name
 
 ORIGINAL_TOPICS = ("watcher.",)
@@ -94,6 +95,8 @@ def follow_events(properties: Mapping[str, Any], session: Session) -> int:
     name = properties.get("name", "")
     meant = session.call("events", {**properties, "lines": 0}).get("watchers") or [name] if name else []
     topics = [f"event.{escape_name(watcher)}." for watcher in meant] or ["event."]
+    kind, level, text = (str(properties.get(key, "")).lower() for key in ("kind", "level", "text"))
+    which = EventFilter(None, kind, level, text)
     shown = 0
     try:
         with session.follow(topics) as stream:
@@ -103,7 +106,7 @@ def follow_events(properties: Mapping[str, Any], session: Session) -> int:
                 _print_event(event, session)
             sys.stdout.flush()
             for _, event in stream:
-                if event.get("number", shown + 1) > shown:
+                if event.get("number", shown + 1) > shown and which.passes(event):
                     _print_event(event, session)
                     sys.stdout.flush()
     except KeyboardInterrupt:

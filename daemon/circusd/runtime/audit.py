@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from circusd.schema.commands import Command
@@ -37,6 +38,12 @@ ENTERING: Final = ("redeem", "login", "admit")
 UNFINISHED: Final = "unfinished"
 """The result of what was under way when circusd ended."""
 
+NOT_OK: Final = "not_ok"
+"""In a filter, every result but ``ok``."""
+
+MOST_ENTRIES: Final = 20_000
+"""So far back it can be asked for entry by entry."""
+
 TEXT_LIMIT: Final = 200
 KEYS_LIMIT: Final = 50
 KEY_LIMIT: Final = 64
@@ -52,6 +59,32 @@ _NAMED: Final = ("person", "token", "session")
 Entry = dict[str, Any]
 Done = Callable[[str, Mapping[str, Any]], None]
 """Called with the result (``ok``, or the code of an error) and the reply's payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries are wanted; what is empty or None lets all pass."""
+
+    person: str = ""
+    """In lower case: a person, or ``uid N``."""
+    command: str = ""
+    result: str = ""
+    """``ok``, ``not_ok`` for all others, or the code of an error."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lets all pass."""
+        return self == EntryFilter()
+
+    def passes(self, entry: Entry) -> bool:
+        """Whether the entry is one of these."""
+        result = str(entry.get("result", ""))
+        who = (str(entry.get("person", "")).lower(), f"uid {entry.get('uid')}")
+        return (
+            (not self.person or self.person in who)
+            and (not self.command or str(entry.get("command", "")) == self.command)
+            and (not self.result or (result != "ok" if self.result == NOT_OK else result == self.result))
+        )
 
 
 def is_recorded(row: Command) -> bool:
@@ -113,16 +146,24 @@ class Audit:
         entry: Entry = {"time": _now(), "uid": refusal.uid, "door": refusal.door, "from": refusal.address}
         self._record({**entry, "result": "refused", "reason": refusal.reason, "count": refusal.count})
 
-    def last(self, count: int) -> list[Entry]:
-        """The last entries, oldest first; of this run alone where the file can't be had. Waits, in a greenlet."""
+    def last(self, count: int, which: EntryFilter | None = None, skip: int = 0) -> list[Entry]:
+        """The last entries that pass the filter, oldest first, without the newest ``skip`` of them; of this run alone where
+        the file can't be had. Waits, in a greenlet."""
         if count <= 0:
             return []
+        passes = EntryFilter().passes if which is None else which.passes
         lines = None
         if self._file is not None and not self._file.problem:
-            lines = self._file.last(count)
+            # What is looked at one by one is looked at in the thread.
+            lines = self._file.last(
+                count + skip, None if which is None or which.is_empty else _passes_line(passes)
+            )
         if lines is None:
-            return list(self._kept)[-count:]
-        return [entry for line in lines if (entry := _parsed(line)) is not None]
+            found = [entry for entry in self._kept if passes(entry)]
+        else:
+            found = [entry for line in lines if (entry := _parsed(line)) is not None]
+        end = len(found) - skip
+        return found[max(0, end - count) : max(0, end)]
 
     def view(self) -> dict[str, Any]:
         """Where it is written, how much, and what went wrong, for ``inspect``."""
@@ -203,6 +244,14 @@ def _what(row: Command, properties: Mapping[str, Any]) -> Entry:
 def _text(value: object, limit: int = TEXT_LIMIT) -> str:
     text = str(value)
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def _passes_line(passes: Callable[[Entry], bool]) -> Callable[[bytes], bool]:
+    def passes_line(line: bytes) -> bool:
+        entry = _parsed(line)
+        return entry is not None and passes(entry)
+
+    return passes_line
 
 
 def _parsed(line: bytes) -> Entry | None:

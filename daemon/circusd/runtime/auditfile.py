@@ -72,12 +72,15 @@ class AuditFile:
             self._is_due = True
             self._put(self._write)
 
-    def last(self, count: int) -> list[bytes] | None:
-        """The last lines of the files, oldest first. Waits, in a greenlet; None if the disk does not answer."""
+    def last(self, count: int, which: Callable[[bytes], bool] | None = None) -> list[bytes] | None:
+        """The last lines of the files, oldest first; with ``which``, which is asked in the thread, those that it wants.
+
+        Waits, in a greenlet; None if the disk does not answer.
+        """
         result: AsyncResult[list[bytes]] = AsyncResult()
 
         def run() -> None:
-            lines = self._disk.read(count)
+            lines = self._disk.read(count, which)
             self._writers.tell(lambda: result.set(lines))
 
         self._put(run)
@@ -151,13 +154,13 @@ class _Disk:
             self._file.let_go()
         return lost, ""
 
-    def read(self, count: int) -> list[bytes]:
+    def read(self, count: int, which: Callable[[bytes], bool] | None = None) -> list[bytes]:
         """The last lines, of as many files as it takes; what can't be read is as if it were not there."""
         found: list[bytes] = []
         for path in (self.path, *(f"{self.path}.{number}" for number in range(1, BACKUPS + 1))):
             if len(found) >= count:
                 break
-            found = _tail(path) + found
+            found = [line for line in _tail(path) if which is None or which(line)] + found
         return found[-count:] if count else []
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import gevent.socket
 
 from circusd.schema.errors import ProtocolError
 
+from . import clock
 from .handshake import Handshake
 
 READ_BYTES: Final = 1 << 16
@@ -57,6 +58,8 @@ class Connection:
     """The name of that key, once the peer has shown it."""
     number: int = 0
     """For a peer on another machine: one that no other such peer has at the time."""
+    since: float = field(default_factory=clock.wall)
+    """When it was let in, in epoch seconds."""
     id: bytes = field(default_factory=_next_id)
     sent: int = 0
     """Bytes that were handed to libzmq for this peer."""

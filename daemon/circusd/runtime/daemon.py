@@ -27,6 +27,8 @@ from circusd.core import ending, words
 from circusd.kernel import files, limits, pidfd, proc, signals, users
 from circusd.kernel.notify import Notify
 from circusd.schema.errors import BadRequest, CircusError, ConfigError, Conflict
+from circusd.schema.options import CIRCUS
+from circusd.schema.secrets import masked
 from circusd.schema.wire import encode
 from circusd.version import __version__
 
@@ -124,6 +126,10 @@ class Daemon:
         self._reloading = BoundedSemaphore(1)
         self.saved: tuple[Configuration, Configuration] | None = None
         """After a save, the configuration that is in force and what the files say."""
+        self.unsaved: (
+            tuple[Configuration, Configuration, tuple[Configuration, Configuration] | None] | None
+        ) = None
+        """After a save, the configuration since, the one before, and what `saved` was then."""
         self._owner: int | None = None
         self._is_starting = True
         self._exit_code = 0
@@ -717,6 +723,11 @@ class Daemon:
             "httpd": circus.httpd,
         }
 
+    def file_options(self) -> dict[str, Any]:
+        """All options of ``[circus]`` that are in force, by name; secrets are hidden."""
+        circus = self.configuration.circus
+        return masked({row.name: getattr(circus, row.name) for row in CIRCUS if not row.legacy}, CIRCUS)
+
     def weblink(self, role: str, person: str, watchers: Any = None) -> tuple[str, float]:
         """A one-time address of the console, and when it ends (epoch seconds)."""
         from .peoplecommands import as_patterns
@@ -792,6 +803,16 @@ class Daemon:
         if self._certificate and consoleaccess.certificate_of(self.configuration.circus) != self._certificate:
             log.info("the console's certificate has changed, and the console is restarted")
             watcher.submit(self.arbiter.job("restart", "reloadconfig"))
+
+    def undo_save(self, *, dry_run: bool, digest: str) -> dict[str, Any]:
+        """The files say what they said before the last save, or would; what that changes."""
+        from .saving import undo
+
+        with self._reloading:
+            reply = undo(self, dry_run=dry_run, digest=digest)
+        if not dry_run:
+            log.info("save undone files=%s", ",".join(reply["files"]))
+        return reply
 
     def apply_live(self) -> None:
         """What can be changed of ``[circus]`` without a restart is as the configuration says."""

@@ -207,6 +207,26 @@ class Doors:
         """How many are in, were let in and were refused."""
         return {"connections": len(self._connections), "accepted": self.accepted, "refused": self.refusals}
 
+    def view(self, most: int) -> list[dict[str, Any]]:
+        """Each door with who is in by it, ``most`` of them one by one; the inherited connections as a door of their own."""
+        found: dict[str, list[Connection]] = {name: [] for name in self._doors}
+        for connection in self._connections:
+            found.setdefault(connection.door, []).append(connection)
+        rows = []
+        for name, connections in found.items():
+            door = self._doors.get(name)
+            channel = connections[0].channel if connections else name.partition(" ")[0]
+            rows.append(
+                {
+                    "name": name,
+                    "channel": channel,
+                    "endpoint": "inherited" if door is None else door.listener.endpoint,
+                    "count": len(connections),
+                    "connections": [_row(connection) for connection in connections[:most]],
+                }
+            )
+        return rows
+
     # -- who comes in ----------------------------------------------------------------------------------------------
 
     def _arrived(
@@ -374,6 +394,18 @@ class _Door:
 def _is_of_this_machine(sock: socket.socket, address: Any) -> bool:
     """Whether a TCP peer is on this machine: by loopback, or by the machine's own address."""
     return is_loopback(address[0]) or address[0] == sock.getsockname()[0]
+
+
+def _row(connection: Connection) -> dict[str, Any]:
+    return {
+        "uid": connection.uid,
+        "pid": connection.pid,
+        "role": connection.role,
+        "address": connection.address,
+        "since": round(connection.since, 3),
+        "sent": connection.passed,
+        "queued": connection.queued,
+    }
 
 
 def _shown(address: Any) -> str:

@@ -24,6 +24,7 @@ from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied, NoS
 from circusd.schema.nearest import nearest
 
 from . import clock
+from .about import About
 from .arbiter import Arbiter, in_background
 from .audit import Done, is_recorded
 from .changing import Changing
@@ -56,7 +57,7 @@ TARGET_LIMIT = 200
 
 
 class Handlers(
-    Changing, Setting, SocketCommands, KeyCommands, Reading, Searching, DoorCommands, PeopleCommands
+    Changing, Setting, SocketCommands, KeyCommands, Reading, Searching, About, DoorCommands, PeopleCommands
 ):
     """The commands of one daemon."""
 
@@ -208,6 +209,9 @@ class Handlers(
         target = str(p.get("file") or "")
         dry_run, force = truthy(p.get("dry_run")), truthy(p.get("force"))
         digest = str(p.get("digest") or "")
+        if truthy(p.get("undo")):
+            undo = partial(self.daemon.undo_save, dry_run=dry_run, digest=digest)
+            return Later(in_background(undo), lambda reply: reply)
         return Later(
             in_background(
                 lambda: self.daemon.save_configuration(target, dry_run=dry_run, force=force, digest=digest)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from circusd.core.words import event_text
-from circusd.schema.events import event_kind
+from circusd.schema.events import EventFilter, event_kind
 from circusd.schema.wire import escape_name, event_topic
 
 from . import clock
@@ -55,14 +55,17 @@ class Journal:
             self._publisher.publish("events", event_topic(watcher, row.original), lambda: _original(record))
         return record
 
-    def last(self, count: int, watchers: Iterable[str] | None = None) -> list[dict[str, Any]]:
-        """The last events, oldest first; of some watchers if they are named."""
+    def last(
+        self, count: int, watchers: Iterable[str] | None = None, which: EventFilter | None = None
+    ) -> list[dict[str, Any]]:
+        """The last events, oldest first; of some watchers if they are named, and only those that pass the filter."""
         found: list[dict[str, Any]] = []
         wanted = None if watchers is None else {name.lower() for name in watchers}
         for record in reversed(self.kept):
             if len(found) >= count:
                 break
-            if wanted is None or str(record.get("watcher", "")).lower() in wanted:
+            is_named = wanted is None or str(record.get("watcher", "")).lower() in wanted
+            if is_named and (which is None or which.passes(record)):
                 found.append(record)
         return found[::-1]
 

@@ -11,6 +11,7 @@ from circusd.config.model import describe
 from circusd.core.lifecycle import Process
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
+from circusd.schema.events import EventFilter
 from circusd.schema.nearest import nearest
 from circusd.schema.options import WATCHER
 from circusd.schema.secrets import masked
@@ -18,6 +19,8 @@ from circusd.version import __version__
 
 from . import snapshot
 from .arbiter import Arbiter, in_background
+from .audit import MOST_ENTRIES, EntryFilter
+from .journal import KEPT_EVENTS
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
 from .selection import chosen, seen, select, several
@@ -100,16 +103,14 @@ class Reading:
 
     def cmd_globaloptions(self, p: dict[str, Any], c: Context) -> Reply:
         options = self.daemon.global_options()
+        if truthy(p.get("all")):
+            options = {**self.daemon.file_options(), **options}
         name = p.get("option")
         if name:
             if name not in options:
                 raise BadRequest(f"{name!r} not an existing option", field="option")
             return {"options": {name: options[name]}}
         return {"options": options}
-
-    def cmd_listsockets(self, p: dict[str, Any], c: Context) -> Reply:
-        held = {row["name"] for row in snapshot.sockets_view(self.arbiter, c.person.scope)}
-        return {"sockets": [row for row in self.arbiter.sockets.listing() if row["name"] in held]}
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         extended = truthy(p.get("extended"))
@@ -196,18 +197,34 @@ class Reading:
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
         names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
-        lines = as_int(p.get("lines", 20), "lines")
         wanted = names
         if names is None and not c.person.scope.is_all:
             wanted = list(seen(self.arbiter, c).watchers)
-        events = self.arbiter.journal.last(min(max(lines, 0), 2000), wanted)
-        return {"events": events, "watchers": names or []}
+        lines = min(max(as_int(p.get("lines", 20), "lines"), 0), KEPT_EVENTS)
+        before = None if p.get("before") is None else as_int(p["before"], "before")
+        which = EventFilter(
+            before,
+            str(p.get("kind") or "").lower(),
+            str(p.get("level") or ""),
+            str(p.get("text") or "").lower(),
+        )
+        # One more than is asked for tells whether there are older ones.
+        events = self.arbiter.journal.last(lines + 1, wanted, which)
+        more = len(events) > lines
+        return {"events": events[1:] if more else events, "watchers": names or [], "more": more}
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
         count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)
+        skip = min(max(as_int(p.get("skip", 0), "skip"), 0), MOST_ENTRIES)
+        which = EntryFilter(
+            str(p.get("person") or "").lower(),
+            str(p.get("command") or "").lower(),
+            str(p.get("result") or ""),
+        )
         audit = self.daemon.audit
         return Later(
-            in_background(partial(audit.last, count)), lambda entries: {"entries": entries, **audit.view()}
+            in_background(partial(audit.last, count, which, skip)),
+            lambda entries: {"entries": entries, **audit.view()},
         )
 
     def cmd_ping(self, p: dict[str, Any], c: Context) -> Reply:

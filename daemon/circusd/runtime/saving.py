@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -16,14 +16,14 @@ from circusd.config.editing import IniText
 from circusd.config.forms import form_of
 from circusd.config.ini import load
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
-from circusd.kernel import files
-from circusd.schema.errors import ConfigError, Conflict
-from circusd.schema.secrets import MASK
+from circusd.schema.errors import CircusError, ConfigError, Conflict
+
+from . import clock
+from . import undo as previous
+from .undo import BOM
 
 if TYPE_CHECKING:
     from .daemon import Daemon
-
-BOM = b"\xef\xbb\xbf"
 
 Forced = tuple[dict[str, WatcherConfig], dict[str, SocketConfig]]
 """Watchers and sockets that are in force, by lower-case name."""
@@ -79,14 +79,67 @@ def save(daemon: Daemon, target: str, *, dry_run: bool, force: bool, digest: str
         return {**reply, "dry_run": True}
     if digest and digest != saving.digest:
         raise Conflict("the changes are no longer those that were shown", hint="look at them again")
-    for path, data in saving.new.items():
-        try:
-            _aside(_write, path, saving.old[path], data)
-        except OSError as error:
-            raise Conflict(f"{path} can't be written: {error.strerror}") from None
+    if saving.new:
+        problem = _aside(_written, daemon.settings.name, saving)
+        if problem:
+            reply["left"] = [*reply["left"], f"there will be no way back: {problem}"]
+        daemon.unsaved = (saving.configuration, daemon.configuration, daemon.saved)
     daemon.configuration = saving.configuration
     daemon.saved = (saving.configuration, saving.on_disk)
     return reply
+
+
+def undo(daemon: Daemon, *, dry_run: bool, digest: str) -> dict[str, Any]:
+    """The files say what they said before the last save, or what that would change is told. To be called in a greenlet.
+
+    What is in force stays so, and can be saved again. Raises as `circusd.runtime.undo.undo`.
+    """
+    reply: dict[str, Any] = _aside(
+        partial(previous.undo, daemon.settings.name, dry_run=dry_run, digest=digest)
+    )
+    if daemon.unsaved is None or daemon.unsaved[0] is not daemon.configuration:
+        # It has read the files since: what they say from now on is not what it knows of them.
+        reply["left"] = ["what the files say then counts with the next reloadconfig"]
+    elif not dry_run:
+        _, daemon.configuration, daemon.saved = daemon.unsaved
+    if not dry_run:
+        daemon.unsaved = None
+    return reply
+
+
+def drift(daemon: Daemon) -> dict[str, Any]:
+    """What differs between the files, as they were read and as they are, and what is in force. To be called in a greenlet."""
+    saving = Saving()
+    _find(daemon, saving)
+    problems: list[str] = []
+    changed = False
+    try:
+        in_force, on_disk = daemon.saved or (None, daemon.configuration)
+        known = on_disk if in_force is daemon.configuration else daemon.configuration
+        disk = _loaded(daemon.settings.path)
+        changed = (_content(disk), disk.circus) != (_content(known), known.circus)
+    except ConfigError as error:
+        problems = [str(problem) for problem in error.problems]
+    return {
+        "path": daemon.settings.path,
+        "files": list(daemon.configuration.files),
+        "changes": [str(drift) for drift in saving.drifts],
+        "left": saving.left,
+        "on_disk": changed or bool(problems),
+        "problems": problems,
+        "last_save": _aside(previous.view, daemon.settings.name),
+    }
+
+
+def _written(name: str, saving: Saving) -> str:
+    """The files hold what is new; why there is no way back from that, if there is none. Raises Conflict."""
+    problem = ""
+    try:
+        previous.keep(name, clock.wall(), saving.old, saving.new)
+    except (OSError, CircusError) as error:
+        problem = (error.strerror or "") if isinstance(error, OSError) else str(error)
+    previous.write_all({path: saving.old[path] for path in saving.new}, saving.new)
+    return problem
 
 
 def _planned(daemon: Daemon, target: str, force: bool) -> Saving:
@@ -266,18 +319,7 @@ def _add(saving: Saving, name: str, text: IniText) -> None:
     old = saving.old[name]
     bom = BOM if old.startswith(BOM) else b""
     saving.new[name] = bom + text.text.encode()
-    before = IniText(name, old.removeprefix(BOM).decode("utf-8", "replace"))
-    lines = difflib.unified_diff(_masked(before), _masked(text), name, name, lineterm="")
-    saving.diff += "".join(line.partition("\0")[0] + "\n" for line in lines)
-
-
-def _masked(text: IniText) -> list[str]:
-    """The lines with secrets hidden; a hash behind a NUL byte keeps those apart that differ."""
-    shown = []
-    for line, seen in zip(text.lines, text.secrets(), strict=True):
-        known = hashlib.sha256(line.encode()).hexdigest()
-        shown.append(line if seen is None else f"{seen}{MASK}\0{known}")
-    return shown
+    saving.diff += previous.difference(name, old, saving.new[name])
 
 
 def _merged(before: Configuration, after: Configuration, running: Forced) -> Configuration:
@@ -311,9 +353,3 @@ def _merged(before: Configuration, after: Configuration, running: Forced) -> Con
 def _bytes(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
-
-
-def _write(path: str, old: bytes, new: bytes) -> None:
-    if _bytes(path) != old:
-        raise Conflict(f"{path} has changed on disk in this moment", hint="try again")
-    files.atomic_write(path, new)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import asdict
+from functools import partial
 from typing import Any
+
+import gevent
 
 from circusd.config.sections import socket_from_options
 from circusd.schema.errors import BadRequest, Conflict, NotFound
 from circusd.schema.nearest import nearest
 
+from . import snapshot
 from .arbiter import Arbiter, in_background
 from .requests import Context, Later, Reply, truthy
 from .sockets import Sockets
@@ -44,6 +50,26 @@ class SocketCommands:
         taken()
         return Later(in_background(run), lambda reply: reply)
 
+    def cmd_listsockets(self, p: dict[str, Any], c: Context) -> Reply:
+        mine = {row["name"] for row in snapshot.sockets_view(self.arbiter, c.person.scope)}
+        rows = [row for row in self.arbiter.sockets.listing() if row["name"] in mine]
+        if not truthy(p.get("details")):
+            return {"sockets": rows}
+        holders = [
+            (w.name, w.planner.processes, set(self.arbiter.sockets.named_by(w.config)))
+            for w in c.person.scope.of_those(self.arbiter.watchers).values()
+        ]
+        for row in rows:
+            held = [(name, slots) for name, slots, named in holders if row["name"] in named]
+            row["watchers"] = sorted(name for name, _ in held)
+            row["processes"] = [
+                {"watcher": name, "wid": wid, "pid": slot.pid}
+                for name, slots in sorted(held, key=lambda one: one[0])
+                for wid, slot in sorted(slots.items())
+                if slot.pid is not None
+            ]
+        return Later(in_background(partial(_with_queues, self.arbiter.sockets, rows)), _listed)
+
     def cmd_rmsocket(self, p: dict[str, Any], c: Context) -> Reply:
         sockets, name = self.arbiter.sockets, str(p["name"]).lower()
         if sockets.get(name) is None:
@@ -62,3 +88,34 @@ class SocketCommands:
             )
         sockets.close(name)
         return {"held_by": holders}
+
+
+def _listed(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"sockets": rows}
+
+
+def _with_queues(sockets: Sockets, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with what the kernel tells of each; it is asked in a thread, as it walks its tables for that."""
+    # Copies: the thread's are there also when a socket is closed meanwhile.
+    kept = {entry.name: entry.sock.dup() for entry in sockets.entries()}
+    try:
+        told = gevent.get_hub().threadpool.apply(_told, (kept,))
+    finally:
+        for sock in kept.values():
+            sock.close()
+    return [{**row, **told.get(row["name"], {})} for row in rows]
+
+
+def _told(socks: dict[str, socket.socket]) -> dict[str, dict[str, Any]]:
+    # Loaded when somebody asks: most daemons are never asked.
+    from circusd.kernel import sockdiag
+
+    return {
+        name: {
+            "family": sock.family.name,
+            "type": sock.type.name,
+            **asdict(sockdiag.queue_of(sock)),
+            "connections": sockdiag.connections_of(sock),
+        }
+        for name, sock in socks.items()
+    }

@@ -366,7 +366,13 @@ COMMANDS: tuple[Command, ...] = (
         "show who changed what",
         "The last changing commands and the last refusals: who, from where, what, with which result. Of options, the names and "
         "never the values. They are in the file that ``inspect`` names, one JSON object a line.",
-        (Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),),
+        (
+            Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),
+            Field("person", doc="only of this person, or of ``uid N``"),
+            Field("command", doc="only this command"),
+            Field("result", doc="only with this result: ok, not_ok for all others, or the code of an error"),
+            Field("skip", "int", "pass over so many of the last", default=0, metavar="N"),
+        ),
         (
             Field(
                 "entries",
@@ -429,6 +435,34 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "daemon",
+        "show the daemon: its process, its limits, and who is connected",
+        "Memory, descriptors and other limits of circusd itself, and each of its doors with the connections that came in by it: whose, "
+        "since when, how much was sent and how much waits. The first 200 of a door are told one by one.",
+        reply=(
+            Field("name", "string", "name of the daemon"),
+            Field("version", "string", "version of circusd"),
+            Field("pid", "int", "its process"),
+            Field("started", "json", "epoch seconds"),
+            Field("lag", "json", "how late the loop was last, in seconds; measured while somebody watches"),
+            Field(
+                "usage", "object", "memory in bytes, processor seconds, threads, descriptors and their limit"
+            ),
+            Field("limits", "json", "list of {name, doc, unit, soft, hard}; null for none"),
+            Field(
+                "doors",
+                "json",
+                "list of {name, channel, endpoint, count, connections}; of a connection {uid, user, pid, watcher, role, address, since, "
+                "sent, queued}",
+            ),
+            Field("counters", "object", "connections that are in, were let in and were refused"),
+            Field("configuration", "object", "the main file, and all that were read"),
+        ),
+        original=False,
+        example="circusctl daemon",
+        case=Case(argv="daemon", after="commands"),
+    ),
+    Command(
         "decr",
         "run fewer processes",
         "The number of processes is lowered; the oldest ones are stopped first. Never below 0.",
@@ -443,6 +477,28 @@ COMMANDS: tuple[Command, ...] = (
         icon="minus",
         key="-",
         case=Case(argv="decr web --waiting", query="numprocesses web", before="2", after="1"),
+    ),
+    Command(
+        "drift",
+        "show what differs between the configuration and what is in force",
+        "What was changed at run time and is not in the files (``save`` puts it there), whether the files have changed on disk since they "
+        "were read (``reloadconfig`` puts that into force), and the last save, which ``save --undo`` takes back. Names only, no values.",
+        reply=(
+            Field("path", "string", "the main file"),
+            Field("files", "json", "all files that were read"),
+            Field("changes", "json", "what was changed at run time, in words"),
+            Field("left", "json", "what of it can't be saved, in words"),
+            Field("on_disk", "bool", "whether the files say something else than when they were read"),
+            Field("problems", "json", "what is wrong with the files as they are now"),
+            Field(
+                "last_save",
+                "json",
+                "{time, files, problem}: the save that can be undone, or why it can't; null for none",
+            ),
+        ),
+        original=False,
+        example="circusctl drift",
+        case=Case(setup=("set loud warmup_delay 3",), argv="drift", after="watcher loud changed"),
     ),
     Command(
         "dstats",
@@ -488,11 +544,16 @@ COMMANDS: tuple[Command, ...] = (
             _name(False, "only of this watcher, or of those that match"),
             Field("lines", "int", "how many of the last", default=20, short="n", metavar="N"),
             Field("follow", "bool", "go on with what comes", default=False, short="f"),
+            Field("kind", doc="only of this kind: ``process.exited``, or ``process`` for all that begin so"),
+            Field("level", doc="only of this level or a higher one", choices=("info", "warning", "error")),
+            Field("text", doc="only those with this in their text, or in the name of their watcher"),
+            Field("before", "int", "only those with a lower number", metavar="NUMBER"),
             _MATCH,
         ),
         (
             Field("events", "json", "list of events, oldest first"),
             Field("watchers", "json", "names of the watchers that were meant, when a name was given"),
+            Field("more", "bool", "whether there are older ones"),
         ),
         scoped=True,
         original=False,
@@ -537,8 +598,11 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "globaloptions",
         "show the daemon's own options",
-        "Endpoints and the other options of the ``[circus]`` section that are in force.",
-        (Field("option", doc="only this one", positional=True, metavar="OPTION"),),
+        "Endpoints and the other options of the ``[circus]`` section that are in force; with ``--all`` every one of them.",
+        (
+            Field("option", doc="only this one", positional=True, metavar="OPTION"),
+            Field("all", "bool", "those too that the original does not show", default=False),
+        ),
         (Field("options", "object", "values by name"),),
         scoped=True,
         example="circusctl globaloptions endpoint",
@@ -766,8 +830,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "listsockets",
         "list the sockets that the daemon owns",
-        "Name, address, descriptor and backlog of each managed socket.",
-        reply=(Field("sockets", "json", "one object for each, by descriptor"),),
+        "Name, address, descriptor and backlog of each managed socket. With ``--details`` also who has it, how many connections wait to "
+        "be accepted, how many are open, and how many were turned away as the queue was full, as far as the kernel tells.",
+        (Field("details", "bool", "with who has it and what the kernel tells of it", default=False),),
+        (
+            Field(
+                "sockets",
+                "json",
+                "one object for each, by descriptor; with details also {family, type, watchers, processes, waiting, limit, dropped, "
+                "connections}, with null where the kernel does not tell",
+            ),
+        ),
         scope="socket",
         scoped=True,
         example="circusctl listsockets",
@@ -918,6 +991,19 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl ping",
         case=Case(argv="ping", after="pong"),
+    ),
+    Command(
+        "plugins",
+        "list the plugins",
+        "Each with its class, its state and process, how often it was started again within the hour, its options without secrets, "
+        "and the doors by which it is connected: ``events`` is what it listens to. To all other commands a plugin is a watcher named "
+        "``plugin:NAME``.",
+        reply=(
+            Field("plugins", "json", "list of {name, watcher, use, options, status, pids, restarts, doors}"),
+        ),
+        original=False,
+        example="circusctl plugins",
+        case=Case(argv="plugins", after="no plugins"),
     ),
     Command(
         "quit",
@@ -1096,7 +1182,8 @@ COMMANDS: tuple[Command, ...] = (
         "What ``set``, ``incr``, ``decr``, ``add``, ``rm``, ``addsocket`` and ``rmsocket`` have changed since the files were "
         "read is put into them: each option where it stands, every other line, comments and order as they are. Shows the "
         "difference first, without the values of variables, and asks; ``--yes`` does not ask. Refused when a file has changed "
-        "on disk since it was read: ``reloadconfig`` first, or ``--force``. Only ini files are written.",
+        "on disk since it was read: ``reloadconfig`` first, or ``--force``. Only ini files are written. ``--undo`` puts back what the "
+        "files said before the last save, unless they have changed since; what is in force stays so.",
         (
             Field(
                 "file",
@@ -1107,6 +1194,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("dry_run", "bool", "only show the difference", default=False, flag="dry-run"),
             Field("yes", "bool", "do not ask", default=False),
             Field("force", "bool", "though files have changed on disk", default=False),
+            Field("undo", "bool", "put back what the files said before the last save", default=False),
             Field("digest", "json", "that of the difference that was shown: another one is refused"),
         ),
         (

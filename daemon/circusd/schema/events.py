@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+LEVELS = ("info", "warning", "error")
+"""From least to most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +137,29 @@ def event_kind(name: str) -> EventKind:
         if row.name == name:
             return row
     raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted; what is empty or None lets all pass."""
+
+    before: int | None = None
+    """Only those with a lower number."""
+    kind: str = ""
+    """A name (``process.exited``) or the part before its dot (``process``)."""
+    level: str = ""
+    """The least: ``warning`` lets errors pass too."""
+    text: str = ""
+    """In lower case; somewhere in the text or the watcher's name."""
+
+    def passes(self, record: Mapping[str, Any]) -> bool:
+        """Whether the event is one of these."""
+        name = str(record.get("event", ""))
+        return (
+            (self.before is None or record.get("number", 0) < self.before)
+            and (not self.kind or name == self.kind or name.startswith(f"{self.kind}."))
+            and (not self.level or LEVELS.index(record.get("level", "info")) >= LEVELS.index(self.level))
+            and (
+                not self.text or self.text in f"{record.get('watcher', '')} {record.get('text', '')}".lower()
+            )
+        )
