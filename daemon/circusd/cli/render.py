@@ -256,6 +256,16 @@ def _set(reply: Reply, style: Style) -> str:
     return "\n".join(f"{clean(str(key))}: {clean(str(text))}" for key, text in applied.items())
 
 
+def _figures(name: str) -> Callable[[Reply, Style], str]:
+    def text(reply: Reply, style: Style) -> str:
+        from circusd.cli import figures
+
+        found: str = getattr(figures, name)(reply, style)
+        return found
+
+    return text
+
+
 def _number(key: str) -> Callable[[Reply, Style], str]:
     return lambda reply, style: clean(str(reply.get(key)))
 
@@ -451,6 +461,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "explain": _explain,
     "get": _options,
     "globaloptions": _options,
+    "history": _figures("history"),
     "incr": _scaled,
     "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
     "ipython": _ipython,
@@ -463,11 +474,13 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "grep": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "ping": _ping,
+    "process": _figures("process"),
     "reloadconfig": _reloaded,
     "save": _saved,
     "set": _set,
     "stats": _stats,
     "status": _status,
+    "tree": _figures("tree"),
     "version": _number("version"),
     "wait": _waited,
     "weblink": _link,

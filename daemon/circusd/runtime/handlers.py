@@ -27,6 +27,7 @@ from .arbiter import Arbiter, in_background
 from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
+from .looking import Looking
 from .orders import Order
 from .processinfo import ProcessInfo
 from .reading import Reading
@@ -43,13 +44,14 @@ TARGET_LIMIT = 200
 """Letters."""
 
 
-class Handlers(Changing, Setting, SocketCommands, Reading, Searching):
+class Handlers(Changing, Setting, SocketCommands, Reading, Searching, Looking):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
         self.arbiter = arbiter
         self.daemon = daemon
-        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, follows, stats, history."""
+        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, follows, stats, history,
+        load_history, looks."""
         self.process_info = ProcessInfo()
         self._names: dict[int, str] = {}
 
