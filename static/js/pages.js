@@ -19,6 +19,7 @@ import { say } from './words.js';
 export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
+  { part: 'p', sheet: 'process', line: (rest) => `circusctl process ${word(rest.slice(0, rest.lastIndexOf('/')))} ${rest.slice(rest.lastIndexOf('/') + 1)}`, load: () => import('./process.js').then((module) => module.ProcessPage) },
   { part: 'c', title: say.commands, key: 'c', sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
 ];
 

@@ -647,7 +647,15 @@ COMMANDS: tuple[Command, ...] = (
         "show all options of a watcher",
         "Every option with its value, free-form ones included.",
         (_name(), _MATCH),
-        (Field("options", "object", "values by name"), _SEVERAL),
+        (
+            Field("options", "object", "values by name"),
+            Field(
+                "changed",
+                "object",
+                "what the configuration says of options that were changed at run time, null where it says nothing; only if there are any",
+            ),
+            _SEVERAL,
+        ),
         scope="watcher",
         example="circusctl options web",
         case=Case(argv="options web", after="graceful_timeout"),
