@@ -223,8 +223,8 @@ export class Chart {
       if (upper[from] === null) { from += 1; continue; }
       let to = from;
       while (to + 1 < points.length && upper[to + 1] !== null && !isGap(points[to], points[to + 1])) to += 1;
-      // A point alone is drawn as wide as the time that it is of.
-      const ahead = from === to ? u.valToPos(points[from].t - points[from].step, 'x', true) : x(from);
+      // The first one stands for the time before it that it is the mean of.
+      const ahead = u.valToPos(points[from].t - points[from].step, 'x', true);
       ctx.beginPath();
       ctx.moveTo(ahead, y(upper[from]));
       for (let i = from; i <= to; i += 1) ctx.lineTo(x(i), y(upper[i]));

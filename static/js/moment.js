@@ -8,7 +8,12 @@ export const moment = {
   time: 0, // epoch seconds by the daemon's clock
   set(watcher, time) {
     Object.assign(moment, { watcher, time });
-    shownPane.toTime?.(time);
+    const pane = document.querySelector('.pane');
+    if (pane && !pane.checkVisibility()) {
+      // The log is one section away; what is drawn next has room for it.
+      document.querySelector('.tabs a')?.click();
+      setTimeout(() => shownPane.toTime?.(time), 120);
+    } else shownPane.toTime?.(time);
     touch();
   },
 };

@@ -131,7 +131,7 @@ function Line({ lines, row, onClose }) {
 }
 
 /** The handle by which keys reach the pane that is shown. */
-export const shownPane = { toggle: null, end: null, home: null, escape: null };
+export const shownPane = { toggle: null, end: null, home: null, escape: null, toTime: null };
 
 export function Pane({ watcher }) {
   const name = watcher.name;
@@ -161,6 +161,7 @@ export function Pane({ watcher }) {
     shownPane.toggle = () => (made.following ? made.hold(Date.now() / 1000) : made.follow());
     shownPane.end = () => made.follow();
     shownPane.home = () => made.home();
+    shownPane.toTime = (time) => made.toTime(time);
     shownPane.escape = () => { setTyped(''); setWhole(-1); };
     return () => {
       clearInterval(speak);

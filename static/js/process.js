@@ -5,12 +5,12 @@ import { visible } from './ansi.js';
 import { amount, html, icon, mark } from './shapes.js';
 import { bytes, clock, count, percent, span, when, word } from './format.js';
 import { act, actions, barred, call, isBusy } from './commands.js';
-import { Note, processState } from './parts.js';
+import { Do, Note, processState } from './parts.js';
 import { Loading } from './frame.js';
 import { base, may } from './page.js';
 import { address } from './overview.js';
-import { alive, isLive, now, store, watcherNamed } from './store.js';
-import { details as say, say as common } from './words.js';
+import { alive, isLive, now, shape, store, watcherNamed } from './store.js';
+import { details as say, say as common, verbs } from './words.js';
 
 const OFTEN = 5000; // milliseconds
 const SIGNALS = ['HUP', 'USR1', 'USR2', 'INT', 'TERM', 'KILL'];
@@ -120,7 +120,7 @@ export function ProcessPage({ rest }) {
     <header class="face"><div class="which" aria-hidden="true">${wid}</div>
       <div><div class="title"><h1>${say.process(wid)}</h1>${processState(process)}${live && html`<span class="tag">pid ${process.pid}</span>`}</div>
         <p class="explain">${say.ofWatcher} <a class="say" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>. ${live && process.started !== null ? html`${say.facts.age} ${span(now() - process.started)}, ` : ''}${count(process.starts)} ${process.starts === 1 ? 'start' : 'starts'}. ${process.exit && !live ? visible(process.exit.text) : ''}</p></div>
-      <div class="do" role="toolbar" aria-label=${`Do to ${say.process(wid)}`}>${live && html`<button class="btn" type="button" data-what="replace" data-ctl=${actions.replace.line(watcher, process.pid)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'replace') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}
+      <div class="do" role="toolbar" aria-label=${`Do to ${say.process(wid)}`}>${live && html`<button class="btn" type="button" data-what="replace" data-ctl=${actions.replace.line(watcher, process.pid)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'replace') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}${['wait', 'fail'].includes(shape(process.state)) && html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} />`}
         <a class="btn" href=${address(watcher)}>${icon('list')}<span class="label">${common.log}</span></a></div></header>
     <${Note} watcher=${watcher} />
     ${live && may('operator') && html`<${Signals} watcher=${watcher} process=${process} />`}

@@ -33,18 +33,23 @@ function Problem({ text }) {
 
 // --- options --------------------------------------------------------------------------------------------------------
 
-function textOf(value) {
-  if (value === null || value === undefined || value === '') return '';
-  if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  if (Array.isArray(value)) return value.map(textOf).join(', ');
-  if (typeof value === 'object') return Object.entries(value).map(([key, one]) => `${key}=${textOf(one)}`).join('\n');
-  return String(value);
+/** A value as lines of text, as files have it. */
+function linesOf(value) {
+  if (value === null || value === undefined || value === '') return [];
+  if (Array.isArray(value)) return value.length ? [value.join(', ')] : [];
+  if (typeof value === 'object') return Object.entries(value).map(([key, one]) => `${key}=${one}`);
+  return [String(value)];
 }
 
+const isStandard = (value, standard) => {
+  const text = linesOf(value).join('\n');
+  return text === standard || (typeof value === 'number' && Number(standard) === value);
+};
+
 function Shown({ value }) {
-  const text = textOf(value);
-  if (!text) return html`<span class="dim">–</span>`;
-  return html`<span class="opt-value" dir="auto" title=${text.includes(HIDDEN) ? say.hiddenValue : undefined}>${visible(text)}</span>`;
+  const lines = linesOf(value);
+  if (!lines.length) return html`<span class="dim">–</span>`;
+  return html`<span class="opt-value" dir="auto" title=${lines.some((line) => line.includes(HIDDEN)) ? say.hiddenValue : undefined}>${lines.map((line, i) => html`${i > 0 && html`<br />`}${visible(line)}`)}</span>`;
 }
 
 /** What a row of the table says of an option: its help, and what a change of it does. */
@@ -62,7 +67,8 @@ export function Options({ watcher }) {
   useEffect(loadTables, []);
   if (!reply?.options) return html`<section class="sheet options"><${Problem} text=${problem} /></section>`;
   const changed = reply.changed || {};
-  const isOwn = (key) => tables.ready && about(key).name === key && textOf(reply.options[key]) !== textOf(about(key).default);
+  // A signal has a name in the table, and a number here.
+  const isOwn = (key) => about(key).name === key && about(key).type !== 'signal' && key !== 'working_dir' && !isStandard(reply.options[key], about(key).default);
   const segment = which || (Object.keys(changed).length ? 'changed' : 'all');
   const within = { changed: (key) => key in changed, own: (key) => key in changed || isOwn(key), all: () => true };
   const keys = Object.keys(reply.options).filter((key) => !key.endsWith('_conf') || !(key.slice(0, -5) in { stdout_stream: 1, stderr_stream: 1 }));

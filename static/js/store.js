@@ -148,6 +148,24 @@ function applyLoad(data) {
   store.daemonLoad = { ...data.daemon, time: data.time };
 }
 
+/** The minutes of before the page was opened, from the reply of `history`: a sample stands for the seconds since the one before. */
+export function seedLoad({ times = [], watchers = {}, period }) {
+  if (!times.length) return;
+  const seen = Math.min(HISTORY, store.total.cpu.next);
+  const end = (store.daemonLoad.time || times.at(-1)) - seen;
+  const placeOf = (back) => { const at = times.findIndex((time) => time >= end - back); return at < 0 ? times.length - 1 : at; };
+  const places = Array.from({ length: HISTORY }, (_, back) => (end - back < times[0] - (period || 1) ? -1 : placeOf(back)));
+  const told = Object.values(watchers);
+  for (const key of ['cpu', 'rss']) {
+    const sums = times.map((_, i) => told.reduce((sum, one) => sum + (one[key][i] ?? 0), 0));
+    store.total[key].begin((back) => sums[places[back]]);
+    for (const [name, series] of store.load) {
+      if (watchers[name]) series[key].begin((back) => watchers[name][key][places[back]]);
+    }
+  }
+  touch();
+}
+
 function applyEvent(data) {
   if (data.number === undefined) return; // how many were passed over: the list shows only the last ones anyway
   if (store.events.some((event) => event.number === data.number)) return;
