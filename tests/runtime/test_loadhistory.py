@@ -69,8 +69,7 @@ class World:
 
     def history(self, period: float = 60.0) -> LoadHistory:
         """One whose own greenlet never gets a turn: the test takes the samples."""
-        made = LoadHistory(self, period, now=self.now, wall=self.wall, sleep=lambda _: gevent.sleep(1e6))
-        return made
+        return LoadHistory(self, period, now=self.now, wall=self.wall, sleep=lambda _: gevent.sleep(1e6))
 
     def pass_by(self, history: LoadHistory, seconds: float = 60.0) -> None:
         self.time += seconds
@@ -103,7 +102,8 @@ def make(world: World) -> Iterator[Callable[..., LoadHistory]]:
 def load(world: World, cpu: float, rss: int = 1 << 20) -> dict[str, Any]:
     """A message of the load, in which each watcher takes that."""
     watchers = {
-        watcher.name: {"cpu": cpu, "rss": rss, "processes": {"1": [cpu, rss]}} for watcher in world.watchers.values()
+        watcher.name: {"cpu": cpu, "rss": rss, "processes": {"1": [cpu, rss]}}
+        for watcher in world.watchers.values()
     }
     return {"watchers": watchers, "daemon": {"cpu": 1.0, "rss": 2 << 20}}
 
@@ -209,7 +209,9 @@ def test_finer_samples_while_somebody_looks(world: World, make: Callable[..., Lo
     told = history.told(["web"], 3600)
     assert len(told["times"]) == 3 + 24 + 1
     assert told["watchers"]["web"]["cpu"][3:6] == [2.0, 7.0, 12.0]
-    assert all(later - earlier == 5 for earlier, later in zip(told["times"][3:-2], told["times"][4:-1], strict=True))
+    assert all(
+        later - earlier == 5 for earlier, later in zip(told["times"][3:-2], told["times"][4:-1], strict=True)
+    )
     for _ in range(600):
         world.time += 1
         history.look(load(world, cpu=1.0))
@@ -279,7 +281,10 @@ def test_a_ring_keeps_the_newest() -> None:
     ring = Ring(3)
     for number in range(5):
         ring.add(float(number), {"a": Sample(number, 10.0, 1, 0)} if number != 3 else {})
-    assert [(time, ring.sample("a", place).cpu) for time, place in ring.moments() if time != 3] == [(2, 2), (4, 4)]
+    assert [(time, ring.sample("a", place).cpu) for time, place in ring.moments() if time != 3] == [
+        (2, 2),
+        (4, 4),
+    ]
     assert math.isnan(ring.sample("a", ring.moments()[1][1]).cpu)
     assert math.isnan(ring.sample("b", 0).rss)
     assert DAEMON not in ring._rows

@@ -27,8 +27,8 @@ LEAST_PERIOD: Final = 1.0
 FINE_PERIOD: Final = 5.0
 """Seconds that one of the finer samples is the mean of."""
 FINE_SAMPLES: Final = 60
-SMALLEST: Final = 2.0
-"""Seconds after a sample within which the use of the processor can't be told from its ticks."""
+BETWEEN: Final = 2.0
+"""Seconds after a sample within which the use of the processor can't be told well from its ticks."""
 
 DAEMON: Final = ""
 """Under this name stands the daemon itself, with the number of all processes and starts."""
@@ -159,7 +159,7 @@ class LoadHistory:
 
     def take(self) -> None:
         """One of the coarse samples; others have their turns meanwhile."""
-        samples, self._known, self._at = self._sweep()
+        samples, self._known, self._at = self._sweep(0.0)
         self.coarse.add(self._wall(), samples)
         if self.fine.count and self._at - self._look_at > FINE_PERIOD * FINE_SAMPLES:
             self.fine.clear()
@@ -198,8 +198,8 @@ class LoadHistory:
     def _restarts(self) -> int:
         return sum(watcher.restarts_ever for watcher in self._arbiter.watchers.values())
 
-    def _sweep(self) -> tuple[dict[str, Sample], _Known, float]:
-        """How it is now, with what the next sample is to be compared with."""
+    def _sweep(self, least: float) -> tuple[dict[str, Sample], _Known, float]:
+        """How it is now, with what the next sample is to be compared with; use of the processor after ``least`` seconds."""
         pace = Pace()
         began = self._now()
         passed = began - self._at
@@ -220,11 +220,12 @@ class LoadHistory:
             numbers[key] = numbers.get(key, 0) + 1
             pace.rest()
         found: dict[str, Sample] = {}
+        share = 100 / proc.TICKS / passed if passed > least else NAN
         for watcher in self._arbiter.watchers.values():
             key = watcher.name.lower()
-            cpu = ticks.get(key, NAN) * 100 / proc.TICKS / passed if passed >= SMALLEST else NAN
+            cpu = ticks.get(key, NAN) * share
             found[key] = Sample(cpu, memory.get(key, NAN), numbers.get(key, 0), watcher.restarts_ever)
-        own = ticks.get(DAEMON, NAN) * 100 / proc.TICKS / passed if passed >= SMALLEST else NAN
+        own = ticks.get(DAEMON, NAN) * share
         found[DAEMON] = Sample(own, memory.get(DAEMON, NAN), len(processes), self._restarts())
         return found, _Known(rows), began
 
@@ -235,7 +236,7 @@ class LoadHistory:
 
         To be called in a greenlet: others have their turns meanwhile.
         """
-        present, _, _ = self._sweep()
+        present, _, _ = self._sweep(BETWEEN)
         time = self._wall()
         moments = self._moments(time, span)
         pace = Pace()

@@ -38,7 +38,7 @@ class Looks:
         self._begun: dict[int, float] = {}
         """When those looks were asked for that have not ended, by a number of their own."""
         self._number = 0
-        self._stuck = 0
+        self._stuck: set[Thread] = set()
 
     def close(self) -> None:
         """The thread has ended, unless it is stuck."""
@@ -72,6 +72,7 @@ class Looks:
 
         def ended(answer: Callable[[], T]) -> None:
             self._begun.pop(number, None)
+            self._stuck.discard(thread)
             result.set(answer)
 
         thread.put(Once(lambda: writers.tell(partial(ended, _tried(look)))))
@@ -86,9 +87,9 @@ class Looks:
         oldest = min(self._begun.values(), default=clock.now())
         if self._thread is None or clock.now() - oldest < PATIENCE:
             return
-        if self._stuck >= MOST_THREADS:
+        if len(self._stuck) >= MOST_THREADS:
             raise Failed("looks at processes are stuck in the kernel", hint="a process may hang in state D")
-        self._stuck += 1
+        self._stuck.add(self._thread)
         self._thread.end()
         self._thread = None
         self._below = details.Below()
