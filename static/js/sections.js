@@ -8,6 +8,7 @@ import { call } from './commands.js';
 import { loadTables, tables } from './tables.js';
 import { base, may } from './page.js';
 import { moment } from './moment.js';
+import { own } from './pages.js';
 import { eventShape } from './overview.js';
 import { sentence } from './track.js';
 import { now, store } from './store.js';
@@ -65,6 +66,10 @@ export function Options({ watcher }) {
   const [typed, setTyped] = useState('');
   const [which, setWhich] = useState('');
   useEffect(loadTables, []);
+  useEffect(() => {
+    own.keys['/'] = () => document.getElementById('find-option')?.focus();
+    return () => { delete own.keys['/']; };
+  });
   if (!reply?.options) return html`<section class="sheet options"><${Problem} text=${problem} /></section>`;
   const changed = reply.changed || {};
   // A signal has a name in the table, and a number here.
@@ -76,7 +81,7 @@ export function Options({ watcher }) {
   const segments = [['changed', say.changedOnly], ['own', say.ownOnly], ['all', say.allOptions]];
   return html`<section class="sheet options" aria-labelledby="o-h" data-ctl=${`circusctl options ${word(name)}`}>
     <header><h2 id="o-h">${say.options}</h2>
-      <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="filter" placeholder=${say.findOption} spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
+      <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
       <div class="seg small" role="group" aria-label=${say.options}>${segments.map(([key, text]) => html`<button type="button" aria-pressed=${String(segment === key)} onClick=${() => setWhich(key)}>${text} <span class="n">${keys.filter(within[key]).length}</span></button>`)}</div>
       <span class="grow"></span>
       ${Object.keys(changed).length > 0 && may('admin') && html`<a class="btn small" href=${`${base}/c/save`} data-ctl="circusctl save --dry-run">${say.saveThem}</a>`}
