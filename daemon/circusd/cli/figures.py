@@ -132,8 +132,8 @@ def _cells(one: Mapping[str, Any]) -> list[str]:
 def process(reply: Reply, style: Style) -> str:
     """The reply of ``process``."""
     shown = reply.get("process") or {}
-    head = f"{clean(str(reply.get('watcher')))} {shown.get('wid')}: {shown.get('state')}"
-    lines = [style.paint(head, "bold") + (f", pid {reply['pid']}" if reply.get("pid") else "")]
+    head = clean(f"{reply.get('watcher')} {shown.get('wid')}: {shown.get('state')}")
+    lines = [style.paint(head, "bold") + clean(f", pid {reply['pid']}" if reply.get("pid") else "")]
     stats = reply.get("stats") or {}
     lines += _table("", [(key, _figure(key, value)) for key, value in stats.items()], style)
     lines += _table(
