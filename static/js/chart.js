@@ -107,7 +107,7 @@ export class Chart {
       scales: { x: { time: true, auto: false, range: () => this.range() }, y: { auto: false, range: () => [0, this.top || 1] } },
       axes: [
         { ...axis, size: 20, gap: 3, space: 62, grid: { show: false }, values: (u, splits, index, space, step) => splits.map((t) => (this.isRoom(u, t) ? label(t, step) : null)) },
-        { ...axis, size: 56, gap: 6, space: this.height > 80 ? 26 : 18, grid: { stroke: () => colour('rule'), width: 1 }, splits: () => this.splits(), values: (u, splits) => splits.map((value) => this.format(value)) },
+        { ...axis, size: 56, gap: 6, space: this.height > 70 ? 24 : 18, grid: { stroke: () => colour('rule'), width: 1 }, splits: () => this.splits(), values: (u, splits) => splits.map((value) => this.format(value)) },
       ],
       series: [{}, { scale: 'y', paths: () => null, points: { show: false } }],
       hooks: {

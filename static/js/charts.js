@@ -16,10 +16,10 @@ const LEAST = 10; // seconds that can be zoomed to
 const NEAR = 9; // pixels within which events share a mark
 const ROWS = 20; // of the table
 const KINDS = [
-  { kind: 'cpu', title: say.cpu, height: 102, text: percent, axis: (value) => `${Number(value.toPrecision(3))} %` },
-  { kind: 'rss', title: say.memory, height: 94, text: bytes, axis: (value) => (value ? bytes(value).join(' ') : '0') },
-  { kind: 'count', title: say.processes, height: 60, text: (value) => (value === null ? null : [count(value), '']), axis: (value) => String(value) },
-  { kind: 'restarts', title: say.restarts, height: 60, text: (value) => (value === null ? null : [count(value), '']), axis: (value) => String(value) },
+  { kind: 'cpu', title: say.cpu, height: 92, text: percent, axis: (value) => `${Number(value.toPrecision(3))} %` },
+  { kind: 'rss', title: say.memory, height: 82, text: bytes, axis: (value) => (value ? bytes(value).join(' ') : '0') },
+  { kind: 'count', title: say.processes, height: 52, text: (value) => (value === null ? null : [count(value), '']), axis: (value) => String(value) },
+  { kind: 'restarts', title: say.restarts, height: 52, text: (value) => (value === null ? null : [count(value), '']), axis: (value) => String(value) },
 ];
 const WORST = ['fail', 'wait', 'rest', 'start', 'run', 'lost'];
 
