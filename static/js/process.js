@@ -74,7 +74,7 @@ function Files({ files }) {
 }
 
 function Limits({ limits }) {
-  const shown = (value, unit) => (value === null ? html`<span class="dim">${say.unlimited}</span>` : unit === 'bytes' ? amount(bytes(value)) : html`${count(value)}${unit && html`<span class="unit">${unit === 'us' ? 'µs' : unit}</span>`}`);
+  const shown = (value, unit) => (value === null ? html`<span class="dim">${say.unlimited}</span>` : unit === 'bytes' ? amount(bytes(value)) : html`${count(value)}${unit && html`<span class="unit hide-s">${unit === 'us' ? 'µs' : unit}</span>`}`);
   return html`<div class="rows-box" tabindex="0" role="group" aria-label=${say.limits}><table class="tab compact"><thead><tr><th scope="col">${say.limits}</th><th scope="col" class="num">${say.soft}</th><th scope="col" class="num">${say.hard}</th></tr></thead>
     <tbody>${limits.map((row) => html`<tr key=${row.name}><th scope="row">${row.name.replace(/^Max /, '')}</th><td class="num">${shown(row.soft, row.unit)}</td><td class="num">${shown(row.hard, row.unit)}</td></tr>`)}</tbody></table></div>`;
 }

@@ -47,8 +47,11 @@ const isStandard = (value, standard) => {
   return text === standard || (typeof value === 'number' && Number(standard) === value);
 };
 
-function Shown({ value }) {
-  const lines = linesOf(value);
+/** The value with asterisks for what may be a secret; its names stay. */
+const hidden = (value) => (value && typeof value === 'object' ? Object.fromEntries(Object.keys(value).map((key) => [key, HIDDEN])) : value ? HIDDEN : value);
+
+function Shown({ value, isHidden }) {
+  const lines = linesOf(isHidden ? hidden(value) : value);
   if (!lines.length) return html`<span class="dim">–</span>`;
   return html`<span class="opt-value" dir="auto" title=${lines.some((line) => line.includes(HIDDEN)) ? say.hiddenValue : undefined}>${lines.map((line, i) => html`${i > 0 && html`<br />`}${visible(line)}`)}</span>`;
 }
@@ -65,6 +68,7 @@ export function Options({ watcher }) {
   const { reply, problem } = useReply('options', { name, match: 'simple' }, `${last} ${store.daemon?.epoch}`);
   const [typed, setTyped] = useState('');
   const [which, setWhich] = useState('');
+  const [open, setOpen] = useState(false);
   useEffect(loadTables, []);
   useEffect(() => {
     own.keys['/'] = () => document.getElementById('find-option')?.focus();
@@ -74,6 +78,7 @@ export function Options({ watcher }) {
   const changed = reply.changed || {};
   // A signal has a name in the table, and a number here.
   const isOwn = (key) => about(key).name === key && about(key).type !== 'signal' && key !== 'working_dir' && !isStandard(reply.options[key], about(key).default);
+  const isSecret = (key) => !open && (key === 'env' || about(key).secret === true);
   const segment = which || (Object.keys(changed).length ? 'changed' : 'all');
   const within = { changed: (key) => key in changed, own: (key) => key in changed || isOwn(key), all: () => true };
   const keys = Object.keys(reply.options).filter((key) => !key.endsWith('_conf') || !(key.slice(0, -5) in { stdout_stream: 1, stderr_stream: 1 }));
@@ -84,13 +89,14 @@ export function Options({ watcher }) {
       <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
       <div class="seg small" role="group" aria-label=${say.options}>${segments.map(([key, text]) => html`<button type="button" aria-pressed=${String(segment === key)} onClick=${() => setWhich(key)}>${text} <span class="n">${keys.filter(within[key]).length}</span></button>`)}</div>
       <span class="grow"></span>
+      ${may('admin') && html`<button class="btn small" type="button" aria-pressed=${String(open)} onClick=${() => setOpen(!open)}>${open ? say.hideValues : say.showValues}</button>`}
       ${Object.keys(changed).length > 0 && may('admin') && html`<a class="btn small" href=${`${base}/c/save`} data-ctl="circusctl save --dry-run">${say.saveThem}</a>`}
       <a class="btn small" href=${`${base}/c/set?name=${encodeURIComponent(name)}`} data-ctl=${`circusctl set ${word(name)}`}>${icon('edit')}${common.editOptions}</a></header>
     <${Problem} text=${problem} />
     ${shown.length === 0 ? html`<div class="blank"><p>${typed ? say.noneFound : segment === 'changed' ? say.nothingChanged : say.nothingOwn}</p></div>` : html`<div class="rows-box" tabindex="0" role="group" aria-label=${say.options}><table class="tab compact"><thead><tr><th scope="col">${say.option}</th><th scope="col">${say.value}</th><th scope="col">${say.inFile}</th><th scope="col" class="hide-m">${say.effect}</th></tr></thead>
       <tbody>${shown.map((key) => html`<tr key=${key} class=${key in changed ? 'changed' : ''}><th scope="row"><code title=${about(key).doc || about(key).help}>${visible(key)}</code></th>
-        <td><${Shown} value=${reply.options[key]} /></td>
-        <td>${key in changed ? html`<span class="is-wait">▲</span> ${changed[key] === null ? html`<span class="dim">${say.notInFile}</span>` : html`<${Shown} value=${changed[key]} />`}` : html`<span class="dim">=</span>`}</td>
+        <td><${Shown} value=${reply.options[key]} isHidden=${isSecret(key)} /></td>
+        <td>${key in changed ? html`<span class="is-wait">▲</span> ${changed[key] === null ? html`<span class="dim">${say.notInFile}</span>` : html`<${Shown} value=${changed[key]} isHidden=${isSecret(key)} />`}` : html`<span class="dim">=</span>`}</td>
         <td class="dim hide-m">${common.applies[key === 'numprocesses' ? 'number' : about(key).apply] || ''}</td></tr>`)}</tbody></table></div>`}
   </section>`;
 }

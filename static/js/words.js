@@ -227,7 +227,7 @@ export const details = {
   process: (wid) => `Process ${wid}`, noProcess: (name, wid) => `${name} has no process ${wid}`, ofWatcher: 'It is a process of', runsNot: 'Nothing runs in this slot now.',
   what: 'What it takes', ends: 'Last ends', noEnds: 'None of its processes has ended while circusd remembers.', below: 'What it has started', nothingBelow: 'It has started nothing.',
   files: 'Files and connections', noFiles: 'They may not be read.', openFiles: (number) => `${number} open`, leftOut: (number) => `${number} more are not listed.`,
-  limits: 'Limits', soft: 'Soft', hard: 'Hard', unlimited: 'none', environment: 'Environment', asStarted: 'as it was started', showValues: 'Show the values', hideValues: 'Hide the values', valuesFor: 'The values are for admins.',
+  limits: 'Limits', soft: 'Soft', hard: 'Hard', unlimited: 'none', environment: 'Environment', asStarted: 'as it was started', showValues: 'Show secret values', hideValues: 'Hide secret values', valuesFor: 'The values are for admins.',
   noEnvironment: 'It may not be read.', cutEnvironment: 'There is more than is read.', signals: 'Send a signal', otherSignal: 'Another…', restartIt: 'Restart it', askedAgain: 'Asked again every 5 seconds.',
   facts: {
     cpu: 'CPU now', cpu_time: 'CPU since its start', rss: 'Memory', rss_peak: 'Memory at most', vms: 'Address space', swap: 'Swapped out', threads: 'Threads', switches: 'Context switches',

@@ -325,7 +325,7 @@ def test_options_are_shown_with_what_the_file_says(browser: Browser, console: Co
         "cmd": HOSTILE,
         "graceful_timeout": 7.0,
         "numprocesses": 2,
-        "env": {"A": "1", "B": "********"},
+        "env": {"A": "hush"},
         "respawn": True,
     }
     console.daemon.answers["options"] = lambda p: {
@@ -343,7 +343,9 @@ def test_options_are_shown_with_what_the_file_says(browser: Browser, console: Co
         expect(page.locator(".options")).to_contain_text("<img src=x")
         page.locator("#find-option").fill("env")
         expect(rows).to_have_count(1)
-        expect(rows).to_contain_text("B=********")
+        expect(rows).to_contain_text("A=********")
+        page.get_by_role("button", name="Show secret values").click()
+        expect(rows).to_contain_text("A=hush")
         page.locator("#find-option").fill("")
         page.get_by_role("button", name="Not standard").click()
         expect(rows).to_have_count(4)
@@ -454,13 +456,13 @@ def test_values_of_variables_are_shown_when_an_admin_asks(browser: Browser, cons
         variables = page.locator(".variables")
         expect(variables.first).to_contain_text("DB_PASSWORD")
         expect(variables.first).not_to_contain_text("hush")
-        page.get_by_role("button", name="Show the values").click()
+        page.get_by_role("button", name="Show secret values").click()
         expect(variables.first).to_contain_text("hush")
-        page.get_by_role("button", name="Hide the values").click()
+        page.get_by_role("button", name="Hide secret values").click()
         expect(variables.first).not_to_contain_text("hush")
     with seen(browser, console, "/d/stage/p/web/1", session=VIEWER) as page:
         expect(page.locator(".variables").first).to_contain_text("The values are for admins.")
-        expect(page.get_by_role("button", name="Show the values")).to_have_count(0)
+        expect(page.get_by_role("button", name="Show secret values")).to_have_count(0)
         expect(page.locator(".signals")).to_have_count(0)
         expect(page.get_by_role("button", name="Restart it")).to_have_attribute("aria-disabled", "true")
 
