@@ -1,6 +1,6 @@
 // The moment that a person has picked on a chart or among the events: what else is shown of a watcher goes there.
 
-import { shownPane } from './pane.js';
+import { own } from './pages.js';
 import { touch } from './store.js';
 
 export const moment = {
@@ -12,8 +12,8 @@ export const moment = {
     if (pane && !pane.checkVisibility()) {
       // The log is one section away; what is drawn next has room for it.
       document.querySelector('.tabs a')?.click();
-      setTimeout(() => shownPane.toTime?.(time), 120);
-    } else shownPane.toTime?.(time);
+      setTimeout(() => own.pane?.toTime(time), 120);
+    } else own.pane?.toTime(time);
     touch();
   },
 };

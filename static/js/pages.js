@@ -24,10 +24,10 @@ export const PAGES = [
 ];
 
 /**
- * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; the page itself
- * puts them here while it is shown.
+ * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; and the log that
+ * it shows. The page itself puts them here while it is shown.
  */
-export const own = { keys: {}, help: [] };
+export const own = { keys: {}, help: [], pane: null };
 
 const byPart = new Map(PAGES.map((row) => [row.part, row]));
 

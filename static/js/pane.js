@@ -8,6 +8,7 @@ import { follow } from './live.js';
 import { LEVELS } from './level.js';
 import { Lines, pattern, STREAMS } from './lines.js';
 import { LogView } from './logview.js';
+import { own } from './pages.js';
 import { store, subscribe } from './store.js';
 import { say, verbs } from './words.js';
 
@@ -131,7 +132,7 @@ function Line({ lines, row, onClose }) {
 }
 
 /** The handle by which keys reach the pane that is shown. */
-export const shownPane = { toggle: null, end: null, home: null, escape: null, toTime: null };
+export const shownPane = { toggle: null, end: null, home: null, escape: null };
 
 export function Pane({ watcher }) {
   const name = watcher.name;
@@ -161,12 +162,13 @@ export function Pane({ watcher }) {
     shownPane.toggle = () => (made.following ? made.hold(Date.now() / 1000) : made.follow());
     shownPane.end = () => made.follow();
     shownPane.home = () => made.home();
-    shownPane.toTime = (time) => made.toTime(time);
+    own.pane = { toTime: (time) => made.toTime(time) };
     shownPane.escape = () => { setTyped(''); setWhole(-1); };
     return () => {
       clearInterval(speak);
       clearTimeout(timer);
       for (const key of Object.keys(shownPane)) shownPane[key] = null;
+      own.pane = null;
       made.destroy();
       feed.close();
     };

@@ -381,6 +381,16 @@ def test_events_of_a_watcher_lead_to_its_log(browser: Browser, console: Console)
         eventually(lambda: 250 < page.evaluate(first) < 310, what="the log is at the moment of the event")
 
 
+def test_one_key_leads_to_the_log(browser: Browser, console: Console) -> None:
+    """From each section; also where the log stands beside it."""
+    for width in (1440, 1920):
+        with seen(browser, console, f"{WEB}?tab=streams", width=width) as page:
+            expect(page.locator(".streams h2")).to_be_visible()
+            page.keyboard.press("o")
+            expect(page.locator(".pane .log")).to_be_focused()
+            expect(page.locator(".streams")).to_have_count(1 if width > 1680 else 0)
+
+
 def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, console: Console) -> None:
     """For each stream, with the reason when it can't be written."""
     counts = {"read_bytes": 5 << 20, "taken_bytes": 4 << 20, "dropped_bytes": 2048, "waiting_bytes": 0}
