@@ -4,7 +4,7 @@ import { useEffect, useState } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
 import { amount, html, icon, mark } from './shapes.js';
 import { bytes, clock, count, percent, span, when, word } from './format.js';
-import { act, actions, barred, call, isBusy } from './commands.js';
+import { act, barred, call, isBusy, lineFor } from './commands.js';
 import { Do, Note, processState } from './parts.js';
 import { Loading } from './frame.js';
 import { base, may } from './page.js';
@@ -111,16 +111,17 @@ export function ProcessPage({ rest }) {
       <a class="btn" href=${watcher ? address(watcher) : `${base}/`}>${watcher ? visible(watcher.name) : common.allWatchers}</a></div></section></main>`;
   }
   const live = alive(process);
-  const why = barred('replace', watcher);
+  const given = { pid: String(process.pid) };
+  const why = barred('kill', watcher, given);
   const held = live && reply?.pid === process.pid ? reply : null;
-  const restart = () => { if (!why) act('replace', watcher, process.pid); };
+  const restart = () => { if (!why) act('kill', watcher, given); };
   const line = `circusctl process ${word(watcher.name)} ${wid}`;
   return html`<main id="page" class="page one-process">
     <${Crumb} watcher=${watcher} wid=${wid} />
     <header class="face"><div class="which" aria-hidden="true">${wid}</div>
       <div><div class="title"><h1>${say.process(wid)}</h1>${processState(process)}${live && html`<span class="tag">pid ${process.pid}</span>`}</div>
         <p class="explain">${say.ofWatcher} <a class="say" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>. ${live && process.started !== null ? html`${say.facts.age} ${span(now() - process.started)}, ` : ''}${count(process.starts)} ${process.starts === 1 ? 'start' : 'starts'}. ${process.exit && !live ? visible(process.exit.text) : ''}</p></div>
-      <div class="do" role="toolbar" aria-label=${`Do to ${say.process(wid)}`}>${live && html`<button class="btn" type="button" data-what="replace" data-ctl=${actions.replace.line(watcher, process.pid)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'replace') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}${['wait', 'fail'].includes(shape(process.state)) && html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} />`}
+      <div class="do" role="toolbar" aria-label=${`Do to ${say.process(wid)}`}>${live && html`<button class="btn" type="button" data-what="kill" data-ctl=${lineFor('kill', watcher, given)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'kill') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}${['wait', 'fail'].includes(shape(process.state)) && html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} />`}
         <a class="btn" href=${address(watcher)}>${icon('list')}<span class="label">${common.log}</span></a></div></header>
     <${Note} watcher=${watcher} />
     ${live && may('operator') && html`<${Signals} watcher=${watcher} process=${process} />`}

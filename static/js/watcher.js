@@ -147,6 +147,7 @@ export function WatcherPage({ name }) {
   const watcher = watcherNamed(name);
   const tab = new URLSearchParams(location.search).get('tab') || '';
   const section = SECTIONS.find((row) => row.tab === tab) || SECTIONS[0];
+  own.help = [['o', details.logKey]];
   own.keys.o = () => {
     const to = document.querySelector('.tabs a');
     if (section.tab && !document.querySelector('.pane')?.checkVisibility()) to?.click();

@@ -214,7 +214,7 @@ export const charts = {
 
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
-  live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
+  logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,
   loadingPart: 'This part did not come:',

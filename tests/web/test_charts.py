@@ -455,7 +455,7 @@ def test_a_process_has_a_page(browser: Browser, console: Console) -> None:
         )
         page.get_by_role("button", name="Restart it").click()
         eventually(lambda: console.daemon.asked("kill"))
-        assert console.daemon.asked("kill")[0]["pid"] == 20001
+        assert int(console.daemon.asked("kill")[0]["pid"]) == 20001
         assert page.title() != "hacked"
 
 
