@@ -108,6 +108,7 @@ function applyState(data) {
     for (const watcher of snapshot.watchers) setWatcher(watcher);
     for (const name of store.load.keys()) if (!store.watchers.has(name)) store.load.delete(name);
     setLink('live');
+    putBefore();
     return;
   }
   if (data.watcher) setWatcher(data.watcher);
@@ -148,9 +149,19 @@ function applyLoad(data) {
   store.daemonLoad = { ...data.daemon, time: data.time };
 }
 
-/** The minutes of before the page was opened, from the reply of `history`: a sample stands for the seconds since the one before. */
-export function seedLoad({ times = [], watchers = {}, period }) {
-  if (!times.length) return;
+let before = null; // the reply of `history` that is not put in yet
+
+/** The minutes of before the page was opened, from the reply of `history`; put in when the watchers are known. */
+export function seedLoad(reply) {
+  before = reply;
+  putBefore();
+}
+
+/** A sample stands for the seconds since the one before it. */
+function putBefore() {
+  if (!before?.times?.length || !store.watchers.size) return;
+  const { times, watchers = {}, period } = before;
+  before = null;
   const seen = Math.min(HISTORY, store.total.cpu.next);
   const end = (store.daemonLoad.time || times.at(-1)) - seen;
   const placeOf = (back) => { const at = times.findIndex((time) => time >= end - back); return at < 0 ? times.length - 1 : at; };
