@@ -54,6 +54,7 @@ PAGES: Mapping[str, str] = {
     "plugins": "Plugins",
     "audit": "Audit",
     "people": "People",
+    "p": "Process",
 }
 """Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
 

@@ -3,8 +3,9 @@
 
 import { io } from '../vendor/socket.io.js';
 import { base, page } from './page.js';
-import { apply, seedEvents, setLink, store, touch } from './store.js';
+import { apply, seedEvents, seedLoad, setLink, store, touch } from './store.js';
 import { call } from './commands.js';
+import { HISTORY } from './series.js';
 
 const panes = new Map(); // by key: {watcher, lines, take, ended, opened}
 let nextKey = 1;
@@ -102,6 +103,7 @@ socket.on('up', (told) => {
     ready = true;
     for (const key of panes.keys()) openPane(key);
   });
+  call('history', { last: HISTORY }).then(seedLoad, () => {});
 });
 
 socket.on('down', () => {

@@ -228,6 +228,16 @@ export class LogView {
     return found && found.circusRow && found.circusRow.kind === LINE ? found.circusRow.row : -1;
   }
 
+  /** To the first line of that time; what was written later stands below it. */
+  toTime(time) {
+    let low = 0;
+    let high = this.lines.shown;
+    while (low < high) { const middle = (low + high) >> 1; if (this.lines.time(this.lines.at(middle)) < time) low = middle + 1; else high = middle; }
+    this.hold(Date.now() / 1000);
+    this.scroller.scrollTop = Math.max(0, (low - 1) * this.line);
+    this.schedule();
+  }
+
   /** To the oldest line. */
   home() {
     this.hold(Date.now() / 1000);

@@ -20,6 +20,7 @@ import { audit, daemon, events, plugins, say, sockets } from './words.js';
 export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
+  { part: 'p', sheet: 'process', line: (rest) => `circusctl process ${word(rest.slice(0, rest.lastIndexOf('/')))} ${rest.slice(rest.lastIndexOf('/') + 1)}`, load: () => import('./process.js').then((module) => module.ProcessPage) },
   { part: 'events', title: events.title, key: 'e', sheet: 'events', line: () => 'circusctl events --follow', load: () => import('./eventspage.js').then((module) => module.EventsPage) },
   { part: 'sockets', title: sockets.title, key: 's', sheet: 'sockets', line: () => 'circusctl listsockets --details', load: () => import('./socketspage.js').then((module) => module.SocketsPage) },
   { part: 'daemon', title: daemon.title, key: 'd', sheet: 'daemon', line: () => 'circusctl daemon', load: () => import('./daemonpage.js').then((module) => module.DaemonPage) },
@@ -30,10 +31,10 @@ export const PAGES = [
 ];
 
 /**
- * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; the page itself
- * puts them here while it is shown.
+ * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; and the log that
+ * it shows. The page itself puts them here while it is shown.
  */
-export const own = { keys: {}, help: [] };
+export const own = { keys: {}, help: [], pane: null };
 
 const byPart = new Map(PAGES.map((row) => [row.part, row]));
 

@@ -8,6 +8,7 @@ import { follow } from './live.js';
 import { LEVELS } from './level.js';
 import { Lines, pattern, STREAMS } from './lines.js';
 import { LogView } from './logview.js';
+import { own } from './pages.js';
 import { store, subscribe } from './store.js';
 import { say, verbs } from './words.js';
 
@@ -161,11 +162,13 @@ export function Pane({ watcher }) {
     shownPane.toggle = () => (made.following ? made.hold(Date.now() / 1000) : made.follow());
     shownPane.end = () => made.follow();
     shownPane.home = () => made.home();
+    own.pane = { toTime: (time) => made.toTime(time) };
     shownPane.escape = () => { setTyped(''); setWhole(-1); };
     return () => {
       clearInterval(speak);
       clearTimeout(timer);
       for (const key of Object.keys(shownPane)) shownPane[key] = null;
+      own.pane = null;
       made.destroy();
       feed.close();
     };

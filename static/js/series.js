@@ -8,6 +8,17 @@ export class Series {
     this.values = new Float32Array(HISTORY).fill(NaN);
     this.next = 0;
     this.last = NaN;
+    this.begun = false; // whether what was before the first value has been put in
+  }
+
+  /** Puts in what was before the first value: `before(seconds)` tells it of so many seconds before that. */
+  begin(before) {
+    if (this.begun) return;
+    this.begun = true;
+    const known = Array.from({ length: Math.min(this.next, HISTORY) }, (_, i) => this.at(this.first + i));
+    this.next = 0;
+    for (let back = HISTORY - known.length; back > 0; back -= 1) this.values[this.next++] = before(back - 1) ?? NaN;
+    for (const value of known) this.push(value);
   }
 
   push(value) {

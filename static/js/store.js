@@ -108,6 +108,7 @@ function applyState(data) {
     for (const watcher of snapshot.watchers) setWatcher(watcher);
     for (const name of store.load.keys()) if (!store.watchers.has(name)) store.load.delete(name);
     setLink('live');
+    putBefore();
     return;
   }
   if (data.watcher) setWatcher(data.watcher);
@@ -146,6 +147,34 @@ function applyLoad(data) {
   store.total.cpu.push(cpu);
   store.total.rss.push(rss);
   store.daemonLoad = { ...data.daemon, time: data.time };
+}
+
+let before = null; // the reply of `history` that is not put in yet
+
+/** The minutes of before the page was opened, from the reply of `history`; put in when the watchers are known. */
+export function seedLoad(reply) {
+  before = reply;
+  putBefore();
+}
+
+/** A sample stands for the seconds since the one before it. */
+function putBefore() {
+  if (!before?.times?.length || !store.watchers.size) return;
+  const { times, watchers = {}, period } = before;
+  before = null;
+  const seen = Math.min(HISTORY, store.total.cpu.next);
+  const end = (store.daemonLoad.time || times.at(-1)) - seen;
+  const placeOf = (back) => { const at = times.findIndex((time) => time >= end - back); return at < 0 ? times.length - 1 : at; };
+  const places = Array.from({ length: HISTORY }, (_, back) => (end - back < times[0] - (period || 1) ? -1 : placeOf(back)));
+  const told = Object.values(watchers);
+  for (const key of ['cpu', 'rss']) {
+    const sums = times.map((_, i) => told.reduce((sum, one) => sum + (one[key][i] ?? 0), 0));
+    store.total[key].begin((back) => sums[places[back]]);
+    for (const [name, series] of store.load) {
+      if (watchers[name]) series[key].begin((back) => watchers[name][key][places[back]]);
+    }
+  }
+  touch();
 }
 
 function applyEvent(data) {

@@ -1,4 +1,5 @@
-// One watcher: what it is, why it is so, its processes, and what they write.
+// One watcher: what it is, why it is so, its processes with what they have started, and what they write; the rest comes when
+// it is looked for.
 
 import { useEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, inWords, ring } from './shapes.js';
@@ -6,12 +7,24 @@ import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
 import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
 import { base } from './page.js';
+import { own } from './pages.js';
+import { useBelow } from './below.js';
+import { Part } from './later.js';
 import { act, barred, isBusy, lineFor } from './commands.js';
 import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { socketTag } from './overview.js';
 import { Pane } from './pane.js';
-import { say, verbs } from './words.js';
+import { details, say, verbs } from './words.js';
+
+/** The sections of the page: what stands for each in an address, its name, and what draws it. */
+const LOAD = { part: 'w/load', name: 'charts', sheets: ['charts', '../vendor/uplot'], load: () => import('./charts.js').then((module) => module.Charts) };
+const SECTIONS = [
+  { tab: '', title: details.live },
+  { tab: 'options', title: details.options, part: 'w/options', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Options) },
+  { tab: 'events', title: details.events, part: 'w/events', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Events) },
+  { tab: 'streams', title: details.streams, part: 'w/streams', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Streams) },
+];
 
 function Crumb({ name }) {
   return html`<nav class="crumb" aria-label=${say.where}><a href=${`${base}/`}>${say.watchers}</a><svg class="i" aria-hidden="true"><use href="#i-chev" /></svg><span dir="auto">${visible(name)}</span></nav>`;
@@ -56,7 +69,18 @@ function Scale({ watcher }) {
     ${step('incr', '+', verbs.incr)}</div>`;
 }
 
-function Process({ watcher, process, load, at, choose }) {
+export const processAddress = (watcher, wid) => `${base}/p/${encodeURIComponent(watcher.name)}/${wid}`;
+
+function Below({ one, watcher }) {
+  return html`<tr role="row" class="kin" aria-level=${one.depth + 1}>
+    <th role="rowheader" scope="row"><span class=${`cmd d${Math.min(one.depth, 5)}`}><code title=${one.command} dir="auto">${visible(one.command)}</code></span></th>
+    <td role="gridcell" class="num k-pid">${one.pid}</td><td role="gridcell" class="k-state">${one.state === 'Z' ? html`<span class="dim">${details.zombie}</span>` : ''}</td>
+    <td role="gridcell" class="num k-cpu">${amount(percent(one.cpu))}</td><td role="gridcell" class="num k-mem">${amount(bytes(one.rss))}</td>
+    <td role="gridcell" class="num hide-m k-up">${span(one.age)}</td><td role="gridcell" class="k-starts"></td><td role="gridcell" class="num k-do"><span class="acts"><a class="btn small icon" tabindex="-1" title=${details.signals} aria-label=${`${details.signals}: ${one.pid}`}
+      href=${`${base}/c/signal?name=${encodeURIComponent(watcher.name)}&pid=${one.root}&childpid=${one.pid}`}>${icon('more')}</a></span></td></tr>`;
+}
+
+function Process({ watcher, process, load, at, choose, below, open, turn }) {
   const kind = shape(process.state);
   const live = alive(process);
   const why = barred('kill', watcher);
@@ -64,8 +88,13 @@ function Process({ watcher, process, load, at, choose }) {
   const replace = () => { if (!why) act('kill', watcher, { pid: String(process.pid) }); };
   const classes = [at && 'at', (kind === 'wait' || kind === 'fail') && 'ill'].filter(Boolean).join(' ');
   const tab = at ? 0 : -1;
-  return html`<tr role="row" class=${classes} tabindex=${tab} data-wid=${process.wid} onFocusCapture=${() => choose(process.wid)}>
-    <th role="rowheader" scope="row"><span class="cmd"><span class="wid">${process.wid}</span><code title=${watcher.cmd}>${watcher.cmd}</code></span></th>
+  const onKey = (event) => {
+    if (!below.length || event.target.tagName !== 'TR' || (event.key !== 'ArrowRight' && event.key !== 'ArrowLeft')) return;
+    event.preventDefault();
+    if (open !== (event.key === 'ArrowRight')) turn(process.wid);
+  };
+  return html`<tr role="row" class=${classes} tabindex=${tab} data-wid=${process.wid} aria-level="1" aria-expanded=${below.length ? String(open) : undefined} onFocusCapture=${() => choose(process.wid)} onKeyDown=${onKey}>
+    <th role="rowheader" scope="row"><span class="cmd">${below.length > 0 ? html`<button class="twist" type="button" tabindex="-1" aria-expanded=${String(open)} aria-label=${details.showBelow(process.wid)} onClick=${() => turn(process.wid)}>${icon('chev')}</button>` : html`<span class="twist"></span>`}<a class="say-not" href=${processAddress(watcher, process.wid)} tabindex=${tab} data-ctl=${`circusctl process ${word(watcher.name)} ${process.wid}`}><span class="wid">${process.wid}</span><code title=${watcher.cmd}>${watcher.cmd}</code></a></span></th>
     <td role="gridcell" class="num k-pid">${live ? process.pid : html`<span class="dim">–</span>`}</td>
     <td role="gridcell" class="k-state">${processState(process)}</td>
     <td role="gridcell" class="num k-cpu">${amount(live ? percent(cpu) : null)}</td>
@@ -83,24 +112,47 @@ function Processes({ watcher }) {
   const up = watcher.processes.filter((process) => shape(process.state) === 'run').length;
   const cpu = percent(series?.cpu.last);
   const rss = bytes(series?.rss.last);
+  const below = useBelow(watcher.name, watcher.processes.some(alive));
+  const [closed, setClosed] = useState(new Set());
+  const turn = (wid) => setClosed((before) => { const next = new Set(before); if (!next.delete(wid)) next.add(wid); return next; });
+  const children = [...below.values()].reduce((sum, one) => sum + one.below.length, 0);
   const [chosen, choose] = useState(0);
   const at = (watcher.processes.find((process) => process.wid === chosen) || watcher.processes[0])?.wid;
   return html`<section class="sheet procs" aria-labelledby="p-h" data-ctl=${`circusctl stats ${word(watcher.name)}`}>
-    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${say.outOf(up, watcher.numprocesses)}</span><span class="grow"></span>
+    <header><h2 id="p-h">${say.processes}</h2><span class="dim">${say.outOf(up, watcher.numprocesses)}${children > 0 ? `, ${details.tree(count(children))}` : ''}</span><span class="grow"></span>
       <dl class="figures" aria-label=${say.wholeWatcher}><div><dt>${say.restarts}</dt><dd>${count(watcher.restarts)}</dd></div><div><dt>${say.output}</dt><dd>${rate(series?.lines || 0)}<span class="unit">${say.linesPerSecond}</span></dd></div></dl><${Scale} watcher=${watcher} /></header>
-    ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="grid" aria-labelledby="p-h">
+    ${watcher.processes.length === 0 ? html`<div class="blank"><p>${isStopped(watcher) ? watcher.explain : say.noFewer}</p></div>` : html`<div class="rows-box"><table class="tab tree compact" role="treegrid" aria-labelledby="p-h">
       <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">${say.heads.process}</th><th role="columnheader" scope="col" class="num k-pid">${say.heads.pid}</th><th role="columnheader" scope="col" class="k-state">${say.heads.state}</th>
         <th role="columnheader" scope="col" class="num k-cpu">${say.heads.cpu}</th><th role="columnheader" scope="col" class="num k-mem">${say.heads.mem}</th><th role="columnheader" scope="col" class="num hide-m k-up">${say.heads.up}</th>
         <th role="columnheader" scope="col" class="num k-starts">${say.heads.starts}</th><th role="columnheader" scope="col" class="k-do"><span class="only-heard">${say.heads.actions}</span></th></tr></thead>
-      <tbody role="rowgroup">${watcher.processes.map((process) => html`<${Process} key=${process.wid} watcher=${watcher} process=${process} load=${series?.processes[process.wid]} at=${process.wid === at} choose=${choose} />`)}</tbody>
+      <tbody role="rowgroup">${watcher.processes.map((process) => {
+        const told = below.get(process.wid);
+        const listed = told && told.pid === process.pid ? told.below : [];
+        return html`<${Process} key=${process.wid} watcher=${watcher} process=${process} load=${series?.processes[process.wid]} at=${process.wid === at} choose=${choose} below=${listed} open=${!closed.has(process.wid)} turn=${turn} />
+          ${!closed.has(process.wid) && listed.map((one) => html`<${Below} key=${`${process.wid}/${one.pid}`} one=${{ ...one, root: process.pid }} watcher=${watcher} />`)}`;
+      })}</tbody>
       ${watcher.processes.length > 1 && html`<tfoot role="rowgroup"><tr role="row"><th role="rowheader" scope="row">${say.heads.all}</th><td role="gridcell" class="k-pid"></td><td role="gridcell" class="k-state"></td><td role="gridcell" class="num k-cpu">${amount(cpu)}</td>
         <td role="gridcell" class="num k-mem">${amount(rss)}</td><td role="gridcell" class="hide-m k-up"></td><td role="gridcell" class="num k-starts">${count(watcher.processes.reduce((sum, process) => sum + process.starts, 0))}</td><td role="gridcell" class="k-do"></td></tr></tfoot>`}
     </table></div>`}
   </section>`;
 }
 
+/** The sections, as links: each has an address. */
+function Sections({ watcher, at }) {
+  const there = `${base}/w/${encodeURIComponent(watcher.name)}`;
+  return html`<nav class="tabs" aria-label=${details.sections}>${SECTIONS.map((row) => html`<a key=${row.tab} href=${row.tab ? `${there}?tab=${row.tab}` : there} aria-current=${row === at ? 'page' : undefined}>${row.title}</a>`)}</nav>`;
+}
+
 export function WatcherPage({ name }) {
   const watcher = watcherNamed(name);
+  const tab = new URLSearchParams(location.search).get('tab') || '';
+  const section = SECTIONS.find((row) => row.tab === tab) || SECTIONS[0];
+  own.help = [['o', details.logKey]];
+  own.keys.o = () => {
+    const to = document.querySelector('.tabs a');
+    if (section.tab && !document.querySelector('.pane')?.checkVisibility()) to?.click();
+    setTimeout(() => document.querySelector('.pane .log')?.focus(), 60);
+  };
   useEffect(() => { document.title = `${name} · ${store.daemon?.host || 'circus'} · circus`; });
   if (!store.daemon) return html`<main id="page" class="page"><${Crumb} name=${name} /><h1 class="only-heard">${name}</h1><${Loading} /></main>`;
   if (!watcher) {
@@ -109,6 +161,9 @@ export function WatcherPage({ name }) {
   }
   return html`<main id="page" class="page one-watcher">
     <${Crumb} name=${watcher.name} /><${Face} watcher=${watcher} /><${Note} watcher=${watcher} />
-    <div class="live"><${Processes} watcher=${watcher} /><${Pane} key=${watcher.name} watcher=${watcher} /></div>
+    <${Sections} watcher=${watcher} at=${section} />
+    <div class=${`live on-${section.tab || 'live'}`}>
+      ${section.tab ? html`<${Part} key=${section.tab} row=${section} watcher=${watcher} />` : html`<${Processes} watcher=${watcher} /><${Part} key="load" row=${LOAD} watcher=${watcher} />`}
+      <${Pane} key=${watcher.name} watcher=${watcher} /></div>
   </main>`;
 }

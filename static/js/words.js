@@ -462,6 +462,47 @@ export const first = {
   more: 'All options of a watcher',
 };
 
+/** What the charts of a watcher say. */
+export const charts = {
+  title: 'Load', stacked: 'stacked by process', cpu: 'CPU', memory: 'Memory', processes: 'Processes', restarts: 'Restarts', inRange: 'in what is shown',
+  exit: 'exit', start: 'start', set: 'changed', happened: 'What happened', nextTry: 'next try', time: 'Time', all: 'all', nothingRan: 'nothing ran',
+  table: 'The figures as a table', rangeOf: 'Range', unzoom: 'Whole range', backToNow: 'Back to now', backWhy: 'Also by a double click, or Esc on a chart',
+  chartOf: (title, name) => `${title} of ${name}`,
+  span: (seconds) => (seconds < 100 ? `the last ${seconds} seconds` : seconds < 3600 ? `${Math.round(seconds / 60)} minutes` : 'one hour'),
+  meanOf: (seconds) => `mean of ${seconds} s`,
+  more: (number) => `and ${number} more`,
+  andBefore: (number) => `and ${number} before`,
+  said: (span, last, least, most, mean) => `${span}: ${last} at the end, between ${least} and ${most}, ${mean} on average.`,
+  saidRestarts: (span, number) => `${span}: ${number} ${number === 1 ? 'restart' : 'restarts'}.`,
+  saidNothing: (span) => `${span}: nothing ran.`,
+  noHistory: 'The hour before did not come:',
+  howTo: 'Arrows move the cursor, plus and minus zoom, 0 goes back, Enter takes the log there.',
+};
+
+/** What the other sections of a watcher, and the page of one process, say. */
+export const details = {
+  zombie: 'zombie', pid: (number) => `pid ${number}`,
+  logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
+  showBelow: (wid) => `What process ${wid} has started`,
+  tries: (wid) => `Tries of ${wid}`,
+  loadingPart: 'This part did not come:',
+  changedOnly: 'Changed', allOptions: 'All', ownOnly: 'Not standard', option: 'Option', value: 'Value', standard: 'Standard', inFile: 'In the file', effect: 'A change',
+  nothingChanged: 'Everything is as the configuration has it.', nothingOwn: 'Everything has its standard value.', saveThem: 'Save what was changed…', findOption: 'Find an option',
+  noneFound: 'No option has that in its name.', notInFile: 'not in the file', hiddenValue: 'The value is for admins.',
+  noEvents: 'Nothing that is still known of has happened to this watcher.', ofEvents: (number) => `the last ${number}`, allLevels: 'All', warnings: 'Warnings', errors: 'Errors', toLog: 'Show the log of this moment',
+  goesTo: 'goes to', read: 'read', taken: 'written', dropped: 'lost', waiting: 'waits', failing: 'Problem', nowhere: 'nowhere: it is the null device',
+  allTaken: 'Nothing was lost.', streamsAre: 'Everything that is read is also kept in memory, for the log.', stream: 'Stream', since: 'Since circusd has started, or the stream was changed.',
+  process: (wid) => `Process ${wid}`, noProcess: (name, wid) => `${name} has no process ${wid}`, ofWatcher: 'It is a process of', runsNot: 'Nothing runs in this slot now.',
+  what: 'What it takes', ends: 'Last ends', noEnds: 'None of its processes has ended while circusd remembers.', below: 'What it has started', nothingBelow: 'It has started nothing.',
+  files: 'Files and connections', noFiles: 'They may not be read.', openFiles: (number) => `${number} open`, leftOut: (number) => `${number} more are not listed.`,
+  limits: 'Limits', soft: 'Soft', hard: 'Hard', unlimited: 'none', environment: 'Environment', asStarted: 'as it was started', showValues: 'Show secret values', hideValues: 'Hide secret values', valuesFor: 'The values are for admins.',
+  noEnvironment: 'It may not be read.', cutEnvironment: 'There is more than is read.', signals: 'Send a signal', otherSignal: 'Another…', restartIt: 'Restart it', askedAgain: 'Asked again every 5 seconds.',
+  facts: {
+    cpu: 'CPU now', cpu_time: 'CPU since its start', rss: 'Memory', rss_peak: 'Memory at most', vms: 'Address space', swap: 'Swapped out', threads: 'Threads', switches: 'Context switches',
+    rchar: 'Read', wchar: 'Written', read_bytes: 'Read from disks', write_bytes: 'Written to disks', uid: 'User', gid: 'Group', cwd: 'Folder', exe: 'Program', root: 'Root folder', command: 'Command', age: 'Up',
+  },
+};
+
 /** What keys do: shown by ?, beside those of commands and pages. */
 export const keyWords = {
   down: 'row down, row up', choose: 'choose the row, or not', range: 'choose from row to row', all: 'choose all that are shown, or none', open: 'open the watcher',

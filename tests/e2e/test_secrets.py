@@ -135,7 +135,9 @@ def reading(role: str) -> list[tuple[str, dict[str, Any]]]:
             asked.append((row.name, {"lines": 1000} if "lines" in fields else {}))
         asked += [(row.name, {name: True}) for name in ("details", "all") if name in fields]
         if "name" in fields:
-            asked += [(row.name, {"name": name}) for name in ("web", "more", "plugin:quiet", "circushttpd")]
+            slot = {"wid": 1} if "wid" in fields else {}
+            names = ("web", "more", "plugin:quiet", "circushttpd")
+            asked += [(row.name, {"name": name, **slot}) for name in names]
     return asked
 
 
@@ -202,6 +204,10 @@ def test_f65_no_secret_is_told_to_a_viewer_or_an_operator(daemon: Daemon) -> Non
     assert shown["api_token"] == shown["stdout_stream.password"] == "********"
     assert shown["stdout_stream_conf"]["password"] == "********"
     assert shown["cmd"] == "sleep 1000"
+    variables = json.loads(told["operator process {'name': 'web', 'wid': 1}"])["environment"]
+    assert set(variables.values()) == {"********"} and {"ONE", "FROM_FILE", "ALL_TOKEN", "OWN"} <= set(
+        variables
+    )
 
 
 def pages(daemon: Daemon, session: str) -> str:

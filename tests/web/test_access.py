@@ -376,7 +376,10 @@ def test_tab_comes_to_all_of_a_watcher(browser: Browser, scene: Console) -> None
         page.evaluate("document.querySelector('.skip').focus()")
         stops = by_tab(page)
         assert [stop for stop in stops if not (stop["drawn"] and stop["seen"])] == []
-        assert [stop["what"] for stop in stops if stop["row"] == "3"][1:] == ["Restart process 3"]
+        assert [stop["what"] for stop in stops if stop["row"] == "3"][1:] == [
+            "3python -m many",
+            "Restart process 3",
+        ]
         assert {stop["row"] for stop in stops} == {"", "3"}
         whats = [stop["what"] for stop in stops]
         for wanted in ("One process less", "numprocesses", "One process more", "filter", "stdout", "stderr"):

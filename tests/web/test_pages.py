@@ -465,7 +465,7 @@ def test_page_that_is_not_live_says_so(browser: Browser, own_console: Console) -
     """While circusd is away a band says since when, buttons do nothing; when it is back, all is true again, without a reload."""
     console = own_console
     fill(console.daemon, "loud", 20)
-    with seen(browser, console, "/d/stage/w/loud") as page:
+    with seen(browser, console, "/d/stage/w/loud", height=1400) as page:
         expect(page.locator(".rows .tx")).to_have_count(20)
         console.daemon.stop()
         expect(page.locator(".notice")).to_contain_text("Circusd has not answered since")

@@ -259,6 +259,16 @@ def _set(reply: Reply, style: Style) -> str:
     return "\n".join(f"{clean(str(key))}: {clean(str(text))}" for key, text in applied.items())
 
 
+def _figures(name: str) -> Callable[[Reply, Style], str]:
+    def text(reply: Reply, style: Style) -> str:
+        from circusd.cli import figures
+
+        found: str = getattr(figures, name)(reply, style)
+        return found
+
+    return text
+
+
 def _number(key: str) -> Callable[[Reply, Style], str]:
     return lambda reply, style: clean(str(reply.get(key)))
 
@@ -588,6 +598,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "explain": _explain,
     "get": _options,
     "globaloptions": _options,
+    "history": _figures("history"),
     "incr": _scaled,
     "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
     "ipython": _ipython,
@@ -604,6 +615,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "people": _people,
     "ping": _ping,
     "plugins": _about("plugins"),
+    "process": _figures("process"),
     "reloadconfig": _reloaded,
     "rmkey": _key_gone,
     "save": _saved,
@@ -613,6 +625,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "stats": _stats,
     "status": _status,
     "tokens": _tokens,
+    "tree": _figures("tree"),
     "version": _number("version"),
     "wait": _waited,
     "weblink": _link,

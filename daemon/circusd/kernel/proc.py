@@ -1,4 +1,4 @@
-"""The process table: who descends from whom, and killing a tree of processes whole.
+"""The process table: who descends from whom, killing a tree of processes whole, what each costs.
 
 A process is identified by its pid and its start time: a pid alone may have been given to another by now.
 """
@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 # Each round of `kill_tree` finds what was forked during the one before. Frozen processes fork nothing, so two do
 # unless somebody works against us.
@@ -50,8 +51,32 @@ class Row(NamedTuple):
 Table = Mapping[int, Row]
 
 
+class Use(NamedTuple):
+    """What a process has taken: `ticks` of processor time since its start, and bytes of memory now."""
+
+    start: int
+    ticks: int
+    rss: int
+
+
 def row(pid: int) -> Row | None:
     """That process's line of the table; None if there is none that we may see. OSError if we have no descriptor left."""
+    fields = _fields(pid, 20)
+    if fields is None:
+        return None
+    return Row(pid, int(fields[1]), int(fields[3]), chr(fields[0][0]), int(fields[19]))
+
+
+def use(pid: int) -> Use | None:
+    """What that process has taken, at the same cost as its `row`; None if there is none. OSError as there."""
+    fields = _fields(pid, 22)
+    if fields is None:
+        return None
+    return Use(int(fields[19]), int(fields[11]) + int(fields[12]), int(fields[21]) * PAGE_BYTES)
+
+
+def _fields(pid: int, count: int) -> list[bytes] | None:
+    """That many fields of the process's line, from its state on."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -67,8 +92,7 @@ def row(pid: int) -> Row | None:
     finally:
         os.close(fd)
     # The name in parentheses may hold spaces and parentheses of its own: count from the last one.
-    fields = data[data.rindex(b")") + 2 :].split(None, 20)
-    return Row(pid, int(fields[1]), int(fields[3]), chr(fields[0][0]), int(fields[19]))
+    return data[data.rindex(b")") + 2 :].split(None, count)
 
 
 def start_time(pid: int) -> int | None:

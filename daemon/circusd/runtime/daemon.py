@@ -45,6 +45,8 @@ from .history import History
 from .hooks import Hooks
 from .journal import Journal
 from .listeners import PRIVATE, PUBLIC
+from .loadhistory import LoadHistory
+from .looks import Looks
 from .orders import Orders
 from .outputchannel import OutputChannel
 from .pace import Pace
@@ -230,14 +232,18 @@ class Daemon:
             sys_path=tuple(sys.path),
             nofile=nofile,
             oom_score_adj=oom if protected else None,
-            forgotten=self.history.forget,
+            forgotten=self._forget,
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
         self.arbiter.warmup_delay = circus.warmup_delay
         stack.callback(self.arbiter.close)
         stack.callback(self._close_accounts)
-        self.stats = Stats(self.publisher, self.arbiter, self.history)
+        self.load_history = LoadHistory(self.arbiter, circus.stats_history)
+        stack.callback(self.load_history.close)
+        self.stats = Stats(self.publisher, self.arbiter, self.history, self.load_history.look)
         stack.callback(self.stats.close)
+        self.looks = Looks()
+        stack.callback(self.looks.close)
         self.follows = Follows(self.publisher, self.history, self)
         stack.callback(self.follows.close)
         self.live_output = OutputChannel(self.publisher, self.history)
@@ -833,6 +839,10 @@ class Daemon:
             begun = sum(planner.wanted for planner in planners)
             return f"Starting: {begun} of {words.count(len(planners), 'watcher')} begun."
         return self.lead()["text"]
+
+    def _forget(self, name: str) -> None:
+        self.history.forget(name)
+        self.load_history.forget(name)
 
     def _left(self, connection: bytes) -> None:
         self.follows.left(connection)

@@ -31,6 +31,7 @@ from .changing import Changing
 from .controller import Caller
 from .doorcommands import DoorCommands
 from .keycommands import KeyCommands
+from .looking import Looking
 from .orders import Order
 from .peoplecommands import PeopleCommands
 from .processinfo import ProcessInfo
@@ -57,14 +58,24 @@ TARGET_LIMIT = 200
 
 
 class Handlers(
-    Changing, Setting, SocketCommands, KeyCommands, Reading, Searching, About, DoorCommands, PeopleCommands
+    Changing,
+    Setting,
+    SocketCommands,
+    KeyCommands,
+    Reading,
+    Searching,
+    Looking,
+    About,
+    DoorCommands,
+    PeopleCommands,
 ):
     """The commands of one daemon."""
 
     def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
         self.arbiter = arbiter
         self.daemon = daemon
-        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, far, follows, stats, history."""
+        """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, far, follows, stats, history,
+        load_history, looks."""
         self.process_info = ProcessInfo()
         self._names: dict[int, str] = {}
 

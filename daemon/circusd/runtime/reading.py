@@ -7,7 +7,7 @@ from typing import Any
 
 from gevent.event import AsyncResult
 
-from circusd.config.model import describe
+from circusd.config.model import WatcherConfig, describe
 from circusd.core.lifecycle import Process
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
@@ -68,10 +68,22 @@ class Reading:
 
     def cmd_options(self, p: dict[str, Any], c: Context) -> Reply:
         def of(watcher: Watcher) -> Reply:
-            options = self._options(watcher, c)
-            return {"options": {key: options[key] for key in sorted(options)}}
+            options = self._options(watcher.config, c)
+            reply = {"options": {key: options[key] for key in sorted(options)}}
+            changed = self._changed(watcher, c)
+            return {**reply, "changed": changed} if changed else reply
 
         return several(select(seen(self.arbiter, c), p), of)
+
+    def _changed(self, watcher: Watcher, c: Context) -> dict[str, Any]:
+        """What the configuration says of options that are not so any more; None for one that is not in it."""
+        read = {w.name.lower(): w for w in self.daemon.configuration.watchers}.get(watcher.name.lower())
+        if read is None or read == watcher.config:
+            return {}
+        was, now = describe(read), describe(watcher.config)
+        keys = [key for key in {**now, **was} if was.get(key) != now.get(key)]
+        shown = self._options(read, c)
+        return {key: shown.get(key) for key in sorted(keys)}
 
     def cmd_get(self, p: dict[str, Any], c: Context) -> Reply:
         keys = p["keys"]
@@ -79,7 +91,7 @@ class Reading:
             raise BadRequest("keys must be a list of names", field="keys")
 
         def of(watcher: Watcher) -> Reply:
-            options = self._options(watcher, c)
+            options = self._options(watcher.config, c)
             for key in keys:
                 if key not in options:
                     close = nearest(key, list(options))
@@ -92,9 +104,9 @@ class Reading:
 
         return several(select(seen(self.arbiter, c), p), of)
 
-    def _options(self, watcher: Watcher, c: Context) -> dict[str, Any]:
+    def _options(self, config: WatcherConfig, c: Context) -> dict[str, Any]:
         """All options; secret values are for those who decide what runs."""
-        options = describe(watcher.config)
+        options = describe(config)
         # As in the original, the folder that it is when none was given.
         options["working_dir"] = options["working_dir"] or self.arbiter.services.base_dir
         if reaches(c.person.role, "admin"):

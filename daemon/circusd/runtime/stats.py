@@ -97,11 +97,19 @@ def rows_of(arbiter: HasWatchers) -> list[Row]:
 class Stats:
     """The schedule, for the processes and sockets of an arbiter, and the output that a history has seen."""
 
-    def __init__(self, publisher: Publishes, arbiter: HasWatchers, history: CountsLines) -> None:
+    def __init__(
+        self,
+        publisher: Publishes,
+        arbiter: HasWatchers,
+        history: CountsLines,
+        looked: Callable[[Mapping[str, Any]], None] = lambda load: None,
+    ) -> None:
+        """``looked`` is told each message ``load.``."""
         self.lag = 0.0
         """Seconds by which the loop was late for the last look; 0 while nobody wants any."""
         self._publisher = publisher
         self._arbiter = arbiter
+        self._looked = looked
         self._lines = LineRates(history)
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._load: Sampler | None = None
@@ -181,6 +189,7 @@ class Stats:
         if publish:
             message = load_message(rows, found, found.get(ours), self.lag, lines)
             self._publisher.publish(CHANNEL, "load.", message)
+            self._looked(message)
 
     # -- the original's --------------------------------------------------------------------------------------------
 

@@ -130,6 +130,7 @@ class Watcher:
         self.output = arbiter.services.output(config)
         self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
         """When processes were started again (monotonic)."""
+        self.restarts_ever = 0
         self.last_event: dict[str, Any] | None = None
         self.fault = ""
         """An error of ours in this watcher; the others run on."""
@@ -306,6 +307,7 @@ class Watcher:
             process = self.planner.processes.get(fields["wid"])
             if process is not None and process.starts > 1:
                 self.restarts.append(clock.now())
+                self.restarts_ever += 1
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
 
     def restarts_last_hour(self) -> int:

@@ -696,6 +696,47 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="help reload", after="sequential"),
     ),
     Command(
+        "history",
+        "show what watchers took in the last hour",
+        "The use of the processor, memory, number of processes and restarts of watchers: a sample a minute (the option "
+        "``stats_history``), finer ones of the last minutes where somebody has looked, and how it is now. On a terminal as lines that "
+        "rise and fall; on a pipe one line for each sample. It begins with circusd and ends with it.",
+        (
+            _name(False, "only this watcher, or those that match"),
+            Field("last", "seconds", "only so many seconds back; an hour when not given", metavar="SECONDS"),
+            _MATCH,
+        ),
+        (
+            Field(
+                "times",
+                "json",
+                "the moments of the samples (epoch seconds), oldest first; the last one is now",
+            ),
+            Field(
+                "watchers",
+                "object",
+                "by name {cpu, rss, processes, restarts}, each a list as long as ``times``: per cent of one processor since the sample "
+                "before, bytes, their number, restarts since the watcher was added; null where nothing ran",
+            ),
+            Field(
+                "daemon",
+                "object",
+                "the same of circusd itself, with the processes and restarts of all watchers",
+            ),
+            Field("period", "seconds", "seconds between two samples while nobody looks; 0 when none is kept"),
+            Field(
+                "events",
+                "json",
+                "with a name: what has happened to these watchers in that time, oldest first",
+            ),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl history web --last 600",
+        case=Case(argv="history web", after="web"),
+    ),
+    Command(
         "incr",
         "run more processes",
         "The number of processes is raised; the new ones are started at once.",
@@ -891,7 +932,15 @@ COMMANDS: tuple[Command, ...] = (
         "show all options of a watcher",
         "Every option with its value, free-form ones included.",
         (_name(), _MATCH),
-        (Field("options", "object", "values by name"), _SEVERAL),
+        (
+            Field("options", "object", "values by name"),
+            Field(
+                "changed",
+                "object",
+                "what the configuration says of options that were changed at run time, null where it says nothing; only if there are any",
+            ),
+            _SEVERAL,
+        ),
         scope="watcher",
         scoped=True,
         example="circusctl options web",
@@ -1004,6 +1053,55 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl plugins",
         case=Case(argv="plugins", after="no plugins"),
+    ),
+    Command(
+        "process",
+        "show everything that is known of one process",
+        "Its state and its last ends; what it takes: processor, memory, threads, descriptors, input and output; what is below it; its "
+        "limits, the names of its variables, its files and connections. The values are for admins, and only with ``--values``.",
+        (
+            Field(
+                "name",
+                doc="the watcher, in any case of letters",
+                required=True,
+                positional=True,
+                metavar="NAME",
+                target="watcher",
+            ),
+            Field(
+                "wid",
+                "int",
+                "the number of the process in its watcher",
+                required=True,
+                positional=True,
+                metavar="WID",
+            ),
+            Field("values", "bool", "with the values of its variables", default=False),
+        ),
+        (
+            Field("watcher", "string", "the watcher"),
+            Field("process", "object", "as ``inspect`` shows it"),
+            Field("pid", "int", "null where nothing runs; then what follows is missing or empty"),
+            Field(
+                "ends",
+                "json",
+                "how the last ones ended: list of {time, pid, code, signal, lived, text}, oldest first",
+            ),
+            Field("stats", "object", "what it takes; what may not be read is missing"),
+            Field("below", "json", "its descendants as ``tree`` shows them"),
+            Field("limits", "json", "list of {name, soft, hard, unit}; null for no limit"),
+            Field("environment", "object", "the variables that it was started with"),
+            Field("environment_whole", "bool", "false where they were more than is read"),
+            Field(
+                "files", "object", "{count, files, left_out}; of each of the first ones {fd, target, socket}"
+            ),
+            Field("left_out", "int", "descendants that are not told for want of room"),
+        ),
+        scope="process",
+        scoped=True,
+        original=False,
+        example="circusctl process web 1",
+        case=Case(argv="process web 1", after="Max open files"),
     ),
     Command(
         "quit",
@@ -1426,6 +1524,27 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl tokens ada",
         case=Case(setup=("addperson dora", "addtoken dora nightly"), argv="tokens", after="nightly"),
+    ),
+    Command(
+        "tree",
+        "show processes with everything below them",
+        "The processes of a watcher, or of all, and what they have started, and that in turn: pid, command, use of the processor and "
+        "memory of each.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (
+            Field(
+                "watchers",
+                "object",
+                "by name a list of {wid, pid, state, started, command, cpu, rss, below}; ``below`` lists {pid, parent, depth, command, "
+                "state, cpu, rss, age}, each behind its parent",
+            ),
+            Field("left_out", "int", "descendants that are not told, as there are more than 400"),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl tree web",
+        case=Case(argv="tree loud", after="sh -c"),
     ),
     Command(
         "version",

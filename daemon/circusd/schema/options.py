@@ -411,12 +411,11 @@ CIRCUS: tuple[Option, ...] = (
         "stats_history",
         SECONDS,
         60,
-        "How often a sample of each watcher is kept while nobody looks; 0 for never.",
+        "How often a sample of what each watcher takes is kept while nobody looks, for an hour; 0 for never.",
         apply="daemon",
         section="circus",
         role="admin",
         unit="s",
-        effective=False,
     ),
     Option(
         "statsd_close_outputs",

@@ -1,0 +1,195 @@
+"""What watchers and processes take, as text: lines that rise and fall, trees, one process in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from circusd.cli.terminal import Style, clean, columns, size, span
+
+Reply = Mapping[str, Any]
+
+BARS = "▁▂▃▄▅▆▇█"
+GAP = " "
+LINE_CELLS = 30
+NONE = "-"
+
+
+def spark(values: Sequence[float | None], cells: int) -> str:
+    """The values as bars of eighths, each line with its own scale from 0; gaps where nothing ran."""
+    if not values or cells < 1:
+        return ""
+    count = min(cells, len(values))
+    points = []
+    for i in range(count):
+        part = [v for v in values[i * len(values) // count : (i + 1) * len(values) // count] if v is not None]
+        points.append(max(part) if part else None)
+    top = max((point for point in points if point is not None), default=0)
+    last = len(BARS) - 1
+    return "".join(
+        GAP if point is None else BARS[0] if top <= 0 else BARS[min(last, int(point / top * last + 0.5))]
+        for point in points
+    )
+
+
+def history(reply: Reply, style: Style) -> str:
+    """The reply of ``history``: for people a line for each watcher, on a pipe one for each sample."""
+    times = [float(time) for time in reply.get("times", ())]
+    watchers = dict(reply.get("watchers") or {})
+    if not style.terminal:
+        return "\n".join(_samples(times, watchers, reply.get("daemon") or {}))
+    cells = max(8, min(LINE_CELLS, (style.width - 62) // 2))
+    rows = [_history_row(clean(str(name)), series, cells) for name, series in watchers.items()]
+    rows.append(_history_row("circusd", reply.get("daemon") or {}, cells))
+    header = ("NAME", "CPU", "NOW", "MOST", "MEMORY", "NOW", "MOST", "RUN", "RESTARTS")
+    colors = [("", "cyan", "", "dim", "magenta", "", "dim")] * len(rows)
+    lines = columns(rows, style, header=header, right=(2, 3, 5, 6, 7, 8), colors=colors)
+    if len(times) > 1:
+        lines.append(style.paint(f"{len(times)} samples of the last {span(times[-1] - times[0])}", "dim"))
+    return "\n".join(lines)
+
+
+def _history_row(name: str, series: Mapping[str, Any], cells: int) -> list[str]:
+    cpu, rss = list(series.get("cpu", ())), list(series.get("rss", ()))
+    counts = [count for count in series.get("restarts", ()) if count is not None]
+    processes = [count for count in series.get("processes", ()) if count is not None]
+    return [
+        name,
+        spark(cpu, cells),
+        _percent(cpu[-1] if cpu else None),
+        _percent(_most(cpu)),
+        spark(rss, cells),
+        _size(rss[-1] if rss else None),
+        _size(_most(rss)),
+        str(processes[-1]) if processes else NONE,
+        str(counts[-1] - counts[0]) if counts else NONE,
+    ]
+
+
+def _samples(times: Sequence[float], watchers: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterable[str]:
+    from circusd.cli.render import clock_of
+
+    rows = [(clean(str(name)), series) for name, series in watchers.items()]
+    for i, time in enumerate(times):
+        for name, series in (*rows, ("circusd", daemon)):
+            cells = [series.get(key, ())[i] for key in ("cpu", "rss", "processes", "restarts")]
+            yield " ".join([clock_of(time), name, *(NONE if cell is None else str(cell) for cell in cells)])
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _percent(value: float | None) -> str:
+    return NONE if value is None else f"{value:.1f} %"
+
+
+def _size(value: float | None) -> str:
+    return NONE if value is None else size(value)
+
+
+def tree(reply: Reply, style: Style) -> str:
+    """The reply of ``tree``."""
+    lines = []
+    for name, processes in (reply.get("watchers") or {}).items():
+        lines.append(style.paint(clean(str(name)), "bold") + ("" if processes else ": no processes"))
+        rows = [row for process in processes for row in _branch(process)]
+        if rows:
+            header = ("PID", "CPU", "MEMORY", "COMMAND")
+            lines += columns(rows, style, header=header, right=(0, 1, 2), indent="  ")
+    if reply.get("left_out"):
+        lines.append(style.paint(f"and {reply['left_out']} more processes below them", "dim"))
+    return "\n".join(lines)
+
+
+def _branch(process: Mapping[str, Any]) -> Iterable[list[str]]:
+    command = clean(str(process.get("command") or f"({process.get('state')})"))
+    yield [*_cells(process), f"{process.get('wid')} {command}"]
+    yield from _below(process.get("below", ()))
+
+
+def _below(listed: Sequence[Mapping[str, Any]]) -> Iterable[list[str]]:
+    for i, one in enumerate(listed):
+        depth = int(one.get("depth") or 1)
+        # The next one that is not deeper tells whether this one is the last below its parent.
+        after = next(
+            (
+                int(other.get("depth") or 1)
+                for other in listed[i + 1 :]
+                if int(other.get("depth") or 1) <= depth
+            ),
+            0,
+        )
+        mark = "├─ " if after == depth else "└─ "
+        yield [*_cells(one), "  " + "   " * (depth - 1) + mark + clean(str(one.get("command")))]
+
+
+def _cells(one: Mapping[str, Any]) -> list[str]:
+    cpu, rss = one.get("cpu"), one.get("rss")
+    return [str(one.get("pid") or NONE), _percent(cpu), _size(rss)]
+
+
+def process(reply: Reply, style: Style) -> str:
+    """The reply of ``process``."""
+    shown = reply.get("process") or {}
+    head = clean(f"{reply.get('watcher')} {shown.get('wid')}: {shown.get('state')}")
+    lines = [style.paint(head, "bold") + clean(f", pid {reply['pid']}" if reply.get("pid") else "")]
+    stats = reply.get("stats") or {}
+    lines += _table("", [(key, _figure(key, value)) for key, value in stats.items()], style)
+    lines += _table(
+        "Last ends",
+        [(_clock(end.get("time")), clean(str(end.get("text")))) for end in reply.get("ends", ())],
+        style,
+    )
+    below = list(_below(reply.get("below") or ()))
+    if below:
+        lines += ["", style.paint("Below it", "bold"), *columns(below, style, right=(0, 1, 2), indent="  ")]
+    limits = [
+        (
+            clean(str(row.get("name"))),
+            f"{_limit(row.get('soft'))} / {_limit(row.get('hard'))} {clean(str(row.get('unit')))}".rstrip(),
+        )
+        for row in reply.get("limits", ())
+    ]
+    lines += _table("Limits (soft / hard)", limits, style)
+    variables = reply.get("environment")
+    if isinstance(variables, Mapping):
+        pairs = [(clean(str(key)), clean(str(value))) for key, value in variables.items()]
+        lines += _table("Environment at its start", pairs, style)
+    files = reply.get("files") or {}
+    if files:
+        pairs = [
+            (str(one.get("fd")), clean(str(one.get("socket") or one.get("target"))))
+            for one in files.get("files", ())
+        ]
+        lines += _table(f"Files: {files.get('count')} open", pairs, style)
+    return "\n".join(lines)
+
+
+def _table(title: str, pairs: Sequence[tuple[str, str]], style: Style) -> list[str]:
+    if not pairs:
+        return []
+    lines = ["", style.paint(title, "bold")] if title else []
+    return lines + columns(pairs, style, colors=[("cyan", "")] * len(pairs), indent="  ", whole=True)
+
+
+def _clock(time: Any) -> str:
+    from circusd.cli.render import clock_of
+
+    return clock_of(float(time or 0))
+
+
+def _limit(value: Any) -> str:
+    return "unlimited" if value is None else str(value)
+
+
+def _figure(key: str, value: Any) -> str:
+    if value is None:
+        return NONE
+    if key in ("rss", "vms", "swap", "rss_peak", "rchar", "wchar", "read_bytes", "write_bytes"):
+        return size(value)
+    if key == "cpu":
+        return _percent(value)
+    if key in ("age", "cpu_time"):
+        return span(value) if key == "age" else f"{value} s"
+    return clean(str(value))
