@@ -53,8 +53,8 @@ port = 0
 
 PASSWORD = "correct-horse-battery"
 WHOLE_DAEMON = {
-    "addperson", "addsocket", "audit", "ipython", "people", "quit", "reloadconfig", "rmperson", "rmsocket", "save",
-    "setperson", "weblink",
+    "addkey", "addperson", "addsocket", "audit", "daemon", "drift", "ipython", "keys", "people", "plugins", "quit",
+    "reloadconfig", "rmkey", "rmperson", "rmsocket", "save", "setperson", "weblink",
 }  # fmt: skip
 """What is of the whole daemon, and so refused whatever the role."""
 

@@ -65,7 +65,7 @@ class Looking:
         return Later(in_background(gathered), lambda reply: reply)
 
     def cmd_process(self, p: dict[str, Any], c: Context) -> Reply:
-        watcher = seen(self.arbiter, c).find(p["name"])
+        (watcher,) = select(seen(self.arbiter, c), {"name": p["name"], "match": "simple"})
         wid = as_int(p["wid"], "wid")
         slot = watcher.planner.processes.get(wid)
         if slot is None:
