@@ -46,7 +46,7 @@ from .sending import Places
 
 log = logging.getLogger("circushttpd.app")
 
-PAGES: Mapping[str, str] = {}
+PAGES: Mapping[str, str] = {"logs": "Logs"}
 """Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
 
 _NEXT = re.compile(r"/d/[\w%.~/:@-]*", re.ASCII)
