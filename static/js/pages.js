@@ -19,14 +19,15 @@ import { say } from './words.js';
 export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
+  { part: 'logs', title: 'Logs', key: 'l', screen: true, sheet: 'log', line: () => 'circusctl tail --follow', load: () => import('./logs.js').then((module) => module.LogsPage) },
   { part: 'c', title: say.commands, key: 'c', sheet: 'command', line: (rest) => `circusctl help${rest ? ` ${word(rest)}` : ''}`, load: () => import('./command.js').then((module) => module.CommandPage) },
 ];
 
 /**
- * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; the page itself
- * puts them here while it is shown.
+ * What the page that is shown does with single keys, by key, and pairs of keys and words that tell of them; and the log that
+ * it shows. The page itself puts them here while it is shown.
  */
-export const own = { keys: {}, help: [] };
+export const own = { keys: {}, help: [], pane: null };
 
 const byPart = new Map(PAGES.map((row) => [row.part, row]));
 

@@ -4,13 +4,13 @@ import { useEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, inWords, mark, ring } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
-import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
+import { alive, isStopped, kindsOf, now, shape, store, touch, watcherNamed } from './store.js';
 import { base } from './page.js';
 import { act, barred, isBusy, lineFor } from './commands.js';
 import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { socketTag } from './overview.js';
-import { Pane } from './pane.js';
+import { loadSheet } from './pages.js';
 import { say, verbs } from './words.js';
 
 function Crumb({ name }) {
@@ -99,6 +99,19 @@ function Processes({ watcher }) {
   </section>`;
 }
 
+let Pane = null; // the log, which is no part of the first view
+
+/** The log of the watcher; until its parts have come, the place where it will be. */
+function Log({ watcher }) {
+  const [problem, setProblem] = useState('');
+  useEffect(() => {
+    if (Pane) return;
+    Promise.all([import('./pane.js'), loadSheet('log')]).then(([module]) => { Pane = module.default; touch(); }, (error) => setProblem(error.message));
+  }, []);
+  if (Pane) return html`<${Pane} key=${watcher.name} watcher=${watcher} />`;
+  return html`<section class="sheet pane" aria-labelledby="l-h"><div class="bar"><h2 id="l-h">${say.log}</h2>${problem && html`<span class="is-fail" role="alert">${say.pageNotLoaded}: ${problem}</span>`}</div></section>`;
+}
+
 export function WatcherPage({ name }) {
   const watcher = watcherNamed(name);
   useEffect(() => { document.title = `${name} · ${store.daemon?.host || 'circus'} · circus`; });
@@ -109,6 +122,6 @@ export function WatcherPage({ name }) {
   }
   return html`<main id="page" class="page one-watcher">
     <${Crumb} name=${watcher.name} /><${Face} watcher=${watcher} /><${Note} watcher=${watcher} />
-    <div class="live"><${Processes} watcher=${watcher} /><${Pane} key=${watcher.name} watcher=${watcher} /></div>
+    <div class="live"><${Processes} watcher=${watcher} /><${Log} watcher=${watcher} /></div>
   </main>`;
 }
