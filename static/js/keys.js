@@ -48,8 +48,8 @@ const inLog = (at) => at.log && own.pane;
 
 // Each: the keys, when they count, what they do, and (in the first row of several) how ? tells of them.
 const KEYS = [
-  { keys: ['j', 'J', 'ArrowDown'], when: (at, key) => inLog(at) && (key !== 'ArrowDown' || own.pane.focused()), run: (at, event) => own.pane.move(1, event.shiftKey) },
-  { keys: ['k', 'K', 'ArrowUp'], when: (at, key) => inLog(at) && (key !== 'ArrowUp' || own.pane.focused()), run: (at, event) => own.pane.move(-1, event.shiftKey) },
+  { keys: ['j', 'J'], when: inLog, run: (at, event) => own.pane.move(1, event.shiftKey) },
+  { keys: ['k', 'K'], when: inLog, run: (at, event) => own.pane.move(-1, event.shiftKey) },
   { keys: ['Enter'], when: (at, key, event) => own.pane && event.target.matches?.('.log'), run: () => own.pane.open() },
   { keys: ['j', 'ArrowDown'], when: (at, key) => at.list && (key === 'j' || at.onRow), run: (at, event) => move(1, event.shiftKey), help: ['j k', keyWords.down] },
   { keys: ['k', 'ArrowUp'], when: (at, key) => at.list && (key === 'k' || at.onRow), run: (at, event) => move(-1, event.shiftKey) },
