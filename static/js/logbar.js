@@ -1,6 +1,6 @@
 // The bar above a log: what is shown of it, what is looked for, where to go, and how it is read.
 
-import { useEffect, useRef, useState } from '../vendor/hooks.js';
+import { useLayoutEffect, useRef, useState } from '../vendor/hooks.js';
 import { count, word } from './format.js';
 import { html, icon } from './shapes.js';
 import { LEVELS } from './level.js';
@@ -46,7 +46,7 @@ function TimeBox({ reading, feed, onClose }) {
   const [typed, setTyped] = useState('');
   const [problem, setProblem] = useState('');
   const input = useRef();
-  useEffect(() => input.current.focus(), []);
+  useLayoutEffect(() => input.current.focus(), []);
   const go = async (event) => {
     event.preventDefault();
     const time = moment(typed, now());

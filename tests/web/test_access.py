@@ -222,6 +222,7 @@ def test_axe_finds_nothing_in_the_logs(browser: Browser, scene: Console, look: d
         looked.finds_nothing("the menu")
         page.keyboard.press("Escape")
         page.keyboard.press("t")
+        expect(page.locator(".menu.time input")).to_be_focused()
         page.keyboard.type("soon")
         page.keyboard.press("Enter")
         expect(page.locator(".menu.time [role=alert]")).to_be_visible()
