@@ -22,6 +22,9 @@ from .bridge import Bridge, Follow
 CREDIT = 1 << 18
 """Bytes of a log on their way to one page."""
 
+WINDOW = 1 << 20
+"""The same where the stream is shared, which does not wait for the page."""
+
 SHARED_CREDIT = 1 << 20
 """Bytes on their way here on a stream that is shared; given back as they come."""
 
@@ -227,7 +230,7 @@ class Log:
                 self._waiting = None
                 self.begin_again(self._next_pause())
         elif self._own is None and not self._is_behind:
-            if self._outstanding + size <= CREDIT:
+            if self._outstanding + size <= WINDOW:
                 self._send(topic, data, size)
             else:
                 self._is_behind = True

@@ -49,7 +49,8 @@ function TimeBox({ reading, feed, onClose }) {
   useLayoutEffect(() => input.current.focus(), []);
   const go = async (event) => {
     event.preventDefault();
-    const time = moment(typed, now());
+    // Not what was drawn last: a quick hand is ahead of that.
+    const time = moment(input.current.value, now());
     if (time === null) { setProblem(read.noTime); return; }
     const { lines } = reading;
     if (lines.count && time >= lines.time(lines.first) && !(feed.past && time > lines.time(lines.next - 1))) {

@@ -16,6 +16,7 @@ from socketio.exceptions import BadNamespaceError
 from circusweb import auth
 from circusweb.live import STATE_CREDIT
 from circusweb.outputs import CREDIT as OUTPUT_CREDIT
+from circusweb.outputs import WINDOW
 from tests.waiting import eventually
 from tests.web.console import COOKIE, Console
 from tests.web.staged import ADMIN, VIEWER, process, watcher
@@ -410,7 +411,7 @@ def test_page_that_reads_nothing_leaves_the_others_their_log(
             lambda page=page: written(page) == list(range(1, number + 1)), what="the others have every line"
         )
     sizes = sum(len(line[2]) for data in deaf.of("output.loud.", 1) for line in data["lines"])
-    assert sizes <= OUTPUT_CREDIT
+    assert sizes <= WINDOW
     deaf.reads = True
     deaf.client.emit("ack", deaf.batches[-1])
 
