@@ -55,6 +55,7 @@ PAGES: Mapping[str, str] = {
     "audit": "Audit",
     "people": "People",
     "p": "Process",
+    "logs": "Logs",
 }
 """Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
 

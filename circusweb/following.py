@@ -14,7 +14,9 @@ from . import cursors
 from .bridge import Bridge
 from .cursors import Cursors
 from .inputs import STREAM_LINES
-from .live import END, OUTPUT_CREDIT, STATE_CREDIT
+from .live import STATE_CREDIT
+from .outputs import CREDIT as OUTPUT_CREDIT
+from .outputs import END
 from .sending import Outbox
 
 log = logging.getLogger("circushttpd.following")

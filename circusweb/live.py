@@ -6,12 +6,11 @@ most that one page can cost is its credit, in the daemon, here and on the way, a
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -26,17 +25,15 @@ from circusd.schema.wire import escape_name
 from .auth import Credential, Person, session_of
 from .bridge import Bridge, Follow, status_of
 from .gate import FRAME_LIMIT_BYTES, Refused
+from .outputs import END, Log, Outputs
 
 log = logging.getLogger("circushttpd.live")
 
-BEAT = 0.05
+BEAT = 0.06
 """Seconds between two batches to one page."""
 
 STATE_CREDIT = 1 << 20
 """Bytes of state, load and events on their way to one page: a snapshot of many watchers is one push."""
-
-OUTPUT_CREDIT = 1 << 18
-"""Bytes of a log on their way to one page."""
 
 STALLED_SECONDS = 30.0
 """After so long without an acknowledgement a page is let go."""
@@ -57,31 +54,11 @@ PING_SECONDS, PONG_SECONDS = 8, 12
 
 _PATH = re.compile(r"/d/([^/]+)/live/?")
 
-END = '"end."'
-"""Topic of the last push of a stream that the daemon itself ends, as it does with the session."""
+EVENT_PACKET = 2
+"""The number of an event in socket.io's format."""
 
 BASE = 0
 """The key of the stream that each page has."""
-
-
-class Ready(str):
-    """Text that is JSON already."""
-
-    __slots__ = ()
-
-
-class Json:
-    """JSON for socket.io that puts `Ready` text in as it is: a push is encoded once, by the daemon."""
-
-    @staticmethod
-    def dumps(data: Any, **options: Any) -> str:
-        if isinstance(data, list) and any(isinstance(item, Ready) for item in data):
-            return "[" + ",".join(i if isinstance(i, Ready) else json.dumps(i, **options) for i in data) + "]"
-        return json.dumps(data, **options)
-
-    @staticmethod
-    def loads(text: str | bytes, **options: Any) -> Any:
-        return json.loads(text, **options)
 
 
 class Viewer:
@@ -93,17 +70,16 @@ class Viewer:
         self._live = live
         self._bridge = bridge
         self._base: Follow | None = None
-        self._panes: dict[int, Follow] = {}
+        self._panes: dict[int, Log] = {}
         self._outbox: list[str] = []
         self._outbox_bytes = 0
-        self._owed: dict[Follow, int] = {}
-        self._sent: deque[tuple[int, dict[Follow, int], float]] = deque()
+        self._owed: dict[Follow | Log, int] = {}
+        self._sent: deque[tuple[int, dict[Follow | Log, int], float]] = deque()
         self._sequence = 0
         self._told_up = False
-        self._wake = Event()
         self._lost = Event()
         self.gone = False
-        self._greenlets = [gevent.spawn(self._keep), gevent.spawn(self._write)]
+        self._keeper = gevent.spawn(self._keep)
 
     # -- from the daemon -------------------------------------------------------------------------------------------
 
@@ -113,7 +89,7 @@ class Viewer:
         while not self.gone:
             self._lost.clear()
             try:
-                self._base = self._follow(BASE, ("state.", "load.", "event."), STATE_CREDIT, self._lost_base)
+                self._base = self._follow_base()
             except CircusError as problem:
                 if problem.code == NoSession.code:
                     self._live.end(self, "over")
@@ -127,37 +103,28 @@ class Viewer:
             told_down = False
             self._tell("up", {"assets": self._live.assets_version, "daemon": self._bridge.name})
             self._told_up = True
-            self._wake.set()
+            self._live.due(self)
             self._lost.wait()
 
-    def _follow(
-        self,
-        key: int,
-        topics: Iterable[str],
-        credit: int,
-        ended: Callable[[CircusError], None],
-        lines: int = 0,
-    ) -> Follow:
+    def _follow_base(self) -> Follow:
         box: list[Follow] = []
         early: list[tuple[str, str, int]] = []
 
         def take(topic: str, data: str, size: int) -> None:
             if not box:
                 early.append((topic, data, size))
-                return
-            if topic == END:
+            elif topic == END:
                 self._bridge.forget(box[0].id)
-                ended(NoSession("the session is over"))
-                return
-            self._outbox.append(f"[{key},{topic},{data}]")
-            self._outbox_bytes += size
-            self._owed[box[0]] = self._owed.get(box[0], 0) + size
-            if self._outbox_bytes > BACKLOG_LIMIT_BYTES:
-                self._live.end(self, "")
-            self._wake.set()
+                self._lost_base(NoSession("the session is over"))
+            else:
+                self._put(box[0], BASE, topic, data, size)
 
         follow = self._bridge.follow(
-            tuple(topics), session=self.person.session, credit=credit, take=take, ended=ended, lines=lines
+            ("state.", "load.", "event."),
+            session=self.person.session,
+            credit=STATE_CREDIT,
+            take=take,
+            ended=self._lost_base,
         )
         if self.gone:
             # The page left while the daemon was asked, and `leave` did not know of this stream.
@@ -168,26 +135,35 @@ class Viewer:
             take(*push)
         return follow
 
+    def _put(self, owner: Follow | Log, key: int, topic: str, data: str, size: int) -> None:
+        """A push is on its way to the page."""
+        self._outbox.append(f"[{key},{topic},{data}]")
+        self._outbox_bytes += size
+        self._owed[owner] = self._owed.get(owner, 0) + size
+        if self._outbox_bytes > BACKLOG_LIMIT_BYTES:
+            self._live.end(self, "")
+        self._live.due(self)
+
     def _lost_base(self, problem: CircusError) -> None:
         self._base = None
         self._told_up = False
+        for log_of_page in self._panes.values():
+            log_of_page.close()
         self._panes.clear()
         self._lost.set()
 
     # -- to the page -----------------------------------------------------------------------------------------------
 
-    def _write(self) -> None:
-        while not self.gone:
-            self._wake.wait()
-            self._wake.clear()
-            if self._outbox and self._told_up:
-                batch = Ready("[" + ",".join(self._outbox) + "]")
-                owed = self._owed
-                self._outbox, self._outbox_bytes, self._owed = [], 0, {}
-                self._sequence += 1
-                self._sent.append((self._sequence, owed, time.monotonic()))
-                self._live.emit(self.sid, "live", (self._sequence, batch))
-            gevent.sleep(BEAT)
+    def flush(self) -> None:
+        """What waits is on its way to the page, as one batch."""
+        if self.gone or not self._outbox or not self._told_up:
+            return
+        batch = ",".join(self._outbox)
+        owed = self._owed
+        self._outbox, self._outbox_bytes, self._owed = [], 0, {}
+        self._sequence += 1
+        self._sent.append((self._sequence, owed, time.monotonic()))
+        self._live.emit_live(self.sid, f'["live",{self._sequence},[{batch}]]')
 
     def _tell(self, event: str, *data: Any) -> None:
         if not self.gone:
@@ -197,8 +173,8 @@ class Viewer:
         """The page has shown everything up to that batch."""
         now = time.monotonic()
         while self._sent and self._sent[0][0] <= sequence:
-            for follow, size in self._sent.popleft()[1].items():
-                follow.spent(size)
+            for owner, size in self._sent.popleft()[1].items():
+                owner.spent(size)
         if self._sent:
             # Progress: the time of what is still on its way counts from here.
             number, owed, _ = self._sent[0]
@@ -208,8 +184,8 @@ class Viewer:
         """Whether it has not acknowledged anything for too long."""
         return bool(self._sent) and now - self._sent[0][2] > STALLED_SECONDS
 
-    def open(self, key: int, watcher: str, lines: int) -> None:
-        """The log of a watcher comes under that key. Raises CircusError."""
+    def open(self, key: int, watchers: Sequence[str] | None, lines: int) -> None:
+        """The log of these watchers (None: of all) comes under that key. Raises CircusError."""
         self.close(key)
         if len(self._panes) >= PANES:
             raise BadRequest(f"a page follows at most {PANES} logs at once")
@@ -220,28 +196,41 @@ class Viewer:
             if not isinstance(problem, Unavailable | NoSession):
                 self._tell("ended", key, problem.as_dict())
 
-        topic = f"output.{escape_name(watcher)}."
-        self._panes[key] = self._follow(key, (topic,), OUTPUT_CREDIT, ended, lines)
+        topics = ["output."] if watchers is None else [f"output.{escape_name(name)}." for name in watchers]
+        if not topics:
+            return
+
+        def take(topic: str, data: str, size: int) -> None:
+            self._put(followed, key, topic, data, size)
+
+        followed = self._live.outputs.log(self._bridge, self.person, topics, take, ended)
+        self._panes[key] = followed
+        try:
+            followed.open(lines)
+        except BaseException:
+            self._panes.pop(key, None)
+            raise
 
     def close(self, key: int) -> None:
         """Nothing more comes under that key."""
-        follow = self._panes.pop(key, None)
-        if follow is not None:
-            follow.close()
+        followed = self._panes.pop(key, None)
+        if followed is not None:
+            followed.close()
 
     def leave(self) -> None:
         """The page is gone; the daemon is told to send no more. Leaving again does nothing."""
         if self.gone:
             return
         self.gone = True
-        for follow in [*self._panes.values(), *([self._base] if self._base else [])]:
-            follow.close()
+        for pane in self._panes.values():
+            pane.close()
+        if self._base is not None:
+            self._base.close()
         self._panes.clear()
         self._base = None
-        self._wake.set()
         self._lost.set()
-        me = gevent.getcurrent()
-        gevent.killall([greenlet for greenlet in self._greenlets if greenlet is not me], block=False)
+        if self._keeper is not gevent.getcurrent():
+            self._keeper.kill(block=False)
 
 
 class Live:
@@ -254,6 +243,7 @@ class Live:
         assets_version: str,
     ) -> None:
         self.assets_version = assets_version
+        self.outputs = Outputs()
         self._bridges = bridges
         self._person_of = person_of
         self._viewers: dict[str, Viewer] = {}
@@ -267,7 +257,6 @@ class Live:
             async_handlers=False,
             # Switched off there, as `gate` has looked at host and origin already, and by a stricter rule.
             cors_allowed_origins=[],
-            json=Json,
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,
             max_http_buffer_size=FRAME_LIMIT_BYTES,
@@ -283,7 +272,9 @@ class Live:
             ("probe", self._on_probe),
         ):
             self._server.on(event, handler)
-        self._sweeper = gevent.spawn(self._sweep)
+        self._due: dict[Viewer, None] = {}
+        self._wake = Event()
+        self._greenlets = [gevent.spawn(self._sweep), gevent.spawn(self._write)]
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -351,16 +342,15 @@ class Live:
             return None
         try:
             if not isinstance(asked, dict):
-                raise BadRequest("key, watcher and lines are needed")
-            key, watcher, lines = asked.get("key"), asked.get("watcher"), asked.get("lines", 0)
-            if (
-                not isinstance(key, int)
-                or key <= BASE
-                or not isinstance(watcher, str)
-                or not isinstance(lines, int)
+                raise BadRequest("key, watchers and lines are needed")
+            key, watchers, lines = asked.get("key"), asked.get("watchers"), asked.get("lines", 0)
+            if not isinstance(key, int) or key <= BASE or not isinstance(lines, int):
+                raise BadRequest("key and lines are numbers")
+            if watchers is not None and not (
+                isinstance(watchers, list) and all(isinstance(name, str) for name in watchers)
             ):
-                raise BadRequest("key and lines are numbers, watcher is a name")
-            viewer.open(key, watcher, max(0, min(lines, LINES_LIMIT)))
+                raise BadRequest("watchers are names, or null for all")
+            viewer.open(key, watchers, max(0, min(lines, LINES_LIMIT)))
         except CircusError as problem:
             return problem.as_dict()
         return None
@@ -378,6 +368,29 @@ class Live:
     def emit(self, sid: str, event: str, data: tuple[Any, ...]) -> None:
         """The event is on its way to that page."""
         self._server.emit(event, data, to=sid)
+
+    def emit_live(self, sid: str, text: str) -> None:
+        """The batch is on its way to that page: an event whose arguments are JSON already, by the one who has made it."""
+        self._server.eio.send(self._eio(sid), f"{EVENT_PACKET}{text}")
+
+    def due(self, viewer: Viewer) -> None:
+        """There is something for that page."""
+        self._due[viewer] = None
+        self._wake.set()
+
+    def _write(self) -> None:
+        """All pages get their batches in one go: a greenlet and a timer for each would cost more than what they send."""
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            due, self._due = self._due, {}
+            for viewer in due:
+                try:
+                    viewer.flush()
+                except Exception:
+                    log.exception("a batch for a page of %s was lost", viewer.person.name)
+                    self.end(viewer, "")
+            gevent.sleep(BEAT)
 
     def end(self, viewer: Viewer, last_word: str) -> None:
         """That page gets no more; its connection is closed, also if it does not read."""
@@ -400,7 +413,7 @@ class Live:
 
     def close(self) -> None:
         """All pages are closed; they come back when there is a console again."""
-        self._sweeper.kill()
+        gevent.killall(self._greenlets)
         for viewer in list(self._viewers.values()):
             viewer.leave()
         for eio in list(self._server.eio.sockets.values()):

@@ -99,6 +99,9 @@ function isPlain(state) {
 
 /** The state at the end of a line that began in `state`. */
 export function after(text, state) {
+  // Most programs end what they have coloured, and then it does not matter what that was.
+  const last = text.lastIndexOf('\x1b');
+  if (text.startsWith('\x1b[0m', last) || text.startsWith('\x1b[m', last)) return plain;
   let now = state;
   for (const found of text.matchAll(ESCAPES)) {
     if (found[2] === 'm') now = turned(now, found[1]);
@@ -143,8 +146,39 @@ function span(text, state) {
   return element;
 }
 
-/** Nodes for a line: text and spans, ready to be put into an element. */
-export function nodes(text, state) {
-  if (state === plain && !hasEscapes(text)) return [visible(text)];
-  return pieces(text, state).map(([part, style]) => (isPlain(style) ? visible(part) : span(visible(part), style)));
+function node(text, state) {
+  return isPlain(state) ? document.createTextNode(visible(text)) : span(visible(text), state);
+}
+
+/**
+ * Nodes for a line: text and spans, ready to be put into an element. `places` are parts of it without its escape sequences
+ * that are marked: `[from, to, class]`, in their order.
+ */
+export function nodes(text, state, places = []) {
+  const runs = state === plain && !hasEscapes(text) ? [[text, plain]] : pieces(text, state);
+  if (!places.length) return runs.map(([part, style]) => node(part, style));
+  const made = [];
+  let before = 0; // signs of the runs that are done
+  let next = 0;
+  for (const [part, style] of runs) {
+    let from = 0;
+    while (from < part.length) {
+      while (next < places.length && places[next][1] <= before + from) next += 1;
+      const place = places[next];
+      const inside = place && place[0] <= before + from;
+      const end = place ? Math.min(part.length, (inside ? place[1] : place[0]) - before) : part.length;
+      const piece = node(part.slice(from, end), style);
+      if (inside) made.push(marked(piece, place[2])); else made.push(piece);
+      from = end;
+    }
+    before += part.length;
+  }
+  return made;
+}
+
+function marked(piece, name) {
+  const element = document.createElement('mark');
+  if (name) element.className = name;
+  element.append(piece);
+  return element;
 }

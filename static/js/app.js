@@ -39,7 +39,7 @@ function arrive() {
 addEventListener('popstate', arrive);
 document.addEventListener('click', (event) => {
   const link = event.target.closest?.('a[href]');
-  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.target) return;
+  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.target || link.hasAttribute('download')) return;
   if (link.origin !== location.origin || !link.pathname.startsWith(`${base}/`)) return;
   event.preventDefault();
   if (link.pathname + link.search !== location.pathname + location.search) visit(link.pathname + link.search);

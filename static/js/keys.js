@@ -5,7 +5,6 @@ import { copyPrompt } from './frame.js';
 import { address } from './overview.js';
 import { base } from './page.js';
 import { own, pageAddress, PAGES } from './pages.js';
-import { shownPane } from './pane.js';
 import { touch, watcherNamed } from './store.js';
 import { choose, chooseAll, chosen, extend, inRows, keepView, several, shown, view } from './view.js';
 import { keyWords, verbs } from './words.js';
@@ -45,8 +44,13 @@ function press(row, at) {
   } else if (at.watcher && !barred(row.name, at.watcher)) act(row.name, at.watcher);
 }
 
+const inLog = (at) => at.log && own.pane;
+
 // Each: the keys, when they count, what they do, and (in the first row of several) how ? tells of them.
 const KEYS = [
+  { keys: ['j', 'J'], when: inLog, run: (at, event) => own.pane.move(1, event.shiftKey) },
+  { keys: ['k', 'K'], when: inLog, run: (at, event) => own.pane.move(-1, event.shiftKey) },
+  { keys: ['Enter'], when: (at, key, event) => own.pane && event.target.matches?.('.log'), run: () => own.pane.open() },
   { keys: ['j', 'ArrowDown'], when: (at, key) => at.list && (key === 'j' || at.onRow), run: (at, event) => move(1, event.shiftKey), help: ['j k', keyWords.down] },
   { keys: ['k', 'ArrowUp'], when: (at, key) => at.list && (key === 'k' || at.onRow), run: (at, event) => move(-1, event.shiftKey) },
   { keys: ['j', 'ArrowDown'], when: (at, key) => at.one && (key === 'j' || at.onProcess), run: () => step(1) },
@@ -59,9 +63,16 @@ const KEYS = [
   { keys: ['e'], when: (at) => at.watcher, run: (at, event, app) => app.visit(`${base}/c/set?name=${encodeURIComponent(at.watcher.name)}`), help: ['e', keyWords.options] },
   { keys: ['a'], run: (at, event, app) => app.visit(`${base}/c/add`), help: ['a', keyWords.add] },
   { keys: ['/'], run: () => (document.getElementById('filter') || document.getElementById('find-option'))?.focus(), help: ['/', keyWords.filter] },
-  { keys: ['f'], run: () => shownPane.toggle?.(), help: ['f', keyWords.follow] },
-  { keys: ['Home'], when: () => shownPane.home, run: () => shownPane.home(), help: ['Home End', keyWords.ends] },
-  { keys: ['End'], when: () => shownPane.end, run: () => shownPane.end() },
+  { keys: ['f'], when: () => own.pane, run: () => own.pane.toggle(), help: ['f', keyWords.follow] },
+  { keys: ['Home'], when: () => own.pane, run: () => own.pane.home(), help: ['Home End', keyWords.ends] },
+  { keys: ['End'], when: () => own.pane, run: () => own.pane.end() },
+  { keys: [], help: ['J K', keyWords.lines] },
+  { keys: ['c'], when: () => own.pane, run: () => own.pane.copy(), help: ['c', keyWords.copyLines] },
+  { keys: ['l'], when: () => own.pane, run: () => own.pane.link(), help: ['l', keyWords.link] },
+  { keys: ['n'], when: () => own.pane, run: () => own.pane.step(1), help: ['n N', keyWords.matches] },
+  { keys: ['N'], when: () => own.pane, run: () => own.pane.step(-1) },
+  { keys: ['t'], when: () => own.pane, run: () => own.pane.time(), help: ['t', keyWords.time] },
+  { keys: ['w'], when: () => own.pane, run: () => own.pane.wrap(), help: ['w', keyWords.wrap] },
   { keys: ['y'], run: copyPrompt, help: ['y', keyWords.copy] },
   { keys: ['?'], run: (at, event, app) => app.keys(), help: ['?', keyWords.help] },
 ];
@@ -80,13 +91,14 @@ function whereabouts(place) {
   const [list, one] = [place.row.part === '', place.row.part === 'w'];
   const onRow = list && (view.reach || Boolean(rowWithin()));
   const watcher = onRow ? watcherNamed(view.at || '') : one ? watcherNamed(place.rest) : null;
-  return { list, one, onRow, watcher, onProcess: Boolean(document.activeElement?.closest?.('tr[data-wid]')) };
+  const log = place.row.part === 'logs' || Boolean(own.pane?.focused());
+  return { list, one, log, onRow, watcher, onProcess: Boolean(document.activeElement?.closest?.('tr[data-wid]')) };
 }
 
 /** One thing less: what is chosen, then the filter, or what the page has of its own. */
 function leave(place, target) {
   if (own.keys.Escape) own.keys.Escape();
-  else if (place.row.screen) shownPane.escape?.();
+  else if (place.row.screen) own.pane?.escape();
   else if (chosen.size && target.id !== 'filter') chosen.clear();
   else { view.filter = ''; view.segment = 'all'; keepView(); }
 }
@@ -105,7 +117,7 @@ export function listen(app) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector('dialog[open]')) return;
     const place = app.place();
     if (event.key === 'Escape') {
-      if (inField(event.target) && event.target.id !== 'filter') return;
+      if (inField(event.target) && !['filter', 'find-line'].includes(event.target.id)) return;
       leave(place, event.target);
       if (inField(event.target)) event.target.blur();
       app.redraw();

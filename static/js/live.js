@@ -7,13 +7,17 @@ import { apply, seedEvents, seedLoad, setLink, store, touch } from './store.js';
 import { call } from './commands.js';
 import { HISTORY } from './series.js';
 
-const panes = new Map(); // by key: {watcher, lines, take, ended, opened}
+const panes = new Map(); // by key: {watchers, lines, take, ended, opened}
 let nextKey = 1;
 let up = 0; // grows with each time that the daemon begins to follow for this page; 0 while it does not
 let ups = 0;
 let ready = false; // whether panes may be opened: events have come, and have their places among the lines
 let ackTimer = 0;
 let seen = 0;
+let owed = 0; // signs of what was taken and not acknowledged, about
+
+const ACK_WAIT = 250; // milliseconds for an acknowledgement where little comes: it may speak for several batches
+const ACK_SIGNS = 1 << 15; // after so much it is sent at once
 
 const socket = io({
   path: `${base}/live`,
@@ -30,7 +34,9 @@ function transport() {
 }
 
 function acknowledge() {
+  clearTimeout(ackTimer);
   ackTimer = 0;
+  owed = 0;
   socket.emit('ack', seen);
 }
 
@@ -113,6 +119,7 @@ socket.on('down', () => {
 
 socket.on('live', (sequence, items) => {
   for (const [key, topic, data] of items) {
+    owed += data.lines ? data.lines.length * 128 : 1024;
     if (key === 0) {
       apply(topic, data);
       if (topic === 'event.' && /^socket\.|^daemon\.reloaded$/.test(data.event)) askSockets();
@@ -121,8 +128,8 @@ socket.on('live', (sequence, items) => {
   }
   seen = sequence;
   // Over polling each acknowledgement is a request of its own.
-  if (transport() === 'polling') ackTimer ||= setTimeout(acknowledge, 100);
-  else acknowledge();
+  if (owed > ACK_SIGNS && transport() !== 'polling') acknowledge();
+  else ackTimer ||= setTimeout(acknowledge, ACK_WAIT);
 });
 
 let sockets = 0;
@@ -142,20 +149,29 @@ function openPane(key) {
   const pane = panes.get(key);
   if (!pane || !up || !ready) return;
   pane.opened();
-  socket.emit('open', { key, watcher: pane.watcher, lines: pane.lines }, (error) => {
+  socket.emit('open', { key, watchers: pane.watchers, lines: pane.lines }, (error) => {
     if (error) panes.get(key)?.ended(error);
   });
 }
 
-/** Follows the output of a watcher until the function that this returns is called. */
-export function follow(watcher, lines, { take, ended, opened }) {
+/**
+ * Follows the output of watchers. `take(data)` gets lines of one process, `opened()` is called each time that it begins (the
+ * last `lines` come again then), `ended(error)` when it can't be. Returns how to `close` it and how to `change` the watchers.
+ */
+export function follow(watchers, lines, { take, ended, opened }) {
   const key = nextKey;
   nextKey += 1;
-  panes.set(key, { watcher, lines, take, ended, opened });
+  panes.set(key, { watchers, lines, take, ended, opened });
   openPane(key);
-  return () => {
-    panes.delete(key);
-    if (up) socket.emit('close', key);
+  return {
+    close() {
+      panes.delete(key);
+      if (up) socket.emit('close', key);
+    },
+    change(others) {
+      panes.get(key).watchers = others;
+      openPane(key);
+    },
   };
 }
 

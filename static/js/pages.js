@@ -2,7 +2,7 @@
 
 import { base, may } from './page.js';
 import { word } from './format.js';
-import { audit, daemon, events, plugins, say, sockets } from './words.js';
+import { audit, daemon, events, plugins, read, say, sockets } from './words.js';
 
 /**
  * A row for each page, in the order of the navigation.
@@ -21,6 +21,7 @@ export const PAGES = [
   { part: '', title: say.watchers, key: 'w', line: () => 'circusctl status' },
   { part: 'w', screen: true, line: (rest) => `circusctl tail ${word(rest)} --follow` },
   { part: 'p', sheet: 'process', line: (rest) => `circusctl process ${word(rest.slice(0, rest.lastIndexOf('/')))} ${rest.slice(rest.lastIndexOf('/') + 1)}`, load: () => import('./process.js').then((module) => module.ProcessPage) },
+  { part: 'logs', title: read.logs, key: 'l', screen: true, sheet: 'log', line: () => 'circusctl tail --follow', load: () => import('./logs.js').then((module) => module.LogsPage) },
   { part: 'events', title: events.title, key: 'e', sheet: 'events', line: () => 'circusctl events --follow', load: () => import('./eventspage.js').then((module) => module.EventsPage) },
   { part: 'sockets', title: sockets.title, key: 's', sheet: 'sockets', line: () => 'circusctl listsockets --details', load: () => import('./socketspage.js').then((module) => module.SocketsPage) },
   { part: 'daemon', title: daemon.title, key: 'd', sheet: 'daemon', line: () => 'circusctl daemon', load: () => import('./daemonpage.js').then((module) => module.DaemonPage) },

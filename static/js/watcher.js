@@ -5,16 +5,15 @@ import { useEffect, useState } from '../vendor/hooks.js';
 import { amount, html, icon, inWords, ring } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
-import { alive, isStopped, kindsOf, now, shape, store, watcherNamed } from './store.js';
+import { alive, isStopped, kindsOf, now, shape, store, touch, watcherNamed } from './store.js';
 import { base } from './page.js';
-import { own } from './pages.js';
+import { loadSheet, own } from './pages.js';
 import { useBelow } from './below.js';
 import { Part } from './later.js';
 import { act, barred, isBusy, lineFor } from './commands.js';
 import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { socketTag } from './overview.js';
-import { Pane } from './pane.js';
 import { details, say, verbs } from './words.js';
 
 /** The sections of the page: what stands for each in an address, its name, and what draws it. */
@@ -141,6 +140,17 @@ function Processes({ watcher }) {
 function Sections({ watcher, at }) {
   const there = `${base}/w/${encodeURIComponent(watcher.name)}`;
   return html`<nav class="tabs" aria-label=${details.sections}>${SECTIONS.map((row) => html`<a key=${row.tab} href=${row.tab ? `${there}?tab=${row.tab}` : there} aria-current=${row === at ? 'page' : undefined}>${row.title}</a>`)}</nav>`;
+let Pane = null; // the log, which is no part of the first view
+
+/** The log of the watcher; until its parts have come, the place where it will be. */
+function Log({ watcher }) {
+  const [problem, setProblem] = useState('');
+  useEffect(() => {
+    if (Pane) return;
+    Promise.all([import('./pane.js'), loadSheet('log')]).then(([module]) => { Pane = module.default; touch(); }, (error) => setProblem(error.message));
+  }, []);
+  if (Pane) return html`<${Pane} key=${watcher.name} watcher=${watcher} />`;
+  return html`<section class="sheet pane" aria-labelledby="l-h"><div class="bar"><h2 id="l-h">${say.log}</h2>${problem && html`<span class="is-fail" role="alert">${say.pageNotLoaded}: ${problem}</span>`}</div></section>`;
 }
 
 export function WatcherPage({ name }) {
@@ -164,6 +174,6 @@ export function WatcherPage({ name }) {
     <${Sections} watcher=${watcher} at=${section} />
     <div class=${`live on-${section.tab || 'live'}`}>
       ${section.tab ? html`<${Part} key=${section.tab} row=${section} watcher=${watcher} />` : html`<${Processes} watcher=${watcher} /><${Part} key="load" row=${LOAD} watcher=${watcher} />`}
-      <${Pane} key=${watcher.name} watcher=${watcher} /></div>
+      <${Log} watcher=${watcher} /></div>
   </main>`;
 }

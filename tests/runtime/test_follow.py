@@ -254,6 +254,7 @@ def test_history_comes_first_then_what_is_written(house: House, follower: Follow
             "pid": 8,
             "lines": [[19, 1018.5, "err 18"]],
             "skipped": 0,
+            "past": True,
         },
     }
     assert all(data["skipped"] == 0 for data in follower.data("output.web."))

@@ -160,6 +160,15 @@ class StagedDaemon:
         }
         self.push(f"output.{escape_name(name)}.", data)
 
+    def end(self, stream: Stream) -> None:
+        """The stream is ended from this side, and told so; safe from any thread."""
+
+        def end() -> None:
+            self.streams.remove(stream)
+            self._send_push(stream, "end.", {"reason": "over"})
+
+        self._todo.put(end)
+
     def snapshot(self) -> dict[str, Any]:
         now = time.time()
         daemon = {
@@ -269,6 +278,8 @@ class StagedDaemon:
             return {"events": self.events}
         if command == "inspect":
             return self.snapshot()
+        if command == "output":
+            return {"lines": [], "older": None, "newer": None}
         return {}
 
     def _begin(self, stream: Stream, properties: dict[str, Any]) -> None:
@@ -276,13 +287,13 @@ class StagedDaemon:
             self._send_push(stream, "state.", {"snapshot": self.snapshot()})
         for name, pushes in self.history.items():
             topic = f"output.{escape_name(name)}."
-            if topic in stream.topics:
+            if topic in stream.topics or "output." in stream.topics:
                 for data in pushes:
-                    self._send_push(stream, topic, data)
+                    self._send_push(stream, topic, {**data, "past": True})
 
     def _push(self, topic: str, data: dict[str, Any]) -> None:
         for stream in self.streams:
-            if topic in stream.topics:
+            if topic in stream.topics or (topic.startswith("output.") and "output." in stream.topics):
                 if topic.startswith("output.") and stream.skipped:
                     data = {**data, "skipped": stream.skipped}
                 if stream.credit <= 0:

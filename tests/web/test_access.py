@@ -181,6 +181,65 @@ def test_axe_finds_nothing_at_a_watcher(browser: Browser, scene: Console, look: 
         looked.finds_nothing("no such watcher")
 
 
+def test_axe_finds_nothing_in_the_logs(browser: Browser, scene: Console, look: dict[str, Any]) -> None:
+    """Lines of several watchers, what is chosen of them, the menu, a line in full, and what a search has found."""
+    now = time.time()
+    texts = [
+        'ERROR \x1b[31mit\x1b[0m broke', "Traceback (most recent call last):", '  File "a.py", line 1', "ValueError: no",
+        '{"level":"warning","status":404,"route":"/a"}', '{"level":"info","status":200,"route":"/b"}', "WARNING slow",
+    ]  # fmt: skip
+    scene.daemon.history["web"] = [
+        {"watcher": "web", "wid": 1, "stream": stream, "pid": 20001, "skipped": 0,
+         "lines": [[n + 1, now - 60 + n, text] for n, text in enumerate(texts)]}
+        for stream in ("stdout", "stderr")
+    ]  # fmt: skip
+    line = {
+        "id": "1-1/1/1/stdout/web",
+        "watcher": "web",
+        "wid": 1,
+        "pid": 20001,
+        "stream": "stdout",
+        "number": 1,
+        "time": now - 60,
+    }
+    scene.daemon.answers["grep"] = lambda p: {
+        "lines": [{**line, "text": "ERROR it broke", "match": True}], "matches": 1, "older": "x", "newer": "y", "more": True,
+        "searched": {"bytes": 70000, "files": 1, "seconds": 0.1}, "complete": True,
+        "unsearched": [{"file": "/a", "reason": "no"}], "notes": ["about"],
+    }  # fmt: skip
+    with opened(browser, "about:blank", **look) as page:
+        go(page, scene, "/d/stage/logs/?w=web&w=loud&find=slow")
+        looked = Looked(page, look)
+        expect(page.locator(".rows .tx").first).to_be_visible()
+        scene.daemon.write("web", [(1000, "after the gap")])
+        expect(page.locator(".gap")).to_have_count(1)
+        page.locator(".log").focus()
+        for key in ("k", "Shift+K", "Shift+K"):
+            page.keyboard.press(key)
+        expect(page.locator(".picked")).to_be_visible()
+        looked.finds_nothing("lines that are chosen")
+        page.locator(".reader .bar [aria-expanded]").last.click()
+        expect(page.locator(".menu")).to_be_visible()
+        looked.finds_nothing("the menu")
+        page.keyboard.press("Escape")
+        page.keyboard.press("t")
+        expect(page.locator(".menu.time input")).to_be_focused()
+        page.keyboard.type("soon")
+        page.keyboard.press("Enter")
+        expect(page.locator(".menu.time [role=alert]")).to_be_visible()
+        looked.finds_nothing("a time that is none")
+        page.keyboard.press("Escape")
+        page.locator(".rows .tx").filter(has_text='"status"').first.click()
+        expect(page.locator(".json")).to_be_visible()
+        looked.finds_nothing("a line in full")
+        page.locator(".json .do button").last.click()
+        page.keyboard.press("Escape")
+        expect(page.locator(".chip")).to_have_count(1)
+        page.get_by_role("button", name="Search history").click()
+        expect(page.locator(".found .ln")).to_have_count(1)
+        looked.finds_nothing("what was found")
+
+
 def test_axe_finds_nothing_at_the_commands(browser: Browser, scene: Console, look: dict[str, Any]) -> None:
     """The palette, the list, forms with wrong and changed values, a plan, a question, an answer, a refusal, and what a viewer sees."""
     options = {

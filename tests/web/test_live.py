@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,9 @@ import socketio
 from socketio.exceptions import BadNamespaceError
 
 from circusweb import auth
-from circusweb.live import OUTPUT_CREDIT, STATE_CREDIT, Json, Ready
+from circusweb.live import STATE_CREDIT
+from circusweb.outputs import CREDIT as OUTPUT_CREDIT
+from circusweb.outputs import WINDOW
 from tests.waiting import eventually
 from tests.web.console import COOKIE, Console
 from tests.web.staged import ADMIN, VIEWER, process, watcher
@@ -63,7 +64,7 @@ class Page:
     def open(self, watcher_name: str, key: int = 1, lines: int = 100) -> Any:
         """The answer to opening a log."""
         answers: list[Any] = []
-        asked = {"key": key, "watcher": watcher_name, "lines": lines}
+        asked = {"key": key, "watchers": [watcher_name], "lines": lines}
         self.client.emit(
             "open", asked, callback=lambda *answer: answers.append(answer[0] if answer else None)
         )
@@ -190,9 +191,10 @@ def test_lies_about_acknowledgements_gain_nothing(console: Console, pages: Calla
     [
         None,
         {},
-        {"key": 0, "watcher": "web", "lines": 1},
-        {"key": "1", "watcher": "web"},
-        {"key": 1, "watcher": 2},
+        {"key": 0, "watchers": ["web"], "lines": 1},
+        {"key": "1", "watchers": ["web"]},
+        {"key": 1, "watchers": 2},
+        {"key": 1, "watchers": [2]},
     ],
 )
 def test_wrong_wishes_are_told(console: Console, pages: Callable[..., Page], asked: Any) -> None:
@@ -234,7 +236,7 @@ def test_log_that_opens_while_its_page_leaves_is_closed(
     eventually(lambda: page.of("state."))
     daemon = own_console.daemon
     daemon.gather["follow"] = 2
-    page.client.emit("open", {"key": 1, "watcher": "loud", "lines": 10})
+    page.client.emit("open", {"key": 1, "watchers": ["loud"], "lines": 10})
     eventually(lambda: daemon.waiting == 1, what="the log is asked for")
     assert own_console.post("/logout").status == 200
     eventually(lambda: not daemon.streams, what="the page has left")
@@ -322,14 +324,6 @@ def test_page_that_never_reads_is_let_go(console: Console) -> None:
         eventually(lambda: not console.daemon.streams, within=45, every=0.5, what="it is let go")
 
 
-def test_pushes_are_put_in_as_they_are() -> None:
-    """Text that is JSON already is not encoded again; all else is as json would have it."""
-    text = Json.dumps(["live", 7, Ready('[[0,"state.",{"a":"\\u00e4"}]]')], separators=(",", ":"))
-    assert text == '["live",7,[[0,"state.",{"a":"\\u00e4"}]]]'
-    assert json.loads(text)[2][0][2] == {"a": "ä"}
-    assert Json.dumps(["up", {"x": 1}]) == '["up", {"x": 1}]'
-
-
 def test_console_lets_nobody_in_where_sessions_do_not_count(own_console: Console) -> None:
     """Before an endpoint that takes every request for its user's, the console stays closed, and says why."""
     own_console.stop()
@@ -340,3 +334,113 @@ def test_console_lets_nobody_in_where_sessions_do_not_count(own_console: Console
     )
     assert own_console.get("/d/stage/").status == 503
     assert own_console.post("/d/stage/api/v1/list", csrf=auth.csrf_token(ADMIN)).status == 503
+
+
+def written(page: Page, key: int = 1) -> list[int]:
+    """The numbers of the lines that have come, once each and in their order, as a page takes them."""
+    numbers: list[int] = []
+    for k, topic, data in page.items:
+        if k == key and topic.startswith("output."):
+            numbers += [line[0] for line in data["lines"] if line[0] > (numbers[-1] if numbers else 0)]
+    return numbers
+
+
+def log_streams(console: Console) -> list[Any]:
+    """The streams of logs that the console follows."""
+    return [stream for stream in console.daemon.streams if stream.topics[0].startswith("output.")]
+
+
+def test_pages_share_the_stream_of_a_log(console: Console, pages: Callable[..., Page]) -> None:
+    """However many follow it, circusd has one stream for it; each page has all lines, those of before and those of now."""
+    daemon = console.daemon
+    first = {"watcher": "loud", "wid": 1, "stream": "stdout", "pid": 20001, "skipped": 0}
+    daemon.history["loud"] = [{**first, "lines": [[n, 1.0, f"old {n}"] for n in range(1, 51)]}]
+    opened = [pages(console) for _ in range(4)]
+    for page in opened:
+        eventually(lambda page=page: page.of("state."))
+        assert page.open("loud") is None
+    number = 50
+
+    def is_shared() -> bool:
+        nonlocal number
+        number += 1
+        daemon.write("loud", [(number, f"new {number}")])
+        time.sleep(0.05)
+        return len(log_streams(console)) == 1
+
+    eventually(is_shared, within=20, what="one stream is left")
+    for page in opened:
+        eventually(
+            lambda page=page: written(page) == list(range(1, number + 1)), what="every page has every line"
+        )
+    opened[0].close()
+    daemon.write("loud", [(number + 1, "last")])
+    for page in opened[1:]:
+        eventually(lambda page=page: written(page)[-1] == number + 1, what="the others go on")
+
+
+def test_page_that_reads_nothing_leaves_the_others_their_log(
+    console: Console, pages: Callable[..., Page]
+) -> None:
+    """It is passed over, and gets no more than its window; the others miss nothing."""
+    daemon = console.daemon
+    daemon.history["loud"] = []
+    deaf, *others = pages(console), pages(console), pages(console)
+    for page in (deaf, *others):
+        eventually(lambda page=page: page.of("state."))
+        assert page.open("loud") is None
+    number = 0
+
+    def write(length: int) -> None:
+        nonlocal number
+        number += 1
+        daemon.write("loud", [(number, "x" * length)])
+
+    def is_shared() -> bool:
+        write(10)
+        time.sleep(0.05)
+        return len(log_streams(console)) == 1
+
+    eventually(is_shared, within=20, what="one stream is left")
+    deaf.reads = False
+    for _ in range(60):
+        write(30_000)
+        eventually(lambda: written(others[0])[-1] == number, what="the others read on")
+    for page in others:
+        eventually(
+            lambda page=page: written(page) == list(range(1, number + 1)), what="the others have every line"
+        )
+    sizes = sum(len(line[2]) for data in deaf.of("output.loud.", 1) for line in data["lines"])
+    assert sizes <= WINDOW
+    deaf.reads = True
+    deaf.client.emit("ack", deaf.batches[-1])
+
+    def reads_again() -> bool:
+        write(10)
+        time.sleep(0.05)
+        return written(deaf)[-1] == number
+
+    eventually(reads_again, within=20, what="it goes on where it reads again")
+
+
+def test_shared_stream_that_ends_is_followed_by_others(console: Console, pages: Callable[..., Page]) -> None:
+    """Where the session that it was opened for is over, the pages of others read on."""
+    daemon = console.daemon
+    daemon.history["loud"] = []
+    opened = [pages(console) for _ in range(3)]
+    for page in opened:
+        eventually(lambda page=page: page.of("state."))
+        assert page.open("loud") is None
+    number = 0
+
+    def goes_on(streams: int) -> bool:
+        nonlocal number
+        number += 1
+        daemon.write("loud", [(number, "line")])
+        time.sleep(0.05)
+        return len(log_streams(console)) <= streams and all(written(page)[-1:] == [number] for page in opened)
+
+    eventually(lambda: goes_on(1), within=20, what="they share")
+    (stream,) = log_streams(console)
+    daemon.end(stream)
+    eventually(lambda: goes_on(3), within=20, what="they read on")

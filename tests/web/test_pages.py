@@ -399,7 +399,7 @@ def test_events_have_their_places_among_the_lines(browser: Browser, console: Con
         expect(page.locator(".rows > *")).to_have_count(7)
         # Where a process is meant, the line says so.
         assert page.locator(".rows > *").evaluate_all(
-            "rows => rows.map(row => (row.querySelector('.tx') || row).textContent.replace(/^[0-9:]+ /, ''))"
+            "rows => rows.map(row => (row.querySelector('.tx') || row).textContent.replace(/^[0-9:.]+ /, ''))"
         ) == [
             "line 1",
             "line 2",

@@ -14,3 +14,8 @@ def wall(moment: float | None = None) -> float:
     """Epoch seconds of now, or of a monotonic moment; for display and messages only."""
     epoch = time.time()
     return epoch if moment is None else epoch + (moment - time.monotonic())
+
+
+def utc_offset() -> int:
+    """By how many seconds the clock on this machine's wall is ahead of UTC now."""
+    return time.localtime().tm_gmtoff

@@ -658,6 +658,7 @@ class Daemon:
             "version": __version__,
             "started": round(self.epoch, 3),
             "time": round(clock.wall(), 3),
+            "utc_offset": clock.utc_offset(),
             "epoch": self.life,
             "endpoints": self.endpoints,
             "httpd": None if console is None else console.address,

@@ -110,7 +110,7 @@ class OutputReader:
             if other != key or len(lines) >= LINES_LIMIT:
                 break
             lines.append(line)
-        taken, message = _message(key, lines, 0, limit)
+        taken, message = _message(key, lines, 0, limit, past=True)
         for _ in range(taken):
             self._first.popleft()
         return key, message
@@ -133,7 +133,9 @@ def _within(lines: Sequence[tuple[StreamKey, Line]], limit: int) -> deque[tuple[
     return kept
 
 
-def _message(key: StreamKey, lines: Sequence[Line], skipped: int, limit: int) -> tuple[int, bytes]:
+def _message(
+    key: StreamKey, lines: Sequence[Line], skipped: int, limit: int, *, past: bool = False
+) -> tuple[int, bytes]:
     """How many of the lines are in the message, and the message: those of the first process that fit, or one."""
     pid = lines[0].pid
     room = limit - _MESSAGE_BYTES
@@ -155,6 +157,8 @@ def _message(key: StreamKey, lines: Sequence[Line], skipped: int, limit: int) ->
                     for line in lines[:count]
                 ],
                 "skipped": skipped,
+                # Last in the message: the console looks for it there.
+                **({"past": True} if past else {}),
             }
         )
         if len(message) <= limit or count == 1:
