@@ -140,6 +140,8 @@ function Processes({ watcher }) {
 function Sections({ watcher, at }) {
   const there = `${base}/w/${encodeURIComponent(watcher.name)}`;
   return html`<nav class="tabs" aria-label=${details.sections}>${SECTIONS.map((row) => html`<a key=${row.tab} href=${row.tab ? `${there}?tab=${row.tab}` : there} aria-current=${row === at ? 'page' : undefined}>${row.title}</a>`)}</nav>`;
+}
+
 let Pane = null; // the log, which is no part of the first view
 
 /** The log of the watcher; until its parts have come, the place where it will be. */
