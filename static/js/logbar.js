@@ -64,7 +64,7 @@ function TimeBox({ reading, feed, onClose }) {
     if (there === false) { setProblem(read.nothingThen); return; }
     if (there) { reading.views.forEach((view) => view.hold()); reading.view.show(Math.min(lines.rowAt(time), lines.next - 1)); onClose(); }
   };
-  return html`<form class="menu time" onSubmit=${go} aria-label=${read.goToTime}>
+  return html`<form class="readmenu time" onSubmit=${go} aria-label=${read.goToTime}>
     <label>${read.goToTime}<span class="in"><input type="text" ref=${input} value=${typed} placeholder=${read.timeExample} spellcheck="false" autocomplete="off" aria-invalid=${problem ? 'true' : undefined} aria-describedby="time-help"
       onInput=${(event) => { setTyped(event.target.value); setProblem(''); }} onKeyDown=${(event) => { if (event.key === 'Escape') { event.stopPropagation(); onClose(); } }} /></span></label>
     <button class="btn small main" type="submit">${verbs.go}</button>
@@ -92,7 +92,7 @@ function Menu({ reading, query, setQuery, watchers, pane, tools }) {
     setColumn('');
   };
   const one = watchers?.length === 1 ? watchers[0] : null;
-  return html`<div class="menu" role="group" aria-label=${read.howItIsRead}>
+  return html`<div class="readmenu" role="group" aria-label=${read.howItIsRead}>
     <div class="row only-s"><${Find} reading=${reading} query=${query} setQuery=${setQuery} /></div>
     <div class="row only-s"><span>${read.streams}</span><${Streams} query=${query} set=${(more) => setQuery({ ...query, ...more })} /></div>
     <${Choice} label=${read.lines} value=${habits.wrap} options=${[[false, read.cut], [true, read.wrapped]]} choose=${(value) => pane.habit('wrap', value)} />

@@ -257,7 +257,7 @@ function Chosen({ reading }) {
   if (!look.chosen) return null;
   const rows = reading.chosenRows();
   const copy = () => own.pane.copy();
-  return html`<div class="picked" role="status"><b>${read.chosen(count(rows.length), rows.length !== 1)}</b><button class="btn small" type="button" onClick=${copy}>${icon('copy')}${verbs.copyThem} <kbd>c</kbd></button>
+  return html`<div class="taken" role="status"><b>${read.chosen(count(rows.length), rows.length !== 1)}</b><button class="btn small" type="button" onClick=${copy}>${icon('copy')}${verbs.copyThem} <kbd>c</kbd></button>
     <button class="btn small quiet" type="button" onClick=${() => { look.chosen = null; reading.schedule(); reading.changed(); }}>${verbs.clear}</button></div>`;
 }
 
