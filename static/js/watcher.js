@@ -9,6 +9,7 @@ import { alive, isStopped, kindsOf, now, shape, store, touch, watcherNamed } fro
 import { base } from './page.js';
 import { loadSheet, own } from './pages.js';
 import { useBelow } from './below.js';
+import { whenLog } from './moment.js';
 import { Part } from './later.js';
 import { act, barred, isBusy, lineFor } from './commands.js';
 import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
@@ -163,7 +164,7 @@ export function WatcherPage({ name }) {
   own.keys.o = () => {
     const to = document.querySelector('.tabs a');
     if (section.tab && !document.querySelector('.pane')?.checkVisibility()) to?.click();
-    setTimeout(() => document.querySelector('.pane .log')?.focus(), 60);
+    whenLog((log) => log.focus());
   };
   useEffect(() => { document.title = `${name} · ${store.daemon?.host || 'circus'} · circus`; });
   if (!store.daemon) return html`<main id="page" class="page"><${Crumb} name=${name} /><h1 class="only-heard">${name}</h1><${Loading} /></main>`;

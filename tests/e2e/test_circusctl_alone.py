@@ -154,7 +154,7 @@ def start(daemon: ScriptedDaemon, *words: str, **more: str) -> subprocess.Popen[
             ["list", "a", "b"],
             1,
             "",
-            "circusctl: Invalid number of arguments; expected: list [--match simple|glob|regex] [NAME]\n",
+            "circusctl: Invalid number of arguments; expected: list [--match simple|glob|regex|list] [NAME]\n",
         ),
         (["lsit"], 2, "", "circusctl: no command is named 'lsit'; did you mean list?\n"),
         (["list", "--nope"], 2, "", "circusctl: list has no option --nope; circusctl help list lists them\n"),

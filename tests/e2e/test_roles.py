@@ -98,7 +98,7 @@ def through(door: str, role: str, folder: Path) -> Iterator[tuple[Daemon, Ask]]:
             def by_page(command: str, **properties: Any) -> dict[str, Any]:
                 headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
                 status, reply, _ = ask(daemon, f"/d/circus/api/v1/{command}", properties, **headers)
-                return reply if status == 200 else {"status": "error", "code": reply["code"]}
+                return reply if status in (200, 202) else {"status": "error", "code": reply["code"]}
 
             yield daemon, by_page
             return
@@ -116,9 +116,18 @@ def asked_with(row: Command) -> dict[str, Any]:
         "options": {"priority": 1},
         "topics": ["state."],
     }
+    by_type = {"int": 1, "strings": ["x"], "object": {}, "bool": False, "signal": "USR1"}
     return {
-        field.name: known.get(field.name, "x") for field in row.args if field.required or field.name == "name"
+        field.name: known.get(field.name, by_type.get(field.type, "x"))
+        for field in row.args
+        if field.required or field.name == "name"
     }
+
+
+def of_web(row: Command) -> dict[str, Any]:
+    """What would be right for the watcher that is there."""
+    is_named = any(field.name == "name" for field in row.args)
+    return {**asked_with(row), **({"name": "web"} if is_named and row.name != "add" else {})}
 
 
 def state(daemon: Daemon) -> str:
@@ -139,9 +148,7 @@ def test_every_command_is_done_for_the_roles_of_its_row_alone(tmp_path: Path, do
         for row in rows:
             if reaches(role, row.role):
                 continue
-            # With properties that would be right for what is there.
-            properties = {**asked_with(row), **({"name": "web"} if row.name != "add" else {})}
-            assert say(row.name, **properties).get("code") == "denied", row.name
+            assert say(row.name, **of_web(row)).get("code") == "denied", row.name
         assert state(daemon) == before
         for row in sorted(rows, key=lambda row: row.name == "quit"):
             if row.name in OWN and role != "admin":
@@ -170,8 +177,13 @@ def test_an_operator_sets_nothing_that_decides_code_or_user(tmp_path: Path, door
                     assert reply["code"] == "denied", options
         for options in ({}, {"numprocesses": 2}, {"uid": 0}):
             assert say("add", name="more", cmd="sleep 1", options=options)["code"] == "denied"
-        for command in ("rm", "reloadconfig", "weblink", "audit"):
-            assert say(command, name="web", role="admin")["code"] == "denied"
+        for command, properties in (
+            ("rm", {"name": "web"}),
+            ("reloadconfig", {}),
+            ("weblink", {"role": "admin"}),
+            ("audit", {}),
+        ):
+            assert say(command, **properties)["code"] == "denied"
         assert state(daemon) == before
 
 

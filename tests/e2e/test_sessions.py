@@ -196,4 +196,4 @@ def test_operator_sets_no_family_that_is_an_admins(tmp_path: Path, options: dict
         assert (status, told["code"]) == (403, "denied")
         assert daemon.call("options", name="web")["options"] == before
         allowed = {"name": "web", "options": {"numprocesses": 2}}
-        assert ask(daemon, address, allowed, **headers)[0] == 200
+        assert ask(daemon, address, allowed, **headers)[0] == 202

@@ -130,7 +130,12 @@ def test_head_and_options_are_sane(console: Console) -> None:
 def test_query_is_typed_by_the_table(console: Console) -> None:
     """The properties of a GET are numbers, lists and truth values as the row says."""
     console.get("/d/stage/api/v1/output?names=web&names=lo%C3%BCd&lines=7")
-    assert console.daemon.requests[-1]["properties"] == {"names": ["web", "loüd"], "lines": 7}
+    # It may read files, which takes time, and so its progress is asked for.
+    assert console.daemon.requests[-1]["properties"] == {
+        "names": ["web", "loüd"],
+        "lines": 7,
+        "progress": True,
+    }
     console.get("/api/v1/stats?extended=true&name=a%2Fb")
     assert console.daemon.requests[-1]["properties"] == {"extended": True, "name": "a/b"}
     for query, field in (

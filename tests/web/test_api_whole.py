@@ -106,7 +106,11 @@ def test_a_changing_command_does_what_its_case_tells(tmp_path: Path, row: Comman
         before = ask(daemon, row.case.query) if row.case.query else None
         properties = openapi.example_of(row)
         if properties is None:
-            properties = {"id": int(job_of(daemon))}
+            properties = (
+                {"session": session_of(daemon, "ada")}
+                if row.name == "endsession"
+                else {"id": int(job_of(daemon))}
+            )
         answer = api.post(f"/{row.name}", properties)
         expected = (
             503
@@ -123,6 +127,11 @@ def test_a_changing_command_does_what_its_case_tells(tmp_path: Path, row: Comman
         eventually(
             lambda: holds(row.case.after, ask(daemon, row.case.query), before, row), within=20, what=row.name
         )
+
+
+def session_of(daemon: Daemon, person: str) -> str:
+    """The id of the session that the person has."""
+    return next(str(row["id"]) for row in daemon.call("sessions")["sessions"] if row["person"] == person)
 
 
 def test_roles_hold_for_every_command(daemon: Daemon) -> None:

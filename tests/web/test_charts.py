@@ -165,10 +165,29 @@ def test_the_wheel_with_ctrl_zooms_around_the_pointer(browser: Browser, console:
         expect(page.get_by_role("button", name="Back to now")).to_be_visible()
 
 
+def write_lines(console: Console) -> None:
+    """Five minutes of lines, ten a second."""
+    now = time.time()
+    lines = [[n, now - 300 + n / 10, f"line {n}"] for n in range(1, 3001)]
+    console.daemon.history["web"] = [
+        {
+            "watcher": "web",
+            "wid": 1,
+            "stream": "stdout",
+            "pid": 20001,
+            "lines": lines[i : i + 500],
+            "skipped": 0,
+        }
+        for i in range(0, 3000, 500)
+    ]
+
+
 def test_keys_move_the_cursor_and_zoom(browser: Browser, console: Console) -> None:
     """And nothing else: plus and minus on a chart start and stop no process."""
     console.daemon.answers["history"] = lambda p: history(period=5)
+    write_lines(console)
     with seen(browser, console, WEB) as page:
+        expect(page.locator(".rows .tx").last).to_contain_text("line 3000")
         expect(told(page, "cpu")).to_contain_text("5 minutes")
         page.get_by_role("img", name="Memory of web").focus()
         page.keyboard.press("ArrowLeft")
@@ -208,19 +227,7 @@ def test_marks_tell_what_happened(browser: Browser, console: Console) -> None:
 def test_dragging_takes_the_log_to_that_moment(browser: Browser, console: Console) -> None:
     """The first line that is shown is of the beginning of the range; so with a mark that is pressed."""
     console.daemon.answers["history"] = lambda p: history(period=5)
-    now = time.time()
-    lines = [[n, now - 300 + n / 10, f"line {n}"] for n in range(1, 3001)]
-    console.daemon.history["web"] = [
-        {
-            "watcher": "web",
-            "wid": 1,
-            "stream": "stdout",
-            "pid": 20001,
-            "lines": lines[i : i + 500],
-            "skipped": 0,
-        }
-        for i in range(0, 3000, 500)
-    ]
+    write_lines(console)
     with seen(browser, console, WEB) as page:
         expect(page.locator(".rows .tx").last).to_contain_text("line 3000")
         drag(page, "cpu", 0.5, 0.7)
@@ -388,7 +395,7 @@ def test_one_key_leads_to_the_log(browser: Browser, console: Console) -> None:
             expect(page.locator(".streams h2")).to_be_visible()
             page.keyboard.press("o")
             expect(page.locator(".pane .log")).to_be_focused()
-            expect(page.locator(".streams")).to_have_count(1 if width > 1680 else 0)
+            expect(page.locator(".live > .streams")).to_have_count(1 if width > 1680 else 0)
 
 
 def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, console: Console) -> None:
