@@ -146,6 +146,7 @@ def leaves_nothing(daemon: Daemon) -> Iterator[None]:
 
     # Once before measuring: what is opened at the first request stays.
     daemon.watcher(daemon.call("list")["watchers"][0])
+    daemon.call("people")
     fds, tasks, offspring = eventually(holds)
     yield
 

@@ -291,7 +291,7 @@ WALKS = (
     "__init__",
     "_row",
     "dispatch",
-    "daemon",
+    "daemon.stop",
     "arbiter",
     "cmd_quit",
     "handlers.cmd_quit",

@@ -155,6 +155,7 @@ def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     programs = configparser.ConfigParser()
     programs.read_string(wheel.read(metadata_name.replace("METADATA", "entry_points.txt")).decode())
     assert set(programs["console_scripts"]) == {
+        "chaussette",
         "circus-plugin",
         "circus-top",
         "circusctl",
