@@ -7,7 +7,7 @@ install:
 
 test:
 	@sh tools/setup.sh --original chromium curl redis-server zsh fish mandoc nginx ssh=openssh-client sshd=openssh-server
-	$(VENV)/python -m pytest -m "not slow" $(ARGS)
+	$(VENV)/python tools/runtests.py $(ARGS)
 
 lint: install
 	$(VENV)/ruff check . && $(VENV)/ruff format --check .
