@@ -8,6 +8,7 @@ shown as it comes, and what the second says when both have ended; the exit code 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,9 +30,11 @@ def main() -> int:
     arguments = sys.argv[1:]
     if any((ROOT / word.partition("::")[0]).exists() for word in arguments):
         return subprocess.call([*pytest, *arguments])
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryDirectory(prefix="web-") as folder:
+        # A folder of its own: pytest closes the common one to others when it begins, and some tests run as another user.
+        environ = {**os.environ, "PYTEST_DEBUG_TEMPROOT": folder}
         beside = subprocess.Popen(
-            [*pytest, *arguments, CONSOLE], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT
+            [*pytest, *arguments, CONSOLE], cwd=ROOT, env=environ, stdout=said, stderr=subprocess.STDOUT
         )
         try:
             codes = [subprocess.call([*pytest, *arguments, *others()], cwd=ROOT), beside.wait()]

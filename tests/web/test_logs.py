@@ -278,7 +278,7 @@ def test_lines_of_a_gap_can_be_fetched(browser: Browser, console: Console) -> No
     """They take its place; what the daemon has no more stays a gap, and can't be fetched again."""
     daemon = console.daemon
     fill(daemon, "loud", 10)
-    with seen(browser, console, "/d/stage/w/loud") as page:
+    with seen(browser, console, "/d/stage/w/loud", height=1300) as page:
         expect(page.locator(".rows .tx")).to_have_count(10)
         now = time.time()
         daemon.write("loud", [(21, "line 21")])

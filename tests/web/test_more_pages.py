@@ -70,7 +70,7 @@ def test_keys_lead_to_every_page(browser: Browser, scene: Console) -> None:
 @pytest.mark.parametrize("width", [1440, 800, 390])
 def test_the_menu_has_what_the_bar_has_no_room_for(browser: Browser, scene: Console, width: int) -> None:
     """At any width each page is in the bar or in the menu, once; arrow keys go through it, Escape gives the focus back."""
-    titles = ["Watchers", "Events", "Sockets", "Daemon", "Plugins", "Audit", "Commands"]
+    titles = ["Watchers", "Logs", "Events", "Sockets", "Daemon", "Plugins", "People", "Audit", "Commands"]
     with seen(browser, scene, "", width=width) as page:
         bar = [link for link in page.locator(".nav > a:visible").all_inner_texts() if link.strip()]
         button = page.locator(".nav .more")

@@ -248,7 +248,7 @@ def test_scale_by_number(browser: Browser, console: Console) -> None:
         field.press("Enter")
         eventually(lambda: console.daemon.asked("set"), what="the number is set")
         assert console.daemon.asked("set") == [
-            {"name": "web", "options": {"numprocesses": 7}, "waiting": True}
+            {"name": "web", "options": {"numprocesses": 7}, "waiting": True, "progress": True}
         ]
         console.daemon.change(watcher("web", [process(1)], singleton=True))
         expect(page.get_by_role("button", name="One process more")).to_have_attribute("aria-disabled", "true")

@@ -252,10 +252,16 @@ def test_what_can_not_take_it_stays_and_is_told(browser: Browser, circusd: Daemo
     circusd.call("decr", name="web-2", waiting=True)
 
 
+def options_of(circusd: Daemon, names: str) -> dict[str, Any]:
+    """All options of those watchers."""
+    told = circusd.call("options", name=names, match="list")["results"]
+    return {name: shown["options"] for name, shown in told.items()}
+
+
 def test_removed_watchers_are_added_again(browser: Browser, circusd: Daemon) -> None:
     """After a word that is typed they are gone; for a while one press brings them back with all their options."""
     with seen(browser, circusd) as page:
-        before = circusd.call("options", name="lone,one\\,two", match="list")["results"]
+        before = options_of(circusd, "lone,one\\,two")
         choose(page, "lone", "one,two")
         button(page, "rm").click()
         page.locator("#confirm-yes").click(force=True)
@@ -267,7 +273,7 @@ def test_removed_watchers_are_added_again(browser: Browser, circusd: Daemon) -> 
         assert "lone" not in circusd.call("list")["watchers"]
         page.get_by_role("button", name="Add the 2 again").click()
         expect(done(page, "rm")).to_contain_text("2 added again as they were")
-        assert circusd.call("options", name="lone,one\\,two", match="list")["results"] == before
+        assert options_of(circusd, "lone,one\\,two") == before
         assert len(circusd.pids("lone")) == 1
         expect(row(page, "lone").locator(".st")).to_have_text("active")
 

@@ -77,7 +77,8 @@ class Remote:
             "RemoteCommand=none",
             "LogLevel=INFO",
             "ServerAliveInterval=15",
-            f"ConnectTimeout={max(1, math.ceil(timeout))}",
+            # Later than ours, which says more of it.
+            f"ConnectTimeout={math.ceil(timeout) + 1}",
         ):
             words += ["-o", option]
         if self.keyfile:
