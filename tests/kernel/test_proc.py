@@ -238,7 +238,8 @@ def test_process_that_is_gone_is_no_part_of_a_sample(run: Run) -> None:
 def test_info_has_the_shape_of_the_original(run: Run) -> None:
     """Keys, forms and nesting are what the original's clients read."""
     shell = run.start("/bin/sh", "-c", "sleep 1000 & wait")
-    eventually(lambda: proc.children([shell.pid])[shell.pid])
+    # It is there before it has become the other program.
+    eventually(lambda: psutil.Process(proc.children([shell.pid])[shell.pid][0].pid).name() == "sleep")
     sampler = Sampler()
     info = sampler.info(shell.pid)
     assert info is not None

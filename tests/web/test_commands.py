@@ -390,6 +390,7 @@ def test_palette_finds_every_command_for_every_watcher(browser: Browser, daemon:
             lambda: len(daemon.pids("web")) == 2 and not set(before) & set(daemon.pids("web")), within=20
         )
         page.get_by_role("button", name="Find or do anything").click()
+        expect(field).to_be_focused()
         first = page.locator('#found [aria-selected="true"]').inner_text()
         page.keyboard.press("ArrowDown")
         expect(page.locator('#found [aria-selected="true"]')).not_to_have_text(first)
