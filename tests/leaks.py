@@ -34,7 +34,9 @@ class Holdings:
             f"descriptor {what}" for key, what in self.descriptors.items() if key not in before.descriptors
         ]
         threads = [f"thread {what}" for key, what in self.threads.items() if key not in before.threads]
-        if len(threads) > self.pooled - before.pooled:
+        # A worker of the pool may have ended, and another one stand in its place.
+        gone = len(before.threads.keys() - self.threads.keys())
+        if len(threads) - gone > self.pooled - before.pooled:
             found += threads
         found += [f"child {what}" for key, what in self.children.items() if key not in before.children]
         found += [f"greenlet {what}" for key, what in self.greenlets.items() if key not in before.greenlets]

@@ -406,25 +406,30 @@ def test_inspect_tells_which_endpoints_take_keys(daemon: InNamespace, key: Calla
     assert remote["keys"] >= 1
 
 
+def told_of_others(daemon: Daemon) -> list[str]:
+    """The lines of the log on other machines; it is written by a thread, and may be a little later than an answer."""
+    return [line for line in daemon.log.read_text().splitlines() if "other machines" in line]
+
+
 def test_a_start_tells_who_can_come(tmp_path: Path) -> None:
     """Nobody, and what to do; those with a key, who count again without a command; or nobody, and what is wrong with the keys."""
     ini = "[circus]\nendpoint = tcp://0.0.0.0:0\n[watcher:web]\ncmd = sleep 1000\n"
     with Daemon(ini, tmp_path) as daemon:
-        (line,) = [line for line in daemon.log.read_text().splitlines() if "other machines" in line]
+        (line,) = eventually(lambda: told_of_others(daemon), what="the log tells who can come")
         assert "WARNING" in line and "circusctl keys add NAME" in line and "circusctl --ssh" in line
         assert daemon.call("inspect")["daemon"]["remote"]["curve"] is False
         daemon.ctl("keys", "add", "laptop", "--out", str(tmp_path / "laptop.key"))
         assert daemon.call("inspect")["daemon"]["remote"]["curve"] is True
     daemon.log.unlink()
     with Daemon(ini, tmp_path) as daemon:
-        (line,) = [line for line in daemon.log.read_text().splitlines() if "other machines" in line]
+        (line,) = eventually(lambda: told_of_others(daemon), what="the log tells who can come")
         assert "INFO" in line and "with one of 1 keys" in line
         remote = daemon.call("inspect")["daemon"]["remote"]
         assert (remote["curve"], remote["keys"]) == (True, 1)
     daemon.log.unlink()
     (tmp_path / "state" / "circus" / "keys.json").chmod(0o644)
     with Daemon(ini, tmp_path) as daemon:
-        (line,) = [line for line in daemon.log.read_text().splitlines() if "other machines" in line]
+        (line,) = eventually(lambda: told_of_others(daemon), what="the log tells who can come")
         assert "WARNING" in line and "others may read it (mode 0644)" in line
         assert daemon.call("inspect")["daemon"]["remote"]["curve"] is False
         done = daemon.ctl("keys", check=False)
