@@ -107,7 +107,7 @@ def open_socket(spec: SocketSpec) -> socket.socket:
         sock = socket.socket(family, kind, proto)
     except OSError as error:
         raise ConfigError([f"socket {spec.name}: could not be made: {in_words(error.errno)}"]) from error
-    try:
+    with _or_closed(sock, spec):
         if spec.interface:
             _bind_to_interface(sock, spec)
         if family == socket.AF_UNIX:
@@ -117,32 +117,33 @@ def open_socket(spec: SocketSpec) -> socket.socket:
         if kind in LISTENING and not spec.so_reuseport:
             sock.listen(spec.backlog)
         sock.setblocking(spec.blocking)
-    except OSError as error:
-        sock.close()
-        raise _refusal(error, spec) from error
-    except BaseException:
-        sock.close()
-        raise
     return sock
 
 
 def beside(held: socket.socket, spec: SocketSpec) -> socket.socket:
     """A listening socket at the address that another one holds by ``so_reuseport``, for one process; raises Conflict."""
     sock = socket.socket(held.family, held.type, held.proto)
-    try:
+    with _or_closed(sock, spec):
         if spec.interface:
             _bind_to_interface(sock, spec)
         _set_options(sock, spec)
         sock.bind(held.getsockname())
         sock.listen(spec.backlog)
         sock.setblocking(spec.blocking)
+    return sock
+
+
+@contextlib.contextmanager
+def _or_closed(sock: socket.socket, spec: SocketSpec) -> Iterator[None]:
+    """What is done with the socket succeeds, or it is closed and what the system says is told in a sentence."""
+    try:
+        yield
     except OSError as error:
         sock.close()
         raise _refusal(error, spec) from error
     except BaseException:
         sock.close()
         raise
-    return sock
 
 
 def is_number(host: str) -> bool:
