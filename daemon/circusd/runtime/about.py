@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from circusd.kernel import itself
@@ -22,7 +23,7 @@ class About:
     arbiter: Arbiter
     daemon: Any
 
-    _names: dict[int, str]
+    _name_of: Callable[[int | None], str]
 
     def cmd_daemon(self, p: dict[str, Any], c: Context) -> Reply:
         daemon = self.daemon
@@ -75,6 +76,3 @@ class About:
         from .saving import drift
 
         return Later(in_background(lambda: drift(self.daemon)), lambda reply: reply)
-
-    def _name_of(self, uid: int | None) -> str:
-        raise NotImplementedError
