@@ -25,7 +25,8 @@ class Holdings:
     threads: dict[int, str]
     children: dict[int, str]
     greenlets: dict[int, str]
-    # Idle workers of gevent's own pool stay for the next call. They can't be told from other threads, but counted.
+    # Idle workers of gevent's own pool stay for the next call, and one may take the place of another: they are known, and
+    # no threads here. Those that began before `know_workers` can't be told from other threads, but counted.
     pooled: int
 
     def more_than(self, before: Holdings) -> list[str]:
@@ -34,9 +35,7 @@ class Holdings:
             f"descriptor {what}" for key, what in self.descriptors.items() if key not in before.descriptors
         ]
         threads = [f"thread {what}" for key, what in self.threads.items() if key not in before.threads]
-        # A worker of the pool may have ended, and another one stand in its place.
-        gone = len(before.threads.keys() - self.threads.keys())
-        if len(threads) - gone > self.pooled - before.pooled:
+        if len(threads) > self.pooled - before.pooled:
             found += threads
         found += [f"child {what}" for key, what in self.children.items() if key not in before.children]
         found += [f"greenlet {what}" for key, what in self.greenlets.items() if key not in before.greenlets]
@@ -49,8 +48,9 @@ def holdings(*, green: bool) -> Holdings:
     if "gevent" in sys.modules:
         import gevent
 
+        know_workers()
         # Made now if it was not yet: it stays, with its descriptors, and would look like a leak of the first user.
-        pooled = gevent.get_hub().threadpool.size
+        pooled = gevent.get_hub().threadpool.size - len(_WORKERS)
     return Holdings(
         descriptors=dict(descriptors()),
         threads=dict(threads()),
@@ -58,6 +58,27 @@ def holdings(*, green: bool) -> Holdings:
         greenlets=dict(greenlets()) if green else {},
         pooled=pooled,
     )
+
+
+_WORKERS: set[int] = set()
+"""The thread ids of workers of gevent's pools."""
+
+
+def know_workers() -> None:
+    """From now on each thread that is a worker of one of gevent's pools is known as such, for as long as it lives."""
+    from gevent.threadpool import ThreadPool, _WorkerGreenlet
+
+    class Known(_WorkerGreenlet):
+        def _begin(self) -> None:
+            number = threading.get_native_id()
+            _WORKERS.add(number)
+            try:
+                super()._begin()
+            finally:
+                _WORKERS.discard(number)
+
+    if ThreadPool._WorkerGreenlet is _WorkerGreenlet:
+        ThreadPool._WorkerGreenlet = Known
 
 
 def descriptors() -> Iterator[tuple[tuple[int, str], str]]:
@@ -79,7 +100,8 @@ def threads() -> Iterator[tuple[int, str]]:
             # It ended meanwhile: ENOENT or, if its entry was already open, ESRCH.
             continue
         tid = int(task.name)
-        yield tid, f"{tid} ({names.get(tid, comm)})"
+        if tid not in _WORKERS:
+            yield tid, f"{tid} ({names.get(tid, comm)})"
 
 
 def children() -> Iterator[tuple[int, str]]:
