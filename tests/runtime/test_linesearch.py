@@ -438,6 +438,21 @@ def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path) -> None:
         old.close()
 
 
+def test_an_index_that_can_not_be_kept_is_told_once(
+    make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log is written all the same, and the lines are found."""
+    (tmp_path / "index").write_text("a file stands in its place")
+    logs = make()
+    for start in (1, 4, 7):
+        logs.write("".join(f"line {n}\n" for n in range(start, start + 3)))
+        logs.flush()
+    logs.close()
+    told = [record.message for record in caplog.records if "no index of log files" in record.message]
+    assert len(told) == 1 and str(tmp_path / "index") in told[0]
+    assert logs.path.read_text().count("line") == 9
+
+
 def test_an_index_has_an_end_to_its_size(tmp_path: Path) -> None:
     """The older half goes; what is left is read, and a damaged entry is passed over."""
     (tmp_path / "index").mkdir()

@@ -20,7 +20,7 @@ import pytest
 from circusd.runtime import backlog, places
 from circusd.runtime.appendfile import AppendFile
 from circusd.runtime.rotation import TimedRotation
-from circusd.runtime.writer import device_of
+from circusd.runtime.writer import Once, Thread, device_of
 from tests.outputs import LAG, Lag, Outputs, until
 
 FLOOD = r"""
@@ -535,6 +535,23 @@ def test_threads_are_made_when_there_is_something_to_write(own: OwnOutput, tmp_p
     own.outputs.flush()
     assert len(own.outputs.services.sinks.writers) == 1
     assert device_of(str(tmp_path / "1")) == os.stat(tmp_path).st_dev
+
+
+def test_a_work_that_fails_leaves_its_thread_to_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong is in the log, and what waits behind it is done."""
+    done: list[str] = []
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    thread = Thread("writer")
+    thread.put(Once(fail))
+    thread.put(Once(lambda: done.append("the next one")))
+    thread.end()
+    until(lambda: not thread.is_alive, what="the thread has come to its end")
+    thread.join()
+    assert done == ["the next one"]
+    assert "a work of writing is given up" in caplog.text and "ZeroDivisionError" in caplog.text
 
 
 # -- the daemon's own output -----------------------------------------------------------------------------------------

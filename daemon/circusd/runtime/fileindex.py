@@ -8,6 +8,7 @@ is never needed: without it files are searched all the same, and times and line 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import zlib
@@ -16,11 +17,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from circusd.schema.errors import CircusError
+
 from .clock import wall
 
 if TYPE_CHECKING:
     from .backlog import Piece
     from .writer import Writers
+
+log = logging.getLogger("circusd.files")
 
 FOLDER: Final = "index"
 SPACING_BYTES: Final = 64 << 10
@@ -117,6 +122,7 @@ class FileIndexes:
         self._logs: WeakValueDictionary[str, FileIndex] = WeakValueDictionary()
         self._is_begun = False
         self._is_tidy = False
+        self._problem = ""
 
     def of(self, path: str) -> FileIndex:
         """The index of the log that is written at that path."""
@@ -136,8 +142,8 @@ class FileIndexes:
 
     def pending(self, path: str) -> list[Mark]:
         """In the hub: the entries that are not in the index yet, or were put there a moment ago, and the latest of all."""
-        log = self._logs.get(path)
-        latest = None if log is None else log.latest
+        index = self._logs.get(path)
+        latest = None if index is None else index.latest
         marks = [mark for of, mark in (*self._writing, *tuple(self._pending)) if of == path]
         return marks if latest is None or latest in marks else [*marks, latest]
 
@@ -154,9 +160,17 @@ class FileIndexes:
             self.device = os.stat(folder).st_dev
             for path in dict.fromkeys(path for path, _ in self._writing):
                 append(os.path.join(folder, name_of(path)), [m for p, m in self._writing if p == path])
-        except Exception:  # noqa: BLE001, S110 (never needed: files are searched without it, which their search tells)
-            pass
+        except (OSError, CircusError) as error:
+            self._tell(str(error))
+        else:
+            self._tell("")
         return False
+
+    def _tell(self, problem: str) -> None:
+        """Once when it begins: an index is never needed, and a search tells what it could not know."""
+        if problem and problem != self._problem:
+            log.warning("no index of log files is kept, so lines found there may have no time: %s", problem)
+        self._problem = problem
 
 
 def name_of(path: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from .fileindex import SPACING_SECONDS, Mark, by_file
 from .history import LONGEST_LINE, History, Line, StreamKey
 from .linequery import DONE, Found, Pair, Place, Query, Wanted, name_of, walk
-from .logfiles import Chunk, LogFile, Unread, open_files
+from .logfiles import Chunk, LogFile, Unread, damage, open_files
 
 ROW_BYTES: Final = 200
 """What a line takes in a reply beside its text."""
@@ -283,13 +283,8 @@ class LogRows:
                 )
             try:
                 yield from self._of_file(file, start, end)
-            except (OSError, EOFError, ValueError, MemoryError) as problem:
+            except damage(file.kind) as problem:
                 self._refuse(file, str(problem) or "it takes too much memory")
-            except Exception as problem:
-                # Modules of compression have errors of their own.
-                if type(problem).__module__ not in ("zlib", "_lzma"):
-                    raise
-                self._refuse(file, str(problem))
             if file.shrunk:
                 self._told.refuse(Unread(file.path, "it was truncated while it was read"))
 

@@ -294,6 +294,22 @@ def _unpacked(raw: FileIO, kind: str) -> BufferedReader:
             return lzma.LZMAFile(raw, "rb")  # type: ignore[return-value]
 
 
+def damage(kind: str) -> tuple[type[Exception], ...]:
+    """What reading a damaged file of that kind may raise."""
+    found = (OSError, EOFError, ValueError, MemoryError)
+    match kind:
+        case "gz":
+            import zlib
+
+            return (*found, zlib.error)
+        case "xz":
+            import lzma
+
+            return (*found, lzma.LZMAError)
+        case _:
+            return found
+
+
 def _before(chunk: Chunk, end: int) -> Chunk:
     """The chunk without the lines that begin at ``end`` or after it."""
     last = chunk.data.find(b"\n", max(0, end - chunk.start - 1)) + 1

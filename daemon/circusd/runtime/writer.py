@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -11,6 +12,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
 import gevent
+
+log = logging.getLogger("circusd.files")
 
 MOST_THREADS: Final = 8
 LATER: Final = 0.1
@@ -63,9 +66,18 @@ class Thread:
             if work is None:
                 # What has begun before is brought to its end.
                 ending = True
-            elif work.work():
+            elif self._has_more(work):
                 # At the end of the line: one loud process does not hold up the others.
                 self._inbox.put(work)
+
+    @staticmethod
+    def _has_more(work: Work) -> bool:
+        try:
+            return work.work()
+        except Exception:
+            # A fault of ours in one work: the others have the same thread.
+            log.exception("a work of writing is given up")
+            return False
 
     def end(self) -> None:
         """The thread ends when it comes to it."""
