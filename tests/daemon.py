@@ -45,6 +45,8 @@ class Daemon:
         self.environ = {**os.environ, **places, **(environ or {})}
         self.environ.pop("CIRCUSCTL_ENDPOINT", None)
         self.args = args
+        self.pass_fds: tuple[int, ...] = ()
+        """Descriptors that circusd inherits, under the numbers that they have here."""
         self.name = "circus"
         self.log = folder / "circusd.log"
         self.popen: subprocess.Popen[bytes] | None = None
@@ -74,6 +76,7 @@ class Daemon:
                 stderr=out,
                 env=self.environ,
                 cwd=self.folder,
+                pass_fds=self.pass_fds,
             )
 
     def wait_until_up(self, within: float = 20) -> None:

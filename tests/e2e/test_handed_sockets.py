@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,18 +100,7 @@ class ByManager(Daemon):
     def __init__(self, text: str, folder: Path, handed: dict[str, socket.socket]) -> None:
         super().__init__(text, folder)
         self.handed = handed
-
-    def start_only(self) -> None:
-        with self.log.open("ab") as out:
-            self.popen = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=self.environ,
-                cwd=self.folder,
-                pass_fds=[sock.fileno() for sock in self.handed.values()],
-            )
+        self.pass_fds = tuple(sock.fileno() for sock in handed.values())
 
     def command(self) -> list[str]:
         starter = (
@@ -123,7 +111,7 @@ class ByManager(Daemon):
             "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)\n"
             "os.execv(sys.argv[2], sys.argv[2:])\n"
         )
-        fds = [str(sock.fileno()) for sock in self.handed.values()]
+        fds = map(str, self.pass_fds)
         return [sys.executable, "-c", starter, ",".join([":".join(self.handed), *fds]), *super().command()]
 
 

@@ -99,7 +99,6 @@ def make_there(
     for there in made:
         there.gate.close()
         there.far.close()
-    gevent.sleep(0)
     context.destroy(linger=0)
 
 

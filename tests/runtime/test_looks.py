@@ -15,6 +15,7 @@ from circusd.kernel import details, proc
 from circusd.runtime import looks as module
 from circusd.runtime.looks import Looks
 from circusd.schema.errors import Conflict, Failed
+from tests.gate import until
 from tests.waiting import eventually
 
 
@@ -105,7 +106,7 @@ def test_looks_that_wait_have_an_end(looks: Looks, monkeypatch: pytest.MonkeyPat
     go_on = threading.Event()
     monkeypatch.setattr(details, "all_of", lambda identity: go_on.wait(30) and {"done": True})
     waiting = [gevent.spawn(looks.details, own()) for _ in range(3)]
-    gevent.sleep(0.05)
+    until(lambda: len(looks._begun) == 3)
     with pytest.raises(Conflict, match="wait already"):
         looks.details(own())
     go_on.set()

@@ -320,15 +320,24 @@ def test_sessions_of_one_account_put_out_nobody_else(monkeypatch: pytest.MonkeyP
 
 def test_limits_of_sessions_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle and absolute time are asked for when they matter."""
-    limits = [0.1, 3600.0]
+    moment = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    limits = [10.0, 3600.0]
     house = Accounts(limits=lambda: (limits[0], limits[1]))
+
+    def lives(session: str, *steps: float) -> list[bool]:
+        nonlocal moment
+        found = []
+        for seconds in steps:
+            moment += seconds
+            found.append(house.check(session) is not None)
+        return found
+
     token, _ = house.new_link("viewer")
-    session = str(house.redeem(token)["session"])
-    until(lambda: house.check(session) is None or gevent.sleep(0.12))
-    limits[:] = [3600.0, 0.1]
+    assert lives(str(house.redeem(token)["session"]), 9, 9, 11) == [True, True, False]
+    limits[:] = [3600.0, 10.0]
     token, _ = house.new_link("viewer")
-    session = str(house.redeem(token)["session"])
-    until(lambda: house.check(session) is None)
+    assert lives(str(house.redeem(token)["session"]), 4, 4, 4) == [True, True, False]
     house.close()
 
 
