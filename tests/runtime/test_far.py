@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 import zmq
 import zmq.green
