@@ -1,4 +1,4 @@
-"""Keys of other machines, as people use them: real programs on the far side of a real network, which takes root."""
+"""Keys of other machines, as people use them: real programs on the far side of a real network."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from tests.daemon import BIN, Daemon, lines_of
 from tests.elsewhere import PLUGIN, without_daemon
 from tests.namespace import InNamespace, Neighbour
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can lay a cable between two networks")
 
 INI = """
 [circus]
