@@ -6,7 +6,6 @@ import json
 import shlex
 import signal
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from circusd.runtime.handlers import Handlers
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from tests.daemon import BIN, Daemon
+from tests.e2e.test_sessions import login
 from tests.waiting import eventually
 
 CONFIGURATION = """
@@ -95,19 +95,9 @@ def set_up(daemon: Daemon, row: Command) -> None:
         elif words[0] == "write":
             (daemon.folder / words[1]).write_text(words[2] + "\n")
         elif words[0] == "log-in":
-            log_in(daemon, words[1])
+            login(daemon, words[1], "viewer")
         elif words[0] != "console":
             daemon.ctl(*words)
-
-
-def log_in(daemon: Daemon, person: str) -> None:
-    """The person has a session of the console, by a one-time link."""
-    link = daemon.call("weblink", role="viewer", person=person)["link"]
-    address, _, token = link.partition("#token=")
-    body = json.dumps({"token": token}).encode()
-    asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=20) as answer:
-        assert answer.status == 200
 
 
 def job_of(daemon: Daemon) -> str:

@@ -18,6 +18,7 @@ import pytest
 from circusd.chaussette.backends import BACKENDS
 from circusd.chaussette.job import Job
 from tests.daemon import BIN, Daemon
+from tests.e2e.test_init import caught
 from tests.waiting import eventually
 
 APPLICATION = """
@@ -182,6 +183,7 @@ def test_a_second_signal_ends_it(site: Path) -> None:
         worker.popen.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             worker.popen.wait(0.5)
+        eventually(lambda: not caught(worker.popen.pid) >> (signal.SIGTERM - 1) & 1, within=20)
         worker.popen.send_signal(signal.SIGTERM)
         assert worker.popen.wait(20) == -signal.SIGTERM
         asking.join(20)

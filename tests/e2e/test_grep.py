@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,24 +165,29 @@ def test_a_pattern_that_never_ends_is_refused_and_hurts_nobody(daemon: Daemon, p
     eventually(lambda: not searchers(daemon), within=20)
 
 
-@pytest.fixture
-def endless(daemon: Daemon) -> Iterator[Path]:
+def put_aside(path: Path) -> Path:
     """A log file that takes a while to be searched, and has no line that matches."""
-    path = daemon.folder / "logs" / "web.log.9"
     with path.open("wb") as file:
         block = b"".join(b"%d nothing of interest is here, as everywhere\n" % n for n in range(20_000))
         for _ in range(300):
             file.write(block)
     os.utime(path, (1000, 1000))
+    return path
+
+
+@pytest.fixture
+def endless(daemon: Daemon) -> Iterator[Path]:
+    """Such a file of the daemon's watcher."""
+    path = put_aside(daemon.folder / "logs" / "web.log.9")
     yield path
     path.unlink()
 
 
-SLOW = "([a-z ]+){1,3}, as nowhere"
+SLOW = "([a-z ]+){1,2}, as nowhere"
+"""It takes minutes for all of such a file, and for what is read at once a tenth of the time that there is for it."""
 
 
 def search(client: Client, **more: object) -> None:
-    client.cast("ping")
     client.call("grep", {"pattern": SLOW, "name": "web", "files": True, **more}, timeout=600)
 
 
@@ -224,8 +230,6 @@ def test_a_search_ends_with_its_client(daemon: Daemon, endless: Path) -> None:
 
 def test_a_client_has_two_searches_and_a_key_replaces_one(daemon: Daemon, endless: Path) -> None:
     """A third is refused; one with the key of an earlier one takes its place; a limit of 0 only ends it."""
-    import threading
-
     with Client(daemon.endpoint, timeout=600) as client:
         ended: list[str] = []
 
@@ -343,15 +347,28 @@ def test_tail_shows_a_span_of_time_and_files(daemon: Daemon) -> None:
     assert daemon.ctl("tail", "--until", "yesterday", "web").stdout == ""
 
 
-def test_no_searching_process_outlives_the_daemon(daemon: Daemon, endless: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_no_searching_process_outlives_the_daemon(tmp_path: Path, signum: int) -> None:
     """Not even one that was killed."""
-    with Daemon(daemon.config.read_text().replace("/logs/", "/logs/../logs/"), daemon.folder) as other:
-        asking = subprocess.Popen([str(BIN / "circusctl"), "grep", "--files", SLOW, "web"], env=other.environ)
+    log = tmp_path / "web.log"
+    put_aside(tmp_path / "web.log.1")
+    text = (
+        f"[watcher:web]\ncmd = sleep 1000\nstdout_stream.class = FileStream\nstdout_stream.filename = {log}\n"
+    )
+    with Daemon(text, tmp_path) as daemon:
+        (orphan,) = daemon.pids("web")
+        asking = subprocess.Popen(
+            [str(BIN / "circusctl"), "grep", "--files", SLOW, "web"],
+            env=daemon.environ,
+            stderr=subprocess.DEVNULL,
+        )
         try:
-            pids = eventually(lambda: searchers(other), within=60)
+            pids = eventually(lambda: searchers(daemon), within=60)
             starts = {pid: proc.start_time(pid) for pid in pids}
-            other.stop()
+            daemon.stop(signum)
             for pid, start in starts.items():
                 eventually(lambda pid=pid, start=start: proc.start_time(pid) != start, within=20)
         finally:
             asking.wait(60)
+            if signum == signal.SIGKILL:
+                os.kill(orphan, signal.SIGKILL)

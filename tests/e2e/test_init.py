@@ -114,8 +114,7 @@ def test_as_pid_1_a_signal_of_the_first_moments_is_heard(tmp_path: Path) -> None
     try:
         assert daemon.popen is not None
         # As soon as it has a handler, which the kernel tells.
-        status = eventually(lambda: Path(f"/proc/{daemon.pid}/status"), within=20)
-        eventually(lambda: caught(status) >> (signal.SIGTERM - 1) & 1, within=20, every=0.0005)
+        eventually(lambda: caught(daemon.pid) >> (signal.SIGTERM - 1) & 1, within=20, every=0.0005)
         os.kill(daemon.pid, signal.SIGTERM)
         assert daemon.popen.wait(30) == 0
     finally:
@@ -124,6 +123,6 @@ def test_as_pid_1_a_signal_of_the_first_moments_is_heard(tmp_path: Path) -> None
         daemon.__exit__(None, None, None)
 
 
-def caught(status: Path) -> int:
+def caught(pid: int) -> int:
     """The mask of the signals that a process has handlers for."""
-    return int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
+    return int(Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0], 16)

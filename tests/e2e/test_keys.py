@@ -1,7 +1,8 @@
-"""Keys of other machines, as people use them: real programs on the far side of a real network, which takes root."""
+"""Keys of other machines, as people use them: real programs on the far side of a real network."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,10 +17,9 @@ import pytest
 
 from circusd import keyfile
 from tests.daemon import BIN, Daemon, lines_of
+from tests.elsewhere import PLUGIN, without_daemon
 from tests.namespace import InNamespace, Neighbour
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can lay a cable between two networks")
 
 INI = """
 [circus]
@@ -35,20 +35,6 @@ DB_PASSWORD = planted-secret
 """
 
 SERVER = f"tcp://{Neighbour.THERE}:5555"
-
-PLUGIN = """
-from circusd.plugins import CircusPlugin
-
-class Told(CircusPlugin):
-    name = "told"
-
-    def handle_init(self):
-        print("watchers", self.call("list")["watchers"], flush=True)
-
-    def handle_recv(self, data):
-        watcher, action, _ = self.split_data(data)
-        print("told", watcher, action, flush=True)
-"""
 
 ORIGINAL = """
 import json, sys
@@ -70,6 +56,7 @@ print(json.loads(commands.recv())["status"], events.recv_multipart()[0].decode()
 """
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Follow = Callable[..., "contextlib.AbstractContextManager[tuple[subprocess.Popen[bytes], Path]]"]
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +75,7 @@ def neighbour(daemon: InNamespace) -> Iterator[Neighbour]:
 @pytest.fixture
 def here(tmp_path: Path) -> dict[str, str]:
     """The environment there: no daemon runs on that machine."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("CIRCUS")}
-    return {**kept, "CIRCUS_RUNTIME_DIR": str(tmp_path / "none")}
+    return without_daemon(tmp_path)
 
 
 @pytest.fixture
@@ -111,6 +97,26 @@ def run(neighbour: Neighbour, here: dict[str, str], tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def follow(neighbour: Neighbour, here: dict[str, str], tmp_path: Path) -> Follow:
+    """A program there that goes on until it is told to end, and the file in which is what it says."""
+
+    @contextlib.contextmanager
+    def program(name: str, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+        output = tmp_path / "output"
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                neighbour.entering(str(BIN / name), *words), stdout=file, stderr=file, env=here, cwd=tmp_path
+            )
+        try:
+            yield process, output
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    return program
+
+
+@pytest.fixture
 def key(daemon: InNamespace, tmp_path: Path) -> Iterator[Callable[..., str]]:
     """The file of a new key, which is revoked after the test."""
     made: list[str] = []
@@ -124,6 +130,18 @@ def key(daemon: InNamespace, tmp_path: Path) -> Iterator[Callable[..., str]]:
     yield make
     for name in made:
         daemon.ctl("keys", "rm", name, check=False)
+
+
+def beside(daemon: InNamespace, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """circusctl on the daemon's own machine, by its tcp:// endpoint."""
+    return subprocess.run(
+        [*daemon.entering(), str(BIN / "circusctl"), "--endpoint", "tcp://127.0.0.1:5555", *words],
+        capture_output=True,
+        text=True,
+        env={**daemon.environ, **more},
+        timeout=30,
+        check=False,
+    )
 
 
 def audit(daemon: InNamespace) -> list[dict[str, Any]]:
@@ -190,12 +208,7 @@ def test_an_admin_decides_also_about_keys(run: Run, daemon: InNamespace, key: Ca
 
 
 def test_all_programs_go_by_a_key(
-    run: Run,
-    daemon: InNamespace,
-    neighbour: Neighbour,
-    here: dict[str, str],
-    key: Callable[..., str],
-    tmp_path: Path,
+    run: Run, follow: Follow, daemon: InNamespace, key: Callable[..., str], tmp_path: Path
 ) -> None:
     """Events, live figures and published ones, a plugin: each endpoint is found from that of commands."""
     path = key("ops")
@@ -209,24 +222,16 @@ def test_all_programs_go_by_a_key(
     for words, wanted in (
         (["circusctl", *ways, "listen"], "watcher.web.spawn"),
         (["circusctl", *ways, "events", "-f"], "web process.started"),
-        (["circusctl", *ways, "tail", "-f", "web"], "ready"),
+        (["circusctl", *ways, "tail", "-f", "web"], "| ready"),
         (["circus-plugin", *ways, "told.Told"], "told web spawn"),
     ):
-        output = tmp_path / "output"
-        with output.open("w") as file:
-            process = subprocess.Popen(
-                neighbour.entering(str(BIN / words[0]), *words[1:]), stdout=file, env=here, cwd=tmp_path
-            )
-        try:
+        with follow(*words) as (_, output):
 
             def is_shown(output: Path = output, wanted: str = wanted) -> bool:
                 daemon.ctl("restart", "web", "--waiting")
                 return wanted in output.read_text()
 
             eventually(is_shown, within=20, what=f"{words} shows {wanted}")
-        finally:
-            process.terminate()
-            process.wait(20)
 
 
 def test_an_unmodified_client_of_libzmq_goes_by_a_key(
@@ -246,35 +251,17 @@ def test_an_unmodified_client_of_libzmq_goes_by_a_key(
     assert done.stdout.startswith("ok watcher.web.")
 
 
-def test_a_revoked_key_is_cut(
-    run: Run,
-    daemon: InNamespace,
-    neighbour: Neighbour,
-    here: dict[str, str],
-    key: Callable[..., str],
-    tmp_path: Path,
-) -> None:
+def test_a_revoked_key_is_cut(run: Run, follow: Follow, daemon: InNamespace, key: Callable[..., str]) -> None:
     """What is connected by it ends at once, and says why when it comes again."""
     path = key("gone")
     key("other")
     ways = ("--key", path, "--endpoint", SERVER)
-    output = tmp_path / "output"
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            neighbour.entering(str(BIN / "circusctl"), *ways, "tail", "-f", "web"),
-            stdout=file,
-            stderr=file,
-            env=here,
-        )
-    try:
+    with follow("circusctl", *ways, "tail", "-f", "web") as (process, output):
         eventually(lambda: "ready" in output.read_text(), within=20)
         (row,) = [row for row in daemon.call("keys")["keys"] if row["name"] == "gone"]
         assert [place.partition(":")[0] for place in row["connections"]] == [Neighbour.HERE]
         assert daemon.ctl("keys", "rm", "gone").stdout == "ok; 1 connection ended\n"
         assert process.wait(20) == 1
-    finally:
-        process.kill()
-        process.wait()
     assert "closed the connection" in output.read_text()
     done = run("circusctl", *ways, "status")
     assert done.returncode == 1
@@ -305,14 +292,7 @@ def test_the_environment_may_name_the_key(run: Run, daemon: InNamespace, key: Ca
     path = key("ops")
     environ = {"CIRCUSCTL_KEY": path, "CIRCUSCTL_ENDPOINT": SERVER}
     assert run("circusctl", "list", **environ).stdout == "web\n"
-    local = subprocess.run(
-        [*daemon.entering(), str(BIN / "circusctl"), "--endpoint", "tcp://127.0.0.1:5555", "list"],
-        capture_output=True,
-        text=True,
-        env={**daemon.environ, "CIRCUSCTL_KEY": path},
-        timeout=30,
-        check=False,
-    )
+    local = beside(daemon, "list", CIRCUSCTL_KEY=path)
     assert (local.stdout, local.stderr) == ("web\n", "")
 
 
@@ -342,21 +322,7 @@ def test_what_is_wrong_with_a_key_is_told(
     assert "is no key of circusctl" in told("--key", "empty.key", *ways)
     assert "--key is for a tcp:// endpoint" in told("--key", str(path), "--endpoint", "/run/x.sock", "list")
     assert "two ways" in told("--key", str(path), "--ssh", "there", "list")
-    local = subprocess.run(
-        [
-            *daemon.entering(),
-            str(BIN / "circusctl"),
-            "--key",
-            str(path),
-            "--endpoint",
-            "tcp://127.0.0.1:5555",
-            "list",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    local = beside(daemon, "--key", str(path), "list")
     assert "takes no key here" in local.stderr and "leave --key out" in local.stderr
 
 

@@ -12,9 +12,8 @@ import psutil
 import pytest
 
 from circusd.schema.errors import CircusError
-from circusweb.auth import COOKIE, csrf_token
 from tests.daemon import BIN, Daemon
-from tests.e2e.test_sessions import ask, login
+from tests.e2e.test_sessions import in_session, login
 from tests.terminal import Terminal
 from tests.waiting import eventually
 
@@ -48,10 +47,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def as_viewer(daemon: Daemon, command: str, properties: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """What the console's API answers to a viewer."""
-    session = login(daemon, "vera", "viewer")
-    headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
-    status, reply, _ = ask(daemon, f"/d/circus/api/v1/{command}", properties, **headers)
-    return status, reply
+    return in_session(daemon, login(daemon, "vera", "viewer"), command, properties)
 
 
 def test_samples_come_without_a_viewer(daemon: Daemon) -> None:

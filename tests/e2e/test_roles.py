@@ -14,9 +14,8 @@ import pytest
 from circusd.config.model import describe, watcher_from_options
 from circusd.schema.commands import COMMANDS, ROLES, Command, reaches
 from circusd.schema.options import HOOKS, WATCHER, watcher_option
-from circusweb.auth import COOKIE, csrf_token
 from tests.daemon import Daemon
-from tests.e2e.test_sessions import ask, login
+from tests.e2e.test_sessions import in_session, login
 from tests.other_user import OtherUser
 
 UIDS = dict(zip(ROLES, (60001, 60002, 60003), strict=True))
@@ -96,8 +95,7 @@ def through(door: str, role: str, folder: Path) -> Iterator[tuple[Daemon, Ask]]:
             session = login(daemon, "ada", role)
 
             def by_page(command: str, **properties: Any) -> dict[str, Any]:
-                headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
-                status, reply, _ = ask(daemon, f"/d/circus/api/v1/{command}", properties, **headers)
+                status, reply = in_session(daemon, session, command, properties)
                 return reply if status in (200, 202) else {"status": "error", "code": reply["code"]}
 
             yield daemon, by_page

@@ -18,9 +18,9 @@ import pytest
 from circusd.client import Client, Subscription, subscribe
 from circusd.schema.commands import COMMANDS, reaches
 from circusd.schema.errors import CircusError, TimedOut
-from circusweb.auth import COOKIE, csrf_token
+from circusweb.auth import COOKIE
 from tests.daemon import Daemon
-from tests.e2e.test_sessions import ask, login
+from tests.e2e.test_sessions import in_session, login
 from tests.other_user import OtherUser
 from tests.waiting import eventually
 
@@ -190,9 +190,8 @@ def test_f65_no_secret_is_told_to_a_viewer_or_an_operator(daemon: Daemon) -> Non
             for number, reply in enumerate(wrong(person.ask)):
                 told[f"{role} wrong {number}"] = json.dumps(reply)
         session = login(daemon, "ada", role)
-        headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
         for command, properties in reading(role):
-            status, reply, _ = ask(daemon, f"/d/circus/api/v1/{command}", properties, **headers)
+            status, reply = in_session(daemon, session, command, properties)
             told[f"{role} api {command} {properties}"] = f"{status} {json.dumps(reply)}"
         told[f"{role} pages"] = pages(daemon, session)
     assert {what: found_in(text) for what, text in told.items() if found_in(text)} == {}

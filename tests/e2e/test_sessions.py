@@ -45,6 +45,15 @@ def login(daemon: Daemon, person: str = "ada", role: str = "operator") -> str:
     return session
 
 
+def in_session(
+    daemon: Daemon, session: str, command: str, properties: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
+    """What the console's API answers to a page of that session."""
+    headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
+    status, reply, _ = ask(daemon, f"/d/{daemon.name}/api/v1/{command}", properties, **headers)
+    return status, reply
+
+
 def logout(daemon: Daemon, session: str) -> tuple[int, dict[str, Any]]:
     """What the console answers to it."""
     status, told, _ = ask(
@@ -190,10 +199,8 @@ def test_operator_sets_no_family_that_is_an_admins(tmp_path: Path, options: dict
     with Daemon(ini, tmp_path) as daemon:
         session = login(daemon)
         before = daemon.call("options", name="web")["options"]
-        headers = {"Cookie": f"{COOKIE}={session}", "X-CSRF-Token": csrf_token(session)}
-        address = f"/d/{daemon.name}/api/v1/set"
-        status, told, _ = ask(daemon, address, {"name": "web", "options": options}, **headers)
+        status, told = in_session(daemon, session, "set", {"name": "web", "options": options})
         assert (status, told["code"]) == (403, "denied")
         assert daemon.call("options", name="web")["options"] == before
         allowed = {"name": "web", "options": {"numprocesses": 2}}
-        assert ask(daemon, address, allowed, **headers)[0] == 202
+        assert in_session(daemon, session, "set", allowed)[0] == 202

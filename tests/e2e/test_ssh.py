@@ -15,24 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import BIN, Daemon
+from tests.elsewhere import PLUGIN, without_daemon
 from tests.sshd import MISSING, Sshd
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
-
-PLUGIN = """
-from circusd.plugins import CircusPlugin
-
-class Told(CircusPlugin):
-    name = "told"
-
-    def handle_init(self):
-        print("watchers", self.call("list")["watchers"], flush=True)
-
-    def handle_recv(self, data):
-        watcher, action, _ = self.split_data(data)
-        print("told", watcher, action, flush=True)
-"""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -72,8 +59,9 @@ def no_client_of_ssh_is_left(far: Sshd) -> Iterator[None]:
 @pytest.fixture
 def here(far: Sshd, tmp_path: Path) -> dict[str, str]:
     """The environment on this side: no daemon runs here."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("CIRCUS") and k != "SSH_AUTH_SOCK"}
-    return {**kept, "PATH": f"{far.path}:{os.environ['PATH']}", "CIRCUS_RUNTIME_DIR": str(tmp_path / "none")}
+    environ = without_daemon(tmp_path)
+    environ.pop("SSH_AUTH_SOCK", None)
+    return {**environ, "PATH": f"{far.path}:{os.environ['PATH']}"}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -135,8 +136,6 @@ def test_disk_that_does_not_answer_is_told_and_loses_nobody(
     house.add("ada", "admin", (), HASH)
     house.settle()
     house.close()
-    import threading
-
     goes_on = threading.Event()
     real = files.private_read
     monkeypatch.setattr("circusd.runtime.statefile.PATIENCE", 0.05)
@@ -368,16 +367,23 @@ def test_flood_of_passwords_is_checked_one_at_a_time(monkeypatch: pytest.MonkeyP
     """What a flood can take is one hash of 19 MiB; who would wait behind too many is told so at once."""
     house = Passwords()
     at_once, most = 0, 0
+    go_on = threading.Event()
 
     def verify(known: str, password: str) -> bool:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
+        go_on.wait(20)
         at_once -= 1
         return True
 
     monkeypatch.setattr(house, "_verify", verify)
     tries = [gevent.spawn(house.is_right, "x", "y") for _ in range(passwords.WAITING * 3)]
+    try:
+        # One is being checked, and nothing more happens until that is done.
+        until(lambda: at_once and sum(one.ready() for one in tries) == passwords.WAITING * 2)
+    finally:
+        go_on.set()
     gevent.joinall(tries)
     assert most == 1
     refused = [one for one in tries if isinstance(one.exception, Throttled)]

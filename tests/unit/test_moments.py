@@ -39,6 +39,7 @@ def zone() -> Iterator[None]:
         ("0.5 d ago", NOW - 43200),
         ("1700000000.25", 1700000000.25),
         ("@1700000000", 1700000000.0),
+        ("5", 5.0),
         ("2026-03-01T14:05:09Z", NOW - 0.5),
         ("2026-03-01 16:05:09", NOW - 0.5),
         ("2026-03-01 15:05:09+01:00", NOW - 0.5),
@@ -49,18 +50,15 @@ def zone() -> Iterator[None]:
     ],
 )
 def test_a_moment_is_what_a_person_means(text: str, told: float) -> None:
-    """As seen from now, in the zone of this machine."""
+    """As seen from now, in the zone of this machine; seconds since 1970 may be few."""
     assert moment(text, NOW) == told
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ago", "-", "soon", "5", "25:00", "10 parsecs ago", "2026-02-30", "9" * 400, "1e9", "\x00", "5 min"],
+    ["", "ago", "-", "soon", "25:00", "10 parsecs ago", "2026-02-30", "9" * 400, "1e9", "\x00", "5 min"],
 )
 def test_what_is_no_moment_is_told_with_examples(text: str) -> None:
-    """However odd it is; seconds since 1970 may be few."""
-    if text == "5":
-        assert moment(text, NOW) == 5
-        return
+    """However odd it is."""
     with pytest.raises(ValueError, match="expected such as 10 min ago"):
         moment(text, NOW)
