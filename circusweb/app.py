@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,11 +39,10 @@ from .exchange import (
     problem_response,
     query,
 )
+from .faults import fault
 from .live import Live
 from .proxies import Proxies
 from .sending import Places
-
-log = logging.getLogger("circushttpd.app")
 
 PAGES: Mapping[str, str] = {
     "events": "Events",
@@ -142,12 +139,8 @@ def bound(console: Console, handler: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except CircusError as problem:
             return told(console, problem)
-        except Exception:
-            error_id = secrets.token_hex(4)
-            log.exception("unexpected error path=%r id=%s", request.path, error_id)
-            return told(
-                console, CircusError(f"a fault of the console itself; its log has more under {error_id}")
-            )
+        except Exception as problem:  # noqa: BLE001 (logged)
+            return told(console, fault(problem, f"path={request.path!r}"))
 
     return call
 
