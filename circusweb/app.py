@@ -93,7 +93,7 @@ def person_of(bridge: Bridge, session: Credential) -> Person:
         str(told.get("role") or "viewer"),
         session,
         bool(told.get("account")) and not told.get("token"),
-        " ".join(str(pattern) for patterns in told.get("watchers") or () for pattern in patterns),
+        tuple(tuple(map(str, patterns)) for patterns in told.get("watchers") or ()),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,11 @@ import socketio
 from socketio.exceptions import BadNamespaceError
 
 from circusweb import auth
+from circusweb.app import person_of
+from circusweb.auth import Credential
 from circusweb.live import STATE_CREDIT
 from circusweb.outputs import CREDIT as OUTPUT_CREDIT
-from circusweb.outputs import WINDOW
+from circusweb.outputs import WINDOW, Outputs
 from tests.waiting import eventually
 from tests.web.console import COOKIE, Console
 from tests.web.staged import ADMIN, VIEWER, process, watcher
@@ -444,3 +448,39 @@ def test_shared_stream_that_ends_is_followed_by_others(console: Console, pages: 
     (stream,) = log_streams(console)
     daemon.end(stream)
     eventually(lambda: goes_on(3), within=20, what="they read on")
+
+
+class FollowedBridge:
+    """A daemon's side of follows: the sessions for which streams are open."""
+
+    def __init__(self) -> None:
+        self.sessions: list[str] = []
+
+    def call(self, command: str, *, session: Credential) -> dict[str, Any]:
+        return {"person": "ada", "role": "viewer", "token": "t", "watchers": json.loads(session.address)}
+
+    def follow(self, topics: Any, *, session: str, **more: Any) -> Any:
+        self.sessions.append(session)
+        return SimpleNamespace(id=str(len(self.sessions)), close=lambda: self.sessions.remove(session))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "streams"),
+    [
+        ([], [], ["one", "two", "two"]),
+        ([["web*"], ["web1"]], [["web*"], ["web1"]], ["one", "two", "two"]),
+        ([["web*"], ["web1"]], [["web*", "web1"]], ["one", "two"]),
+        ([["web", "queue"]], [["web queue"]], ["one", "two"]),
+        ([], [["web"]], ["one", "two"]),
+    ],
+)
+def test_logs_are_shared_by_those_alone_who_see_the_same(
+    first: list[list[str]], second: list[list[str]], streams: list[str]
+) -> None:
+    """Two sessions of one person have a stream together where their patterns are the same, list by list."""
+    bridge: Any = FollowedBridge()
+    outputs = Outputs()
+    for name, patterns in (("one", first), ("two", second)):
+        person = person_of(bridge, Credential(name, address=json.dumps(patterns)))
+        outputs.log(bridge, person, ["output."], lambda *push: None, lambda problem: None).open(0)
+    assert bridge.sessions == streams
