@@ -17,7 +17,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from circusd.schema.commands import COMMANDS, Command, find
-from circusd.schema.errors import BadRequest, CircusError, NoSession, NotFound, UnknownCommand
+from circusd.schema.errors import BadRequest, CircusError, NotFound, UnknownCommand
 from circusd.schema.nearest import nearest
 
 from . import auth, inputs, openapi
@@ -28,8 +28,8 @@ from .exchange import (
     as_json,
     header,
     json_body,
-    need_csrf,
-    need_own_page,
+    need_credential,
+    need_proof,
     problem_of,
     query,
 )
@@ -56,21 +56,6 @@ class Daemons(Protocol):
     def places(self) -> Places: ...
 
     def bridge(self, name: str) -> Bridge: ...
-
-
-def shown() -> auth.Credential:
-    """The session or token of the request. Raises NoSession."""
-    credential = auth.credential_of(request.environ)
-    if not credential:
-        raise NoSession("a session or a token is needed", hint="Authorization: Bearer TOKEN")
-    return credential
-
-
-def need_proof(credential: auth.Credential) -> None:
-    """Raises Denied where a page of another site could have made a browser send this."""
-    if credential.by_itself:
-        need_own_page()
-        need_csrf(credential)
 
 
 class Api:
@@ -101,7 +86,7 @@ class Api:
         methods = ("GET", "HEAD", "POST") if row.effect == "read" else ("POST",)
         if (answer := preflight(*methods)) is not None:
             return answer
-        credential = shown()
+        credential = need_credential()
         if request.method == "POST":
             need_proof(credential)
             properties = json_body()
@@ -154,7 +139,7 @@ class Api:
         bridge = self._bridge(name)
         if (answer := preflight("GET", "HEAD", "DELETE")) is not None:
             return answer
-        credential = shown()
+        credential = need_credential()
         id_ = int(number) if _JOB.fullmatch(number) else 0
         if request.method == "DELETE":
             need_proof(credential)
@@ -183,7 +168,7 @@ class Api:
             raise NotFound(f"{what} is of all watchers", hint=f"follow/{what}")
         if (answer := preflight("GET", "HEAD")) is not None:
             return answer
-        credential = shown()
+        credential = need_credential()
         given = [*query(), *([("name", watcher)] if watcher else ())]
         asked = inputs.of_stream(what, given)
         kind = stream_kind()

@@ -22,7 +22,7 @@ from circusd.schema.nearest import nearest
 from circusd.version import __version__
 
 from . import auth, tables
-from .api import Api, need_proof
+from .api import Api
 from .assets import Assets, Templates
 from .auth import Credential, Person
 from .bridge import Bridge
@@ -35,6 +35,7 @@ from .exchange import (
     json_body,
     need_csrf,
     need_own_page,
+    need_proof,
     problem_of,
     problem_response,
     query,

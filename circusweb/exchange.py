@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import gevent
 from bottle import HTTPResponse, request
 
-from circusd.schema.errors import BadJson, BadRequest, CircusError, Denied
+from circusd.schema.errors import BadJson, BadRequest, CircusError, Denied, NoSession
 from circusd.schema.wire import REQUEST_LIMIT_BYTES
 
 from . import auth
@@ -77,6 +77,14 @@ def accepts(kind: str) -> bool:
     return False
 
 
+def need_credential() -> auth.Credential:
+    """The session or token of the request. Raises NoSession."""
+    credential = auth.credential_of(request.environ)
+    if not credential:
+        raise NoSession("a session or a token is needed", hint="Authorization: Bearer TOKEN")
+    return credential
+
+
 def need_own_page() -> None:
     """Raises Denied for a POST that a page of another site has made a browser send."""
     if not auth.is_own_origin(request.environ):
@@ -89,6 +97,13 @@ def need_csrf(token: str) -> None:
         raise Denied(
             "the header X-CSRF-Token is missing or not that of the session", hint="load the page again"
         )
+
+
+def need_proof(credential: auth.Credential) -> None:
+    """Raises Denied where a page of another site could have made a browser send this."""
+    if credential.by_itself:
+        need_own_page()
+        need_csrf(credential)
 
 
 def json_body() -> dict[str, Any]:
