@@ -19,7 +19,15 @@ from gevent.lock import BoundedSemaphore
 
 from circusd import zmtp
 from circusd.client import find_endpoint
-from circusd.schema.errors import ERRORS, CircusError, NoSession, ProtocolError, TimedOut, Unavailable
+from circusd.schema.errors import (
+    ERRORS,
+    BadJson,
+    CircusError,
+    NoSession,
+    ProtocolError,
+    TimedOut,
+    Unavailable,
+)
 from circusd.schema.errors import kind as error_kind
 
 from .auth import Credential
@@ -244,7 +252,10 @@ class Bridge:
         return reply
 
     def _send(self, request: Mapping[str, Any]) -> None:
-        frame = json.dumps(request, separators=(",", ":")).encode("ascii")
+        try:
+            frame = json.dumps(request, separators=(",", ":")).encode("ascii")
+        except RecursionError:
+            raise BadJson("what is asked for is nested too deep") from None
         connection = self._connection
         if connection is None:
             raise self._problem

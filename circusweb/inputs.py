@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from circusd.schema.commands import WAITING, Command, Field
-from circusd.schema.errors import BadRequest
+from circusd.schema.errors import BadJson, BadRequest
 from circusd.schema.nearest import nearest
 from circusd.schema.types import SIGNAL
 
@@ -113,9 +113,33 @@ def _read(field: Field, text: str) -> Any:
         case "strings":
             return [text]
         case "json" | "object":
-            return json.loads(text, parse_constant=_TRUTH.__getitem__)
+            return from_json(text)
         case _:
             return text
+
+
+def from_json(text: str) -> Any:
+    """The value; what two readers could take for different ones is none. Raises BadJson, ValueError, RecursionError."""
+    return json.loads(text, object_pairs_hook=_once_each, parse_constant=_constant, parse_float=_finite)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; where a key is there twice, two readers could take it for different ones."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadJson("the body is no JSON: a key is there twice")
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def check(row: Command, properties: Mapping[str, Any]) -> None:

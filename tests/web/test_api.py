@@ -145,6 +145,11 @@ def test_query_is_typed_by_the_table(console: Console) -> None:
         answer = console.get(f"/d/stage/api/v1/output?{query}")
         assert is_problem(answer, 400, "bad_request"), query
         assert answer.json["field"] == field
+    for text in ("1e999", "NaN", "[-Infinity]", "%5B" * 2000, "x"):
+        answer = console.get(f"/d/stage/api/v1/grep?pattern=x&text={text}")
+        assert is_problem(answer, 400, "bad_request"), text
+        assert answer.json["field"] == "text"
+    assert not console.daemon.asked("grep")
     assert console.get("/api/v1/list?" + "&".join("name=x" for _ in range(200))).status == 400
 
 
@@ -294,6 +299,17 @@ def test_wrong_bodies_are_told(console: Console, body: bytes, kind: str, status:
     assert is_problem(answer, status, code)
     assert ("accept-post" in answer.headers) == (status == 415)
     assert console.daemon.asked("kill") == []
+
+
+def test_depth_is_no_fault(console: Console) -> None:
+    """However deep a body is nested: what can be read and not be passed on is refused, too."""
+    seen = set()
+    for depth in range(900, 1000):
+        body = b'{"name": "x", "cmd": "y", "args": ' + b"[" * depth + b"]" * depth + b"}"
+        answer = post(console, "/api/v1/add", body)
+        seen.add(answer.status)
+        assert answer.status == 200 or is_problem(answer, 400, "bad_json"), depth
+    assert seen == {200, 400}
 
 
 def test_body_may_be_said_to_be_utf_8(console: Console) -> None:
