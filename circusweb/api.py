@@ -98,7 +98,7 @@ class Api:
         if row.effect != "read" and "HTTP_IDEMPOTENCY_KEY" in request.environ:
             key = header("Idempotency-Key")
             return self._repeats.first_answer(
-                (credential, row.name, key),
+                (bridge.name, credential, row.name, key),
                 properties,
                 lambda: self._answer(bridge, row, properties, credential),
             )

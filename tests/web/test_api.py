@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bottle import request
 
 from circusd.schema.commands import COMMANDS, Command
 from circusd.schema.errors import ERRORS
 from circusweb import auth, openapi
+from circusweb.api import Api
 from circusweb.exchange import BODY_SECONDS
-from circusweb.sending import STREAMS_PER_PERSON
+from circusweb.sending import STREAMS_PER_PERSON, Places
 from tests.waiting import eventually
 from tests.web.console import Answer, Console
 from tests.web.staged import ADMIN, VIEWER, refused
@@ -478,6 +482,25 @@ def test_asking_again_does_nothing_twice(console: Console) -> None:
     )  # fmt: skip
     assert "idempotency-replayed" not in other.headers
     assert len(console.daemon.asked("incr")) == 2
+
+
+def test_key_is_for_one_daemon() -> None:
+    """The same request to another daemon is another one, and done."""
+    asked: list[str] = []
+
+    def bridge(name: str) -> Any:
+        return SimpleNamespace(name=name, call=lambda *given, **more: asked.append(name) or {"status": "ok"})
+
+    daemons: Any = SimpleNamespace(places=Places(), bridge=bridge)
+    api = Api(daemons)
+    for name in ("one", "two", "one"):
+        body = {"wsgi.input": io.BytesIO(b'{"name": "web"}'), "CONTENT_TYPE": "application/json"}
+        bearer = f"Bearer {ADMIN}"
+        request.bind(
+            {"REQUEST_METHOD": "POST", **body, "HTTP_AUTHORIZATION": bearer, "HTTP_IDEMPOTENCY_KEY": "a"}
+        )
+        assert api.command("incr", name).status_code == 200
+    assert asked == ["one", "two"]
 
 
 def test_asking_again_meanwhile_waits_for_the_first(console: Console) -> None:
