@@ -18,7 +18,6 @@ from gevent.queue import Queue
 
 from circusd.schema.commands import COMMANDS, Command, find
 from circusd.schema.errors import BadRequest, CircusError, NotFound, UnknownCommand
-from circusd.schema.nearest import nearest
 
 from . import auth, inputs, openapi
 from .bridge import Bridge
@@ -34,14 +33,12 @@ from .exchange import (
     query,
 )
 from .following import Following
+from .inputs import LONGEST_NAME
 from .repeats import Repeats
 from .sending import EVENT_STREAM, JSON_LINES, KINDS, Outbox, Places
 
 WAIT_TIMEOUT = 3600.0
 """Seconds for a command that is waited for: a stop of many processes takes as long as the slowest of them."""
-
-LONGEST_NAME = 100
-"""Characters of a name for which the nearest right one is looked for."""
 
 _JOB = re.compile(r"\d{1,15}", re.ASCII)
 
@@ -110,8 +107,7 @@ class Api:
         if row is not None and row.where == "daemon":
             return row
         names = [row.name for row in COMMANDS if row.where == "daemon"]
-        near = nearest(command, names) if len(command) <= LONGEST_NAME else None
-        hint = f"did you mean {near}?" if near else "openapi.json lists them"
+        hint = inputs.meant(command, names) or "openapi.json lists them"
         if row is not None and row.where == "client":
             hint = {"tail": "follow/logs/NAME does it", "listen": "follow/events does it"}.get(row.name, hint)
         raise UnknownCommand(f"there is no command {command[:LONGEST_NAME]!r} here", hint=hint)
@@ -159,10 +155,9 @@ class Api:
         bridge = self._bridge(name)
         rows = inputs.STREAMS
         if what not in rows:
-            near = nearest(what, rows) if len(what) <= LONGEST_NAME else None
             raise NotFound(
                 f"there is no stream {what[:LONGEST_NAME]!r} here",
-                hint=f"did you mean {near}?" if near else f"known: {', '.join(rows)}",
+                hint=inputs.meant(what, rows) or f"known: {', '.join(rows)}",
             )
         if watcher and "name" not in rows[what]:
             raise NotFound(f"{what} is of all watchers", hint=f"follow/{what}")

@@ -18,10 +18,9 @@ from circusd.schema.errors import (
     NotFound,
     UnknownCommand,
 )
-from circusd.schema.nearest import nearest
 from circusd.version import __version__
 
-from . import auth, tables
+from . import auth, inputs, tables
 from .api import Api
 from .assets import Assets, Templates
 from .auth import Credential, Person
@@ -208,9 +207,8 @@ def command_page(console: Console, name: str, command: str) -> HTTPResponse:
     row = find(command)
     if row is None or row.where == "door":
         names = [row.name for row in COMMANDS if row.where != "door"]
-        near = nearest(command, names)
         raise NotFound(
-            f"there is no command {command!r}", hint=f"did you mean {near}?" if near else "Ctrl K lists them"
+            f"there is no command {command!r}", hint=inputs.meant(command, names) or "Ctrl K lists them"
         )
     return page(console, name, title=row.name)
 

@@ -20,7 +20,7 @@ INT_LIMIT = 1 << 53
 
 SECONDS_LIMIT = 1e9
 LONGEST_NAME = 100
-"""Characters of a name for which the nearest right one is looked for."""
+"""Characters of a name that is looked up, for which the nearest right one is looked for, and that is shown."""
 
 _MATCH = ("simple", "glob", "regex")
 _TRUTH = {"true": True, "1": True, "": True, "false": False, "0": False}
@@ -153,9 +153,14 @@ def check(row: Command, properties: Mapping[str, Any]) -> None:
 
 def unknown(owner: str, key: str, known: Collection[str]) -> BadRequest:
     """The error for a name that is none of those."""
-    near = nearest(key, known) if len(key) <= LONGEST_NAME else None
-    hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}" if known else "it takes none"
+    hint = meant(key, known) or (f"known: {', '.join(known)}" if known else "it takes none")
     return BadRequest(f"{owner} has no property {key[:LONGEST_NAME]!r}", field=key[:LONGEST_NAME], hint=hint)
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """The question after the name that was probably meant; empty where none is near."""
+    near = nearest(name, names) if len(name) <= LONGEST_NAME else None
+    return f"did you mean {near}?" if near else ""
 
 
 def _check(field: Field, value: Any) -> None:
