@@ -320,6 +320,7 @@ def redirect(where: str) -> HTTPResponse:
 
 
 def html(text: str, status: int = 200) -> HTTPResponse:
+    # As it is: packed, its length would tell of the secret in it (csrf) by how well a text of the address goes with it.
     return HTTPResponse(
         text, status, {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
     )

@@ -36,7 +36,7 @@ class Following:
         """What has happened, and what happens; by name of the event."""
         name, lines = str(asked.get("name") or ""), int(asked.get("lines", 0))
         if name:
-            name = self._names(name, str(asked.get("match", "simple")))[0]
+            name = self._names(name, "simple")[0]
         epoch = self._epoch()
         seen_epoch, _, seen = last_id.rpartition(".")
         comes_again = bool(seen_epoch) and seen.isascii() and seen.isdigit() and len(seen) < 16
