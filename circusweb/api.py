@@ -17,8 +17,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from circusd.schema.commands import COMMANDS, Command, find
-from circusd.schema.errors import BadRequest, CircusError, NoSession, NotFound, UnknownCommand
-from circusd.schema.nearest import nearest
+from circusd.schema.errors import BadRequest, CircusError, NotFound, UnknownCommand
 
 from . import auth, inputs, openapi
 from .bridge import Bridge
@@ -28,20 +27,18 @@ from .exchange import (
     as_json,
     header,
     json_body,
-    need_csrf,
-    need_own_page,
+    need_credential,
+    need_proof,
     problem_of,
     query,
 )
 from .following import Following
+from .inputs import LONGEST_NAME
 from .repeats import Repeats
 from .sending import EVENT_STREAM, JSON_LINES, KINDS, Outbox, Places
 
 WAIT_TIMEOUT = 3600.0
 """Seconds for a command that is waited for: a stop of many processes takes as long as the slowest of them."""
-
-LONGEST_NAME = 100
-"""Characters of a name for which the nearest right one is looked for."""
 
 _JOB = re.compile(r"\d{1,15}", re.ASCII)
 
@@ -56,21 +53,6 @@ class Daemons(Protocol):
     def places(self) -> Places: ...
 
     def bridge(self, name: str) -> Bridge: ...
-
-
-def shown() -> auth.Credential:
-    """The session or token of the request. Raises NoSession."""
-    credential = auth.credential_of(request.environ)
-    if not credential:
-        raise NoSession("a session or a token is needed", hint="Authorization: Bearer TOKEN")
-    return credential
-
-
-def need_proof(credential: auth.Credential) -> None:
-    """Raises Denied where a page of another site could have made a browser send this."""
-    if credential.by_itself:
-        need_own_page()
-        need_csrf(credential)
 
 
 class Api:
@@ -101,7 +83,7 @@ class Api:
         methods = ("GET", "HEAD", "POST") if row.effect == "read" else ("POST",)
         if (answer := preflight(*methods)) is not None:
             return answer
-        credential = shown()
+        credential = need_credential()
         if request.method == "POST":
             need_proof(credential)
             properties = json_body()
@@ -113,7 +95,7 @@ class Api:
         if row.effect != "read" and "HTTP_IDEMPOTENCY_KEY" in request.environ:
             key = header("Idempotency-Key")
             return self._repeats.first_answer(
-                (credential, row.name, key),
+                (bridge.name, credential, row.name, key),
                 properties,
                 lambda: self._answer(bridge, row, properties, credential),
             )
@@ -125,8 +107,7 @@ class Api:
         if row is not None and row.where == "daemon":
             return row
         names = [row.name for row in COMMANDS if row.where == "daemon"]
-        near = nearest(command, names) if len(command) <= LONGEST_NAME else None
-        hint = f"did you mean {near}?" if near else "openapi.json lists them"
+        hint = inputs.meant(command, names) or "openapi.json lists them"
         if row is not None and row.where == "client":
             hint = {"tail": "follow/logs/NAME does it", "listen": "follow/events does it"}.get(row.name, hint)
         raise UnknownCommand(f"there is no command {command[:LONGEST_NAME]!r} here", hint=hint)
@@ -154,7 +135,7 @@ class Api:
         bridge = self._bridge(name)
         if (answer := preflight("GET", "HEAD", "DELETE")) is not None:
             return answer
-        credential = shown()
+        credential = need_credential()
         id_ = int(number) if _JOB.fullmatch(number) else 0
         if request.method == "DELETE":
             need_proof(credential)
@@ -174,16 +155,15 @@ class Api:
         bridge = self._bridge(name)
         rows = inputs.STREAMS
         if what not in rows:
-            near = nearest(what, rows) if len(what) <= LONGEST_NAME else None
             raise NotFound(
                 f"there is no stream {what[:LONGEST_NAME]!r} here",
-                hint=f"did you mean {near}?" if near else f"known: {', '.join(rows)}",
+                hint=inputs.meant(what, rows) or f"known: {', '.join(rows)}",
             )
         if watcher and "name" not in rows[what]:
             raise NotFound(f"{what} is of all watchers", hint=f"follow/{what}")
         if (answer := preflight("GET", "HEAD")) is not None:
             return answer
-        credential = shown()
+        credential = need_credential()
         given = [*query(), *([("name", watcher)] if watcher else ())]
         asked = inputs.of_stream(what, given)
         kind = stream_kind()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +18,10 @@ from circusd.schema.errors import (
     NotFound,
     UnknownCommand,
 )
-from circusd.schema.nearest import nearest
 from circusd.version import __version__
 
-from . import auth, tables
-from .api import Api, need_proof
+from . import auth, inputs, tables
+from .api import Api
 from .assets import Assets, Templates
 from .auth import Credential, Person
 from .bridge import Bridge
@@ -37,15 +34,15 @@ from .exchange import (
     json_body,
     need_csrf,
     need_own_page,
+    need_proof,
     problem_of,
     problem_response,
     query,
 )
+from .faults import fault
 from .live import Live
 from .proxies import Proxies
 from .sending import Places
-
-log = logging.getLogger("circushttpd.app")
 
 PAGES: Mapping[str, str] = {
     "events": "Events",
@@ -96,7 +93,7 @@ def person_of(bridge: Bridge, session: Credential) -> Person:
         str(told.get("role") or "viewer"),
         session,
         bool(told.get("account")) and not told.get("token"),
-        " ".join(str(pattern) for patterns in told.get("watchers") or () for pattern in patterns),
+        tuple(tuple(map(str, patterns)) for patterns in told.get("watchers") or ()),
     )
 
 
@@ -142,12 +139,8 @@ def bound(console: Console, handler: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except CircusError as problem:
             return told(console, problem)
-        except Exception:
-            error_id = secrets.token_hex(4)
-            log.exception("unexpected error path=%r id=%s", request.path, error_id)
-            return told(
-                console, CircusError(f"a fault of the console itself; its log has more under {error_id}")
-            )
+        except Exception as problem:  # noqa: BLE001 (logged)
+            return told(console, fault(problem, f"path={request.path!r}"))
 
     return call
 
@@ -214,9 +207,8 @@ def command_page(console: Console, name: str, command: str) -> HTTPResponse:
     row = find(command)
     if row is None or row.where == "door":
         names = [row.name for row in COMMANDS if row.where != "door"]
-        near = nearest(command, names)
         raise NotFound(
-            f"there is no command {command!r}", hint=f"did you mean {near}?" if near else "Ctrl K lists them"
+            f"there is no command {command!r}", hint=inputs.meant(command, names) or "Ctrl K lists them"
         )
     return page(console, name, title=row.name)
 
@@ -328,6 +320,7 @@ def redirect(where: str) -> HTTPResponse:
 
 
 def html(text: str, status: int = 200) -> HTTPResponse:
+    # As it is: packed, its length would tell of the secret in it (csrf) by how well a text of the address goes with it.
     return HTTPResponse(
         text, status, {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
     )

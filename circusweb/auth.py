@@ -59,8 +59,13 @@ class Person:
     session: Credential
     account: bool = False
     """Whether there is an account, and so a password to change and tokens to make."""
-    watchers: str = ""
-    """Patterns of the only watchers that this person may see, with spaces between them; empty for all."""
+    scope: tuple[tuple[str, ...], ...] = ()
+    """Lists of patterns of the only watchers that this person may see, which match one of each list; empty for all."""
+
+    @property
+    def watchers(self) -> str:
+        """The patterns, to be read."""
+        return " ".join(pattern for patterns in self.scope for pattern in patterns)
 
     @property
     def csrf(self) -> str:

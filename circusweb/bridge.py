@@ -19,10 +19,19 @@ from gevent.lock import BoundedSemaphore
 
 from circusd import zmtp
 from circusd.client import find_endpoint
-from circusd.schema.errors import ERRORS, CircusError, NoSession, ProtocolError, TimedOut, Unavailable
+from circusd.schema.errors import (
+    ERRORS,
+    BadJson,
+    CircusError,
+    NoSession,
+    ProtocolError,
+    TimedOut,
+    Unavailable,
+)
 from circusd.schema.errors import kind as error_kind
 
 from .auth import Credential
+from .faults import alone
 
 log = logging.getLogger("circushttpd.bridge")
 
@@ -70,7 +79,7 @@ class Gone(CircusError):
 class Follow:
     """A stream of one person. ``take`` gets topic (as JSON), data (as JSON) and the size of each push, ``ended`` the error that ended it.
 
-    Both are called in the reading greenlet and must not wait.
+    Both are called in the reading greenlet and must not wait. A fault in one of them ends this stream, and nothing else.
     """
 
     def __init__(
@@ -138,7 +147,8 @@ class Bridge:
         """The ok reply of the daemon, without the request's id. Raises DaemonRefused, TimedOut, Unavailable.
 
         ``progress`` is called in the reading greenlet, and must not wait, with each progress (as JSON) of a command that tells of
-        it. When ``left`` is set nobody waits for the reply any more: Gone is raised, and what only waits in the daemon ends.
+        it, until a fault in it. When ``left`` is set nobody waits for the reply any more: Gone is raised, and what only waits in
+        the daemon ends.
         """
         request_id = self._next_id()
         if progress is not None:
@@ -242,7 +252,10 @@ class Bridge:
         return reply
 
     def _send(self, request: Mapping[str, Any]) -> None:
-        frame = json.dumps(request, separators=(",", ":")).encode("ascii")
+        try:
+            frame = json.dumps(request, separators=(",", ":")).encode("ascii")
+        except RecursionError:
+            raise BadJson("what is asked for is nested too deep") from None
         connection = self._connection
         if connection is None:
             raise self._problem
@@ -293,18 +306,14 @@ class Bridge:
             waiter.set_exception(self._problem)
         follows, self._follows = self._follows, {}
         for follow in follows.values():
-            follow.ended(self._problem)
+            self._end(follow, self._problem)
         return self._once
 
     def _dispatch(self, frames: list[bytes]) -> None:
         raw = frames[0]
         push = _PUSH.match(raw)
         if push is not None and raw.endswith(b"}"):
-            follow = self._follows.get(push[1].decode())
-            if follow is not None:
-                follow.take(push[2].decode(), raw[push.end() : -1].decode(), len(raw))
-            elif (progress := self._progress.get(push[1].decode())) is not None:
-                progress(raw[push.end() : -1].decode())
+            self._pushed(push[1].decode(), push[2].decode(), raw[push.end() : -1].decode(), len(raw))
             return
         try:
             message = json.loads(raw)
@@ -313,17 +322,26 @@ class Bridge:
         request_id = message.get("id") if isinstance(message, dict) else None
         if not isinstance(request_id, str):
             return
-        follow = self._follows.get(request_id)
         if "push" in message:
-            if follow is not None:
-                follow.take(json.dumps(message["push"]), json.dumps(message.get("data")), len(raw))
-            elif (progress := self._progress.get(request_id)) is not None:
-                progress(json.dumps(message.get("data")))
+            data = json.dumps(message.get("data"))
+            self._pushed(request_id, json.dumps(message["push"]), data, len(raw))
         elif (waiter := self._replies.get(request_id)) is not None:
             waiter.set(message)
-        elif follow is not None and message.get("status") == "error":
-            self._follows.pop(request_id, None)
-            follow.ended(DaemonRefused(message))
+        elif message.get("status") == "error" and (follow := self._follows.pop(request_id, None)) is not None:
+            self._end(follow, DaemonRefused(message))
+
+    def _pushed(self, request_id: str, topic: str, data: str, size: int) -> None:
+        """A push goes to whoever it is for."""
+        if (follow := self._follows.get(request_id)) is not None:
+            if problem := alone(f"push={topic}", follow.take, topic, data, size):
+                follow.close()
+                self._end(follow, problem)
+        elif (progress := self._progress.get(request_id)) is not None and alone("progress", progress, data):
+            self._progress.pop(request_id, None)
+
+    @staticmethod
+    def _end(follow: Follow, problem: CircusError) -> None:
+        alone("end of a stream", follow.ended, problem)
 
 
 def to_link(name: str, sock: Any) -> Bridge:

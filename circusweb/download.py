@@ -6,51 +6,51 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-from bottle import HTTPResponse, request
+from bottle import HTTPResponse
 
-from circusd.schema.commands import find
-from circusd.schema.errors import BadRequest, CircusError, NoSession
+from circusd.schema.commands import Field, find
+from circusd.schema.errors import CircusError
 
-from . import auth
 from .bridge import Bridge
+from .exchange import need_credential, query
+from .inputs import fields_of, typed
 
 PAGE_SECONDS: Final = 180.0
 """Seconds for one page; the daemon answers in a third of that with what it has found."""
 PAGE_LINES: Final = 10_000
 
 KINDS: Final = {"text": ("text/plain; charset=utf-8", "log"), "jsonl": ("application/x-ndjson", "jsonl")}
-_OWN: Final = ("format", "prefix")
-_TAKEN: Final = ("name", "names", "match", "cursor", "order", "key", "limit", "lines", "around")
+_OWN: Final = (
+    Field("format", doc="what comes", choices=tuple(KINDS), default="text"),
+    Field("prefix", "bool", "a line of text begins with its time, process and stream"),
+    Field("text", doc="as that of grep, and not as JSON"),
+)
+_TAKEN: Final = ("name", "names", "match", "cursor", "order", "key", "limit", "lines", "around", "text")
 """Properties that are the download's own matter."""
-_BOOLEANS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def download(bridge: Bridge, watcher: str) -> HTTPResponse:
     """The output of a watcher, or what of it matches, oldest first; takes the parameters of ``grep`` and ``output``.
 
-    ``format`` is ``text`` or ``jsonl``; with ``prefix``, a line of text begins with its time, process and stream. The first
-    page is asked for before anything is sent, so that what is refused has its status. Raises CircusError.
+    The first page is asked for before anything is sent, so that what is refused has its status. Raises CircusError.
     """
-    session = auth.session_of(request.environ)
-    if not session:
-        raise NoSession("a session is needed", hint="get a link with circusctl weblink")
-    given = _query()
-    kind = given.get("format", "text")
-    if kind not in KINDS:
-        raise BadRequest(f"format must be one of {', '.join(KINDS)}", field="format")
-    command = "grep" if "pattern" in given or "text" in given else "output"
-    asked = {name: _typed(command, name, value) for name, value in given.items() if name not in _OWN}
+    session = need_credential()
+    given = query()
+    command = "grep" if {"pattern", "text"} & dict(given).keys() else "output"
+    asked = typed(_fields(command), given, "a download")
+    kind, prefix = asked.pop("format", "text"), asked.pop("prefix", False)
     asked |= {"match": "simple", "order": "oldest"}
     key = f"download {secrets.token_hex(8)}"
     if command == "grep":
         asked |= {"name": watcher, "limit": PAGE_LINES, "key": key}
     else:
         asked |= {"names": [watcher], "lines": PAGE_LINES}
-    shown = _as_json if kind == "jsonl" else _as_text(prefix=_BOOLEANS.get(given.get("prefix", "0"), True))
+    shown = _as_json if kind == "jsonl" else _as_text(prefix=prefix)
     first = bridge.call(command, asked, session=session, timeout=PAGE_SECONDS)
     media, ending = KINDS[kind]
     return HTTPResponse(
@@ -60,30 +60,11 @@ def download(bridge: Bridge, watcher: str) -> HTTPResponse:
     )
 
 
-def _query() -> dict[str, str]:
-    try:
-        return dict(
-            parse_qsl(request.environ.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=50)
-        )
-    except ValueError:
-        raise BadRequest("too many parameters in the address") from None
-
-
-def _typed(command: str, name: str, value: str) -> Any:
+def _fields(command: str) -> Iterable[Field]:
+    """What a download may be asked with."""
     row = find(command)
     assert row is not None
-    field = next((field for field in row.args if field.name == name and name not in _TAKEN), None)
-    if field is None:
-        known = sorted({field.name for field in row.args} - set(_TAKEN) | set(_OWN))
-        raise BadRequest(
-            f"a download has no parameter {name!r}", field=name, hint=f"known: {', '.join(known)}"
-        )
-    try:
-        if field.type == "int":
-            return int(value)
-        return _BOOLEANS[value.lower()] if field.type == "bool" else value
-    except (ValueError, KeyError):
-        raise BadRequest(f"{value!r} is no value for {name} ({field.type})", field=name) from None
+    return (*(field for name, field in fields_of(row).items() if name not in _TAKEN), *_OWN)
 
 
 def _pages(
@@ -145,8 +126,6 @@ def _as_text(*, prefix: bool) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _iso(seconds: Any) -> str:
-    from datetime import UTC, datetime
-
     if not isinstance(seconds, int | float):
         return "-"
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

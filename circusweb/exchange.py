@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,11 +11,12 @@ from urllib.parse import parse_qsl
 import gevent
 from bottle import HTTPResponse, request
 
-from circusd.schema.errors import BadJson, BadRequest, CircusError, Denied
+from circusd.schema.errors import BadJson, BadRequest, CircusError, Denied, NoSession
 from circusd.schema.wire import REQUEST_LIMIT_BYTES
 
 from . import auth
 from .bridge import status_of
+from .inputs import from_json
 
 BODY_SECONDS = 10.0
 """For how long the body of a request may take to arrive; more than enough for a MiB."""
@@ -77,6 +77,14 @@ def accepts(kind: str) -> bool:
     return False
 
 
+def need_credential() -> auth.Credential:
+    """The session or token of the request. Raises NoSession."""
+    credential = auth.credential_of(request.environ)
+    if not credential:
+        raise NoSession("a session or a token is needed", hint="Authorization: Bearer TOKEN")
+    return credential
+
+
 def need_own_page() -> None:
     """Raises Denied for a POST that a page of another site has made a browser send."""
     if not auth.is_own_origin(request.environ):
@@ -89,6 +97,13 @@ def need_csrf(token: str) -> None:
         raise Denied(
             "the header X-CSRF-Token is missing or not that of the session", hint="load the page again"
         )
+
+
+def need_proof(credential: auth.Credential) -> None:
+    """Raises Denied where a page of another site could have made a browser send this."""
+    if credential.by_itself:
+        need_own_page()
+        need_csrf(credential)
 
 
 def json_body() -> dict[str, Any]:
@@ -104,9 +119,7 @@ def json_body() -> dict[str, Any]:
     if charset not in ("", "utf-8", "utf8"):
         raise Unfit(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be UTF-8")
     try:
-        data = json.loads(
-            body.decode(), object_pairs_hook=_once_each, parse_constant=_constant, parse_float=_finite
-        )
+        data = from_json(body.decode())
     except (ValueError, RecursionError):
         raise BadJson("the body is no JSON") from None
     if not isinstance(data, dict):
@@ -132,25 +145,6 @@ def _body() -> bytes:
     if len(body) > REQUEST_LIMIT_BYTES:
         raise too_long
     return body
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; where a key is there twice, two readers could take it for different ones."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadJson("the body is no JSON: a key is there twice")
-    return found
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text} is too large")
-    return value
 
 
 def is_https() -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from circusd.schema.errors import CircusError, NoSession, NotFound
+from circusd.schema.errors import NoSession, NotFound
 from circusd.schema.wire import escape_name
 
 from . import cursors
@@ -18,8 +17,6 @@ from .live import STATE_CREDIT
 from .outputs import CREDIT as OUTPUT_CREDIT
 from .outputs import END
 from .sending import Outbox
-
-log = logging.getLogger("circushttpd.following")
 
 TOPICS_LIMIT = 256
 
@@ -39,7 +36,7 @@ class Following:
         """What has happened, and what happens; by name of the event."""
         name, lines = str(asked.get("name") or ""), int(asked.get("lines", 0))
         if name:
-            name = self._names(name, str(asked.get("match", "simple")))[0]
+            name = self._names(name, "simple")[0]
         epoch = self._epoch()
         seen_epoch, _, seen = last_id.rpartition(".")
         comes_again = bool(seen_epoch) and seen.isascii() and seen.isdigit() and len(seen) < 16
@@ -143,22 +140,14 @@ class Following:
             if topic == END:
                 self._outbox.end(NoSession("the session is over"))
                 return
-            try:
-                take(json.loads(data), size)
-            except Exception:
-                # Called by who reads for everybody: it ends for this follower alone.
-                log.exception("a push of %s could not be passed on", topic)
-                self._outbox.end(CircusError("a fault of the console itself; its log has more"))
-
-        def ended(problem: CircusError) -> None:
-            self._outbox.end(problem)
+            take(json.loads(data), size)
 
         follow = self._bridge.follow(
             topics,
             session=self._session,
             credit=credit,
             take=pushed,
-            ended=ended,
+            ended=self._outbox.end,
             lines=lines,
             stream=stream,
         )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from circusd.schema.commands import WAITING, Command, Field
-from circusd.schema.errors import BadRequest
+from circusd.schema.errors import BadJson, BadRequest
 from circusd.schema.nearest import nearest
 from circusd.schema.types import SIGNAL
 
@@ -20,7 +20,7 @@ INT_LIMIT = 1 << 53
 
 SECONDS_LIMIT = 1e9
 LONGEST_NAME = 100
-"""Characters of a name for which the nearest right one is looked for."""
+"""Characters of a name that is looked up, for which the nearest right one is looked for, and that is shown."""
 
 _MATCH = ("simple", "glob", "regex")
 _TRUTH = {"true": True, "1": True, "": True, "false": False, "0": False}
@@ -113,9 +113,33 @@ def _read(field: Field, text: str) -> Any:
         case "strings":
             return [text]
         case "json" | "object":
-            return json.loads(text, parse_constant=_TRUTH.__getitem__)
+            return from_json(text)
         case _:
             return text
+
+
+def from_json(text: str) -> Any:
+    """The value; what two readers could take for different ones is none. Raises BadJson, ValueError, RecursionError."""
+    return json.loads(text, object_pairs_hook=_once_each, parse_constant=_constant, parse_float=_finite)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; where a key is there twice, two readers could take it for different ones."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadJson("the body is no JSON: a key is there twice")
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def check(row: Command, properties: Mapping[str, Any]) -> None:
@@ -129,9 +153,14 @@ def check(row: Command, properties: Mapping[str, Any]) -> None:
 
 def unknown(owner: str, key: str, known: Collection[str]) -> BadRequest:
     """The error for a name that is none of those."""
-    near = nearest(key, known) if len(key) <= LONGEST_NAME else None
-    hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}" if known else "it takes none"
+    hint = meant(key, known) or (f"known: {', '.join(known)}" if known else "it takes none")
     return BadRequest(f"{owner} has no property {key[:LONGEST_NAME]!r}", field=key[:LONGEST_NAME], hint=hint)
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """The question after the name that was probably meant; empty where none is near."""
+    near = nearest(name, names) if len(name) <= LONGEST_NAME else None
+    return f"did you mean {near}?" if near else ""
 
 
 def _check(field: Field, value: Any) -> None:

@@ -24,6 +24,7 @@ from circusd.schema.wire import escape_name
 
 from .auth import Credential, Person, session_of
 from .bridge import Bridge, Follow, status_of
+from .faults import alone
 from .gate import FRAME_LIMIT_BYTES, Refused
 from .outputs import END, Log, Outputs
 
@@ -105,6 +106,8 @@ class Viewer:
             self._told_up = True
             self._live.due(self)
             self._lost.wait()
+            # What has ended it may end the next one just as soon.
+            gevent.sleep(BEAT)
 
     def _follow_base(self) -> Follow:
         box: list[Follow] = []
@@ -385,10 +388,7 @@ class Live:
             self._wake.clear()
             due, self._due = self._due, {}
             for viewer in due:
-                try:
-                    viewer.flush()
-                except Exception:
-                    log.exception("a batch for a page of %s was lost", viewer.person.name)
+                if alone(f"batch for a page of {viewer.person.name!r}", viewer.flush):
                     self.end(viewer, "")
             gevent.sleep(BEAT)
 

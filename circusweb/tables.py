@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Any
 
 from circusd.schema.commands import COMMANDS, ROLES, WAITING, Command, Field
-from circusd.schema.nearest import nearest
 from circusd.schema.option import find, near_miss
 from circusd.schema.options import CIRCUS, SOCKET, WATCHER, Option, watcher_option
 from circusd.schema.types import SIGNAL
@@ -72,8 +71,6 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MOST_OPTIONS = 200
 """Of one request that asks what is wrong; nobody types more, and each is looked up among all that are known."""
-LONGEST_NAME = 100
-"""Characters of a value or key for which the nearest right name is looked for."""
 
 
 def as_json() -> bytes:
@@ -187,7 +184,7 @@ def option_problems(kind: str, options: Mapping[str, Any]) -> dict[str, dict[str
     for key, value in islice(options.items(), MOST_OPTIONS):
         row = watcher_option(key) if kind == "watcher" else find(rows, key)
         if row is None:
-            near = near_miss(rows, key) if len(key) <= LONGEST_NAME else None
+            near = near_miss(rows, key) if len(key) <= inputs.LONGEST_NAME else None
             found[key] = {"text": f"unknown key {key!r}", "hint": f"did you mean {near}?" if near else ""}
             continue
         if value is None:
@@ -213,5 +210,4 @@ def _number(value: Any) -> Any:
 
 
 def _near(value: Any, choices: Iterable[str]) -> str:
-    near = nearest(value, choices) if isinstance(value, str) and len(value) <= LONGEST_NAME else None
-    return f"did you mean {near}?" if near else ""
+    return inputs.meant(value, choices) if isinstance(value, str) else ""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bottle import request
 
 from circusd.schema.commands import COMMANDS, Command
 from circusd.schema.errors import ERRORS
 from circusweb import auth, openapi
+from circusweb.api import Api
 from circusweb.exchange import BODY_SECONDS
-from circusweb.sending import STREAMS_PER_PERSON
+from circusweb.sending import STREAMS_PER_PERSON, Places
 from tests.waiting import eventually
 from tests.web.console import Answer, Console
 from tests.web.staged import ADMIN, VIEWER, refused
@@ -145,6 +149,11 @@ def test_query_is_typed_by_the_table(console: Console) -> None:
         answer = console.get(f"/d/stage/api/v1/output?{query}")
         assert is_problem(answer, 400, "bad_request"), query
         assert answer.json["field"] == field
+    for text in ("1e999", "NaN", "[-Infinity]", "%5B" * 2000, "x"):
+        answer = console.get(f"/d/stage/api/v1/grep?pattern=x&text={text}")
+        assert is_problem(answer, 400, "bad_request"), text
+        assert answer.json["field"] == "text"
+    assert not console.daemon.asked("grep")
     assert console.get("/api/v1/list?" + "&".join("name=x" for _ in range(200))).status == 400
 
 
@@ -294,6 +303,17 @@ def test_wrong_bodies_are_told(console: Console, body: bytes, kind: str, status:
     assert is_problem(answer, status, code)
     assert ("accept-post" in answer.headers) == (status == 415)
     assert console.daemon.asked("kill") == []
+
+
+def test_depth_is_no_fault(console: Console) -> None:
+    """However deep a body is nested: what can be read and not be passed on is refused, too."""
+    seen = set()
+    for depth in range(900, 1000):
+        body = b'{"name": "x", "cmd": "y", "args": ' + b"[" * depth + b"]" * depth + b"}"
+        answer = post(console, "/api/v1/add", body)
+        seen.add(answer.status)
+        assert answer.status == 200 or is_problem(answer, 400, "bad_json"), depth
+    assert seen == {200, 400}
 
 
 def test_body_may_be_said_to_be_utf_8(console: Console) -> None:
@@ -462,6 +482,25 @@ def test_asking_again_does_nothing_twice(console: Console) -> None:
     )  # fmt: skip
     assert "idempotency-replayed" not in other.headers
     assert len(console.daemon.asked("incr")) == 2
+
+
+def test_key_is_for_one_daemon() -> None:
+    """The same request to another daemon is another one, and done."""
+    asked: list[str] = []
+
+    def bridge(name: str) -> Any:
+        return SimpleNamespace(name=name, call=lambda *given, **more: asked.append(name) or {"status": "ok"})
+
+    daemons: Any = SimpleNamespace(places=Places(), bridge=bridge)
+    api = Api(daemons)
+    for name in ("one", "two", "one"):
+        body = {"wsgi.input": io.BytesIO(b'{"name": "web"}'), "CONTENT_TYPE": "application/json"}
+        bearer = f"Bearer {ADMIN}"
+        request.bind(
+            {"REQUEST_METHOD": "POST", **body, "HTTP_AUTHORIZATION": bearer, "HTTP_IDEMPOTENCY_KEY": "a"}
+        )
+        assert api.command("incr", name).status_code == 200
+    assert asked == ["one", "two"]
 
 
 def test_asking_again_meanwhile_waits_for_the_first(console: Console) -> None:

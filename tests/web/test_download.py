@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.daemon import Daemon
 from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web.console import Console
-from tests.web.staged import refused
+from tests.web.staged import VIEWER, refused
 
 
 def line(number: int, text: str = "", **more: Any) -> dict[str, Any]:
@@ -93,12 +94,22 @@ def test_a_prefix_tells_time_process_and_stream(console: Console) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["a b", "null", "[1]", '"', "1e999"])
+def test_a_text_is_searched_as_it_stands(console: Console, text: str) -> None:
+    """Whatever it would be as JSON."""
+    console.daemon.answers["grep"] = lambda p: page(7)
+    assert console.get(f"/d/stage/download/web?files=true&text={quote(text)}").status == 200
+    assert console.daemon.asked("grep")[0]["text"] == text
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
     [
         ("format=exe", "format must be"),
-        ("cmd=rm", "no parameter 'cmd'"),
-        ("limit=1", "no parameter 'limit'"),
+        ("format=text&format=jsonl", "format is there twice"),
+        ("cmd=rm", "no property 'cmd'"),
+        ("limit=1", "no property 'limit'"),
+        ("stream=stdin", "stream must be one of stdout, stderr"),
         ("files=perhaps", "no value for files"),
         ("pattern=x&before=many", "no value for before"),
     ],
@@ -121,6 +132,17 @@ def test_what_the_daemon_refuses_has_its_status(console: Console) -> None:
     )
     shown = console.get("/d/stage/download/web").text.splitlines()
     assert shown == ["line 1", "circus: the download ends early: circusd is stopping"]
+
+
+def test_a_token_downloads_as_a_session_does(console: Console) -> None:
+    """A program shows a token and no cookie; where both are there, the token counts."""
+    console.daemon.answers["output"] = lambda p: page(1)
+    path = "/d/stage/download/web"
+    assert console.get(path, session="", headers={"Authorization": f"Bearer {VIEWER}"}).text == "line 1\n"
+    assert console.daemon.requests[-1]["session"] == VIEWER
+    assert console.get(path, headers={"Authorization": "Bearer nobodys-token"}).status == 401
+    without = console.get(path, session="")
+    assert (without.status, without.headers["www-authenticate"]) == (401, 'Bearer realm="circus"')
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from circusweb.sending import KEEP_ALIVE_SECONDS
 from tests.waiting import eventually
 from tests.web.apiclient import ApiClient
 from tests.web.console import Console
-from tests.web.staged import ADMIN
+from tests.web.staged import ADMIN, watcher
 
 WEB = "output.web."
 
@@ -100,6 +100,21 @@ def test_silence_is_broken_by_nothing(console: Console, api: ApiClient, kind: st
         first = [next(lines), next(lines)] if kind == "text/event-stream" else [next(lines)]
         assert first == (["retry: 2000", ""] if kind == "text/event-stream" else [""])
         assert next(lines) == nothing
+
+
+def test_push_that_is_none_ends_it_for_who_gets_it(console: Console, api: ApiClient) -> None:
+    """One reads for everybody: what can't be passed on to one is told to him with an id of the log, and the others go on."""
+    with api.follow("/follow/logs/web") as stream, api.follow("/follow/state") as other:
+        eventually(lambda: len(console.daemon.streams) == 2, what="both are followed")
+        assert next(other.events()).name == "snapshot"
+        console.daemon.push(WEB, {"lines": "none"})
+        (last,) = stream.events()
+        assert (last.name, last.data["code"]) == ("end", "internal")
+        assert "its log has more under" in last.data["text"]
+        eventually(lambda: len(console.daemon.streams) == 1, what="it is followed no more")
+        console.daemon.change(watcher("web", detail="seen"))
+        assert next(other.events()).data["watcher"]["detail"] == "seen"
+    assert console.get("/api/v1/list").status == 200
 
 
 def test_hostile_text_stays_text(console: Console, api: ApiClient) -> None:
