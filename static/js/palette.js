@@ -179,7 +179,7 @@ export function Palette({ open, begin, onClose, visit }) {
   const groups = [...new Set(shown.map((entry) => entry.group))];
   return html`<dialog class="palette" ref=${dialog} onClose=${onClose} aria-label=${say.findOrDo} onClick=${(event) => { if (event.target === dialog.current) onClose(); }}>${open && html`
     <div class="ask">${icon('find')}<input type="text" role="combobox" aria-expanded="true" aria-autocomplete="list" aria-controls="found" aria-activedescendant=${shown.length ? `o-${here}` : undefined} aria-label=${say.whatToFind} placeholder=${say.findOrDo} autofocus
-      spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => { setTyped(event.target.value); setAt(0); }} onKeyDown=${keys} /><span class="dim" role="status">${say.foundMany(total)}</span><button class="btn small" type="button" onClick=${onClose}>${say.closeIt} <kbd>Esc</kbd></button></div>
+      spellcheck=${false} autocomplete="off" value=${typed} onInput=${(event) => { setTyped(event.target.value); setAt(0); }} onKeyDown=${keys} /><span class="dim" role="status">${say.foundMany(total)}</span><button class="btn small" type="button" onClick=${onClose}>${say.closeIt} <kbd>Esc</kbd></button></div>
     ${tables.problem && html`<div class="blank"><p role="alert">${say.noTables(tables.problem)}</p></div>`}
     ${shown.length === 0 && html`<div class="blank"><p>${say.foundNothing(typed)}</p></div>`}
     <div role="listbox" id="found" hidden=${shown.length === 0} aria-label=${say.foundHere} tabindex="-1">${groups.map((group) => html`<div role="group" aria-label=${group}><div class="gh" aria-hidden="true">${group}</div>

@@ -86,7 +86,7 @@ export function Options({ watcher }) {
   const segments = [['changed', say.changedOnly], ['own', say.ownOnly], ['all', say.allOptions]];
   return html`<section class="sheet options" aria-labelledby="o-h" data-ctl=${`circusctl options ${word(name)}`}>
     <header><h2 id="o-h">${say.options}</h2>
-      <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
+      <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck=${false} autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
       <div class="seg small" role="group" aria-label=${say.options}>${segments.map(([key, text]) => html`<button type="button" aria-pressed=${String(segment === key)} onClick=${() => setWhich(key)}>${text} <span class="n">${keys.filter(within[key]).length}</span></button>`)}</div>
       <span class="grow"></span>
       ${may('admin') && html`<button class="btn small" type="button" aria-pressed=${String(open)} onClick=${() => setOpen(!open)}>${open ? say.hideValues : say.showValues}</button>`}
