@@ -174,7 +174,7 @@ function Sources({ reading, patterns, names, setPatterns, query, setQuery, open 
 
 const LATER = 3000; // milliseconds for the first lines, before a line is looked for elsewhere
 
-/** Shows the line of the address: where it is among those that have come, or in its surroundings of then. */
+/** Shows the line of the address: where it is among those that have come, or in its surroundings of then. Returns what gives it up. */
 function seek(reading, line, time, told) {
   const { feed } = reading;
   const began = Date.now();
@@ -226,7 +226,7 @@ export function LogsPage({ params }) {
     };
     own.help = [['1 … 9', keyWords.sources]];
   }, []);
-  const begin = useMemo(() => (made) => { reading.current = made; redraw(); if (line) seek(made, line, Number(params.get('t')) || 0, setProblem); }, []);
+  const begin = useMemo(() => (made) => { reading.current = made; redraw(); return line ? seek(made, line, Number(params.get('t')) || 0, setProblem) : undefined; }, []);
   const shown = names || byName().map((watcher) => watcher.name);
   const parts = split && shown.length > 1 ? shown.slice(0, PARTS) : null;
   const none = names && !names.length;

@@ -58,12 +58,19 @@ export function placeOf({ pathname, search }) {
   return { row, rest: rest.map(decoded).join('/'), params: new URLSearchParams(search) };
 }
 
-/** The style sheet of a page is there afterwards, also if it could not be had: a page without one can be read. */
+const sheets = new Map(); // by name: what waits for it
+
+/**
+ * The style sheet of a page is there afterwards, also if it could not be had: a page without one can be read, and whoever
+ * comes again asks again.
+ */
 export function loadSheet(name) {
-  const href = new URL(`../css/${name}.css`, import.meta.url).href;
-  if (!name || document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
-  return new Promise((done) => {
-    const link = Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: done, onerror: done });
-    document.head.append(link);
-  });
+  if (name && !sheets.has(name)) {
+    sheets.set(name, new Promise((done) => {
+      const link = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: new URL(`../css/${name}.css`, import.meta.url).href, onload: done });
+      link.onerror = () => { link.remove(); sheets.delete(name); done(); };
+      document.head.append(link);
+    }));
+  }
+  return sheets.get(name);
 }
