@@ -44,7 +44,7 @@ export function Ask({ title, text, fields = [], yes, no, grave, wrong, act, line
       setBusy(false);
     }
   };
-  return html`<dialog class="keys ask" ref=${dialog} onClose=${onClose} aria-labelledby="ask-h"><form onSubmit=${submit} noValidate>
+  return html`<dialog class="keys question" ref=${dialog} onClose=${onClose} aria-labelledby="ask-h"><form onSubmit=${submit} noValidate>
     <header><h2 id="ask-h">${visible(title)}</h2></header>
     <div class="asked">${text && html`<p class="soft">${text}</p>`}
       ${fields.map((field, i) => html`<${Line} key=${field.name} field=${field} value=${values[field.name]} change=${change} first=${i === 0} />`)}

@@ -60,7 +60,7 @@ function Filters({ filter, set, count }) {
   const change = (key) => (event) => set({ ...filter, [key]: event.target.value });
   const recorded = tables.commands.filter((row) => row.where === 'daemon' && row.effect !== 'read');
   return html`<div class="tools" role="toolbar" aria-label=${words.filterLabel}>
-    <label class="in filter">${icon('filter')}<span class="only-heard">${words.filterLabel}</span><input type="text" id="filter" placeholder=${words.filter} spellcheck="false" autocomplete="off" aria-keyshortcuts="/" value=${filter.person} onInput=${change('person')} /><kbd>/</kbd></label>
+    <label class="in filter">${icon('filter')}<span class="only-heard">${words.filterLabel}</span><input type="text" id="filter" placeholder=${words.filter} spellcheck=${false} autocomplete="off" aria-keyshortcuts="/" value=${filter.person} onInput=${change('person')} /><kbd>/</kbd></label>
     <select class="choose" aria-label=${words.command} value=${filter.command} onChange=${change('command')}><option value="">${words.anyCommand}</option>${recorded.map((row) => html`<option value=${row.name} selected=${row.name === filter.command}>${row.name}</option>`)}</select>
     <div class="seg" role="group" aria-label=${words.result}>${words.results.map(([result, name]) => html`<button type="button" aria-pressed=${String(filter.result === result)} onClick=${() => set({ ...filter, result })}>${name}</button>`)}</div>
     <span class="grow"></span><span class="dim" role="status" aria-live="off">${count}</span></div>`;

@@ -45,6 +45,6 @@ export function Confirm({ row, doc, list, pid, named = true, line, onYes, onNo }
     <div class="blank"><p id="confirm-d">${doc ? prose(doc) : ''}</p>${list.length > 0 && html`<p><b>${(row.effect === 'destroy' ? say.hits : say.isFor)(list.length, total)}</b></p><${Hits} list=${list} pid=${pid} />`}
       ${own && html`<p class="is-wait">${say.endsThis}</p>`}
       ${line && html`<pre><i aria-hidden="true">$</i> <code>${line}</code></pre>`}
-      ${wide && html`<label class="typed">${say.typeWord} <code>${row.name}</code><span class="in"><input id="confirm-word" type="text" autofocus spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></span></label>`}
+      ${wide && html`<label class="typed">${say.typeWord} <code>${row.name}</code><span class="in"><input id="confirm-word" type="text" autofocus spellcheck=${false} autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></span></label>`}
       <div class="row"><button class="btn grave" type="submit" id="confirm-yes" aria-disabled=${ready ? undefined : 'true'}>${say.doIt(row.name)}</button><button class="btn" type="button" autofocus=${!wide} onClick=${onNo}>${say.leaveIt}</button></div></div></form></dialog>`;
 }

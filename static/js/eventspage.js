@@ -102,7 +102,7 @@ function useEvents(filter) {
 function Filters({ filter, set, count }) {
   const change = (key) => (event) => set({ ...filter, [key]: event.target.value });
   return html`<div class="tools" role="toolbar" aria-label=${words.filterLabel}>
-    <label class="in filter">${icon('filter')}<span class="only-heard">${words.filterLabel}</span><input type="text" id="filter" placeholder=${words.filter} spellcheck="false" autocomplete="off" aria-keyshortcuts="/" value=${filter.text} onInput=${change('text')} /><kbd>/</kbd></label>
+    <label class="in filter">${icon('filter')}<span class="only-heard">${words.filterLabel}</span><input type="text" id="filter" placeholder=${words.filter} spellcheck=${false} autocomplete="off" aria-keyshortcuts="/" value=${filter.text} onInput=${change('text')} /><kbd>/</kbd></label>
     <select class="choose" aria-label=${words.watcher} value=${filter.watcher} onChange=${change('watcher')}><option value="">${words.anyWatcher}</option>${byName().map((watcher) => html`<option value=${watcher.name} selected=${watcher.name === filter.watcher}>${watcher.name}</option>`)}</select>
     <select class="choose" aria-label=${words.kind} value=${filter.kind} onChange=${change('kind')}><option value="">${words.anyKind}</option>${Object.entries(words.kinds).map(([kind, name]) => html`<option value=${kind} selected=${kind === filter.kind}>${name}</option>`)}</select>
     <div class="seg" role="group" aria-label=${words.level}>${words.levels.map(([level, name]) => html`<button type="button" aria-pressed=${String(filter.level === level)} onClick=${() => set({ ...filter, level })}>${name}</button>`)}</div>

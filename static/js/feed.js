@@ -39,6 +39,7 @@ export class Feed {
     this.error = null;
     this.past = null; // {newer}: the cursor of what follows, while the lines are of an earlier time and nothing is followed
     this.stream = null;
+    this.closed = false;
     this.busy = ''; // what is being asked for: older, newer, gap, place
     this.begin();
     this.unsubscribe = subscribe(() => this.takeEvents());
@@ -65,6 +66,7 @@ export class Feed {
 
   follow() {
     this.stream?.close();
+    if (this.closed) return; // while older or newer lines were on their way
     this.stream = follow(this.watchers, HISTORY_LINES, {
       take: (data) => this.take(data),
       ended: (error) => { this.error = error; this.fresh(); },
@@ -79,6 +81,7 @@ export class Feed {
   }
 
   close() {
+    this.closed = true;
     this.stream?.close();
     clearTimeout(this.timer);
     this.unsubscribe();
@@ -197,13 +200,14 @@ export class Feed {
     return call('output', { ...(this.watchers && { names: this.watchers, match: 'simple' }), lines: PAGE_LINES, files: true, ...properties });
   }
 
-  /** Does it, while nothing else of the kind goes on; what goes wrong is told. Returns what it gave, or undefined. */
+  /** Does it, while nothing else of the kind goes on; what goes wrong is told. Returns what it gave, or undefined, as to who has left. */
   async during(what, work) {
-    if (this.busy) return undefined;
+    if (this.busy || this.closed) return undefined;
     this.busy = what;
     this.fresh();
     try {
-      return await work();
+      const found = await work();
+      return this.closed ? undefined : found;
     } catch (error) {
       this.error = { text: error.message };
       return undefined;
@@ -345,5 +349,3 @@ export class Feed {
     this.insert(records, { instead: row });
   }
 }
-
-

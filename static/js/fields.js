@@ -60,7 +60,7 @@ export function Field({ field, held, problem, change, why }) {
   } else {
     const wide = !['int', 'seconds', 'signal'].includes(field.type);
     element = html`<div class=${`in${wide ? ' wide' : ''}`}><input type=${field.type === 'secret' ? 'password' : 'text'} ...${shared} class=${field.name === 'cmd' ? 'mono' : ''} value=${value} required=${field.required} inputmode=${field.type === 'int' ? 'numeric' : field.type === 'seconds' ? 'decimal' : undefined}
-      list=${list.length ? `${id}-list` : undefined} spellcheck="false" autocomplete=${field.type === 'secret' ? (field.name === 'current' ? 'current-password' : 'new-password') : 'off'} onInput=${(event) => set(event.target.value)} />${field.type === 'seconds' && html`<span class="unit" id=${`${id}-unit`}>s</span>`}</div>
+      list=${list.length ? `${id}-list` : undefined} spellcheck=${false} autocomplete=${field.type === 'secret' ? (field.name === 'current' ? 'current-password' : 'new-password') : 'off'} onInput=${(event) => set(event.target.value)} />${field.type === 'seconds' && html`<span class="unit" id=${`${id}-unit`}>s</span>`}</div>
       ${list.length > 0 && html`<datalist id=${`${id}-list`}>${list.slice(0, 500).map((one) => html`<option value=${one} />`)}</datalist>`}`;
   }
   return html`<${Line} name=${field.name} id=${id} required=${field.required} problem=${problem} help=${help}>${element}</${Line}>`;
@@ -105,11 +105,11 @@ function OptionLine({ option, given, current, problem, change, isNew }) {
     const choices = option.widget === 'switch' ? ['true', 'false'] : option.choices;
     element = html`<select class="choose" ...${shared} value=${value} onChange=${(event) => set(event.target.value)}>${(isNew || value === '') && html`<option value="" selected=${value === ''}>${say.standard(standard)}</option>`}${choices.map((choice) => html`<option value=${choice} selected=${choice === value}>${CHOICE[choice] || choice}</option>`)}</select>`;
   } else if (option.widget === 'env') {
-    element = html`<div class="in wide tall"><textarea rows="3" class="mono" ...${shared} value=${value} placeholder=${say.nameValue} spellcheck="false" onInput=${(event) => set(event.target.value)}></textarea></div>`;
+    element = html`<div class="in wide tall"><textarea rows="3" class="mono" ...${shared} value=${value} placeholder=${say.nameValue} spellcheck=${false} onInput=${(event) => set(event.target.value)}></textarea></div>`;
   } else {
     const narrow = ['number', 'duration', 'bytes', 'signal'].includes(option.widget);
     element = html`<div class=${`in${narrow ? '' : ' wide'}`}><input type="text" ...${shared} class=${narrow ? '' : 'mono'} value=${value} placeholder=${isNew && option.default !== '' ? option.default : ''} list=${option.widget === 'signal' ? 'signals' : undefined}
-      spellcheck="false" autocomplete="off" onInput=${(event) => set(event.target.value)} />${option.unit && html`<span class="unit" id=${`${id}-unit`}>${option.unit}</span>`}</div>`;
+      spellcheck=${false} autocomplete="off" onInput=${(event) => set(event.target.value)} />${option.unit && html`<span class="unit" id=${`${id}-unit`}>${option.unit}</span>`}</div>`;
   }
   const undone = changed && html`${!isNew && !option.secret && html`<span class="was">${say.was(old || say.noneGiven)}</span>`}<button class="btn small quiet" type="button" aria-label=${`${say.undo}: ${option.name}`} onClick=${undo}>${say.undo}</button>`;
   const help = html`${prose(option.doc)} ${say.expected(option.expected)}${option.told ? ` ${option.told[0].toUpperCase()}${option.told.slice(1)}.` : ''}${why ? ` ${why}` : ''}${option.secret && !isNew ? ` ${say.secretHere}` : ''}`;
@@ -123,8 +123,8 @@ function Other({ families, change }) {
   const add = () => { if (key.trim()) { change(key.trim(), value); setKey(''); setValue(''); } };
   const enter = (event) => { if (event.key === 'Enter') { event.preventDefault(); add(); } };
   return html`<div class="field" data-other><label for="other-key">${say.otherOption}</label><div class="row">
-    <div class="in"><input id="other-key" type="text" class="mono" placeholder=${families[0]?.name || ''} aria-describedby="other-help" spellcheck="false" autocomplete="off" value=${key} onInput=${(event) => setKey(event.target.value)} onKeyDown=${enter} /></div>
-    <div class="in wide"><input id="other-value" type="text" class="mono" aria-label=${say.otherValue} spellcheck="false" autocomplete="off" value=${value} onInput=${(event) => setValue(event.target.value)} onKeyDown=${enter} /></div>
+    <div class="in"><input id="other-key" type="text" class="mono" placeholder=${families[0]?.name || ''} aria-describedby="other-help" spellcheck=${false} autocomplete="off" value=${key} onInput=${(event) => setKey(event.target.value)} onKeyDown=${enter} /></div>
+    <div class="in wide"><input id="other-value" type="text" class="mono" aria-label=${say.otherValue} spellcheck=${false} autocomplete="off" value=${value} onInput=${(event) => setValue(event.target.value)} onKeyDown=${enter} /></div>
     <button class="btn small" type="button" onClick=${add}>${say.addOption}</button></div><p class="help" id="other-help">${say.otherHelp} ${families.map((family) => html`<code>${family.name}</code>: ${prose(family.doc)} `)}</p></div>`;
 }
 
@@ -144,7 +144,7 @@ export function Options({ row, field, held, problems, change, current }) {
   const low = find.trim().toLowerCase().replaceAll(' ', '_');
   const isFound = (option) => !low || option.name.includes(low) || option.doc.toLowerCase().includes(find.trim().toLowerCase());
   return html`<section class="sheet" aria-labelledby="options-h"><header><h2 id="options-h">${inWords(field.name)}</h2><span class="dim">${prose(field.doc)}</span><span class="grow"></span>
-      <label class="in filter"><span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck="false" autocomplete="off" value=${find} onInput=${(event) => setFind(event.target.value)} /></label></header>
+      <label class="in filter"><span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck=${false} autocomplete="off" value=${find} onInput=${(event) => setFind(event.target.value)} /></label></header>
     <datalist id="signals">${tables.signals.map((name) => html`<option value=${name} />`)}</datalist>
     ${groups.map((group, i) => {
       const options = group.options.filter(isFound);

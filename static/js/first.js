@@ -40,7 +40,7 @@ function Step({ number, title, children }) {
 }
 
 function Box({ id, label, help, problem, kind = '', ...input }) {
-  return html`<div class=${`of-first ${kind}`}><label for=${id}>${label}</label><div class="in wide"><input id=${id} type="text" spellcheck="false" autocomplete="off" aria-invalid=${problem ? 'true' : undefined} aria-describedby=${`${id}-help`} ...${input} /></div>
+  return html`<div class=${`of-first ${kind}`}><label for=${id}>${label}</label><div class="in wide"><input id=${id} type="text" spellcheck=${false} autocomplete="off" aria-invalid=${problem ? 'true' : undefined} aria-describedby=${`${id}-help`} ...${input} /></div>
     <p class=${problem ? 'is-fail' : 'dim'} id=${`${id}-help`} role=${problem ? 'status' : undefined}>${problem ? `${problem.text}${problem.hint ? `; ${problem.hint}` : ''}` : help}</p></div>`;
 }
 

@@ -4,8 +4,8 @@ import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { clock, span, wait } from './format.js';
 import { html, icon, inWords, mark, ring, state, tone } from './shapes.js';
 import { age, byName, isLive, kindsOf, needsYou, now, shape, store } from './store.js';
-import { base, may, page } from './page.js';
-import { pageAddress, PAGES } from './pages.js';
+import { base, page } from './page.js';
+import { offered, pageAddress } from './pages.js';
 import { askNow } from './live.js';
 import { Menu } from './menu.js';
 import { say, themeHelp, themes, verbs } from './words.js';
@@ -24,13 +24,12 @@ function ThemeMenu() {
 
 /** The pages: the first ones in the bar, the others below a button; what the bar has no room for is there too. */
 function Pages({ current, alarm }) {
-  const rows = PAGES.filter((row) => row.title && may(row.role || 'viewer'));
   const link = (row, inside) => html`<a class=${!inside && row.part ? 'hide-n' : ''} href=${pageAddress(row)} data-ctl=${row.line('')} aria-current=${current === row.part ? 'page' : undefined}>${row.title}${row.part ? '' : alarm}${inside ? html`<kbd>g ${row.key}</kbd>` : ''}</a>`;
-  const here = rows.find((row) => row.part === current && row.part);
+  const here = offered.find((row) => row.part === current && row.part);
   const face = html`<span class="wide-only">${here?.more ? here.title : say.more}</span><span class="narrow-only">${here ? here.title : say.more}</span>${icon('open')}`;
   const classes = ['more', here && (here.more ? 'here' : 'here-n')].filter(Boolean).join(' ');
-  return html`<nav class="nav" aria-label=${say.pages}>${rows.filter((row) => !row.more).map((row) => link(row, false))}
-    <${Menu} id="pages" kind=${classes} name=${here ? say.morePagesFrom(here.title) : say.morePages} face=${face}><ul>${rows.map((row) => html`<li class=${row.more ? '' : row.part ? 'if-n' : 'if-s'}>${link(row, true)}</li>`)}</ul><//></nav>`;
+  return html`<nav class="nav" aria-label=${say.pages}>${offered.filter((row) => !row.more).map((row) => link(row, false))}
+    <${Menu} id="pages" kind=${classes} name=${here ? say.morePagesFrom(here.title) : say.morePages} face=${face}><ul>${offered.map((row) => html`<li class=${row.more ? '' : row.part ? 'if-n' : 'if-s'}>${link(row, true)}</li>`)}</ul><//></nav>`;
 }
 
 function Leave() {

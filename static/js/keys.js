@@ -4,7 +4,7 @@ import { act, barred, presses } from './commands.js';
 import { copyPrompt } from './frame.js';
 import { address } from './overview.js';
 import { base } from './page.js';
-import { own, pageAddress, PAGES } from './pages.js';
+import { offered, own, pageAddress } from './pages.js';
 import { touch, watcherNamed } from './store.js';
 import { choose, chooseAll, chosen, extend, inRows, keepView, several, shown, view } from './view.js';
 import { keyWords, verbs } from './words.js';
@@ -81,7 +81,7 @@ const KEYS = [
 export function keyRows() {
   return [
     ...KEYS.filter((row) => row.help).map((row) => row.help), ...own.help,
-    ...PAGES.filter((row) => row.key && row.title).map((row) => [`g ${row.key}`, row.title]),
+    ...offered.map((row) => [`g ${row.key}`, row.title]),
     ['Ctrl+K', keyWords.palette], ['Esc', keyWords.leave],
   ];
 }
@@ -124,7 +124,7 @@ export function listen(app) {
       return;
     }
     if (inField(event.target)) return;
-    const goal = chord && Date.now() - chord < CHORD && PAGES.find((row) => row.key === event.key);
+    const goal = chord && Date.now() - chord < CHORD && offered.find((row) => row.key === event.key);
     chord = 0;
     if (goal) { app.visit(pageAddress(goal)); return; }
     if (event.key === 'g') { chord = Date.now(); return; }

@@ -31,7 +31,7 @@ function Find({ reading, query, setQuery, id }) {
     event.preventDefault();
     reading.step(event.shiftKey ? -1 : 1);
   };
-  return html`<label class="in find-in">${icon('find')}<span class="only-heard">${read.highlight}</span><input type="text" id=${id} placeholder=${read.highlight} spellcheck="false" autocomplete="off" aria-keyshortcuts="n"
+  return html`<label class="in find-in">${icon('find')}<span class="only-heard">${read.highlight}</span><input type="text" id=${id} placeholder=${read.highlight} spellcheck=${false} autocomplete="off" aria-keyshortcuts="n"
       value=${query.find} aria-invalid=${reading.findProblem ? 'true' : undefined} onInput=${(event) => setQuery({ ...query, find: event.target.value })} onKeyDown=${keys} />
     ${found && html`<span class="hit" data-hits>${read.hits(count(found.place), count(found.total), found.place > 0)}</span>
     <button class="btn small icon quiet" type="button" aria-label=${read.matchBefore} title=${`${read.matchBefore} (N)`} onClick=${() => reading.step(-1)}>${icon('up')}</button>
@@ -65,7 +65,7 @@ function TimeBox({ reading, feed, onClose }) {
     if (there) { reading.views.forEach((view) => view.hold()); reading.view.show(Math.min(lines.rowAt(time), lines.next - 1)); onClose(); }
   };
   return html`<form class="readmenu time" onSubmit=${go} aria-label=${read.goToTime}>
-    <label>${read.goToTime}<span class="in"><input type="text" ref=${input} value=${typed} placeholder=${read.timeExample} spellcheck="false" autocomplete="off" aria-invalid=${problem ? 'true' : undefined} aria-describedby="time-help"
+    <label>${read.goToTime}<span class="in"><input type="text" ref=${input} value=${typed} placeholder=${read.timeExample} spellcheck=${false} autocomplete="off" aria-invalid=${problem ? 'true' : undefined} aria-describedby="time-help"
       onInput=${(event) => { setTyped(event.target.value); setProblem(''); }} onKeyDown=${(event) => { if (event.key === 'Escape') { event.stopPropagation(); onClose(); } }} /></span></label>
     <button class="btn small main" type="submit">${verbs.go}</button>
     <p id="time-help" class=${problem ? 'is-fail' : 'dim'} role=${problem ? 'alert' : undefined}>${problem || `${read.timeHelp} ${shifted(now()).toISOString().slice(11, 19)}`}</p></form>`;
@@ -101,7 +101,7 @@ function Menu({ reading, query, setQuery, watchers, pane, tools }) {
     <${Choice} label=${read.traces} value=${habits.folded} options=${[[false, read.unfolded], [true, read.folded]]} choose=${(value) => pane.habit('folded', value)} />
     <div class="row"><span>${read.around}</span>${lines('before')}${lines('after')}</div>
     <${Choice} label=${read.letters} value=${query.exact} options=${[[false, read.anyCase], [true, read.exactCase]]} choose=${(value) => setQuery({ ...query, exact: value })} />
-    <form class="row" onSubmit=${add}><label>${read.column} <span class="in"><input type="text" value=${column} placeholder=${read.columnExample} spellcheck="false" autocomplete="off" onInput=${(event) => setColumn(event.target.value)} /></span></label><button class="btn small" type="submit">${verbs.add}</button></form>
+    <form class="row" onSubmit=${add}><label>${read.column} <span class="in"><input type="text" value=${column} placeholder=${read.columnExample} spellcheck=${false} autocomplete="off" onInput=${(event) => setColumn(event.target.value)} /></span></label><button class="btn small" type="submit">${verbs.add}</button></form>
     ${tools}
     <div class="row end"><button class="btn small" type="button" onClick=${() => save(reading, one || 'circus')}>${icon('load')}${read.saveShown}</button>
       ${one && html`<a class="btn small" href=${downloadAddress(one, query)} download data-ctl=${`circusctl tail ${word(one)} --files`}>${icon('load')}${query.q ? read.saveMatches : read.saveAll}</a>`}</div>
@@ -141,7 +141,7 @@ export function Bar({ reading, feed, query, setQuery, hidden, menu, setMenu, hea
   const tail = `circusctl tail ${names ? `${names} ` : ''}--follow`;
   const toggle = (name) => setMenu(menu === name ? '' : name);
   return html`<div class="bar" role="toolbar" aria-label=${read.reading}>${heading && html`<h2 id="l-h">${heading}</h2>`}
-      <label class="in filter">${icon('filter')}<span class="only-heard">${read.onlyLines}</span><input type="text" id="filter" placeholder=${say.filterLines} spellcheck="false" autocomplete="off" aria-keyshortcuts="/"
+      <label class="in filter">${icon('filter')}<span class="only-heard">${read.onlyLines}</span><input type="text" id="filter" placeholder=${say.filterLines} spellcheck=${false} autocomplete="off" aria-keyshortcuts="/"
         value=${query.q} aria-invalid=${problem ? 'true' : undefined} aria-describedby=${problem ? 'l-bad' : undefined} onInput=${(event) => set({ q: event.target.value })} />
         ${behind > 0 ? html`<span class="dim">${read.toGo(count(behind))}</span>` : hidden > 0 && html`<span class="dim">${read.hidden(count(hidden))}</span>`}<kbd>/</kbd></label>
       ${problem && html`<span class="is-fail" id="l-bad" role="alert">${say.badPattern(problem)}</span>`}

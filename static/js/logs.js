@@ -160,7 +160,7 @@ function Sources({ reading, patterns, names, setPatterns, query, setQuery, open 
   const special = patterns.filter((pattern) => !watchers.some((watcher) => watcher.name.toLowerCase() === pattern.toLowerCase()));
   return html`<aside class=${`side ${open ? 'open' : ''}`} aria-label=${read.whoIsRead}>
     <section><h2>${read.sources}${names && html`<button type="button" onClick=${() => setPatterns([])}>${read.all}</button>`}</h2>
-      <form class="add" onSubmit=${add}><span class="in"><input type="text" aria-label=${read.addSource} placeholder=${read.addSource} value=${typed} spellcheck="false" autocomplete="off" onInput=${(event) => setTyped(event.target.value)} /></span></form>
+      <form class="add" onSubmit=${add}><span class="in"><input type="text" aria-label=${read.addSource} placeholder=${read.addSource} value=${typed} spellcheck=${false} autocomplete="off" onInput=${(event) => setTyped(event.target.value)} /></span></form>
       ${special.length > 0 && html`<div class="chips">${special.map((pattern) => html`<button class="chip" type="button" aria-label=${read.remove(pattern)} onClick=${() => setPatterns(patterns.filter((other) => other !== pattern))}><code>${pattern}</code> ×</button>`)}</div>`}
       <ul>${watchers.map((watcher, at) => html`<li key=${watcher.name} class=${`c${colourOf(watcher.name)} ${low.has(watcher.name) ? '' : 'off'}`}><label><input class="tick" type="checkbox" checked=${low.has(watcher.name)} data-source=${watcher.name} aria-keyshortcuts=${at < 9 ? String(at + 1) : undefined}
         onClick=${(event) => { event.preventDefault(); turn(watcher.name, event.shiftKey); }} /><span class="w sw" dir="auto">${visible(watcher.name)}${isStopped(watcher) ? html` <span class="dim">${read.stopped}</span>` : ''}</span><span class="n">${count(held.get(watcher.name) || 0)}</span></label>
@@ -174,7 +174,7 @@ function Sources({ reading, patterns, names, setPatterns, query, setQuery, open 
 
 const LATER = 3000; // milliseconds for the first lines, before a line is looked for elsewhere
 
-/** Shows the line of the address: where it is among those that have come, or in its surroundings of then. */
+/** Shows the line of the address: where it is among those that have come, or in its surroundings of then. Returns what gives it up. */
 function seek(reading, line, time, told) {
   const { feed } = reading;
   const began = Date.now();
@@ -226,7 +226,7 @@ export function LogsPage({ params }) {
     };
     own.help = [['1 … 9', keyWords.sources]];
   }, []);
-  const begin = useMemo(() => (made) => { reading.current = made; redraw(); if (line) seek(made, line, Number(params.get('t')) || 0, setProblem); }, []);
+  const begin = useMemo(() => (made) => { reading.current = made; redraw(); return line ? seek(made, line, Number(params.get('t')) || 0, setProblem) : undefined; }, []);
   const shown = names || byName().map((watcher) => watcher.name);
   const parts = split && shown.length > 1 ? shown.slice(0, PARTS) : null;
   const none = names && !names.length;

@@ -192,6 +192,7 @@ export class LogView {
     this.watch.disconnect();
     this.scroller.removeEventListener('scroll', this.onScroll);
     cancelAnimationFrame(this.frame);
+    this.frame = -1; // for good: an answer that comes later draws nothing
     this.canvas.remove();
   }
 
@@ -264,11 +265,11 @@ export class LogView {
     this.schedule();
   }
 
-  /** What is at the upper edge now stays there, whatever comes and goes elsewhere. */
-  setAnchor() {
-    const place = this.placeAt(this.scroller.scrollTop);
+  /** What is at that height, or at the upper edge now, stays at the edge, whatever comes and goes elsewhere. */
+  setAnchor(y = this.scroller.scrollTop) {
+    const place = this.placeAt(y);
     const row = this.sieve.at(place);
-    this.anchor = row === undefined ? null : { row, offset: this.scroller.scrollTop - this.top(place) };
+    this.anchor = row === undefined ? null : { row, offset: y - this.top(place) };
   }
 
   /** Where the row at a place begins. */
@@ -426,11 +427,9 @@ export class LogView {
     const seen = this.scroller.scrollTop;
     const inside = top >= seen && top + this.line <= seen + this.window;
     this.hold();
-    if (!inside) {
-      const wanted = Math.max(0, top - Math.floor(this.window / 3));
-      const edge = this.placeAt(wanted);
-      this.anchor = { row: this.sieve.at(edge), offset: wanted - this.top(edge) };
-    }
+    // Also where it is in sight already: what was held before the line was known had nothing to hold on to.
+    const wanted = inside ? seen : Math.max(0, top - Math.floor(this.window / 3));
+    this.setAnchor(wanted);
     this.schedule();
   }
 

@@ -91,7 +91,9 @@ export class Pattern {
     this.close();
   }
 
+  /** Nothing is answered any more: who asks yet, as a frame that was under way, begins no other worker. */
   close() {
+    this.failed ||= 'closed';
     this.worker?.terminate();
     this.worker = null;
     for (const { failed, late } of this.waiting.values()) { clearTimeout(late); failed(new Error('late')); }

@@ -63,7 +63,7 @@ function Tools({ redraw }) {
   const all = byName();
   return html`<div class="tools" role="toolbar" aria-label=${say.filterAndView}>
     <label class="in filter">${icon('filter')}<span class="only-heard">${say.filterTheWatchers}</span>
-      <input type="text" id="filter" placeholder=${say.filterWatchers} spellcheck="false" autocomplete="off" aria-keyshortcuts="/" value=${view.filter}
+      <input type="text" id="filter" placeholder=${say.filterWatchers} spellcheck=${false} autocomplete="off" aria-keyshortcuts="/" value=${view.filter}
         onInput=${(event) => { view.filter = event.target.value; redraw(); }} /><kbd>/</kbd></label>
     <div class="seg" role="group" aria-label=${say.show}>${SEGMENTS.map(([key, label, within]) => html`<button type="button" aria-pressed=${String(view.segment === key)}
       onClick=${() => { view.segment = key; redraw(); }}>${label} <span class="n">${all.filter(within).length}</span></button>`)}</div>

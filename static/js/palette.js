@@ -7,7 +7,7 @@ import { address } from './overview.js';
 import { watcherState } from './parts.js';
 import { byName, store } from './store.js';
 import { base, may } from './page.js';
-import { pageAddress, PAGES } from './pages.js';
+import { offered, pageAddress } from './pages.js';
 import { commandAddress, fieldsOf, initial, lineOf, loadTables, tables, watcherField } from './tables.js';
 import { word } from './format.js';
 import { meant } from './view.js';
@@ -38,7 +38,7 @@ function command(row, field, name, more) {
 }
 
 const MAKERS = {
-  page: ({ page }) => ({ group: say.paletteGo, small: '', side: may(page.role || 'viewer') ? `g ${page.key}` : say.needs(page.role), picture: icon('list'), line: page.line(''), to: pageAddress(page) }),
+  page: ({ page }) => ({ group: say.paletteGo, small: '', side: `g ${page.key}`, picture: icon('list'), line: page.line(''), to: pageAddress(page) }),
   watcher: ({ watcher }) => {
     const { kind, word: side } = watcherState(watcher);
     return { group: say.paletteGo, small: say.itsPage, side, picture: state(kind, ''), line: `circusctl tail ${word(watcher.name)} --follow`, to: address(watcher) };
@@ -60,7 +60,7 @@ function index(anew) {
   const watchers = byName();
   const items = [
     ...tables.commands.map((row) => item('plain', `c ${row.name}`, row.name, row.summary, { row })),
-    ...PAGES.filter((row) => row.title).map((row) => item('page', `p ${row.part}`, row.title, '', { page: row })),
+    ...offered.map((row) => item('page', `p ${row.part}`, row.title, '', { page: row })),
     ...watchers.map((watcher) => item('watcher', `w ${watcher.name}`, watcher.name, say.itsPage, { watcher })),
   ];
   for (const row of tables.commands) {
@@ -179,7 +179,7 @@ export function Palette({ open, begin, onClose, visit }) {
   const groups = [...new Set(shown.map((entry) => entry.group))];
   return html`<dialog class="palette" ref=${dialog} onClose=${onClose} aria-label=${say.findOrDo} onClick=${(event) => { if (event.target === dialog.current) onClose(); }}>${open && html`
     <div class="ask">${icon('find')}<input type="text" role="combobox" aria-expanded="true" aria-autocomplete="list" aria-controls="found" aria-activedescendant=${shown.length ? `o-${here}` : undefined} aria-label=${say.whatToFind} placeholder=${say.findOrDo} autofocus
-      spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => { setTyped(event.target.value); setAt(0); }} onKeyDown=${keys} /><span class="dim" role="status">${say.foundMany(total)}</span><button class="btn small" type="button" onClick=${onClose}>${say.closeIt} <kbd>Esc</kbd></button></div>
+      spellcheck=${false} autocomplete="off" value=${typed} onInput=${(event) => { setTyped(event.target.value); setAt(0); }} onKeyDown=${keys} /><span class="dim" role="status">${say.foundMany(total)}</span><button class="btn small" type="button" onClick=${onClose}>${say.closeIt} <kbd>Esc</kbd></button></div>
     ${tables.problem && html`<div class="blank"><p role="alert">${say.noTables(tables.problem)}</p></div>`}
     ${shown.length === 0 && html`<div class="blank"><p>${say.foundNothing(typed)}</p></div>`}
     <div role="listbox" id="found" hidden=${shown.length === 0} aria-label=${say.foundHere} tabindex="-1">${groups.map((group) => html`<div role="group" aria-label=${group}><div class="gh" aria-hidden="true">${group}</div>

@@ -134,7 +134,7 @@ function Shown({ name, secret, onClose }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => { if (!dialog.current.open) dialog.current.showModal(); }, []);
   const copy = () => navigator.clipboard.writeText(secret).then(() => setCopied(true)).catch(() => {});
-  return html`<dialog class="keys ask" ref=${dialog} onClose=${onClose} aria-labelledby="shown-h"><header><h2 id="shown-h">${visible(told.shownTitle(name))}</h2></header>
+  return html`<dialog class="keys question" ref=${dialog} onClose=${onClose} aria-labelledby="shown-h"><header><h2 id="shown-h">${visible(told.shownTitle(name))}</h2></header>
     <div class="asked"><p class="soft">${told.shownText}</p>
       <div class="secret"><code data-secret tabindex="0">${secret}</code><button class="btn small" type="button" autofocus onClick=${copy}>${icon('copy')}${copied ? told.copied : told.copy}</button><span class="only-heard" role="status">${copied ? told.copied : ''}</span></div>
       <p class="soft">${told.shownUse} <code>Authorization: Bearer …</code></p>

@@ -3,7 +3,7 @@
 const of = (watchers) => (watchers.length ? `the watchers ${watchers.join(', ')}` : 'all watchers');
 
 export const told = {
-  title: 'People and tokens', // as pages.js has it, where it is more than one's own
+  title: 'People and tokens',
   own: 'Your access',
   allOf: 'Who may come in at the console, and what programs come in with. What anybody may do is checked by circusd, at every door.',
   ownOf: (role, watchers) => `You are ${role === 'viewer' ? 'a viewer' : role === 'operator' ? 'an operator' : 'an admin'} for ${of(watchers)}.`,

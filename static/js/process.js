@@ -51,7 +51,7 @@ const blank = (text) => html`<div class="blank"><p>${text}</p></div>`;
 
 function Takes({ stats }) {
   const texts = TEXTS.filter((key) => stats[key] !== undefined && stats[key] !== '' && !(key === 'root' && stats.root === '/'));
-  return html`<dl class="facts big">${FIGURES.filter((key) => stats[key] !== undefined).map((key) => html`<div><dt>${say.facts[key]}</dt><dd>${amount(stats[key] === null ? null : figure(key, stats[key]))}</dd></div>`)}</dl>
+  return html`<dl class="facts">${FIGURES.filter((key) => stats[key] !== undefined).map((key) => html`<div><dt>${say.facts[key]}</dt><dd>${amount(stats[key] === null ? null : figure(key, stats[key]))}</dd></div>`)}</dl>
     <dl class="texts">${texts.map((key) => html`<div><dt>${say.facts[key]}</dt><dd><code dir="auto">${visible(String(stats[key]))}</code></dd></div>`)}</dl>`;
 }
 

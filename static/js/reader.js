@@ -30,8 +30,7 @@ export class Reading {
     this.feed = feed;
     this.look = plainLook();
     this.look.clock = lineClock;
-    this.views = []; // the first one is that of the keys
-    this.only = []; // by view: the watcher that it shows alone
+    this.views = []; // the first one is that of the keys; each with the watcher that it shows alone, if any
     this.pattern = null;
     this.find = null;
     this.changed = () => {};
@@ -60,13 +59,12 @@ export class Reading {
       newer: () => this.feed.newer(),
       scrolledTo: (time) => this.together(view, time),
     });
-    this.views[index] = view;
-    this.only[index] = only;
-    if (this.wanted) this.sift(view, only);
+    Object.assign(view, { only, index });
+    this.views = [...this.views, view].sort((a, b) => a.index - b.index);
+    if (this.wanted) this.sift(view);
     return () => {
       view.destroy();
       this.views = this.views.filter((other) => other !== view);
-      this.only = this.only.filter((_, at) => at !== index);
     };
   }
 
@@ -93,7 +91,7 @@ export class Reading {
     this.look.turned = new Set();
     this.look.now = -1;
     this.redraw();
-    this.views.forEach((view, at) => this.sift(view, this.only[at]));
+    for (const view of this.views) this.sift(view);
     const { reads } = this.sifting('');
     this.marks.set(this.find ? { reads, picks: picksOf(query), pattern: this.find, lone: true } : {});
   }
@@ -107,8 +105,8 @@ export class Reading {
     return { reads, picks: picksOf(query), pattern: this.pattern, before: query.before, after: query.after, folded: this.wanted.folded, turned: this.look.turned };
   }
 
-  sift(view, only) {
-    view.sieve.set(this.sifting(only));
+  sift(view) {
+    view.sieve.set(this.sifting(view.only));
     view.reset();
   }
 
@@ -117,7 +115,7 @@ export class Reading {
     const { turned } = this.look;
     if (turned.has(head)) turned.delete(head); else turned.add(head);
     this.redraw();
-    this.views.forEach((view, at) => this.sift(view, this.only[at]));
+    for (const view of this.views) this.sift(view);
   }
 
   redraw() {
@@ -301,7 +299,7 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
     return () => clearTimeout(later);
   }, [key, reading]);
 
-  useEffect(() => { if (at) at(reading); }, [at, reading]);
+  useEffect(() => at?.(reading), [at, reading]);
 
   const pane = {
     reading,

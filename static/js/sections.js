@@ -86,7 +86,7 @@ export function Options({ watcher }) {
   const segments = [['changed', say.changedOnly], ['own', say.ownOnly], ['all', say.allOptions]];
   return html`<section class="sheet options" aria-labelledby="o-h" data-ctl=${`circusctl options ${word(name)}`}>
     <header><h2 id="o-h">${say.options}</h2>
-      <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck="false" autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
+      <label class="in filter">${icon('find')}<span class="only-heard">${say.findOption}</span><input type="text" id="find-option" placeholder=${say.findOption} spellcheck=${false} autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /><kbd>/</kbd></label>
       <div class="seg small" role="group" aria-label=${say.options}>${segments.map(([key, text]) => html`<button type="button" aria-pressed=${String(segment === key)} onClick=${() => setWhich(key)}>${text} <span class="n">${keys.filter(within[key]).length}</span></button>`)}</div>
       <span class="grow"></span>
       ${may('admin') && html`<button class="btn small" type="button" aria-pressed=${String(open)} onClick=${() => setOpen(!open)}>${open ? say.hideValues : say.showValues}</button>`}
@@ -117,14 +117,14 @@ export function Events({ watcher }) {
   const wanted = LEVELS.find((row) => row[0] === level)[2];
   const shown = all.filter(wanted);
   const picked = moment.watcher === name && moment.time ? shown.find((event) => event.time <= moment.time + 0.5) : null;
-  useLayoutEffect(() => { list.current?.querySelector('.picked')?.scrollIntoView({ block: 'center' }); }, [picked?.number]);
+  useLayoutEffect(() => { list.current?.querySelector('.meant')?.scrollIntoView({ block: 'center' }); }, [picked?.number]);
   return html`<section class="sheet happened" aria-labelledby="we-h" data-ctl=${`circusctl events ${word(name)} -n ${EVENTS}`}>
     <header><h2 id="we-h">${say.events}</h2><span class="dim">${say.ofEvents(count(all.length))}</span><span class="grow"></span>
       <div class="seg small" role="group" aria-label=${say.events}>${LEVELS.map(([key, text, test]) => html`<button type="button" aria-pressed=${String(level === key)} onClick=${() => setLevel(key)}>${text} <span class="n">${all.filter(test).length}</span></button>`)}</div></header>
     <${Problem} text=${problem} />
     ${shown.length === 0 ? reply && html`<div class="blank"><p>${say.noEvents}</p></div>` : html`<ol class="events" ref=${list} tabindex="0" aria-labelledby="we-h">${shown.map((event) => {
       const kind = eventShape(event);
-      return html`<li key=${event.number} class=${event === picked ? 'picked' : ''}><time title=${when(event.time, now())}>${clockFine(event.time).slice(0, 8)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${visible(sentence(event))}</p>
+      return html`<li key=${event.number} class=${event === picked ? 'meant' : ''}><time title=${when(event.time, now())}>${clockFine(event.time).slice(0, 8)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${visible(sentence(event))}</p>
         <button class="btn small icon quiet" type="button" aria-label=${`${say.toLog}: ${clockFine(event.time).slice(0, 8)}`} title=${say.toLog} onClick=${() => moment.set(name, event.time)}>${icon('list')}</button></li>`;
     })}</ol>`}
   </section>`;
@@ -138,7 +138,7 @@ export function Streams({ watcher }) {
   const { reply, problem } = useReply('inspect', { name, match: 'simple' }, turn);
   useEffect(() => { const timer = setInterval(() => { if (!document.hidden) setTurn((before) => before + 1); }, 3000); return () => clearInterval(timer); }, []);
   const streams = reply?.watchers?.[0]?.output?.streams || {};
-  return html`<section class="sheet streams" aria-labelledby="st-h" data-ctl=${`circusctl inspect ${word(name)}`}>
+  return html`<section class="sheet outputs" aria-labelledby="st-h" data-ctl=${`circusctl inspect ${word(name)}`}>
     <header><h2 id="st-h">${say.streams}</h2><span class="dim">${say.since}</span><span class="grow"></span><a class="btn small" href=${`${base}/c/set?name=${encodeURIComponent(name)}`}>${icon('edit')}${common.editOptions}</a></header>
     <${Problem} text=${problem} />
     <div class="pair">${Object.entries(streams).map(([stream, told]) => {

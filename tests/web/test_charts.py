@@ -392,10 +392,10 @@ def test_one_key_leads_to_the_log(browser: Browser, console: Console) -> None:
     """From each section; also where the log stands beside it."""
     for width in (1440, 1920):
         with seen(browser, console, f"{WEB}?tab=streams", width=width) as page:
-            expect(page.locator(".streams h2")).to_be_visible()
+            expect(page.locator(".outputs h2")).to_be_visible()
             page.keyboard.press("o")
             expect(page.locator(".pane .log")).to_be_focused()
-            expect(page.locator(".live > .streams")).to_have_count(1 if width > 1680 else 0)
+            expect(page.locator(".live > .outputs")).to_have_count(1 if width > 1680 else 0)
 
 
 def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, console: Console) -> None:

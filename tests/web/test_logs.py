@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.waiting import eventually
 from tests.web.console import Console
@@ -274,6 +274,37 @@ def test_older_lines_come_when_one_scrolls_up(browser: Browser, console: Console
         assert len(daemon.asked("output")) == 2
 
 
+def test_answer_that_comes_when_the_page_was_left_follows_nothing(browser: Browser, console: Console) -> None:
+    """Nobody would end it: each such page would cost the daemon and the browser a log for as long as the tab is open."""
+    held: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if "around" in route.request.post_data_json:
+            then = time.time() - 600
+            route.fulfill(json=page_of([kept("web", n, f"web {n}", then + n) for n in range(1, 9)]))
+        else:
+            held.append(route)
+
+    with seen(browser, console, "/d/stage/logs/?w=web") as page:
+        page.route("**/api/v1/output", answer)
+        page.get_by_role("button", name="Go to time").click()
+        page.locator(".readmenu.time input").fill("10 min ago")
+        with page.expect_request(lambda request: "cursor" in (request.post_data or "")):
+            page.keyboard.press("Enter")
+        expect(page.locator(".tx").last).to_have_text("web 8")
+        page.locator(".brand").click()
+        expect(page.locator("table[role=grid]")).to_be_visible()
+        with page.expect_response("**/api/v1/output"):
+            held[0].fulfill(json=page_of([]))
+        page.locator('.nav > a[href$="/logs/"]').click()
+        page.locator("[data-source=loud]").click(modifiers=["Shift"])
+
+        def followed() -> list[str]:
+            return [topic for stream in console.daemon.streams for topic in stream.topics if "output" in topic]
+
+        eventually(lambda: followed() == ["output.loud."], what="only that log is followed")
+
+
 def test_lines_of_a_gap_can_be_fetched(browser: Browser, console: Console) -> None:
     """They take its place; what the daemon has no more stays a gap, and can't be fetched again."""
     daemon = console.daemon
@@ -441,6 +472,24 @@ def test_windows_side_by_side_show_the_same_time(browser: Browser, console: Cons
             lambda: abs(first_in_sight(0) - first_in_sight(1)) <= 1 and first_in_sight(0) < 900,
             what="both show the same time",
         )
+
+
+def test_window_that_comes_between_two_shows_its_own_watcher(browser: Browser, console: Console) -> None:
+    """Also after what is shown has changed, and when another one has gone."""
+    console.daemon.watchers["queue"] = watcher("queue", [process(1)])
+    for name in ("loud", "queue", "web"):
+        console.daemon.history[name] = [lines(name, [f"{name} {n}" for n in range(1, 6)])]
+    with seen(browser, console, "/d/stage/logs/?w=web&w=loud&split=1") as page:
+        parts = page.locator(".part")
+        expect(parts.locator("h3")).to_have_text(["loud", "web"])
+        for names in (["loud", "queue", "web"], ["loud", "web"], ["loud", "queue", "web"]):
+            page.locator("[data-source=queue]").click()
+            expect(parts.locator("h3")).to_have_text(names)
+            for text in ("4", ""):
+                page.locator("#filter").fill(text)
+                for at, name in enumerate(names):
+                    told = [f"{name} 4"] if text else [f"{name} {n}" for n in range(1, 6)]
+                    expect(parts.nth(at).locator(".tx")).to_have_text(told)
 
 
 def test_hostile_lines_are_lines(browser: Browser, console: Console) -> None:

@@ -63,6 +63,13 @@ TABLE = """({
         const again = await pattern.ask(['b']).then(() => 'found', (error) => error.message);
         return [told, again, beats > 10, performance.now() - began < 20000];
     },
+    closed: async (m) => {
+        const pattern = new m.Pattern(m.parse('/x/'));
+        const found = () => pattern.ask(['x']).then(() => 'found', () => 'none');
+        const first = found();
+        pattern.close();
+        return [await first, await found(), pattern.worker];
+    },
     bytes: (m, a) => a.map((n) => m.bytes(n).join(' ')),
     rate: (m, a) => a.map((n) => m.rate(n)),
     span: (m, a) => a.map((n) => m.span(n)),
@@ -305,6 +312,11 @@ def test_ring_has_a_limit_in_bytes_too(page: Page) -> None:
 def test_regular_expression_without_end_is_given_up(page: Page) -> None:
     """It runs beside the page, which goes on meanwhile, and is ended; what was given up stays so."""
     assert ask(page, "match", "late") == ["late", "late", True, True]
+
+
+def test_pattern_that_was_closed_works_no_more(page: Page) -> None:
+    """A frame that is drawn late, when its page was left, begins no worker that nobody would end."""
+    assert ask(page, "match", "closed") == ["none", "none", None]
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,31 @@ def test_person_has_a_page_of_his_own(browser: Browser, daemon: Daemon) -> None:
         page.wait_for_url("**/d/circus/")
 
 
+def test_person_with_some_watchers_is_led_to_no_page_that_only_says_no(browser: Browser, daemon: Daemon) -> None:
+    """Neither by the bar, nor by keys or the palette: every page that is offered has something for him."""
+    with at_people(browser, daemon, "ben") as page:
+        page.locator(".nav .more").click()
+        links = page.locator(".nav a[href]:visible")
+        names = links.all_inner_texts()
+        assert {name.split("\n")[0] for name in names} == {"Watchers", "Logs", "Events", "Sockets", "People", "Commands"}
+        for address in {link.get_attribute("href") for link in links.all()}:
+            page.goto(origin(daemon) + str(address))
+            page.get_by_text("live", exact=True).wait_for(state="attached")
+            expect(page.locator("[aria-busy=true]")).to_have_count(0)
+            expect(page.locator("main [role=alert]")).to_have_count(0)
+        page.keyboard.press("g")
+        page.keyboard.press("d")
+        page.keyboard.press("?")
+        expect(page.locator("dialog.keys dl")).to_contain_text("Sockets")
+        expect(page.locator("dialog.keys dl")).not_to_contain_text("Daemon")
+        assert not page.url.endswith("/daemon/")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+k")
+        page.get_by_label("What to find or do").fill("audit")
+        expect(page.locator("[role=option] .what", has_text=re.compile("^audit"))).to_have_count(1)
+        expect(page.locator("[role=option] .what", has_text=re.compile("^Audit"))).to_have_count(0)
+
+
 def test_session_is_ended_from_another_one(browser: Browser, daemon: Daemon) -> None:
     """Its page is told at once, and leads to the door."""
     with at_people(browser, daemon, "ben") as his, at_people(browser, daemon, "ada") as page:
