@@ -26,7 +26,7 @@ from .connections import (
     READ_BYTES,
     Connection,
     connect_inner,
-    end_inner,
+    end_both,
     shut_down,
     upwards,
 )
@@ -304,14 +304,7 @@ class _Line:
 
     def close(self) -> None:
         """Nothing is left of the connection."""
-        try:
-            # May be cut short by a kill.
-            if self.inner is not None and self._down is not None:
-                end_inner(self.inner, self._down)
-        finally:
-            if self.inner is not None:
-                self.inner.close()
-            self._outer.close()
+        end_both(self._outer, self.inner, self._down)
 
 
 def _counted(host: str) -> str:
