@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -53,6 +54,19 @@ class Outcome(NamedTuple):
 
     problem: str = ""
     revives: bool = False
+
+
+def read_json(data: bytes, version: int, rows: str) -> dict[str, Any]:
+    """The object of a file of that version, which has a list under that name. Raises ValueError."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
+    if not isinstance(content, dict) or content.get("version") != version:
+        raise ValueError(f"its version is not {version}")
+    if not isinstance(content.get(rows), list):
+        raise ValueError(f"it has no list of {rows}")
+    return content
 
 
 def written(moment: float) -> float:
