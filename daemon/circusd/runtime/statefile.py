@@ -14,8 +14,6 @@ import gevent
 from gevent.event import AsyncResult
 
 from circusd.kernel import files
-from circusd.kernel.diagnosis import in_words
-from circusd.schema.errors import CircusError
 
 from . import clock
 from .writer import Once, Thread, Writers
@@ -261,7 +259,7 @@ class _Disk(Generic[Row]):
             data = files.private_read(path, self._form.limit_bytes)
             found = [] if data is None else self._form.parse(data, now)
         except Exception as error:  # noqa: BLE001 (the thread goes on whatever is on the disk)
-            words = self._words(error)
+            words = files.why(self._path(), error)
             self._unread = words if self._form.key is None else ""
             return [], Outcome(words)
         self._there = self._keys(found)
@@ -279,7 +277,7 @@ class _Disk(Generic[Row]):
             self._unread = ""
             files.atomic_write(path, self._form.dump(rows, now), private=True)
         except Exception as error:  # noqa: BLE001 (as in `read`)
-            return Outcome(self._words(error), revives=not self._without(self._there - keys))
+            return Outcome(files.why(self._path(), error), revives=not self._without(self._there - keys))
         self._there = keys
         return Outcome()
 
@@ -307,13 +305,6 @@ class _Disk(Generic[Row]):
     def _open(self) -> str:
         """The path of the file, in a folder that is there, safe, and no other daemon's."""
         return os.path.join(self._folder.open(self), self._form.file)
-
-    def _words(self, error: Exception) -> str:
-        if isinstance(error, OSError):
-            # Words of our own, or of the system; not the name in it, which may be a draft's.
-            words = error.strerror or in_words(error.errno)
-            return f"{self._path()}: {words[:1].lower()}{words[1:]}"
-        return str(error) if isinstance(error, CircusError) else f"{self._path()}: {error}"
 
 
 def _is_at(lock: files.Lock) -> bool:
