@@ -290,6 +290,23 @@ def test_commands_on_their_way_of_hidden_watchers_are_not_there(daemon: Daemon) 
         daemon.ctl("set", "*", "numprocesses", "1", "--waiting")
 
 
+def test_what_one_waits_for_oneself_is_there(daemon: Daemon) -> None:
+    """Also where it is for several watchers and nothing is done to any: it is listed, and can be cancelled."""
+    ben = Person(daemon, "ben")
+    told: list[str] = []
+    waiting = threading.Thread(
+        target=lambda: told.append(ben.say("wait", name="web*", state="failed", timeout=20))
+    )
+    waiting.start()
+    try:
+        job = eventually(lambda: json.loads(ben.say("jobs"))["jobs"], within=20)[0]
+        assert (job["command"], job["watcher"]) == ("wait", "web*")
+        assert '"status":"ok"' in ben.say("cancel", id=job["id"])
+    finally:
+        waiting.join(30)
+    assert "cancelled" in told[0]
+
+
 def test_no_push_tells_of_a_hidden_watcher(daemon: Daemon) -> None:
     """State, load, events and output, while both do the same things; asked for by name, its output is empty."""
     ben = Person(daemon, "ben")
