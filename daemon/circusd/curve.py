@@ -45,8 +45,7 @@ class There(NamedTuple):
 
 def new_pair() -> tuple[str, str]:
     """A public and a secret key, as texts."""
-    if not zmq.has("curve"):
-        raise BadRequest("the libzmq here has no CURVE", hint="install pyzmq from a wheel, which has it")
+    _check_library()
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
 
@@ -84,6 +83,7 @@ def beside(reached: str, told: str) -> str:
 
 def dial(endpoint: str, timeout: float | None = None) -> socket.socket:
     """A socket whose other end is carried to the endpoint, sealed; raises BadRequest, Unavailable, TimedOut."""
+    _check_library()
     there = read(endpoint)
     key = keyfile.read(there.path)
     if not key.server:
@@ -301,6 +301,11 @@ class _Exchange:
         with contextlib.suppress(BlockingIOError):
             while self._out:
                 del self._out[: self._near.send(self._out)]
+
+
+def _check_library() -> None:
+    if not zmq.has("curve"):
+        raise BadRequest("the libzmq here has no CURVE", hint="install pyzmq from a wheel, which has it")
 
 
 def _events(*, take: bool, give: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -57,6 +58,8 @@ WHOLE_DAEMON = {
     "reloadconfig", "rmkey", "rmperson", "rmsocket", "save", "setperson", "weblink",
 }  # fmt: skip
 """What is of the whole daemon, and so refused whatever the role."""
+OF_ONE_THING = {"add", "addtoken", "cancel", "endsession", "password", "rm", "rmtoken"}
+"""What is not carried out here, as it would have to name something that is his; everything else of the table is."""
 
 
 class Person:
@@ -139,7 +142,10 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def required(row: Command) -> dict[str, Any]:
     """Properties with which a command is understood."""
-    known = {"signum": "USR1", "keys": ["cmd"], "options": {"priority": 1}, "state": "running", "timeout": 1}
+    known = {
+        "id": 1, "keys": ["cmd"], "options": {"priority": 1}, "pattern": ".", "signum": "USR1", "state": "stopped", "timeout": 1,
+        "wid": 1,
+    }  # fmt: skip
     return {
         field.name: known.get(field.name, "x")
         for field in row.args
@@ -148,14 +154,21 @@ def required(row: Command) -> dict[str, Any]:
 
 
 def named(row: Command) -> list[dict[str, Any]]:
-    """The ways to name watchers in a command that takes names."""
+    """The ways to name watchers in a command that takes names, and all that a reading one can tell beside."""
     fields = {field.name for field in row.args if field.target == "watcher"}
+    ways: list[dict[str, Any]] = [{}]
     if "names" in fields:
-        return [{}, {"names": ["*"]}, {"names": [HIDDEN[:-1]]}, {"names": [".*"], "match": "regex"}]
+        ways += [{"names": ["*"]}, {"names": [HIDDEN[:-1]]}, {"names": [".*"], "match": "regex"}]
     if "name" in fields:
-        ways: list[dict[str, Any]] = [{"name": "*"}, {"name": HIDDEN[:-1]}, {"name": ".*", "match": "regex"}]
-        return [{}, *ways, {"name": f"@{TAG[:-1]}"}, {"name": f"*{HIDDEN[1:-1]}?"}]
-    return [{}]
+        ways += [{"name": "*"}, {"name": HIDDEN[:-1]}, {"name": ".*", "match": "regex"}]
+        ways += [{"name": f"@{TAG[:-1]}"}, {"name": f"*{HIDDEN[1:-1]}?"}]
+    if row.effect == "read":
+        own: dict[str, Any] = (
+            {"names": ["web"]} if "names" in fields else {"name": "web"} if "name" in fields else {}
+        )
+        switches = {field.name: True for field in row.args if field.type == "bool"}
+        ways += [own, switches, {**own, **switches}]
+    return ways
 
 
 def secrets_in(text: str, asked: dict[str, Any]) -> list[str]:
@@ -171,7 +184,7 @@ def test_no_reply_of_any_command_names_a_hidden_watcher(daemon: Daemon, name: st
     pids = daemon.pids(HIDDEN)
     options = daemon.call("options", name=HIDDEN)["options"]
     role = {"ben": "operator", "ida": "admin"}[name]
-    denied = set()
+    denied, carried_out = set(), set()
     for row in COMMANDS:
         if row.where != "daemon":
             continue
@@ -180,13 +193,19 @@ def test_no_reply_of_any_command_names_a_hidden_watcher(daemon: Daemon, name: st
                 # Both may be his to remove; they are needed here.
                 continue
             asked = {**required(row), **way, **({"waiting": False} if row.waits else {})}
+            if "wid" in asked:
+                asked["wid"] = daemon.watcher("web")["processes"][0]["wid"]
             told = person.say(row.name, **asked)
             assert secrets_in(told, asked) == [], (row.name, asked, told)
             if '"code":"denied"' in told:
                 denied.add(row.name)
+            if '"status":"ok"' in told:
+                carried_out.add(row.name)
     assert denied >= WHOLE_DAEMON
     in_reach = {row.name for row in COMMANDS if reaches(role, row.role)}
-    assert (denied & in_reach) - WHOLE_DAEMON <= {"add", "addtoken", "password", "tokens"}
+    assert (denied & in_reach) - WHOLE_DAEMON <= {"add", "addtoken", "password", "process", "tokens"}
+    his = {row.name for row in COMMANDS if row.where == "daemon" and row.scoped} & in_reach
+    assert his - carried_out <= OF_ONE_THING
     assert daemon.pids(HIDDEN) == pids
     assert daemon.call("options", name=HIDDEN)["options"] == options
     daemon.ctl("start", "web*", "--waiting")
@@ -210,6 +229,39 @@ def test_hidden_watcher_is_as_one_that_is_not_there(daemon: Daemon, name: str) -
     assert '"code":"denied"' in added[0]
 
 
+@pytest.mark.parametrize("name", ["ben", "ida"])
+def test_hidden_process_and_line_are_as_ones_that_are_not_there(daemon: Daemon, name: str) -> None:
+    """By its pid a process is not reached through a watcher that is seen, and a line that is known by its id tells nothing."""
+    person = Person(daemon, name)
+    daemon.ctl("start", "web", "--waiting")
+    pids = daemon.pids(HIDDEN)
+    line = daemon.call("output", names=[HIDDEN], lines=1)["lines"][0]["id"]
+    processes, lines = (pids[0], 1 << 30), (line, line.replace(HIDDEN, NOWHERE))
+    for command, asked, words in (
+        ("kill", {"name": "web", "pid": None, "waiting": True}, processes),
+        ("signal", {"name": "web", "pid": None, "signum": "TERM"}, processes),
+        ("signal", {"name": "web", "childpid": None, "signum": "TERM"}, processes),
+        ("stats", {"name": "web", "process": None}, processes),
+        ("output", {"names": ["web"], "before": None}, lines),
+        ("output", {"names": ["web"], "after": None}, lines),
+    ):
+        told = []
+        for word in words:
+            answer = person.say(command, **{k: word if v is None else v for k, v in asked.items()})
+            told.append(re.sub(r'"time":[\d.]+', "", answer.replace(str(word), "IT")))
+        assert told[0] == told[1], asked
+    assert daemon.pids(HIDDEN) == pids
+
+
+def test_no_sum_of_all_watchers_is_told(daemon: Daemon) -> None:
+    """What circusd itself takes is told, and how many processes there are in all is not."""
+    own = json.loads(Person(daemon, "ben").say("history"))["daemon"]
+    assert set(own["processes"]) == set(own["restarts"]) == {None}
+    assert own["rss"][-1] > 0
+    whole = daemon.call("history")["daemon"]
+    assert whole["processes"][-1] >= len(daemon.pids(HIDDEN))
+
+
 def test_commands_on_their_way_of_hidden_watchers_are_not_there(daemon: Daemon) -> None:
     """Neither in the list, nor to be cancelled; one's own are."""
     ben = Person(daemon, "ben")
@@ -231,6 +283,23 @@ def test_commands_on_their_way_of_hidden_watchers_are_not_there(daemon: Daemon) 
             daemon.ctl("cancel", str(job["id"]), check=False)
         daemon.ctl("set", "*", "warmup_delay", "0", "--waiting")
         daemon.ctl("set", "*", "numprocesses", "1", "--waiting")
+
+
+def test_what_one_waits_for_oneself_is_there(daemon: Daemon) -> None:
+    """Also where it is for several watchers and nothing is done to any: it is listed, and can be cancelled."""
+    ben = Person(daemon, "ben")
+    told: list[str] = []
+    waiting = threading.Thread(
+        target=lambda: told.append(ben.say("wait", name="web*", state="failed", timeout=20))
+    )
+    waiting.start()
+    try:
+        job = eventually(lambda: json.loads(ben.say("jobs"))["jobs"], within=20)[0]
+        assert (job["command"], job["watcher"]) == ("wait", "web*")
+        assert '"status":"ok"' in ben.say("cancel", id=job["id"])
+    finally:
+        waiting.join(30)
+    assert "cancelled" in told[0]
 
 
 def test_no_push_tells_of_a_hidden_watcher(daemon: Daemon) -> None:

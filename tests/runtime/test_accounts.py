@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import gevent
 import pytest
 
 from circusd.runtime import accounts, clock
 from circusd.runtime.accounts import Accounts
+from circusd.runtime.people import Account, People
+from circusd.runtime.statefile import StateFile
 from circusd.runtime.tokens import fingerprint
-from circusd.schema.errors import BadRequest, Denied, Throttled
+from circusd.schema.errors import BadRequest, Denied, Throttled, Unavailable
 from tests.gate import until
 
 
@@ -124,6 +127,20 @@ def test_wrong_tries_are_throttled_by_source(house: Accounts, time: Clock) -> No
     for n in range(3000):
         tries(str(n))
     assert len(house._tries) <= accounts.SOURCES
+
+
+def test_token_of_unread_people_is_not_called_unknown() -> None:
+    """Where the disk does not answer, nobody is told that there is no such token."""
+
+    class Silent:
+        problem = ""
+
+        def read(self, then: Callable[[None], None]) -> None:
+            then(None)
+
+    people = People(cast("StateFile[Account]", Silent()))
+    with pytest.raises(Unavailable):
+        people.find_token(1)
 
 
 def test_idle_session_ends(house: Accounts, time: Clock, ended: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import zmq.auth
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from zmq.utils.z85 import Z85CHARS
 
 from circusd import curve, keyfile
+from circusd.cli import keys
 from circusd.keyfile import KeyFile
 from circusd.runtime import keyring
 from circusd.runtime.curvehandshake import GREETING, INITIATE_LIMIT_BYTES, ClientSide, ServerSide
@@ -111,6 +114,38 @@ def test_the_other_endpoints_are_found_beside(told: str, meant: str | None) -> N
         assert curve.beside(reached, told) == f"curve://{meant}?key=/x.key"
 
 
+def test_a_file_that_could_not_be_written_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the next try, when the disk has room again, does not find half a key in its place."""
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "a.key"
+    properties = {"name": "laptop", "out": str(path)}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(BadRequest, match="No space left"):
+            keys.new(properties)
+    assert not path.exists()
+    made = keyfile.read(keys.new(properties)["file"])
+    assert made.name == "laptop"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(BadRequest, match="No space left"):
+            keys.new({**properties, "server": SERVER})
+    assert keyfile.read(str(path)) == made
+
+
+def test_a_library_without_curve_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not as a daemon that has closed the connection."""
+    monkeypatch.setattr(zmq, "has", lambda capability: False)
+    for use in (curve.new_pair, lambda: curve.dial("curve://server:5555?key=/x.key")):
+        with pytest.raises(BadRequest, match="no CURVE"):
+            use()
+
+
 # -- what is kept -----------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +155,18 @@ def test_no_file_of_keys_is_taken_by_halves(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         content = keyring.parse(data)
         assert keyring.parse(keyring.dump(content)) == content
+
+
+@given(
+    st.text(string.printable, min_size=40, max_size=40)
+    | st.text("".join(map(chr, Z85CHARS)), min_size=40, max_size=40)
+)
+@example("#" * 40)
+@example(" " * 40)
+def test_a_text_is_a_key_or_wrong(text: str) -> None:
+    """Whatever its letters are: signs that no key has, and numbers that are too large."""
+    with contextlib.suppress(ValueError):
+        assert len(keyring.raw(text)) == 32
 
 
 def test_a_key_is_there_once() -> None:

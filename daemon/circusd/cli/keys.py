@@ -11,6 +11,7 @@ from circusd import keyfile
 from circusd.cli.arguments import WrongArguments
 from circusd.cli.session import Session
 from circusd.keyfile import KeyFile
+from circusd.schema.errors import BadRequest
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
@@ -30,21 +31,15 @@ def add(properties: Mapping[str, Any], session: Session) -> dict[str, Any]:
     public, secret = new_pair()
     path = _path(properties)
     key = KeyFile(str(properties["name"]), public, secret)
-    fd = keyfile.create(path)
-    is_whole = False
-    try:
+    with _Made(path) as file:
         # What can't be written must not be let in.
-        _write(fd, keyfile.dump(key))
+        file.write(key)
         reply = session.request("addkey", {**asked, "public": public})
         if reply.get("status") == "error":
             return reply
-        _write(fd, keyfile.dump(key._replace(server=str(reply.get("server", "")))))
-        is_whole = True
+        file.write(key._replace(server=str(reply.get("server", ""))))
+        file.is_whole = True
         return {**reply, "file": path}
-    finally:
-        os.close(fd)
-        if not is_whole:
-            os.unlink(path)
 
 
 def new(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,16 +55,17 @@ def new(properties: Mapping[str, Any]) -> dict[str, Any]:
         key = key._replace(server=server)
         from circusd.kernel.files import atomic_write
 
-        atomic_write(os.path.abspath(path), keyfile.dump(key), private=True)
+        try:
+            atomic_write(os.path.abspath(path), keyfile.dump(key), private=True)
+        except OSError as problem:
+            raise _unwritten(path, problem) from None
     else:
         from circusd.curve import new_pair
 
         key = KeyFile(str(properties["name"]), *new_pair(), server)
-        fd = keyfile.create(path)
-        try:
-            _write(fd, keyfile.dump(key))
-        finally:
-            os.close(fd)
+        with _Made(path) as file:
+            file.write(key)
+            file.is_whole = True
     return {"name": key.name, "public": key.public, "file": path, "server": key.server, "made": is_made}
 
 
@@ -80,8 +76,32 @@ def _path(properties: Mapping[str, Any]) -> str:
     return str(properties.get("out") or f"{name}.key")
 
 
-def _write(fd: int, data: bytes) -> None:
-    os.lseek(fd, 0, os.SEEK_SET)
-    with open(fd, "wb", closefd=False) as file:
-        file.write(data)
-    os.fsync(fd)
+class _Made:
+    """A new file, which is gone again unless it is said to be whole."""
+
+    def __init__(self, path: str) -> None:
+        self.is_whole = False
+        self._path = path
+        self._fd = keyfile.create(path)
+
+    def write(self, key: KeyFile) -> None:
+        """It holds this key, which says more than the one before; raises BadRequest."""
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            with open(self._fd, "wb", closefd=False) as file:
+                file.write(keyfile.dump(key))
+            os.fsync(self._fd)
+        except OSError as problem:
+            raise _unwritten(self._path, problem) from None
+
+    def __enter__(self) -> _Made:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        if not self.is_whole:
+            os.unlink(self._path)
+
+
+def _unwritten(path: str, problem: OSError) -> BadRequest:
+    return BadRequest(f"{path} can't be written: {problem.strerror}")

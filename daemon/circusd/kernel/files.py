@@ -12,7 +12,7 @@ import time
 from typing import Final, NamedTuple
 
 from circusd.kernel.diagnosis import in_words
-from circusd.schema.errors import ConfigError, Conflict
+from circusd.schema.errors import CircusError, ConfigError, Conflict
 
 # sun_path has 108 bytes and ends in a zero.
 LONGEST_SOCKET_PATH: Final = 107
@@ -288,6 +288,15 @@ def private_remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     _sync_folder(os.path.dirname(path))
+
+
+def why(path: str, error: Exception) -> str:
+    """Why a file could not be read or written, in words of our own, of the system, or of who has read what is in it."""
+    if isinstance(error, OSError):
+        # Not the name in it, which may be a draft's.
+        words = error.strerror or in_words(error.errno)
+        return f"{path}: {words[:1].lower()}{words[1:]}"
+    return str(error) if isinstance(error, CircusError) else f"{path}: {error}"
 
 
 def remove_drafts(path: str) -> None:

@@ -23,7 +23,7 @@ from .passwords import Passwords
 from .people import Account, People, lower_role, scope_of
 from .scope import ALL, Scope
 from .sessionfile import PERSON_LIMIT, Kept, SessionFile
-from .throttle import Throttle
+from .throttle import Throttle, Tries
 from .tokens import LONGEST, TOKEN_PREFIX, fingerprint
 
 TOKEN_BYTES: Final = 32
@@ -94,12 +94,6 @@ class _Record:
     """Role and patterns are those of the person's account at that moment."""
 
 
-@dataclass(slots=True)
-class _Tries:
-    left: float
-    at: float
-
-
 class Accounts:
     """Links and sessions of one daemon; all moments are monotonic inside and epoch seconds outside.
 
@@ -133,7 +127,7 @@ class Accounts:
         self._links: OrderedDict[str, _Link] = OrderedDict()
         # The one that was used last is the last.
         self._sessions: OrderedDict[str, _Record] = OrderedDict()
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._tries = Tries(TRIES, TRY_SECONDS, SOURCES)
         self._timer: Any = None
         self._is_read = file is None
         if file is not None:
@@ -167,7 +161,7 @@ class Accounts:
         if link is not None:
             del self._links[key]
         if link is None or link.ends <= now:
-            self._count_wrong(source, now)
+            self._count_wrong(source)
             raise Denied(
                 "this link is used up, expired or wrong", hint="get another one with circusctl weblink"
             )
@@ -218,17 +212,10 @@ class Accounts:
         found = [key for key in self._links if hmac.compare_digest(key, given)]
         return (found[0], self._links[found[0]]) if found else ("", None)
 
-    def _count_wrong(self, source: str, now: float) -> None:
-        tries = self._tries.setdefault(source, _Tries(float(TRIES), now))
-        self._tries.move_to_end(source)
-        while len(self._tries) > SOURCES:
-            self._tries.popitem(last=False)
-        tries.left = min(float(TRIES), tries.left + (now - tries.at) / TRY_SECONDS)
-        tries.at = now
-        if tries.left < 1:
-            wait = math.ceil((1 - tries.left) * TRY_SECONDS)
-            raise Throttled("too many wrong links", wait)
-        tries.left -= 1
+    def _count_wrong(self, source: str) -> None:
+        if wait := self._tries.wait(source):
+            raise Throttled("too many wrong links", math.ceil(wait))
+        self._tries.use(source)
 
     # -- sessions --------------------------------------------------------------------------------------------------
 

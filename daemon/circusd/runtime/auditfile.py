@@ -6,14 +6,12 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import gevent
 from gevent.event import AsyncResult
 
 from circusd.kernel import files
-from circusd.kernel.diagnosis import in_words
-from circusd.schema.errors import CircusError
 
 from .appendfile import AppendFile
 from .rotation import SizeRotation
@@ -148,7 +146,7 @@ class _Disk:
             while self._left:
                 self._left = self._left[self._file.write((self._left,)) :]
         except Exception as error:  # noqa: BLE001 (the thread goes on whatever is on the disk)
-            return lost, _words(self.path, error)
+            return lost, files.why(self.path, error)
         finally:
             # Commands are rare: nothing is held meanwhile, and a file that was moved is made anew.
             self._file.let_go()
@@ -185,10 +183,3 @@ def _tail(path: str) -> list[bytes]:
     finally:
         os.close(fd)
     return lines[1:] if start else lines
-
-
-def _words(path: str, error: Exception) -> str:
-    if isinstance(error, OSError):
-        words: Any = error.strerror or in_words(error.errno)
-        return f"{path}: {words[:1].lower()}{words[1:]}"
-    return str(error) if isinstance(error, CircusError) else f"{path}: {error}"

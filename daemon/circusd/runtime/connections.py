@@ -120,14 +120,7 @@ def carry(
     except OSError as error:
         return "" if inner is not None else f"no way in: {error.strerror or error}"
     finally:
-        try:
-            # May be cut short by a kill.
-            if inner is not None and down is not None:
-                end_inner(inner, down)
-        finally:
-            if inner is not None:
-                inner.close()
-            outer.close()
+        end_both(outer, inner, down)
 
 
 def _greet(handshake: Handshake, outer: socket.socket, inner: socket.socket, seconds: float) -> str:
@@ -178,14 +171,23 @@ def _down(connection: Connection, handshake: Handshake, outer: socket.socket, in
         shut_down(outer, socket.SHUT_RDWR)
 
 
-def end_inner(inner: socket.socket, down: gevent.Greenlet[..., None]) -> None:
-    """libzmq has read what was sent, or its time is over; `down` has carried what it said to that."""
-    # Told the end, libzmq still reads what was sent, and then closes its side, which ends the other greenlet.
-    shut_down(inner, socket.SHUT_WR)
+def end_both(
+    outer: socket.socket, inner: socket.socket | None, down: gevent.Greenlet[..., None] | None
+) -> None:
+    """Nothing is left of the connection: libzmq has read what was sent, or its time is over, and `down` has carried what it
+    said to that. ``inner`` and ``down`` are there as far as it came."""
     try:
-        down.join(_DRAIN_SECONDS)
+        if inner is not None and down is not None:
+            # Told the end, libzmq still reads what was sent, and then closes its side, which ends the other greenlet.
+            shut_down(inner, socket.SHUT_WR)
+            # May be cut short by a kill.
+            down.join(_DRAIN_SECONDS)
     finally:
-        down.kill(block=False)
+        if down is not None:
+            down.kill(block=False)
+        if inner is not None:
+            inner.close()
+        outer.close()
 
 
 def shut_down(sock: socket.socket, how: int) -> None:

@@ -6,12 +6,10 @@ gets an inner socket, of its own, and only one whose key is known is heard.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import gevent
@@ -20,13 +18,12 @@ from gevent.event import AsyncResult, Event
 
 from circusd.schema.errors import CircusError, ProtocolError
 
-from . import clock
 from .connections import (
     GREETING_SECONDS,
     READ_BYTES,
     Connection,
     connect_inner,
-    end_inner,
+    end_both,
     shut_down,
     upwards,
 )
@@ -34,6 +31,7 @@ from .curvehandshake import GREETING, ClientSide, ServerSide
 from .doors import warn_of_reach
 from .guard import Guard
 from .keyring import Key, Keyring
+from .throttle import Tries, network
 
 log = logging.getLogger("circusd.doors")
 
@@ -65,12 +63,6 @@ _ANSWER_SECONDS: Final = 1.0
 """For the word that a key is not known."""
 
 
-@dataclass(slots=True)
-class _Tries:
-    left: float
-    at: float
-
-
 class Far:
     """All peers on other machines, at all doors."""
 
@@ -88,11 +80,11 @@ class Far:
         self._guard = Guard(context, self.keyring, self._admit)
         self._drop = drop
         self._seconds = seconds
-        self._tries = tries
+        self._tries = Tries(tries, TRY_SECONDS, ADDRESSES)
+        """Of addresses from which no key is shown."""
         self._there: dict[Connection, str] = {}
         """Who is here, with the address as it is counted."""
         self._unknown: OrderedDict[Connection, AsyncResult[str]] = OrderedDict()
-        self._failed: OrderedDict[str, _Tries] = OrderedDict()
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -137,11 +129,11 @@ class Far:
 
     def arrived(self, connection: Connection, host: str) -> str:
         """Why a connection from there is not listened to; empty if it is, until `left`."""
-        address = _counted(host)
+        address = network(host)
         here = [other for other, where in self._there.items() if where == address]
         if not self.is_open:
             return "it comes from another machine"
-        if not self._has_try(address):
+        if self._tries.wait(address):
             return "too many from its address have shown no key"
         if len(here) >= PER_ADDRESS:
             return f"its address has {PER_ADDRESS} connections already"
@@ -164,7 +156,7 @@ class Far:
         self._unknown.pop(connection, None)
         address = self._there.pop(connection, None)
         if address is not None and not connection.key:
-            self._count_failed(address)
+            self._tries.use(address)
 
     def close(self) -> None:
         """Nobody comes in any more, and no thread is left."""
@@ -176,19 +168,6 @@ class Far:
             return f"its key has {PER_KEY} connections already"
         self._unknown.pop(connection, None)
         return "" if connection in self._there else "it has left"
-
-    def _has_try(self, address: str) -> bool:
-        tries = self._failed.get(address)
-        return tries is None or tries.left + (clock.now() - tries.at) / TRY_SECONDS >= 1
-
-    def _count_failed(self, address: str) -> None:
-        now = clock.now()
-        tries = self._failed.setdefault(address, _Tries(self._tries, now))
-        self._failed.move_to_end(address)
-        while len(self._failed) > ADDRESSES:
-            self._failed.popitem(last=False)
-        tries.left = max(0.0, min(self._tries, tries.left + (now - tries.at) / TRY_SECONDS) - 1)
-        tries.at = now
 
     # -- one connection ----------------------------------------------------------------------------------------------
 
@@ -304,22 +283,4 @@ class _Line:
 
     def close(self) -> None:
         """Nothing is left of the connection."""
-        try:
-            # May be cut short by a kill.
-            if self.inner is not None and self._down is not None:
-                end_inner(self.inner, self._down)
-        finally:
-            if self.inner is not None:
-                self.inner.close()
-            self._outer.close()
-
-
-def _counted(host: str) -> str:
-    """The address by which tries are counted: of IPv6 the part that belongs to one network."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+        end_both(self._outer, self.inner, self._down)

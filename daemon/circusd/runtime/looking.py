@@ -44,6 +44,10 @@ class Looking:
         def payload(reply: dict[str, Any]) -> dict[str, Any]:
             since = clock.wall() - span
             events = self.arbiter.journal.last(EVENTS_LIMIT, names if named else None)
+            if not c.person.scope.is_all:
+                # These count the processes of all watchers.
+                unknown = [None] * len(reply["times"])
+                reply["daemon"] |= {"processes": unknown, "restarts": unknown}
             return {**reply, "events": [event for event in events if event["time"] >= since] if named else []}
 
         return Later(in_background(told), payload)

@@ -146,13 +146,9 @@ class Orders:
         """Whether it is for no other watcher, be it by name or because it has come to it."""
         if scope.is_all:
             return True
-        parts = self._parts(order)
         named = order.target.lower() in self._arbiter.watchers and scope.sees(order.target)
-        return (
-            (named or bool(parts))
-            and all(scope.sees(w.name) for w, _, _ in parts)
-            and (named or order.scope == scope)
-        )
+        # What somebody of the same scope asks for comes to no other watcher, also where it is for several or for none yet.
+        return (named or order.scope == scope) and all(scope.sees(w.name) for w, _, _ in self._parts(order))
 
     def _parts(self, order: Order) -> list[tuple[Watcher, Job, bool]]:
         watchers = self._arbiter.watchers.values()

@@ -263,7 +263,8 @@ class People:
         return text, token
 
     def find_token(self, id_: int) -> tuple[Account, Token]:
-        """The token of that id, and whose it is. Raises NotFound."""
+        """The token of that id, and whose it is. Raises NotFound, Unavailable."""
+        self._need()
         for account in self._accounts.values():
             for token in account.tokens:
                 if token.id == id_:

@@ -15,8 +15,7 @@ from circusd.schema.wire import encode
 
 from .people import Account, People, Token
 from .scope import patterns
-from .sessionfile import read_json
-from .statefile import Form, StateFile, StateFolder, moment_of, written
+from .statefile import Form, StateFile, StateFolder, moment_of, read_json, written
 from .tokens import NAME_LIMIT
 
 FILE: Final = "people.json"

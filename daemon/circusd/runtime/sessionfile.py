@@ -7,7 +7,6 @@ The format is JSON: ``version``, ``written``, and for each session the hash of i
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -16,7 +15,7 @@ from circusd.schema.commands import ROLES
 from circusd.schema.wire import ADDRESS_LIMIT, encode
 
 from .scope import patterns
-from .statefile import Form, StateFile, StateFolder, moment_of, written
+from .statefile import Form, StateFile, StateFolder, moment_of, read_json, written
 
 FILE: Final = "sessions.json"
 VERSION: Final = 2
@@ -60,19 +59,6 @@ def parse(data: bytes, now: float) -> list[Kept]:
     content = read_json(data, VERSION, "sessions")
     back = max(0.0, moment_of(content, "written") - now)
     return [_kept(row, back) for row in content["sessions"]]
-
-
-def read_json(data: bytes, version: int, rows: str) -> dict[str, Any]:
-    """The object of a file of that version, which has a list under that name. Raises ValueError."""
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ValueError("it is no JSON") from None
-    if not isinstance(content, dict) or not isinstance(content.get(rows), list):
-        raise ValueError(f"it has no list of {rows}")
-    if content.get("version") != version:
-        raise ValueError(f"its version is not {version}")
-    return content
 
 
 def _kept(row: Any, back: float) -> Kept:

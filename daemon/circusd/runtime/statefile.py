@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -13,8 +14,6 @@ import gevent
 from gevent.event import AsyncResult
 
 from circusd.kernel import files
-from circusd.kernel.diagnosis import in_words
-from circusd.schema.errors import CircusError
 
 from . import clock
 from .writer import Once, Thread, Writers
@@ -53,6 +52,19 @@ class Outcome(NamedTuple):
 
     problem: str = ""
     revives: bool = False
+
+
+def read_json(data: bytes, version: int, rows: str) -> dict[str, Any]:
+    """The object of a file of that version, which has a list under that name. Raises ValueError."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
+    if not isinstance(content, dict) or content.get("version") != version:
+        raise ValueError(f"its version is not {version}")
+    if not isinstance(content.get(rows), list):
+        raise ValueError(f"it has no list of {rows}")
+    return content
 
 
 def written(moment: float) -> float:
@@ -247,7 +259,7 @@ class _Disk(Generic[Row]):
             data = files.private_read(path, self._form.limit_bytes)
             found = [] if data is None else self._form.parse(data, now)
         except Exception as error:  # noqa: BLE001 (the thread goes on whatever is on the disk)
-            words = self._words(error)
+            words = files.why(self._path(), error)
             self._unread = words if self._form.key is None else ""
             return [], Outcome(words)
         self._there = self._keys(found)
@@ -265,7 +277,7 @@ class _Disk(Generic[Row]):
             self._unread = ""
             files.atomic_write(path, self._form.dump(rows, now), private=True)
         except Exception as error:  # noqa: BLE001 (as in `read`)
-            return Outcome(self._words(error), revives=not self._without(self._there - keys))
+            return Outcome(files.why(self._path(), error), revives=not self._without(self._there - keys))
         self._there = keys
         return Outcome()
 
@@ -293,13 +305,6 @@ class _Disk(Generic[Row]):
     def _open(self) -> str:
         """The path of the file, in a folder that is there, safe, and no other daemon's."""
         return os.path.join(self._folder.open(self), self._form.file)
-
-    def _words(self, error: Exception) -> str:
-        if isinstance(error, OSError):
-            # Words of our own, or of the system; not the name in it, which may be a draft's.
-            words = error.strerror or in_words(error.errno)
-            return f"{self._path()}: {words[:1].lower()}{words[1:]}"
-        return str(error) if isinstance(error, CircusError) else f"{self._path()}: {error}"
 
 
 def _is_at(lock: files.Lock) -> bool:

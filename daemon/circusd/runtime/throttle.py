@@ -1,7 +1,7 @@
-"""Who guesses passwords waits longer and longer, by address and by the name that he guesses for; nobody is locked out.
+"""What keeps those out who try again and again: so many tries for each source, and for passwords waits that get longer.
 
-An address from which a person has come in before does not wait for what others try with his name, and no delay is longer
-than a minute.
+Who guesses passwords waits by address and by the name that he guesses for; nobody is locked out. An address from which a
+person has come in before does not wait for what others try with his name, and no delay is longer than a minute.
 """
 
 from __future__ import annotations
@@ -28,6 +28,39 @@ QUIET: Final = 900.0
 ROWS: Final = 4096
 PLACES: Final = 16
 """Addresses that are remembered of each person."""
+
+
+@dataclass(slots=True)
+class _Left:
+    tries: float
+    at: float
+
+
+class Tries:
+    """So many tries for each source, and one more each time that a span is over; the sources of last are remembered."""
+
+    def __init__(self, most: float, seconds: float, sources: int) -> None:
+        self._most, self._seconds, self._sources = most, seconds, sources
+        self._rows: OrderedDict[str, _Left] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many sources are remembered."""
+        return len(self._rows)
+
+    def wait(self, source: str) -> float:
+        """Seconds until the source has a try; 0 when it has one."""
+        return max(0.0, (1 - self._left(source, clock.now())) * self._seconds)
+
+    def use(self, source: str) -> None:
+        """It has one try less, or still none."""
+        now = clock.now()
+        self._rows[source] = _Left(max(0.0, self._left(source, now) - 1), now)
+        self._rows.move_to_end(source)
+        _bound(self._rows, self._sources)
+
+    def _left(self, source: str, now: float) -> float:
+        row = self._rows.get(source)
+        return self._most if row is None else min(self._most, row.tries + (now - row.at) / self._seconds)
 
 
 @dataclass(slots=True)

@@ -721,7 +721,7 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "daemon",
                 "object",
-                "the same of circusd itself, with the processes and restarts of all watchers",
+                "the same of circusd itself, with the processes and restarts of all watchers; those are null for who may see only some",
             ),
             Field("period", "seconds", "seconds between two samples while nobody looks; 0 when none is kept"),
             Field(
