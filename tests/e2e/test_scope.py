@@ -215,6 +215,16 @@ def test_hidden_watcher_is_as_one_that_is_not_there(daemon: Daemon, name: str) -
     assert '"code":"denied"' in added[0]
 
 
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_line_of_a_hidden_watcher_is_no_place_to_read_from(daemon: Daemon, side: str) -> None:
+    """Neither that it is there is told, nor when it came: as if nobody had written it."""
+    ben = Person(daemon, "ben")
+    line = daemon.call("output", names=[HIDDEN], lines=1)["lines"][0]["id"]
+    told = [ben.say("output", **{side: one}) for one in (line, line.replace(HIDDEN, NOWHERE))]
+    assert '"there is no such line"' in told[0]
+    assert told[0] == told[1]
+
+
 def test_commands_on_their_way_of_hidden_watchers_are_not_there(daemon: Daemon) -> None:
     """Neither in the list, nor to be cancelled; one's own are."""
     ben = Person(daemon, "ben")
