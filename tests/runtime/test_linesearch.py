@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
+import json
 import lzma
+import math
 import os
 import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -356,6 +360,22 @@ def test_a_cursor_of_somebody_else_is_refused(cursor: str) -> None:
     """And nothing else happens."""
     with pytest.raises(BadRequest, match="cursor"):
         Position.decoded(cursor)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"n": {"1/stdout/web": math.inf}},
+        {"f": {"web.log": [math.inf, 1]}},
+        {"f": {"web.log": [1, math.inf]}},
+        {"t": 10**400},
+    ],
+)
+def test_a_cursor_with_no_numbers_is_refused(data: dict[str, Any]) -> None:
+    """What Python reads as a number and can't count by is no error of circusd."""
+    text = json.dumps({"d": OLDER, "n": {}, "f": {}, "t": None, **data})
+    with pytest.raises(BadRequest, match="cursor"):
+        Position.decoded(base64.urlsafe_b64encode(zlib.compress(text.encode())).decode())
 
 
 def test_both_streams_in_one_file_are_each_whole(make: Any) -> None:

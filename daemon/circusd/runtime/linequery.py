@@ -150,7 +150,9 @@ class Position:
             if data["d"] not in (OLDER, NEWER):
                 raise ValueError("no direction")
             return cls(data["d"], numbers, files, None if data["t"] is None else float(data["t"]))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, zlib.error):
+        except (
+            ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, zlib.error,
+        ):  # fmt: skip
             raise BadRequest(
                 "the cursor is none of ours", field="cursor", hint="give it as it came"
             ) from None
