@@ -107,8 +107,6 @@ class Position:
     time: float | None = None
     """For streams and logs without either: this time (epoch seconds) decides. Without it there is nothing older of them,
     and all of them is newer."""
-    is_start: bool = False
-    """Nothing was read yet: from the end or the beginning of everything."""
 
     def flipped(self, paths: Iterable[str]) -> Position:
         """What is on the other side of it; ``paths`` are those of the logs that have files."""

@@ -10,8 +10,10 @@ import errno
 import os
 import re
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from io import BufferedReader, FileIO
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from circusd.kernel.diagnosis import in_words
@@ -27,7 +29,8 @@ _ROUNDS: Final = 4
 _SUFFIX: Final = re.compile(r"[.-]\d{1,14}(?:[._-]\d{1,9}){0,3}(\.[a-z0-9]{1,5})?")
 """As rotation here and logrotate (with ``dateext`` or without) put a file aside."""
 _PACKED: Final = ("gz", "xz", "bz2")
-_KINDS: Final = {None: "", ".gz": "gz", ".xz": "xz", ".bz2": "bz2"}
+_OTHERS: Final = ("zst", "lz4", "lzo", "zip")
+"""Put aside too, in a form that is not read."""
 
 Tick = Callable[[int], None]
 """Told how many bytes of files were read; may raise to end the reading."""
@@ -302,14 +305,7 @@ def _before(chunk: Chunk, end: int) -> Chunk:
 
 def _first_from(marks: list[Mark], offset: int) -> int:
     """The place of the first mark at that offset or behind it."""
-    low, high = 0, len(marks)
-    while low < high:
-        middle = (low + high) // 2
-        if marks[middle].offset < offset:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return bisect_left(marks, offset, key=attrgetter("offset"))
 
 
 def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
@@ -351,10 +347,11 @@ def _names(path: str, refused: Callable[[Unread], None]) -> list[str]:
             # logrotate with ``extension``: out-20260301.log.gz
             rest = entry.removeprefix(stem).replace(ending, "", 1)
         if rest and (match := _SUFFIX.fullmatch(rest)):
-            if match[1] in _KINDS or match[1][1:].isdecimal():
+            kind = (match[1] or "").removeprefix(".")
+            if not kind or kind in _PACKED or kind.isdecimal():
                 found.append(os.path.join(folder, entry))
-            elif match[1] in (".zst", ".lz4", ".lzo", ".zip"):
-                refused(Unread(os.path.join(folder, entry), f"{match[1]} can't be read; gz, xz and bz2 can"))
+            elif kind in _OTHERS:
+                refused(Unread(os.path.join(folder, entry), f".{kind} can't be read; gz, xz and bz2 can"))
     return found
 
 
