@@ -11,10 +11,10 @@ import os
 import re
 import stat
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader, FileIO
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from circusd.kernel.diagnosis import in_words
 
@@ -31,6 +31,8 @@ _SUFFIX: Final = re.compile(r"[.-]\d{1,14}(?:[._-]\d{1,9}){0,3}(\.[a-z0-9]{1,5})
 _PACKED: Final = ("gz", "xz", "bz2")
 _OTHERS: Final = ("zst", "lz4", "lzo", "zip")
 """Put aside too, in a form that is not read."""
+
+T = TypeVar("T")
 
 Tick = Callable[[int], None]
 """Told how many bytes of files were read; may raise to end the reading."""
@@ -315,23 +317,51 @@ def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
     for _ in range(_ROUNDS):
         # A rotation may go on meanwhile: what has another name by now is found under it in the next round.
         before = len(tried)
-        for name in _names(path, refused if not tried else lambda _: None):
+        refuse = refused if not tried else lambda _: None
+        for name in _newest(_names(path, refuse), path, refuse):
             _try(name, path, found, tried, refused)
         if len(tried) == before:
             break
-    files = list(found.values())
-    aside = [file for file in files if file.path != path]
-    if all(_number(file.path, path) for file in aside):
-        aside.sort(key=lambda file: _number(file.path, path))
-    else:
-        aside.sort(key=lambda file: (file.mtime, file.path), reverse=True)
-    files = [*(file for file in files if file.path == path), *aside]
+    # Of two that had the log's own name, one round after the other, the later one is the newer.
+    files = [file for file in reversed(found.values()) if file.path == path]
+    aside = (file for file in found.values() if file.path != path)
+    files += _newest_first(aside, path, lambda file: (file.path, file.mtime))
     for file in files[FILES_LIMIT:]:
         file.close()
     return files[:FILES_LIMIT]
 
 
+def _newest(names: list[str], path: str, refused: Callable[[Unread], None]) -> list[str]:
+    """Those that are looked at: no more files are opened than that."""
+    if len(names) <= FILES_LIMIT:
+        return names
+    aside = _newest_first(names[1:], path, lambda name: (name, _time_of(name)))
+    shown, left = aside[: FILES_LIMIT - 1], aside[FILES_LIMIT - 1 :]
+    older = f", as are {len(left) - 1} more" if len(left) > 1 else ""
+    refused(Unread(left[0], f"it is older than the newest {FILES_LIMIT} files of the log{older}"))
+    return [path, *shown]
+
+
+def _newest_first(those: Iterable[T], path: str, told: Callable[[T], tuple[str, float]]) -> list[T]:
+    """Files that were put aside, of which ``told`` has name and time: by number, or by time where not all have one."""
+    rows = [(*told(one), one) for one in those]
+    if all(_number(name, path) for name, _, _ in rows):
+        rows.sort(key=lambda row: _number(row[0], path))
+    else:
+        rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
+    return [one for _, _, one in rows]
+
+
+def _time_of(name: str) -> float:
+    try:
+        return os.lstat(name).st_mtime
+    except OSError:
+        # It has another name by now, or none.
+        return 0.0
+
+
 def _names(path: str, refused: Callable[[Unread], None]) -> list[str]:
+    """The path, and what was put aside beside it."""
     folder, name = os.path.split(path)
     try:
         entries = os.listdir(folder)
