@@ -251,6 +251,20 @@ def test_what_is_wrong_is_said_in_a_line(site: Path) -> None:
     assert "there is no file 'no.ini'" in failed(site, "paste:no.ini")
 
 
+@pytest.mark.parametrize("name", ["mall.web:app", "mall.web.app"])
+def test_a_package_that_is_there_and_fails_says_why(site: Path, name: str) -> None:
+    """Not that there is no such module: what it raises is shown."""
+    (site / "mall").mkdir()
+    (site / "mall" / "__init__.py").write_text("import nosuchlibrary\n")
+    (site / "mall" / "web.py").write_text("app = None\n")
+    done = subprocess.run(
+        [str(BIN / "chaussette"), name], cwd=site, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert "No module named 'nosuchlibrary'" in done.stderr
+    assert "there is no module" not in done.stderr
+
+
 def test_a_library_that_is_missing_is_named(site: Path) -> None:
     """With what installs it and what to take instead."""
     code = "import sys; sys.modules['waitress'] = None; from circusd.chaussette.main import main; sys.exit(main())"
