@@ -210,6 +210,25 @@ def test_readiness_is_told_once_it_serves(site: Path, tmp_path: Path) -> None:
             assert b"STOPPING=1" in manager.recv(1000)
 
 
+@pytest.mark.parametrize("name", [row.name for row in HERE])
+def test_a_change_of_the_source_is_served(name: str, site: Path, tmp_path: Path) -> None:
+    """With --use-reloader: by the same process, on the same socket, and who asked is told again that it is ready."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(20)
+        with Worker(site, "--use-reloader", *words(name), environ={"NOTIFY_SOCKET": str(path)}) as worker:
+            assert b"READY=1" in manager.recv(1000).split(b"\n")
+            assert worker.get() == str(worker.popen.pid)
+            anew = APPLICATION.replace("str(os.getpid())", "f'{os.getpid()} anew'")
+            assert anew != APPLICATION
+            (site / "shop.py").write_text(anew)
+            assert b"READY=1" in manager.recv(1000).split(b"\n")
+            assert worker.get() == f"{worker.popen.pid} anew"
+            worker.popen.terminate()
+            assert worker.popen.wait(20) == 0
+
+
 def test_hooks_get_the_arguments_and_modules_are_found(site: Path, tmp_path: Path) -> None:
     """--pre-hook before serving, --post-hook after it, --python-path before the folder that it runs in."""
     elsewhere = tmp_path / "elsewhere"
