@@ -27,7 +27,7 @@ def _look(known: dict[str, int], environ: Mapping[str, str]) -> None:
         changed = next((path for path, at in _times().items() if known.setdefault(path, at) != at), "")
     sys.stderr.write(f"chaussette: {changed} has changed, starting anew\n")
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 (the program that this is)
 
 
 def _times() -> dict[str, int]:
