@@ -212,6 +212,25 @@ def test_readiness_is_told_once_it_serves(site: Path, tmp_path: Path) -> None:
             assert b"STOPPING=1" in manager.recv(1000)
 
 
+@pytest.mark.parametrize("name", [row.name for row in HERE])
+def test_a_change_of_the_source_is_served(name: str, site: Path, tmp_path: Path) -> None:
+    """With --use-reloader: by the same process, on the same socket, and who asked is told again that it is ready."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(20)
+        with Worker(site, "--use-reloader", *words(name), environ={"NOTIFY_SOCKET": str(path)}) as worker:
+            assert b"READY=1" in manager.recv(1000).split(b"\n")
+            assert worker.get() == str(worker.popen.pid)
+            anew = APPLICATION.replace("str(os.getpid())", "f'{os.getpid()} anew'")
+            assert anew != APPLICATION
+            (site / "shop.py").write_text(anew)
+            assert b"READY=1" in manager.recv(1000).split(b"\n")
+            assert worker.get() == f"{worker.popen.pid} anew"
+            worker.popen.terminate()
+            assert worker.popen.wait(20) == 0
+
+
 def test_hooks_get_the_arguments_and_modules_are_found(site: Path, tmp_path: Path) -> None:
     """--pre-hook before serving, --post-hook after it, --python-path before the folder that it runs in."""
     elsewhere = tmp_path / "elsewhere"
@@ -251,6 +270,20 @@ def test_what_is_wrong_is_said_in_a_line(site: Path) -> None:
     assert "invalid choice: 'gevnet'" in failed(site, "--backend", "gevnet", "shop.app", code=2)
     assert "HTTP is not spoken over SOCK_DGRAM" in failed(site, "--socket-type", "SOCK_DGRAM", "shop.app")
     assert "there is no file 'no.ini'" in failed(site, "paste:no.ini")
+
+
+@pytest.mark.parametrize("name", ["mall.web:app", "mall.web.app"])
+def test_a_package_that_is_there_and_fails_says_why(site: Path, name: str) -> None:
+    """Not that there is no such module: what it raises is shown."""
+    (site / "mall").mkdir()
+    (site / "mall" / "__init__.py").write_text("import nosuchlibrary\n")
+    (site / "mall" / "web.py").write_text("app = None\n")
+    done = subprocess.run(
+        [str(BIN / "chaussette"), name], cwd=site, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert "No module named 'nosuchlibrary'" in done.stderr
+    assert "there is no module" not in done.stderr
 
 
 def test_a_library_that_is_missing_is_named(site: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
+import json
 import lzma
+import math
 import os
 import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +18,13 @@ from typing import Any
 
 import pytest
 
+from circusd.runtime import logfiles
 from circusd.runtime.fileindex import INDEX_BYTES, Mark, append, read_index
 from circusd.runtime.fileindex import name_of as name_of_index
 from circusd.runtime.history import LONGEST_LINE, History, StreamKey
 from circusd.runtime.linequery import NEWER, OLDER, Log, Position, Query, name_of
 from circusd.runtime.linesearch import Search
-from circusd.runtime.logfiles import CHUNK_BYTES, open_files
+from circusd.runtime.logfiles import CHUNK_BYTES, LogFile, open_files
 from circusd.runtime.streams import Output, OutputServices
 from circusd.schema.errors import BadRequest
 from tests.outputs import config, until
@@ -358,6 +363,22 @@ def test_a_cursor_of_somebody_else_is_refused(cursor: str) -> None:
         Position.decoded(cursor)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"n": {"1/stdout/web": math.inf}},
+        {"f": {"web.log": [math.inf, 1]}},
+        {"f": {"web.log": [1, math.inf]}},
+        {"t": 10**400},
+    ],
+)
+def test_a_cursor_with_no_numbers_is_refused(data: dict[str, Any]) -> None:
+    """What Python reads as a number and can't count by is no error of circusd."""
+    text = json.dumps({"d": OLDER, "n": {}, "f": {}, "t": None, **data})
+    with pytest.raises(BadRequest, match="cursor"):
+        Position.decoded(base64.urlsafe_b64encode(zlib.compress(text.encode())).decode())
+
+
 def test_both_streams_in_one_file_are_each_whole(make: Any) -> None:
     """Standard output and error of one process: every line once, in the order of its stream."""
     path = make.folder / "web.log"
@@ -537,3 +558,56 @@ def test_files_with_numbers_are_in_their_order_whatever_their_times(make: Any) -
         os.utime(f"{logs.path}.{number}.gz")
     assert numbers(logs.all(limit=900)) == list(range(9000))
     assert numbers(logs.all(NEWER, limit=900)) == list(range(9000))
+
+
+@pytest.mark.parametrize("name", ["web.log.{}", "web.log-2026{:04}"])
+def test_of_very_many_files_the_newest_are_opened_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A folder with years of them takes no more descriptors, and what is left out is told."""
+    monkeypatch.setattr(logfiles, "FILES_LIMIT", 4)
+    opened: list[str] = []
+
+    def made(path: str, *args: Any, **more: Any) -> LogFile:
+        opened.append(path)
+        return LogFile(path, *args, **more)
+
+    monkeypatch.setattr(logfiles, "LogFile", made)
+    names = ["web.log", *(name.format(number) for number in range(1, 9))]
+    for age, one in enumerate(names):
+        (tmp_path / one).write_text(f"{age}\n")
+        os.utime(tmp_path / one, (1000 - age, 1000 - age))
+    unread: list[logfiles.Unread] = []
+    files = open_files(str(tmp_path / "web.log"), unread.append)
+    for file in files:
+        file.close()
+    assert [os.path.basename(file.path) for file in files] == names[:4]
+    assert sorted(opened) == sorted(file.path for file in files)
+    assert [(os.path.basename(one.file), one.reason) for one in unread] == [
+        (names[4], "it is older than the newest 4 files of the log, as are 4 more")
+    ]
+
+
+def test_a_rotation_while_files_are_opened_keeps_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that has the log's name when it is looked at again is the newer one."""
+    path = tmp_path / "web.log"
+    path.write_text("older\n")
+    found = logfiles._names
+    calls: list[str] = []
+
+    def names(*args: Any) -> list[str]:
+        calls.append("")
+        if len(calls) == 2:
+            path.rename(f"{path}.1")
+            path.write_text("newer\n")
+        return found(*args)
+
+    monkeypatch.setattr(logfiles, "_names", names)
+    files = open_files(str(path), lambda unread: None)
+    try:
+        assert [os.pread(file.fd, 100, 0) for file in files] == [b"newer\n", b"older\n"]
+    finally:
+        for file in files:
+            file.close()

@@ -66,7 +66,7 @@ ROWS = {
     "circusd.plugins": row("circusd.plugins circusd.client circusd.schema circusd.version"),
     "circusd.chaussette": row(
         "circusd.chaussette circusd.kernel circusd.schema circusd.version",
-        "eventlet gevent geventwebsocket paste tornado uvicorn waitress werkzeug",
+        "eventlet gevent geventwebsocket paste tornado uvicorn waitress",
     ),
     "circusd.cli": row(
         "circusd.cli circusd.plugins circusd.client circusd.curve circusd.keyfile circusd.runtime circusd.kernel circusd.config "

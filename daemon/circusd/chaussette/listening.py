@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -60,11 +61,7 @@ def opened(host: str, port: int, family: str, kind: str, backlog: int) -> socket
             (str(address[0]), port), family=socket.AF_INET6 if is_six else socket.AF_INET, backlog=backlog
         )
     except OSError as problem:
-        hint = (
-            ": something listens there already"
-            if isinstance(problem.errno, int) and problem.errno == 98
-            else ""
-        )
+        hint = ": something listens there already" if problem.errno == errno.EADDRINUSE else ""
         raise NoSocket(f"can't listen at {host}:{port}: {problem.strerror}{hint}") from None
 
 

@@ -34,10 +34,16 @@ def load(name: str) -> Any:
 
 
 def _is_there(module: str) -> bool:
+    """Whether there is a module of that name; the packages around it are imported, and what they raise goes through."""
+    package = module.rpartition(".")[0]
+    if package:
+        if not _is_there(package):
+            return False
+        importlib.import_module(package)
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError, AttributeError):
-        # A parent that is none, or is no package.
+    except (ImportError, ValueError):
+        # What it is in is no package, or the name is none of a module.
         return False
 
 

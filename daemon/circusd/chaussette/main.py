@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from circusd.kernel.notify import Notify
 from circusd.version import __version__
 
-from . import backends, listening, loading
+from . import backends, listening, loading, reloading
 from .backends import Backend, NoBackend
 from .job import UNDER_WAY, Job
 
@@ -91,11 +91,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDERS",
         help="where modules are looked for first; several with : or , between them",
     )
-    made.add_argument(
-        "--use-reloader",
-        action="store_true",
-        help="start anew when a source file changes; needs the package Werkzeug",
-    )
+    made.add_argument("--use-reloader", action="store_true", help="start anew when a source file changes")
     made.add_argument(
         "--log-level",
         dest="loglevel",
@@ -124,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code says whether that went well."""
     made = parser()
     arguments = made.parse_args(argv)
+    environ = dict(os.environ)
     notify = Notify.take(os.environ)
     row = backends.find(arguments.backend)
     try:
@@ -137,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"chaussette: {problem}\n")
         return FAILED
     if arguments.use_reloader:
-        return _reloading(serve)
+        reloading.watch(environ)
     serve()
     return OK
 
@@ -234,17 +231,6 @@ def _set_path(folders: str | None) -> None:
     for folder in reversed((folders or "").replace(",", os.pathsep).split(os.pathsep)):
         if folder:
             sys.path.insert(0, os.path.abspath(folder))
-
-
-def _reloading(serve: Callable[[], None]) -> int:
-    try:
-        # Werkzeug has it for its own development server, and has kept it in this place since version 0.15.
-        from werkzeug._reloader import run_with_reloader
-    except ImportError:
-        sys.stderr.write("chaussette: --use-reloader needs the package Werkzeug: pip install Werkzeug\n")
-        return FAILED
-    run_with_reloader(serve)
-    return OK
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from circusd.cli.render import clock_of
 from circusd.cli.terminal import Style, clean, columns, size, span
 
 Reply = Mapping[str, Any]
@@ -67,8 +68,6 @@ def _history_row(name: str, series: Mapping[str, Any], cells: int) -> list[str]:
 
 
 def _samples(times: Sequence[float], watchers: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterable[str]:
-    from circusd.cli.render import clock_of
-
     rows = [(clean(str(name)), series) for name, series in watchers.items()]
     for i, time in enumerate(times):
         for name, series in (*rows, ("circusd", daemon)):
@@ -174,8 +173,6 @@ def _table(title: str, pairs: Sequence[tuple[str, str]], style: Style) -> list[s
 
 
 def _clock(time: Any) -> str:
-    from circusd.cli.render import clock_of
-
     return clock_of(float(time or 0))
 
 

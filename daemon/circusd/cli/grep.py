@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from circusd.cli import render
 from circusd.cli.arguments import WrongArguments
 from circusd.cli.codes import INTERRUPTED
 from circusd.cli.session import Session
-from circusd.cli.terminal import clean, clean_line, clean_message, color_of
+from circusd.cli.terminal import clean, clean_line, clean_message
 from circusd.client import FOREVER, refusal
 from circusd.kernel.moments import moment
 from circusd.runtime.clock import wall
@@ -90,16 +91,17 @@ def _print_all(properties: dict[str, Any], session: Session) -> int:
             if as_json:
                 session.out(json.dumps(line))
                 continue
-            if last is not None and "gap" in line and (line["gap"] or _stream(line) != _stream(last)):
+            if (
+                last is not None
+                and "gap" in line
+                and (line["gap"] or render.stream_of(line) != render.stream_of(last))
+            ):
                 session.out(session.style.paint("--", "dim"))
             last = line
-            session.out(_before(line, session, several=several) + mark(line))
+            before = f"{render.before_line(line, session.style)} " if several else ""
+            session.out(before + mark(line))
         sys.stdout.flush()
     return FOUND if is_found else NONE
-
-
-def _stream(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return line.get("watcher"), line.get("wid"), line.get("stream")
 
 
 def _means_several(properties: Mapping[str, Any], session: Session) -> bool:
@@ -108,14 +110,6 @@ def _means_several(properties: Mapping[str, Any], session: Session) -> bool:
         return True
     reply = session.call("explain", asked)
     return len(reply.get("watchers", ())) > 1
-
-
-def _before(line: Mapping[str, Any], session: Session, *, several: bool) -> str:
-    if not several:
-        return ""
-    who = clean(f"{line.get('watcher') or '?'}.{line['wid'] if line.get('wid') else '?'}")
-    bar = "!" if line.get("stream") == "stderr" else "|"
-    return f"{session.style.paint(who, color_of(who))} {session.style.paint(bar, 'red' if bar == '!' else 'dim')} "
 
 
 def _highlighter(properties: Mapping[str, Any], session: Session) -> Callable[[Mapping[str, Any]], str]:

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from circusd.cli.remote import CURVE, beside, by_key, by_ssh, check_ways, endpoint_there, is_there
-from circusd.cli.session import FAR_TIMEOUT
+from circusd.cli.remote import CURVE, beside, by_key, is_there
+from circusd.cli.session import FAR_TIMEOUT, endpoint_of
 from circusd.cli.terminal import clean_message
-from circusd.client import TIMEOUT, Client, find_endpoint
+from circusd.client import TIMEOUT, Client
 from circusd.plugins import original
 from circusd.plugins.dotted import in_words, resolve
 from circusd.schema.errors import CircusError
@@ -123,12 +123,7 @@ def _plugin_class(path: str) -> Any:
 
 def _endpoints(arguments: argparse.Namespace) -> tuple[str, str]:
     """Where commands are taken, and where events are told of: here, or both there by ssh or a key."""
-    endpoint = arguments.endpoint or ""
-    check_ways(ssh=arguments.ssh, keyfile=arguments.ssh_keyfile, key=arguments.key)
-    if arguments.ssh is not None:
-        endpoint = endpoint_there(arguments.ssh, arguments.ssh_keyfile, endpoint)
-    endpoint = endpoint or find_endpoint()
-    endpoint = by_ssh(endpoint) if endpoint.startswith("ssh://") else by_key(endpoint, arguments.key)
+    endpoint = endpoint_of(vars(arguments), os.environ)
     pubsub = arguments.pubsub or _pubsub_of(endpoint)
     if is_there(pubsub):
         return endpoint, by_key(pubsub, "") if pubsub.startswith(CURVE) else pubsub

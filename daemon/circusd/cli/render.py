@@ -10,6 +10,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, span
@@ -81,13 +82,26 @@ def clock_of(moment: float, form: str = "%Y-%m-%dT%H:%M:%S") -> str:
 
 def output_line(line: Mapping[str, Any], style: Style, *, timestamps: bool = False, width: int = 0) -> str:
     """A line that a process wrote, with the process before it; ``!`` instead of ``|`` marks stderr."""
-    # A log file does not tell everything of a line.
-    who = clean(f"{line.get('watcher') or '?'}.{line.get('wid') or '?'}")
-    is_error = line.get("stream") == "stderr"
     when = clock_of(float(line["time"])) + " " if timestamps and line.get("time") else ""
-    mark = style.paint("!", "red") if is_error else style.paint("|", "dim") if style.color else "|"
     shown = clean_line(str(line.get("text", "")), color=style.color)
-    return f"{style.paint(when, 'dim')}{style.paint(who.ljust(width), color_of(who))} {mark} {shown}"
+    return f"{style.paint(when, 'dim')}{before_line(line, style, width)} {shown}"
+
+
+def before_line(line: Mapping[str, Any], style: Style, width: int = 0) -> str:
+    """What stands before a line: its process, and whether it is of stdout or stderr."""
+    who = process_of(line)
+    mark = style.paint("!", "red") if line.get("stream") == "stderr" else style.paint("|", "dim")
+    return f"{style.paint(who.ljust(width), color_of(who))} {mark}"
+
+
+def process_of(line: Mapping[str, Any]) -> str:
+    """The process that wrote a line, as far as that is known: a log file does not tell everything of a line."""
+    return clean(f"{line.get('watcher') or '?'}.{line.get('wid') or '?'}")
+
+
+def stream_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Tells the stream that a line is of from others."""
+    return line.get("watcher"), line.get("wid"), line.get("stream")
 
 
 def event_line(event: Mapping[str, Any], style: Style) -> str:
@@ -259,14 +273,14 @@ def _set(reply: Reply, style: Style) -> str:
     return "\n".join(f"{clean(str(key))}: {clean(str(text))}" for key, text in applied.items())
 
 
-def _figures(name: str) -> Callable[[Reply, Style], str]:
-    def text(reply: Reply, style: Style) -> str:
-        from circusd.cli import figures
+def _later(module: str, name: str) -> Callable[[Reply, Style], str]:
+    """A view of a module of views that are seldom asked for: it is loaded when one is."""
 
-        found: str = getattr(figures, name)(reply, style)
-        return found
+    def view(reply: Reply, style: Style) -> str:
+        text: str = getattr(import_module(f"circusd.cli.{module}"), name)(reply, style)
+        return text
 
-    return text
+    return view
 
 
 def _number(key: str) -> Callable[[Reply, Style], str]:
@@ -412,21 +426,9 @@ def _dstats(reply: Reply, style: Style) -> str:
     return "\n".join(lines)
 
 
-def _about(name: str) -> Callable[[Reply, Style], str]:
-    """One of the views that are seldom asked for, loaded when it is."""
-
-    def view(reply: Reply, style: Style) -> str:
-        from circusd.cli import aboutviews
-
-        text: str = getattr(aboutviews, name)(reply, style)
-        return text
-
-    return view
-
-
 def _sockets(reply: Reply, style: Style) -> str:
     if any("watchers" in sock for sock in reply.get("sockets", ())):
-        return _about("sockets")(reply, style)
+        return _later("aboutviews", "sockets")(reply, style)
     rows = []
     for sock in reply.get("sockets", ()):
         address = sock["path"] if "path" in sock else f"{sock.get('host')}:{sock.get('port')}"
@@ -590,15 +592,15 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "addtoken": _made_token,
     "audit": _audit,
     "cancel": _cancelled,
-    "daemon": _about("daemon"),
+    "daemon": _later("aboutviews", "daemon"),
     "decr": _scaled,
-    "drift": _about("drift"),
+    "drift": _later("aboutviews", "drift"),
     "dstats": _dstats,
     "events": lambda reply, style: "\n".join(event_line(e, style) for e in reply.get("events", ())),
     "explain": _explain,
     "get": _options,
     "globaloptions": _options,
-    "history": _figures("history"),
+    "history": _later("figures", "history"),
     "incr": _scaled,
     "inspect": lambda reply, style: json_of(dict(reply), pretty=True),
     "ipython": _ipython,
@@ -614,8 +616,8 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "output": lambda reply, style: "\n".join(output_line(line, style) for line in reply.get("lines", ())),
     "people": _people,
     "ping": _ping,
-    "plugins": _about("plugins"),
-    "process": _figures("process"),
+    "plugins": _later("aboutviews", "plugins"),
+    "process": _later("figures", "process"),
     "reloadconfig": _reloaded,
     "rmkey": _key_gone,
     "save": _saved,
@@ -625,7 +627,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "stats": _stats,
     "status": _status,
     "tokens": _tokens,
-    "tree": _figures("tree"),
+    "tree": _later("figures", "tree"),
     "version": _number("version"),
     "wait": _waited,
     "weblink": _link,

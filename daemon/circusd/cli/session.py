@@ -13,6 +13,34 @@ FAR_TIMEOUT = 15.0
 """Seconds that a request may take by ssh or a key when nothing else is said: machines and keys come before it."""
 
 
+def endpoint_of(options: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """The endpoint that is meant by ``endpoint``, ``name``, ``ssh``, ``ssh_keyfile`` and ``key``; raises Unavailable, BadRequest.
+
+    What only the ways to other machines need is loaded for those.
+    """
+    named, name = options.get("endpoint") or "", options.get("name")
+    server, keyfile, key = (options.get(option) for option in ("ssh", "ssh_keyfile", "key"))
+    if server is not None or keyfile or key:
+        from circusd.cli.remote import check_ways
+
+        check_ways(ssh=server, keyfile=keyfile, key=key)
+    if server is not None:
+        from circusd.cli.remote import endpoint_there
+
+        return endpoint_there(server, keyfile or "", named, name or "", environ)
+    endpoint: str = named or find_endpoint(name, environ)
+    if endpoint.startswith("ssh://"):
+        from circusd.cli.remote import by_ssh
+
+        return by_ssh(endpoint)
+    endpoint = "ipc://" + endpoint if endpoint.startswith("/") else endpoint
+    if key or endpoint.startswith(("tcp://", "curve://")):
+        from circusd.cli.remote import by_key
+
+        return by_key(endpoint, key or "", environ)
+    return endpoint
+
+
 class Session:
     """Options, the connections made under them, and the two streams to print to."""
 
@@ -47,28 +75,8 @@ class Session:
         return FAR_TIMEOUT if far else TIMEOUT
 
     def endpoint(self) -> str:
-        """The endpoint that is meant; raises Unavailable."""
-        named, name = self.options.get("endpoint") or "", self.options.get("name")
-        server, keyfile, key = (self.options.get(option) for option in ("ssh", "ssh_keyfile", "key"))
-        if server is not None or keyfile or key:
-            from circusd.cli.remote import check_ways
-
-            check_ways(ssh=server, keyfile=keyfile, key=key)
-        if server is not None:
-            from circusd.cli.remote import endpoint_there
-
-            return endpoint_there(server, keyfile or "", named, name or "", self.environ)
-        endpoint: str = named or find_endpoint(name, self.environ)
-        if endpoint.startswith("ssh://"):
-            from circusd.cli.remote import by_ssh
-
-            return by_ssh(endpoint)
-        endpoint = "ipc://" + endpoint if endpoint.startswith("/") else endpoint
-        if key or endpoint.startswith(("tcp://", "curve://")):
-            from circusd.cli.remote import by_key
-
-            return by_key(endpoint, key or "", self.environ)
-        return endpoint
+        """The endpoint that is meant. Raises as `endpoint_of`."""
+        return endpoint_of(self.options, self.environ)
 
     def client(self) -> Client:
         """The client of that endpoint; nothing is connected before it is asked something."""

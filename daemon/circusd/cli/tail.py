@@ -76,18 +76,14 @@ def _from_before(
             for reply in pages("output", asked, session):
                 lines = reply.get("lines", ())
                 printer.print(lines)
-                shown |= {_stream_of(line): line["number"] for line in lines if line.get("number")}
+                shown |= {render.stream_of(line): line["number"] for line in lines if line.get("number")}
             for _, data in stream:
                 printer.print(
-                    line for line in _lines(data) if line["number"] > shown.get(_stream_of(line), 0)
+                    line for line in _lines(data) if line["number"] > shown.get(render.stream_of(line), 0)
                 )
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
-
-
-def _stream_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return line.get("watcher"), line.get("wid"), line.get("stream")
 
 
 def follow_events(properties: Mapping[str, Any], session: Session) -> int:
@@ -203,8 +199,7 @@ class _Printer:
             if self._session.options.get("json"):
                 self._session.out(json.dumps(line))
                 continue
-            name = f"{line.get('watcher') or '?'}.{line.get('wid') or '?'}"
-            self._width = max(self._width, len(name))
+            self._width = max(self._width, len(render.process_of(line)))
             self._session.out(
                 render.output_line(line, self._session.style, timestamps=self._timestamps, width=self._width)
             )

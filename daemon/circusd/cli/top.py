@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circusd.cli.screen import Screen
-from circusd.cli.session import FAR_TIMEOUT
+from circusd.cli.session import FAR_TIMEOUT, endpoint_of
 from circusd.cli.terminal import Style, clean, clean_message, columns, cut, size, span, style_of
-from circusd.client import TIMEOUT, Client, Follow, Subscription, find_endpoint, subscribe
+from circusd.client import TIMEOUT, Client, Follow, Subscription, subscribe
 from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut, Unavailable
 from circusd.version import __version__
 
@@ -261,7 +261,7 @@ def _help() -> str:
 
 
 def _run(options: Mapping[str, Any]) -> int:
-    endpoint = _endpoint(options)
+    endpoint = endpoint_of(options, os.environ)
     if options.get("endpoint"):
         # Whoever names one may mean the original's endpoint of stats, which is what it takes there.
         try:
@@ -282,31 +282,6 @@ def _run(options: Mapping[str, Any]) -> int:
             return _show_published(_beside(str(published["stats_endpoint"]), endpoint), options)
         with stream:
             return _show(DaemonLoad(stream), options)
-
-
-def _endpoint(options: Mapping[str, Any]) -> str:
-    named: str = options.get("endpoint") or ""
-    key: str = options.get("key") or ""
-    if "ssh" in options and key:
-        from circusd.cli.remote import check_ways
-
-        check_ways(ssh=options["ssh"], keyfile=None, key=key)
-    if "ssh" in options:
-        from circusd.cli.remote import endpoint_there
-
-        return endpoint_there(
-            options["ssh"], options.get("ssh_keyfile") or "", named, options.get("name") or ""
-        )
-    endpoint = named or find_endpoint(options.get("name"))
-    if endpoint.startswith("ssh://"):
-        from circusd.cli.remote import by_ssh
-
-        return by_ssh(endpoint)
-    if key or endpoint.startswith(("tcp://", "curve://")):
-        from circusd.cli.remote import by_key
-
-        return by_key(endpoint, key)
-    return endpoint
 
 
 def _limit(endpoint: str) -> float:

@@ -107,8 +107,6 @@ class Position:
     time: float | None = None
     """For streams and logs without either: this time (epoch seconds) decides. Without it there is nothing older of them,
     and all of them is newer."""
-    is_start: bool = False
-    """Nothing was read yet: from the end or the beginning of everything."""
 
     def flipped(self, paths: Iterable[str]) -> Position:
         """What is on the other side of it; ``paths`` are those of the logs that have files."""
@@ -150,7 +148,9 @@ class Position:
             if data["d"] not in (OLDER, NEWER):
                 raise ValueError("no direction")
             return cls(data["d"], numbers, files, None if data["t"] is None else float(data["t"]))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, zlib.error):
+        except (
+            ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, zlib.error,
+        ):  # fmt: skip
             raise BadRequest(
                 "the cursor is none of ours", field="cursor", hint="give it as it came"
             ) from None

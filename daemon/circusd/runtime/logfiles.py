@@ -10,9 +10,11 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader, FileIO
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeVar
 
 from circusd.kernel.diagnosis import in_words
 
@@ -27,7 +29,10 @@ _ROUNDS: Final = 4
 _SUFFIX: Final = re.compile(r"[.-]\d{1,14}(?:[._-]\d{1,9}){0,3}(\.[a-z0-9]{1,5})?")
 """As rotation here and logrotate (with ``dateext`` or without) put a file aside."""
 _PACKED: Final = ("gz", "xz", "bz2")
-_KINDS: Final = {None: "", ".gz": "gz", ".xz": "xz", ".bz2": "bz2"}
+_OTHERS: Final = ("zst", "lz4", "lzo", "zip")
+"""Put aside too, in a form that is not read."""
+
+T = TypeVar("T")
 
 Tick = Callable[[int], None]
 """Told how many bytes of files were read; may raise to end the reading."""
@@ -318,14 +323,7 @@ def _before(chunk: Chunk, end: int) -> Chunk:
 
 def _first_from(marks: list[Mark], offset: int) -> int:
     """The place of the first mark at that offset or behind it."""
-    low, high = 0, len(marks)
-    while low < high:
-        middle = (low + high) // 2
-        if marks[middle].offset < offset:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return bisect_left(marks, offset, key=attrgetter("offset"))
 
 
 def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
@@ -335,23 +333,51 @@ def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
     for _ in range(_ROUNDS):
         # A rotation may go on meanwhile: what has another name by now is found under it in the next round.
         before = len(tried)
-        for name in _names(path, refused if not tried else lambda _: None):
+        refuse = refused if not tried else lambda _: None
+        for name in _newest(_names(path, refuse), path, refuse):
             _try(name, path, found, tried, refused)
         if len(tried) == before:
             break
-    files = list(found.values())
-    aside = [file for file in files if file.path != path]
-    if all(_number(file.path, path) for file in aside):
-        aside.sort(key=lambda file: _number(file.path, path))
-    else:
-        aside.sort(key=lambda file: (file.mtime, file.path), reverse=True)
-    files = [*(file for file in files if file.path == path), *aside]
+    # Of two that had the log's own name, one round after the other, the later one is the newer.
+    files = [file for file in reversed(found.values()) if file.path == path]
+    aside = (file for file in found.values() if file.path != path)
+    files += _newest_first(aside, path, lambda file: (file.path, file.mtime))
     for file in files[FILES_LIMIT:]:
         file.close()
     return files[:FILES_LIMIT]
 
 
+def _newest(names: list[str], path: str, refused: Callable[[Unread], None]) -> list[str]:
+    """Those that are looked at: no more files are opened than that."""
+    if len(names) <= FILES_LIMIT:
+        return names
+    aside = _newest_first(names[1:], path, lambda name: (name, _time_of(name)))
+    shown, left = aside[: FILES_LIMIT - 1], aside[FILES_LIMIT - 1 :]
+    older = f", as are {len(left) - 1} more" if len(left) > 1 else ""
+    refused(Unread(left[0], f"it is older than the newest {FILES_LIMIT} files of the log{older}"))
+    return [path, *shown]
+
+
+def _newest_first(those: Iterable[T], path: str, told: Callable[[T], tuple[str, float]]) -> list[T]:
+    """Files that were put aside, of which ``told`` has name and time: by number, or by time where not all have one."""
+    rows = [(*told(one), one) for one in those]
+    if all(_number(name, path) for name, _, _ in rows):
+        rows.sort(key=lambda row: _number(row[0], path))
+    else:
+        rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
+    return [one for _, _, one in rows]
+
+
+def _time_of(name: str) -> float:
+    try:
+        return os.lstat(name).st_mtime
+    except OSError:
+        # It has another name by now, or none.
+        return 0.0
+
+
 def _names(path: str, refused: Callable[[Unread], None]) -> list[str]:
+    """The path, and what was put aside beside it."""
     folder, name = os.path.split(path)
     try:
         entries = os.listdir(folder)
@@ -367,10 +393,11 @@ def _names(path: str, refused: Callable[[Unread], None]) -> list[str]:
             # logrotate with ``extension``: out-20260301.log.gz
             rest = entry.removeprefix(stem).replace(ending, "", 1)
         if rest and (match := _SUFFIX.fullmatch(rest)):
-            if match[1] in _KINDS or match[1][1:].isdecimal():
+            kind = (match[1] or "").removeprefix(".")
+            if not kind or kind in _PACKED or kind.isdecimal():
                 found.append(os.path.join(folder, entry))
-            elif match[1] in (".zst", ".lz4", ".lzo", ".zip"):
-                refused(Unread(os.path.join(folder, entry), f"{match[1]} can't be read; gz, xz and bz2 can"))
+            elif kind in _OTHERS:
+                refused(Unread(os.path.join(folder, entry), f".{kind} can't be read; gz, xz and bz2 can"))
     return found
 
 

@@ -16,7 +16,7 @@ from .arbiter import Arbiter, in_background
 from .loadhistory import SPAN
 from .looks import Looks
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
-from .selection import seen, select
+from .selection import named, seen, select
 from .watcher import Watcher
 
 EVENTS_LIMIT: Final = 500
@@ -32,10 +32,8 @@ class Looking:
 
     def cmd_history(self, p: dict[str, Any], c: Context) -> Reply:
         span = min(as_seconds(p.get("last", SPAN), "last"), SPAN)
-        named = bool(p.get("name"))
-        mine = seen(self.arbiter, c)
-        watchers = select(mine, p) if named else list(mine.watchers.values())
-        names = sorted(w.name for w in watchers)
+        has_name = bool(p.get("name"))
+        names = sorted(w.name for w in named(self.arbiter, p, c))
 
         def told() -> dict[str, Any]:
             reply: dict[str, Any] = self.daemon.load_history.told(names, span)
@@ -43,18 +41,17 @@ class Looking:
 
         def payload(reply: dict[str, Any]) -> dict[str, Any]:
             since = clock.wall() - span
-            events = self.arbiter.journal.last(EVENTS_LIMIT, names if named else None)
             if not c.person.scope.is_all:
                 # These count the processes of all watchers.
                 unknown = [None] * len(reply["times"])
                 reply["daemon"] |= {"processes": unknown, "restarts": unknown}
-            return {**reply, "events": [event for event in events if event["time"] >= since] if named else []}
+            events = self.arbiter.journal.last(EVENTS_LIMIT, names) if has_name else []
+            return {**reply, "events": [event for event in events if event["time"] >= since]}
 
         return Later(in_background(told), payload)
 
     def cmd_tree(self, p: dict[str, Any], c: Context) -> Reply:
-        mine = seen(self.arbiter, c)
-        watchers = select(mine, p) if p.get("name") else list(mine.watchers.values())
+        watchers = named(self.arbiter, p, c)
         slots = {w.name: [s for _, s in sorted(w.planner.processes.items())] for w in watchers}
         roots = [slot.pid for listed in slots.values() for slot in listed if slot.pid is not None]
         looks: Looks = self.daemon.looks

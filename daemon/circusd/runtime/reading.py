@@ -23,7 +23,7 @@ from .audit import MOST_ENTRIES, EntryFilter
 from .journal import KEPT_EVENTS
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
-from .selection import chosen, seen, select, several
+from .selection import chosen, named, seen, select, several
 from .watcher import Watcher
 
 
@@ -43,21 +43,15 @@ class Reading:
         return {"watchers": sorted(seen(self.arbiter, c).watchers)}
 
     def cmd_status(self, p: dict[str, Any], c: Context) -> Reply:
-        watchers = (
-            select(seen(self.arbiter, c), p)
-            if p.get("name")
-            else list(seen(self.arbiter, c).watchers.values())
-        )
+        watchers = named(self.arbiter, p, c)
         if p.get("name") and len(watchers) == 1:
             return {"status": watchers[0].planner.status()}
         return {"statuses": {w.name: w.planner.status() for w in watchers}}
 
     def cmd_numprocesses(self, p: dict[str, Any], c: Context) -> Reply:
+        watchers = named(self.arbiter, p, c)
         if not p.get("name"):
-            return {
-                "numprocesses": sum(len(w.planner.pids()) for w in seen(self.arbiter, c).watchers.values())
-            }
-        watchers = select(seen(self.arbiter, c), p)
+            return {"numprocesses": sum(len(w.planner.pids()) for w in watchers)}
         if len(watchers) == 1:
             return {"numprocesses": len(watchers[0].planner.pids()), "watcher_name": p["name"]}
         results = {w.name: {"numprocesses": len(w.planner.pids())} for w in watchers}
@@ -126,11 +120,7 @@ class Reading:
 
     def cmd_stats(self, p: dict[str, Any], c: Context) -> Reply:
         extended = truthy(p.get("extended"))
-        watchers = (
-            select(seen(self.arbiter, c), p)
-            if p.get("name")
-            else list(seen(self.arbiter, c).watchers.values())
-        )
+        watchers = named(self.arbiter, p, c)
         if not p.get("name") or len(watchers) > 1:
             groups = {w.name: _running(w) for w in watchers}
             return Later(in_background(lambda: self.process_info.of(groups)), lambda infos: {"infos": infos})
@@ -192,11 +182,9 @@ class Reading:
 
     def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
         names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
-        if names is None and not c.person.scope.is_all:
-            names = sorted(seen(self.arbiter, c).watchers)
         keys = ("name", "state", "status", "explain")
         return Later(
-            in_background(lambda: snapshot.inspect(self.arbiter, {}, names)),
+            in_background(lambda: snapshot.inspect(self.arbiter, {}, names, c.person.scope)),
             lambda reply: {"watchers": [{key: view[key] for key in keys} for view in reply["watchers"]]},
         )
 
@@ -208,10 +196,9 @@ class Reading:
         return Later(result, lambda names: {"state": state, "watchers": names})
 
     def cmd_events(self, p: dict[str, Any], c: Context) -> Reply:
-        names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
-        wanted = names
-        if names is None and not c.person.scope.is_all:
-            wanted = list(seen(self.arbiter, c).watchers)
+        names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else []
+        # Events of watchers that are gone, and of no watcher, are for who may see all.
+        wanted = None if c.person.scope.is_all else list(seen(self.arbiter, c).watchers)
         lines = min(max(as_int(p.get("lines", 20), "lines"), 0), KEPT_EVENTS)
         before = None if p.get("before") is None else as_int(p["before"], "before")
         which = EventFilter(
@@ -221,9 +208,9 @@ class Reading:
             str(p.get("text") or "").lower(),
         )
         # One more than is asked for tells whether there are older ones.
-        events = self.arbiter.journal.last(lines + 1, wanted, which)
+        events = self.arbiter.journal.last(lines + 1, names or wanted, which)
         more = len(events) > lines
-        return {"events": events[1:] if more else events, "watchers": names or [], "more": more}
+        return {"events": events[1:] if more else events, "watchers": names, "more": more}
 
     def cmd_audit(self, p: dict[str, Any], c: Context) -> Reply:
         count = min(max(as_int(p.get("lines", 20), "lines"), 0), 1000)

@@ -225,16 +225,15 @@ class Searching:
         return told
 
     def _from_line(self, text: str, field: str, scope: Scope) -> Position:
-        """Before or after one line that is of the scope; of other streams, by its time."""
+        """Before or after one line; of other streams, by its time. One that is not to be seen is as one that is not there."""
         epoch, number, key = read_line_id(text, field)
         history = self.daemon.history
         if epoch != self.daemon.life:
             raise BadRequest("the line is of an earlier circusd", field=field, hint="read around its time")
-        page = history.page(key, number - 1, 1, 1) if scope.sees(key.watcher) else None
-        if page is None or not page.lines:
+        lines = history.page(key, number - 1, 1, 1).lines if scope.sees(key.watcher) else []
+        if not lines:
             raise BadRequest("there is no such line", field=field)
-        is_there = page.lines[0].number == number
-        when = page.lines[0].time if is_there else None
+        when = lines[0].time if lines[0].number == number else None
         return Position(OLDER if field == "before" else NEWER, {name_of(key): number}, time=when)
 
     def _search(

@@ -37,6 +37,12 @@ def seen(arbiter: Arbiter, context: Context) -> Seen:
     return arbiter if scope.is_all else _Some(scope.of_those(arbiter.watchers))
 
 
+def named(arbiter: Arbiter, properties: Mapping[str, Any], context: Context) -> list[Watcher]:
+    """The watchers of the request's ``name``; without one all that who asks may see. Raises as `select`."""
+    mine = seen(arbiter, context)
+    return select(mine, properties) if properties.get("name") else list(mine.watchers.values())
+
+
 def select(arbiter: Seen, properties: Mapping[str, Any], name: object = None) -> list[Watcher]:
     """The watchers of the request's ``name`` (or of that one), read as its ``match`` says; never none.
 
