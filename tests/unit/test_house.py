@@ -576,7 +576,9 @@ def test_no_module_switches_something_off_by_a_word() -> None:
     """Attributes become properties of elements, for which the text "false" is as true as any other; ``${false}`` is not."""
     word = re.compile(r"(?<![\w-])[a-z]+=[\"']false[\"']")
     assert word.search('<input spellcheck="false" />') and not word.search('<b aria-live="false">')
-    assert [path.name for path in files("static") if path.suffix == ".js" and word.search(path.read_text("utf-8"))] == []
+    assert [
+        path.name for path in files("static") if path.suffix == ".js" and word.search(path.read_text("utf-8"))
+    ] == []
 
 
 # --- places ------------------------------------------------------------------------------------------------------

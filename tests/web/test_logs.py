@@ -300,7 +300,9 @@ def test_answer_that_comes_when_the_page_was_left_follows_nothing(browser: Brows
         page.locator("[data-source=loud]").click(modifiers=["Shift"])
 
         def followed() -> list[str]:
-            return [topic for stream in console.daemon.streams for topic in stream.topics if "output" in topic]
+            return [
+                topic for stream in console.daemon.streams for topic in stream.topics if "output" in topic
+            ]
 
         eventually(lambda: followed() == ["output.loud."], what="only that log is followed")
 

@@ -221,13 +221,22 @@ def test_person_has_a_page_of_his_own(browser: Browser, daemon: Daemon) -> None:
         page.wait_for_url("**/d/circus/")
 
 
-def test_person_with_some_watchers_is_led_to_no_page_that_only_says_no(browser: Browser, daemon: Daemon) -> None:
+def test_person_with_some_watchers_is_led_to_no_page_that_only_says_no(
+    browser: Browser, daemon: Daemon
+) -> None:
     """Neither by the bar, nor by keys or the palette: every page that is offered has something for him."""
     with at_people(browser, daemon, "ben") as page:
         page.locator(".nav .more").click()
         links = page.locator(".nav a[href]:visible")
         names = links.all_inner_texts()
-        assert {name.split("\n")[0] for name in names} == {"Watchers", "Logs", "Events", "Sockets", "People", "Commands"}
+        assert {name.split("\n")[0] for name in names} == {
+            "Watchers",
+            "Logs",
+            "Events",
+            "Sockets",
+            "People",
+            "Commands",
+        }
         for address in {link.get_attribute("href") for link in links.all()}:
             page.goto(origin(daemon) + str(address))
             page.get_by_text("live", exact=True).wait_for(state="attached")
