@@ -41,6 +41,7 @@ export class Feed {
     this.stream = null;
     this.closed = false;
     this.busy = ''; // what is being asked for: older, newer, gap, place
+    this.ended = null; // what waits for its end
     this.begin();
     this.unsubscribe = subscribe(() => this.takeEvents());
   }
@@ -200,11 +201,19 @@ export class Feed {
     return call('output', { ...(this.watchers && { names: this.watchers, match: 'simple' }), lines: PAGE_LINES, files: true, ...properties });
   }
 
-  /** Does it, while nothing else of the kind goes on; what goes wrong is told. Returns what it gave, or undefined, as to who has left. */
-  async during(what, work) {
+  /**
+   * Does it, where nothing else of the kind goes on; what goes wrong is told. Returns what it gave, or undefined, as to who has
+   * left.
+   */
+  during(what, work) {
     if (this.busy || this.closed) return undefined;
     this.busy = what;
     this.fresh();
+    this.ended = this.carryOut(work);
+    return this.ended;
+  }
+
+  async carryOut(work) {
     try {
       const found = await work();
       return this.closed ? undefined : found;
@@ -284,7 +293,9 @@ export class Feed {
     });
   }
 
-  toPast(request) {
+  async toPast(request) {
+    // Older and newer lines are asked for by themselves; who wants to go somewhere is not refused because of them.
+    while (this.busy) await this.ended;
     return this.during('place', async () => {
       const reply = await request();
       if (!reply.lines.length) return false;

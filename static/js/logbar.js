@@ -149,7 +149,7 @@ export function Bar({ reading, feed, query, setQuery, hidden, menu, setMenu, hea
       ${chips.length > 0 && html`<div class="lvls" role="group" aria-label=${read.levels}>${chips.map((level) => html`<button class=${`lvl ${level === 4 ? 'e' : level === 3 ? 'w' : ''}`} type="button" title=${LEVELS[level].label}
         aria-pressed=${String(query.levels[level])} onClick=${() => set({ levels: turned(query.levels, level) })}><b>${LEVELS[level].word}</b>${count(counts[level])}</button>`)}</div>`}
       <span class="grow hide-s"></span>
-      ${(query.q || query.find) && !problem && html`<button class="btn small" type="button" data-ctl=${`circusctl grep --files ${word(query.q || query.find)}`} onClick=${() => pane.search()}>${icon('find')}${read.searchHistory}</button>`}
+      ${(query.q || query.find) && !problem && watchers?.length !== 0 && html`<button class="btn small" type="button" data-ctl=${`circusctl grep --files ${word(query.q || query.find)}`} onClick=${() => pane.search()}>${icon('find')}${read.searchHistory}</button>`}
       ${search}
       <${Streams} query=${query} set=${set} />
       <button class="btn small quiet" type="button" aria-expanded=${String(menu === 'time')} aria-keyshortcuts="t" onClick=${() => toggle('time')}>${read.goTo} <kbd>t</kbd></button>

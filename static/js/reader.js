@@ -1,6 +1,6 @@
 // A log as it is read: the bar above it, the window over its lines, one line in full, and all that keys do.
 
-import { useEffect, useMemo, useReducer, useRef, useState } from '../vendor/hooks.js';
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from '../vendor/hooks.js';
 import { hasEscapes, strip } from './ansi.js';
 import { clock, count, word } from './format.js';
 import { html, icon, mark } from './shapes.js';
@@ -285,6 +285,7 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
     return () => {
       clearInterval(speak);
       clearTimeout(timer);
+      timer = 0; // a search that has begun tells its end in the same way
       reading.changed = () => {};
       reading.close();
     };
@@ -328,7 +329,7 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
       if (isHere || await feed.at(time)) reading.view.showTime(time);
     },
     wrap: () => own.pane.habit('wrap', !habits.wrap),
-    search: () => { finding?.close(); if ((query.q || query.find) && !reading.problem) setFinding(new Finding(watchers, query, reading.changed)); },
+    search: () => { finding?.close(); if ((query.q || query.find) && !reading.problem && watchers?.length !== 0) setFinding(new Finding(watchers, query, reading.changed)); },
     unsearch: () => { finding?.close(); setFinding(null); },
     redraw,
     focused: () => Boolean(document.activeElement?.closest?.('.log')),
@@ -340,7 +341,8 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
       else setQuery({ ...query, q: '', find: '', fields: [] });
     },
   };
-  useEffect(() => { own.pane = { ...own.pane, ...pane }; });
+  // At once, and not after the next frame: a key that comes before it must find what is on the screen.
+  useLayoutEffect(() => { own.pane = { ...own.pane, ...pane }; });
   useEffect(() => () => { own.pane = null; }, []);
   useEffect(() => () => finding?.close(), [finding]);
   // A line that was found is shown where it stands.

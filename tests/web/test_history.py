@@ -70,9 +70,6 @@ HELD = """async () => {
     return { first, last: number, gaps, error: feed.error };
 }"""
 
-# A search goes on behind everything else that the machine does.
-pytestmark = pytest.mark.timeout(150)
-
 
 @pytest.fixture(scope="module")
 def circusd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
@@ -123,11 +120,11 @@ def test_search_reaches_into_files(browser: Browser, circusd: Daemon) -> None:
     """What was found there is shown among its neighbours, and from there on one reads in both directions."""
     with logs(browser, circusd, "w=filed&q=%2Fline 77.7 %2F") as page:
         page.get_by_role("button", name="Search history").click()
-        expect(page.locator(".found .tx")).to_have_count(10, timeout=60_000)
+        expect(page.locator(".found .tx")).to_have_count(10, timeout=20_000)
         expect(page.locator(".found mark").first).to_have_text("line 7707 ")
         page.locator("#filter").fill("")
         page.locator(".found .tx").nth(2).click()
-        expect(page.locator(".ln.here .tx")).to_contain_text("line 7727 ", timeout=60_000)
+        expect(page.locator(".ln.here .tx")).to_contain_text("line 7727 ", timeout=20_000)
         expect(page.locator(".rows .tx").filter(has_text="line 7730 ")).to_be_visible()
         page.keyboard.press("f")
         expect(page.locator(".rows .tx").last).to_contain_text(f"line {LINES} ")

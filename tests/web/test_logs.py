@@ -191,6 +191,34 @@ def test_lines_are_chosen_and_copied(browser: Browser, console: Console) -> None
         eventually(lambda: copied(page) == "line 35\nline 45\n", what="two lines are copied")
 
 
+def test_key_finds_what_is_on_the_screen(browser: Browser, console: Console) -> None:
+    """Escape that follows a click at once closes what the click has opened, and leaves the filter."""
+    fill(console.daemon, "loud", 100)
+    with seen(browser, console, "/d/stage/logs/?w=loud") as page:
+        page.locator("#filter").fill("5")
+        expect(page.locator(".rows .tx")).to_have_count(19)
+        page.locator(".rows .tx").first.evaluate(
+            """async (line) => {
+                line.click();
+                await null; await null; await null;
+                document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+            }"""
+        )
+        expect(page.locator(".whole")).to_have_count(0)
+        expect(page.locator("#filter")).to_have_value("5")
+
+
+def test_nothing_is_searched_while_no_watcher_is_read(browser: Browser, console: Console) -> None:
+    """A search through the log of nobody would find nothing, as if there were nothing; it is offered once there is one."""
+    fill(console.daemon, "loud", 100)
+    with seen(browser, console, "/d/stage/logs/?w=later&q=line") as page:
+        search = page.get_by_role("button", name="Search history")
+        expect(page.get_by_text("No watcher matches")).to_be_visible()
+        expect(search).to_have_count(0)
+        page.locator("[data-source=loud]").click(modifiers=["Shift"])
+        expect(search).to_be_visible()
+
+
 def test_line_has_an_address(browser: Browser, console: Console) -> None:
     """l copies it; it leads to the line where that stands, marked, also when other lines have come since."""
     fill(console.daemon, "loud", 500)
@@ -272,6 +300,33 @@ def test_older_lines_come_when_one_scrolls_up(browser: Browser, console: Console
         expect(page.locator(".rows .tx").first).to_have_text("line 1")
         assert daemon.asked("output")[0]["before"] == "1-1/2001/1/stdout/loud"
         assert len(daemon.asked("output")) == 2
+
+
+def test_moment_is_gone_to_also_while_older_lines_are_on_their_way(
+    browser: Browser, console: Console
+) -> None:
+    """They were asked for by the page; what a person has asked for comes after them, and not never."""
+    held: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if "around" in route.request.post_data_json:
+            then = time.time() - 600
+            route.fulfill(json=page_of([kept("loud", n, f"then {n}", then + n) for n in range(1, 9)]))
+        else:
+            held.append(route)
+
+    fill(console.daemon, "loud", 300, first=2001)
+    with seen(browser, console, "/d/stage/logs/?w=loud") as page:
+        page.route("**/api/v1/output", answer)
+        expect(page.locator(".rows .tx").last).to_have_text("line 2300")
+        page.locator(".log").focus()
+        with page.expect_request("**/api/v1/output"):
+            page.keyboard.press("Home")
+        page.get_by_role("button", name="Go to time").click()
+        page.locator(".readmenu.time input").fill("10 min ago")
+        page.keyboard.press("Enter")
+        held[0].fulfill(json=page_of([]))
+        expect(page.locator(".tx").last).to_have_text("then 8")
 
 
 def test_answer_that_comes_when_the_page_was_left_follows_nothing(browser: Browser, console: Console) -> None:
