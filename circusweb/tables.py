@@ -52,8 +52,23 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
-    ("After a death", ("respawn", "max_retry", "backoff", "backoff_max", "settle_time")),
-    ("Stopping", ("stop_signal", "stop_children", "send_hup", "hook_timeout")),
+    (
+        "After a death",
+        (
+            "respawn",
+            "respawn_on",
+            "success_exit_codes",
+            "max_retry",
+            "backoff",
+            "backoff_max",
+            "settle_time",
+            "restart_delay",
+            "start_limit_burst",
+            "start_limit_interval",
+            "retry_in",
+        ),
+    ),
+    ("Stopping", ("stop_signal", "stop_ladder", "stop_children", "send_hup", "hook_timeout")),
     (
         "Input, output and sockets",
         (

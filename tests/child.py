@@ -59,6 +59,20 @@ def deaf(path: str) -> None:
     wait()
 
 
+def stubborn(path: str) -> None:
+    """It writes down the signals that it gets, one a line, and goes on; the file is there once it is ready."""
+
+    def note(signum: int, frame: object) -> None:
+        with open(path, "a", encoding="ascii") as out:
+            out.write(f"{signal.Signals(signum).name}\n")
+
+    for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(signum, note)
+    open(path, "a", encoding="ascii").close()
+    while True:
+        signal.pause()
+
+
 def family(path: str) -> None:
     """A child that has a child in a session of its own; their pids are in the file."""
     script = """

@@ -102,6 +102,12 @@ _READ: dict[str, list[Schema]] = {
         {"type": ["integer", "null"], "minimum": -1},
         {"type": "string", "pattern": r"^\s*(?:-1|[0-9]*|[A-Za-z]+)\s*$"},
     ],
+    "starts": _number(0, 1000),
+    "statuses": [{"type": "integer", "minimum": 0, "maximum": 255}, {"type": "string"}, _LIST],
+    "ladder": [
+        {"type": "string"},
+        {"type": "array", "maxItems": 10, "items": {"type": "array", "minItems": 2, "maxItems": 2}},
+    ],
     "level": _choice(LEVEL, "warn"),
     "family": _choice(FAMILY, *_short(FAMILY)),
     "socket type": _choice(SOCKET_TYPE, *_short(SOCKET_TYPE)),

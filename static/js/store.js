@@ -203,8 +203,8 @@ export function watcherNamed(name) {
 
 /** The shape of an inner state. */
 export const shapeOf = {
-  running: 'run', ready: 'run', starting: 'start', waiting: 'start', exited: 'start', stopping: 'stopping',
-  backoff: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
+  running: 'run', ready: 'run', starting: 'start', waiting: 'start', stopping: 'stopping',
+  backoff: 'wait', exited: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
 };
 
 export function shape(state) {

@@ -82,6 +82,10 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "networks": st.sampled_from(("127.0.0.1", "10.0.0.0/8, ::1", "")),
     "header": st.sampled_from(("Remote-User", "X-Forwarded-User")),
     "prefix": st.sampled_from(("/tools/circus", "/a")),
+    "starts": st.integers(0, 1000).map(str),
+    "occasion": st.sampled_from(("exit", "failure")),
+    "statuses": st.sampled_from(("0", "0 75", "0, TERM", "SIGHUP")),
+    "ladder": st.sampled_from(("QUIT 30, TERM 5", "int 0.5", "")),
     "limit": st.sampled_from(("", "100", "infinity", "-1")),
 }
 

@@ -110,7 +110,7 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     text = (
         "[circus]\ncheck_delay = 5\nstatsd = True\nuse_papa = 1\npapa_endpoint = x\nssh_server = y\nstream_backend = z\n"
         "httpd_close_outputs = 1\nstatsd_close_outputs = 1\nprereload_fn = a.b\n"
-        "[watcher:a]\ncmd = x\ncheck_flapping = True\nretry_in = 7\nuse_papa = True\non_demand = True\n"
+        "[watcher:a]\ncmd = x\ncheck_flapping = True\nflapping_window = 7\nuse_papa = True\non_demand = True\n"
         "stdout_stream.class = WatchedFileStream\nstdout_stream.filename = /x\nstdout_stream.refresh_time = 1\n"
         "[socket:s]\nport = 1\nuse_papa = 1\n"
     )
@@ -122,7 +122,7 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     assert loaded.configuration.watchers[0].on_demand
     assert loaded.configuration.watchers[0].extras == {
         "check_flapping": "True",
-        "retry_in": "7",
+        "flapping_window": "7",
         "use_papa": "True",
     }
     off = "[circus]\nstatsd = False\nmulticast_endpoint =\n[watcher:a]\ncmd = x\non_demand = no\n"

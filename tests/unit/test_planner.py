@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
-from circusd.core.effects import ArmTimer, KillTree, Publish, Signal, Spawn
+from circusd.core.effects import ArmTimer, CancelTimer, KillTree, Publish, Signal, Spawn
 from circusd.core.lifecycle import (
     ALIVE,
     GONE,
@@ -33,8 +34,15 @@ def policy_by_chance(seed: int) -> Policy:
     return Policy(
         numprocesses=r.randrange(5),
         respawn=r.random() > 0.2,
+        respawn_on=r.choice(("exit", "exit", "failure")),
+        success=r.choice((frozenset({0}), frozenset({0, 1, -9}))),
         max_retry=r.choice((-1, 0, 2, 5)),
+        restart_delay=r.choice((0.0, 0.0, 2.0)),
+        start_limit_burst=r.choice((0, 0, 1, 3)),
+        start_limit_interval=r.choice((1.0, 60.0)),
+        retry_in=r.choice((0.0, 5.0)),
         graceful_timeout=r.choice((0.5, 30.0)),
+        stop_ladder=r.choice(((), (), ((2, 1.0), (15, 2.0)), ((3, 1.0), (9, 0.0), (15, 1.0)))),
         stop_children=r.random() > 0.6,
         send_hup=r.random() > 0.8,
         warmup_delay=r.choice((0.0, 0.0, 0.3)),
@@ -72,7 +80,7 @@ def test_after_any_history_start_brings_up_exactly_the_wanted_number(block: int)
         world.settle()
         world.command("start")
         world.settle()
-        if world.planner.policy.respawn:
+        if world.planner.policy.always and not world.planner.policy.start_limit_burst:
             assert len(world.live) == world.planner.policy.numprocesses, "\n".join(world.history[-60:])
 
 
@@ -125,6 +133,83 @@ def test_quick_deaths_wait_longer_and_longer_up_to_the_cap_and_never_give_up() -
     assert waits[-1] == pytest.approx(5.0)
     process, _ = step(process, Happening(Kind.EXITED, code=1), now + 50, policy)
     assert process.attempts == 0
+
+
+def test_one_that_has_ended_well_is_not_started_again_where_only_failures_count() -> None:
+    """A code or a signal that counts as success completes it; any other end brings it back."""
+    for end, comes_back in (
+        ({"code": 0}, False),
+        ({"code": 75}, False),
+        ({"signal": 15}, False),
+        ({"code": 1}, True),
+    ):
+        process, policy = running(respawn_on="failure", success=frozenset({0, 75, -15}))
+        after, _ = step(process, Happening(Kind.EXITED, **end), 3.0, policy)  # type: ignore[arg-type]
+        assert (after.state is State.STARTING) == comes_back
+        assert comes_back or after.state is State.COMPLETED
+    process, policy = running(respawn=False, success=frozenset({0}))
+    after, _ = step(process, Happening(Kind.EXITED, code=75), 3.0, policy)
+    assert after.state is State.EXITED
+
+
+def test_a_pause_comes_before_each_start_where_it_is_asked_for() -> None:
+    """Also after a long life; a back-off that is longer counts instead of it."""
+    process, policy = running(restart_delay=5.0, backoff=0.1)
+    after, effects = step(process, Happening(Kind.EXITED, code=0), 100.0, policy)
+    assert (after.state, after.next_try, after.attempts) == (State.BACKOFF, 105.0, 0)
+    assert ArmTimer(1, "backoff", 105.0) in effects
+    process, policy = running(restart_delay=5.0, backoff=20.0)
+    after, _ = step(process, Happening(Kind.EXITED, code=0), 0.1, policy)
+    assert after.next_try == pytest.approx(20.1)
+
+
+def test_one_that_ends_too_often_is_given_up_and_tried_again_later() -> None:
+    """So many ends by itself within the interval; stops that were asked for and older ends do not count."""
+    policy = Policy(settle_time=0, start_limit_burst=3, start_limit_interval=60.0, retry_in=300.0)
+    process, now, failed = Process(1, State.RUNNING, pid=5, started=0.0), 0.0, []
+    for pause in (10.0, 100.0, 20.0, 30.0):
+        now += pause
+        process, effects = step(process, Happening(Kind.EXITED, code=1), now, policy)
+        failed += [e for e in effects if isinstance(e, Publish) and e.event == "process.failed"]
+        if process.state is State.STARTING:
+            process, _ = step(process, Happening(Kind.SPAWNED, pid=6), now, policy)
+    assert (process.state, now, process.next_try) == (State.FAILED, 160.0, 460.0)
+    assert not process.is_final
+    assert [e.fields["reason"] for e in failed] == ["it has ended 3 times within 60 s"]
+    again, _ = step(process, Happening(Kind.BACKOFF_OVER), 460.0, policy)
+    assert (again.state, again.deaths) == (State.STARTING, ())
+    stopped, effects = step(process, Happening(Kind.STOP), 170.0, policy)
+    assert (stopped.state, stopped.is_final) == (State.STOPPED, True)
+    assert CancelTimer(1, "backoff") in effects
+    process, _ = running()
+    for at in (1.0, 2.0, 3.0):
+        process, _ = step(process, Happening(Kind.STOP, again=True), at, policy)
+        process, _ = step(process, Happening(Kind.EXITED, signal=15), at, policy)
+        process, _ = step(process, Happening(Kind.SPAWNED, pid=7), at, policy)
+    assert process.state is State.RUNNING
+
+
+def test_signals_of_a_ladder_come_one_after_the_other_and_sigkill_last() -> None:
+    """Each has its time; a stop with a signal or a time of its own does without it."""
+    process, policy = running(stop_ladder=((3, 30.0), (15, 5.0)))
+    process, effects = step(process, Happening(Kind.STOP), 10.0, policy)
+    assert process.stop_by == 45.0
+    assert effects[1:] == (ArmTimer(1, "grace", 40.0), Signal(1, 3, False))
+    process, effects = step(process, Happening(Kind.GRACE_OVER), 40.0, policy)
+    assert effects == (ArmTimer(1, "grace", 45.0), Signal(1, 15, False))
+    process, effects = step(process, Happening(Kind.GRACE_OVER), 45.0, policy)
+    assert KillTree(1) in effects
+    process, policy = running(stop_ladder=((3, 30.0), (15, 5.0)))
+    _, effects = step(process, Happening(Kind.STOP, signum=2), 10.0, policy)
+    assert Signal(1, 2, False) in effects
+    assert ArmTimer(1, "grace", 40.0) in effects
+    killed, effects = step(
+        replace(process, state=State.STOPPING, rungs=((15, 5.0),)),
+        Happening(Kind.STOP, signum=9),
+        1.0,
+        policy,
+    )
+    assert (killed.rungs, effects[0]) == ((), KillTree(1))
 
 
 def test_a_program_that_cannot_be_started_is_given_up_after_max_retry() -> None:

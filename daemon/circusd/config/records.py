@@ -56,13 +56,22 @@ class WatcherConfig:
     warmup_delay: float = 0
     autostart: bool = True
     respawn: bool = True
+    respawn_on: str = "exit"
+    success_exit_codes: tuple[int, ...] = (0,)
+    """Signals as negative numbers."""
     essential: bool = False
     max_retry: int = 5
     backoff: float = 0.1
     backoff_max: float = 60
     settle_time: float = 1.0
+    restart_delay: float = 0
+    start_limit_burst: int = 0
+    start_limit_interval: float = 60
+    retry_in: float = 0
     graceful_timeout: float = 30.0
     stop_signal: int = 15
+    stop_ladder: tuple[tuple[int, float], ...] = ()
+    """Signals, and seconds that each is waited for."""
     stop_children: bool = False
     send_hup: bool = False
     max_age: float = 0

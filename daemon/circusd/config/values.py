@@ -61,6 +61,8 @@ def as_json(option: Option, value: Any) -> Any:
     """The value as JSON data: whole numbers without a point unless the option's default has one."""
     if isinstance(value, float) and value.is_integer() and isinstance(option.default, int):
         return int(value)
+    if option.type.is_told_as_text:
+        return option.type.format(value)
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .lifecycle import GONE, State
+from .lifecycle import State
 from .watcher import Planner
 
 OK, FAILED = 0, 1
@@ -12,7 +12,7 @@ OK, FAILED = 0, 1
 
 def is_over(planner: Planner) -> bool:
     """Nothing of the watcher runs, and nothing will come by itself."""
-    if planner.job is not None or any(p.state not in GONE for p in planner.processes.values()):
+    if planner.job is not None or not all(p.is_final for p in planner.processes.values()):
         return False
     return not planner.wanted or len(planner.active) >= planner.policy.numprocesses
 

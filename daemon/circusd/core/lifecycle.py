@@ -36,6 +36,9 @@ GONE = frozenset({State.STOPPED, State.EXITED, State.FAILED, State.COMPLETED})
 UNDECIDED = frozenset({State.WAITING, State.STARTING})
 """A start is under way and its outcome is not known yet."""
 
+EXIT, FAILURE = "exit", "failure"
+"""What ``respawn_on`` may say."""
+
 WAITING_REASONS = ("hook", "dependency", "budget", "socket", "schedule")
 
 
@@ -97,9 +100,15 @@ class Policy:
 
     numprocesses: int = 1
     respawn: bool = True
+    respawn_on: str = EXIT
+    """`EXIT`, or `FAILURE`: a process that has ended well is not started again."""
+    success: frozenset[int] = frozenset({0})
+    """Exit codes with which a process has ended well, and signals as negative numbers."""
     max_retry: int = 5
     graceful_timeout: float = 30.0
     stop_signal: int = 15
+    stop_ladder: tuple[tuple[int, float], ...] = ()
+    """Signals and how long each is waited for, in place of the one above."""
     stop_children: bool = False
     send_hup: bool = False
     warmup_delay: float = 0.0
@@ -108,7 +117,16 @@ class Policy:
     backoff: float = 0.1
     backoff_max: float = 60.0
     settle_time: float = 1.0
+    restart_delay: float = 0.0
+    start_limit_burst: int = 0
+    start_limit_interval: float = 60.0
+    retry_in: float = 0.0
     hooks: frozenset[str] = frozenset()
+
+    @property
+    def always(self) -> bool:
+        """Whether a process is started again however it has ended."""
+        return self.respawn and self.respawn_on == EXIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +144,24 @@ class Process:
     """Failures in a row: quick deaths and refused starts."""
     refusals: int = 0
     """Of these, refused starts in a row: what ``max_retry`` counts."""
+    deaths: tuple[float, ...] = ()
+    """When it ended by itself, as far as that counts for ``start_limit_burst``."""
     next_try: float | None = None
     stop_by: float | None = None
     again: bool = False
     """While stopping: it is started again afterwards."""
+    rungs: tuple[tuple[int, float], ...] = ()
+    """While stopping: the signals that are still to come before SIGKILL, and how long each is waited for."""
     kill_by: float | None = None
     """While stopping: it got SIGKILL, and is given up at that moment."""
     left: int | None = None
     """Pid of a process that did not end even by SIGKILL and was given up."""
     exit: Exit | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing of it runs, and nothing will by itself."""
+        return self.state in GONE and self.next_try is None
 
 
 Result = tuple[Process, tuple[Effect, ...]]
@@ -162,7 +189,7 @@ def ignore(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 def launch(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """On the way up: by way of the hook that may forbid it."""
-    calm = (CancelTimer(p.wid, "backoff"),) if p.state is State.BACKOFF else ()
+    calm = (CancelTimer(p.wid, "backoff"),) if p.next_try is not None else ()
     fresh = replace(p, since=now, next_try=None, again=False, reason="")
     if "before_spawn" in policy.hooks:
         return replace(fresh, state=State.WAITING, reason="hook"), (*calm, CallHook("before_spawn", p.wid))
@@ -170,8 +197,13 @@ def launch(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def start_anew(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    """Somebody wants it started: earlier failures count no more."""
-    return launch(replace(p, attempts=0, refusals=0), e, now, policy)
+    """Somebody wants it started, or it is time to try once more: earlier failures count no more."""
+    return launch(replace(p, attempts=0, refusals=0, deaths=()), e, now, policy)
+
+
+def tried_again(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It had been given up for a while."""
+    return start_anew(p, e, now, policy) if p.next_try is not None else (p, ())
 
 
 def allowed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -220,14 +252,14 @@ def refused(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     told = Publish("process.refused", {"wid": p.wid, "stage": e.stage, "errno": e.errno, "reason": e.text})
     down = replace(p, attempts=attempts, refusals=refusals, exit=ended, pid=None, since=now)
     if backoff.gives_up(refusals, policy.max_retry):
-        lost = Publish("process.failed", {"wid": p.wid, "reason": e.text})
-        return replace(down, state=State.FAILED, next_try=None), (told, lost)
+        lost, effects = _give_up(down, e.text, now, policy)
+        return lost, (told, *effects)
     later, effects = _back_off(down, e, now, policy, never_at_once=True)
     return later, (told, *effects)
 
 
 def _back_off(p: Process, e: Happening, now: float, policy: Policy, never_at_once: bool) -> Result:
-    wait = backoff.delay(p.attempts, policy.backoff, policy.backoff_max, e.chance)
+    wait = max(policy.restart_delay, backoff.delay(p.attempts, policy.backoff, policy.backoff_max, e.chance))
     if never_at_once:
         # A program that can't be started would spin: without a back-off of the user's, ours is the least.
         wait = max(wait, 0.1)
@@ -238,20 +270,56 @@ def _back_off(p: Process, e: Happening, now: float, policy: Policy, never_at_onc
     return replace(p, state=State.BACKOFF, since=now, next_try=at), (told, ArmTimer(p.wid, "backoff", at))
 
 
+def _give_up(p: Process, why: str, now: float, policy: Policy) -> Result:
+    """It has failed: for good, or until it is tried again after ``retry_in``."""
+    told = Publish("process.failed", {"wid": p.wid, "reason": why, "retry_in": policy.retry_in or None})
+    if policy.retry_in <= 0:
+        return replace(p, state=State.FAILED, next_try=None), (told,)
+    at = now + policy.retry_in
+    return replace(p, state=State.FAILED, next_try=at), (told, ArmTimer(p.wid, "backoff", at))
+
+
+def ended_well(e: Happening | Exit, policy: Policy) -> bool:
+    """Whether a process has ended as one that has done its work."""
+    status = e.code if e.signal is None else -e.signal
+    return status in policy.success
+
+
+def comes_back(e: Happening, policy: Policy) -> bool:
+    """Whether a process that has ended like that is started again."""
+    return policy.always or (policy.respawn and not ended_well(e, policy))
+
+
+def too_often(deaths: tuple[float, ...], policy: Policy) -> bool:
+    return 0 < policy.start_limit_burst <= len(deaths)
+
+
 def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
     down = replace(p, pid=None, started=None, exit=ended, since=now)
     told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"))
-    if not policy.respawn:
-        state = State.COMPLETED if e.code == 0 else State.EXITED
-        return replace(down, state=state, attempts=0), told
-    if lived >= policy.settle_time:
-        up, effects = launch(replace(down, attempts=0), e, now, policy)
-        return up, (*told, *effects)
-    later, effects = _back_off(replace(down, attempts=p.attempts + 1), e, now, policy, never_at_once=False)
+    if not comes_back(e, policy):
+        state = State.COMPLETED if ended_well(e, policy) else State.EXITED
+        return replace(down, state=state, attempts=0, deaths=()), told
+    attempts = 0 if lived >= policy.settle_time else p.attempts + 1
+    down = replace(down, attempts=attempts, deaths=_deaths(p, now, policy))
+    if too_often(down.deaths, policy):
+        why = f"it has ended {len(down.deaths)} times within {policy.start_limit_interval:g} s"
+        lost, effects = _give_up(replace(down, reason=why), why, now, policy)
+        return lost, (*told, *effects)
+    later, effects = _back_off(down, e, now, policy, never_at_once=False)
     return later, (*told, *effects)
+
+
+def _deaths(p: Process, now: float, policy: Policy) -> tuple[float, ...]:
+    """The last ends that may count, this one among them."""
+    if policy.start_limit_burst <= 0:
+        return ()
+    since = now - policy.start_limit_interval
+    recent = (*(at for at in p.deaths if at > since), now)
+    return recent[-policy.start_limit_burst :]
 
 
 def _reaped(p: Process, e: Happening, lived: float) -> Publish:
@@ -260,15 +328,31 @@ def _reaped(p: Process, e: Happening, lived: float) -> Publish:
 
 
 def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    signum = policy.stop_signal if e.signum is None else e.signum
-    by = now + (policy.graceful_timeout if e.grace is None else e.grace)
-    down = replace(p, state=State.STOPPING, since=now, stop_by=by, again=e.again)
-    if signum == backoff.SIGKILL:
-        down, effects = kill(down, now)
-        return down, (CancelTimer(p.wid, "age"), *effects)
-    return down, (
-        CancelTimer(p.wid, "age"),
-        ArmTimer(p.wid, "grace", by),
+    rungs = _rungs(e, policy)
+    by = now + sum(seconds for _, seconds in rungs)
+    down = replace(p, state=State.STOPPING, since=now, stop_by=by, again=e.again, rungs=rungs)
+    down, effects = _climb(down, now, policy)
+    return down, (CancelTimer(p.wid, "age"), *effects)
+
+
+def _rungs(e: Happening, policy: Policy) -> tuple[tuple[int, float], ...]:
+    """The signals of a stop up to SIGKILL, and how long each is waited for. What is asked for in a stop itself counts first."""
+    if e.signum is None and e.grace is None and policy.stop_ladder:
+        rungs = policy.stop_ladder
+    else:
+        signum = policy.stop_signal if e.signum is None else e.signum
+        rungs = ((signum, policy.graceful_timeout if e.grace is None else e.grace),)
+    kill = next((at for at, (signum, _) in enumerate(rungs) if signum == backoff.SIGKILL), len(rungs))
+    return rungs[:kill]
+
+
+def _climb(p: Process, now: float, policy: Policy) -> Result:
+    """The next signal of the stop, or SIGKILL after the last one."""
+    if not p.rungs:
+        return kill(p, now)
+    (signum, seconds), *rest = p.rungs
+    return replace(p, rungs=tuple(rest)), (
+        ArmTimer(p.wid, "grace", now + seconds),
         Signal(p.wid, signum, policy.stop_children),
     )
 
@@ -279,7 +363,7 @@ def stop_more(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         return kill(replace(p, again=e.again), now)
     by = now + (policy.graceful_timeout if e.grace is None else e.grace)
     if p.stop_by is not None and by < p.stop_by:
-        return replace(p, again=e.again, stop_by=by), (ArmTimer(p.wid, "grace", by),)
+        return replace(p, again=e.again, stop_by=by, rungs=()), (ArmTimer(p.wid, "grace", by),)
     return replace(p, again=e.again), ()
 
 
@@ -307,7 +391,17 @@ def tree_gone(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     calm = (CancelTimer(p.wid, "grace"), CancelTimer(p.wid, "kill"))
-    down = replace(p, state=State.STOPPED, since=now, attempts=0, refusals=0, stop_by=None, kill_by=None)
+    down = replace(
+        p,
+        state=State.STOPPED,
+        since=now,
+        attempts=0,
+        refusals=0,
+        deaths=(),
+        stop_by=None,
+        rungs=(),
+        kill_by=None,
+    )
     if p.again:
         up, effects = launch(down, e, now, policy)
         return up, (*calm, *effects)
@@ -315,13 +409,13 @@ def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result
 
 
 def grace_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    return kill(p, now)
+    return _climb(p, now, policy)
 
 
 def kill(p: Process, now: float) -> Result:
     """SIGKILL, and an end to the waiting for what not even that ends; asked for again, it is waited for no longer."""
     by = now + KILL_PATIENCE if p.kill_by is None else p.kill_by
-    return replace(p, kill_by=by), (KillTree(p.wid), ArmTimer(p.wid, "kill", by))
+    return replace(p, kill_by=by, rungs=()), (KillTree(p.wid), ArmTimer(p.wid, "kill", by))
 
 
 def kill_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -345,11 +439,14 @@ def ended_late(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 def stay_down(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """Nothing runs: the plan to start it is given up."""
-    calm: tuple[Effect, ...] = (CancelTimer(p.wid, "backoff"),) if p.state is State.BACKOFF else ()
+    calm: tuple[Effect, ...] = (CancelTimer(p.wid, "backoff"),) if p.next_try is not None else ()
     if e.again and p.state is State.BACKOFF:
         up, effects = launch(p, e, now, policy)
         return up, (*calm, *effects)
-    return replace(p, state=State.STOPPED, since=now, next_try=None, reason="", attempts=0, refusals=0), calm
+    down = replace(
+        p, state=State.STOPPED, since=now, next_try=None, reason="", attempts=0, refusals=0, deaths=()
+    )
+    return down, calm
 
 
 def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -402,7 +499,7 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
     _S.STOPPED: _DOWN,
     _S.EXITED: {**_DOWN, _K.STOP: stay_down},
     _S.COMPLETED: {**_DOWN, _K.STOP: stay_down},
-    _S.FAILED: {**_DOWN, _K.STOP: stay_down},
+    _S.FAILED: {**_DOWN, _K.BACKOFF_OVER: tried_again, _K.STOP: stay_down},
     _S.BACKOFF: {**_DOWN, _K.BACKOFF_OVER: launch, _K.STOP: stay_down},
     _S.WAITING: {**_DOWN, _K.START: ignore, _K.ALLOWED: allowed, _K.FORBIDDEN: forbidden, _K.STOP: stay_down},
     _S.STARTING: {**_DOWN, _K.START: ignore, _K.SPAWNED: spawned, _K.REFUSED: refused, _K.STOP: stay_down},

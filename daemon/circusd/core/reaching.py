@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .lifecycle import GONE, State
+from .lifecycle import FAILURE, GONE, State
 from .watcher import Planner
 from .words import explain, watcher_state
 
@@ -40,11 +40,13 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
 
 def hopeless(planner: Planner, state: str, *, queued: bool, now: float) -> str:
     """Why the watcher does not get there unless somebody starts or changes it; nothing while it may."""
-    if queued or planner.job is not None:
+    if queued or planner.job is not None or any(p.next_try is not None for p in planner.processes.values()):
         return ""
     if state in ("completed", "exited"):
-        if planner.policy.respawn:
+        if planner.policy.always:
             return "its processes are started again when they end, as respawn is on"
+        if state == "exited" and planner.policy.respawn:
+            return f"its processes are started again when they fail, as respawn_on is {FAILURE}"
         if watcher_state(planner) == State.FAILED or _has_ended(planner):
             return explain(planner, now)
     if state in _BY_STARTING and (watcher_state(planner) == State.FAILED or _has_ended(planner)):

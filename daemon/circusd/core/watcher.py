@@ -212,7 +212,7 @@ class Planner:
         if not self.wanted:
             return "stopping" if any(p.state in ALIVE for p in self.processes.values()) else "stopped"
         slots = self.active
-        if slots and all(p.state is State.FAILED for p in slots):
+        if slots and all(p.state is State.FAILED and p.is_final for p in slots):
             return "stopped"
         return "active"
 
@@ -337,12 +337,16 @@ class Planner:
         self._stop_all(now)
 
     def _notice_end(self, now: float) -> None:
-        """Without respawn, a watcher whose last process has ended is stopped."""
-        if not self.wanted or self.policy.respawn or self._is_stopping() or self.policy.numprocesses == 0:
+        """A watcher whose last process has ended, and is not started again, is stopped."""
+        if not self.wanted or self.policy.always or self._is_stopping():
             return
-        if len(self.active) < self.policy.numprocesses or self.job is not None:
+        if (
+            len(self.active) < self.policy.numprocesses
+            or self.policy.numprocesses == 0
+            or self.job is not None
+        ):
             return
-        if self.processes and all(p.state in GONE for p in self.processes.values()):
+        if self.processes and all(p.is_final for p in self.processes.values()):
             self.wanted = False
             self._effects.append(Publish("watcher.stopped"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, GONE, Exit, Process, State
+from .lifecycle import ALIVE, FAILURE, GONE, Exit, Policy, Process, State
 from .watcher import Planner
 
 WORST_FIRST: tuple[State, ...] = (
@@ -103,8 +103,7 @@ def watcher_state(planner: Planner) -> str:
         return status
     states = [p.state for p in planner.processes.values()]
     if status == "stopped":
-        ill = [s for s in states if s in (State.FAILED,)]
-        return worst(ill).value
+        return worst(s for s in states if s in (State.FAILED, State.EXITED, State.COMPLETED)).value
     return worst(states).value if states else State.RUNNING.value
 
 
@@ -147,23 +146,45 @@ def explain(planner: Planner, now: float) -> str:
             else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
         )
     for process in sorted(planner.processes.values(), key=lambda p: p.wid):
-        said = _process_sentence(process, now, planner.policy.max_retry)
+        said = _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
     return " ".join(parts)
 
 
-def _process_sentence(p: Process, now: float, max_retry: int) -> str:
+def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state is State.BACKOFF and p.exit is not None and p.next_try is not None:
-        tries = f", try {p.attempts + 1}" if p.exit.stage == "" else _tries(p, max_retry)
-        return f"Process {p.wid} {ending(p.exit)}; it is tried again in {duration(max(0.0, p.next_try - now))}{tries}."
+        if not p.attempts:
+            return f"Process {p.wid} {ending(p.exit)}; it is started again {_later(p.next_try, now)}."
+        tries = f", try {p.attempts + 1}" if p.exit.stage == "" else _tries(p, policy.max_retry)
+        return f"Process {p.wid} {ending(p.exit)}; it is tried again {_later(p.next_try, now)}{tries}."
     if p.state is State.FAILED and p.exit is not None:
-        return f"Process {p.wid} {ending(p.exit)}; nothing more happens until somebody starts it."
+        return f"Process {p.wid} {_lost(p)}; {_what_next(p, now)}."
     if p.state is State.WAITING:
         return f"Process {p.wid} waits for its {p.reason}."
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
-        return f"Process {p.wid} {ending(p.exit)}; it is not started again, as respawn is off."
+        return f"Process {p.wid} {ending(p.exit)}; it is not started again, {_why_not_again(policy)}."
     return ""
+
+
+def _later(at: float, now: float) -> str:
+    return f"in {duration(max(0.0, at - now))}"
+
+
+def _lost(p: Process) -> str:
+    """How it ended, and why it was given up for that."""
+    assert p.exit is not None
+    return f"{ending(p.exit)}, and was given up: {p.reason}" if p.reason else ending(p.exit)
+
+
+def _what_next(p: Process, now: float) -> str:
+    if p.next_try is not None:
+        return f"it is tried again {_later(p.next_try, now)}"
+    return "nothing more happens until somebody starts it"
+
+
+def _why_not_again(policy: Policy) -> str:
+    return f"as it has ended well and respawn_on is {FAILURE}" if policy.respawn else "as respawn is off"
 
 
 def _tries(p: Process, max_retry: int) -> str:
@@ -175,13 +196,12 @@ def _why_stopped(planner: Planner) -> str:
         return f"It was given up: {planner.failure}. Nothing more happens until somebody starts it."
     failed = [p for p in planner.processes.values() if p.state is State.FAILED and p.exit is not None]
     if failed and failed[0].exit is not None:
-        return (
-            f"It {ending(failed[0].exit)}. It was tried {count(failed[0].refusals, 'time')}; "
-            "nothing more happens until somebody starts it."
-        )
+        tried = "" if failed[0].reason else f" It was tried {count(failed[0].refusals, 'time')};"
+        said = f"It {_lost(failed[0])}{'.' if tried else ';'}{tried}"
+        return f"{said} nothing more happens until somebody starts it."
     ended = [p for p in planner.processes.values() if p.state in (State.EXITED, State.COMPLETED) and p.exit]
-    if ended and ended[0].exit is not None and not planner.policy.respawn:
-        return f"It {ending(ended[0].exit)}, and is not started again, as respawn is off."
+    if ended and ended[0].exit is not None and not planner.policy.always:
+        return f"It {ending(ended[0].exit)}, and is not started again, {_why_not_again(planner.policy)}."
     left = [p for p in planner.processes.values() if p.left is not None and p.exit is not None]
     if left and left[0].exit is not None:
         return (
@@ -198,9 +218,7 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     for name, planner in sorted(planners.items()):
         state = watcher_state(planner)
         processes += sum(p.state in ALIVE for p in planner.processes.values())
-        if state in (State.FAILED, State.BACKOFF) or any(
-            p.state in (State.FAILED, State.BACKOFF) for p in planner.processes.values()
-        ):
+        if state == State.FAILED or any(_is_ill(p) for p in planner.processes.values()):
             ill.append(f"{name}: {explain(planner, now)}")
         elif state in (State.STARTING, State.STOPPING, State.WAITING):
             busy.append(name)
@@ -218,6 +236,11 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     return {"title": "All is well", "text": rest + tail, "level": "calm"}
 
 
+def _is_ill(p: Process) -> bool:
+    # A pause before each start (restart_delay) is nothing that a person is needed for.
+    return p.state in (State.FAILED, State.EXITED) or (p.state is State.BACKOFF and p.attempts > 0)
+
+
 def event_text(event: str, fields: Mapping[str, Any]) -> str:
     """An event as a short phrase; the watcher's name stands beside it, not in it."""
     wid = fields.get("wid")
@@ -231,10 +254,14 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} {ending(end)}"
         case "process.refused":
             return f"{wid} could not be started: {fields.get('reason')}"
+        case "process.backoff" if not fields.get("attempt"):
+            return f"{wid} is started again in {duration(float(fields.get('delay') or 0))}"
         case "process.backoff":
             return f"{wid} is tried again in {duration(float(fields.get('delay') or 0))}, failure {fields.get('attempt')}"
         case "process.failed":
-            return f"{wid} given up: {fields.get('reason')}"
+            later = fields.get("retry_in")
+            again = f", tried again in {duration(float(later))}" if later else ""
+            return f"{wid} given up: {fields.get('reason')}{again}"
         case "process.abandoned":
             return f"{wid} given up, pid {fields.get('pid')} does not end: {fields.get('reason')}"
         case "process.signalled":

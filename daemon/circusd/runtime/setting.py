@@ -21,6 +21,7 @@ from .selection import chosen, several
 from .watcher import Watcher
 
 _STOP, _FAILURE, _START = "at the next stop", "at the next failure", "at the next start"
+_END = "when a process ends"
 _NEXT_USE: Mapping[str, str] = {
     "autostart": "when circusd is started",
     "priority": "at the next start or stop of several watchers",
@@ -29,7 +30,14 @@ _NEXT_USE: Mapping[str, str] = {
     "stop_children": _STOP,
     "send_hup": "at the next reload",
     "warmup_delay": _START,
-    "respawn": "when a process ends",
+    "stop_ladder": _STOP,
+    "respawn": _END,
+    "respawn_on": _END,
+    "success_exit_codes": _END,
+    "restart_delay": _END,
+    "start_limit_burst": _END,
+    "start_limit_interval": _END,
+    "retry_in": _FAILURE,
     "max_retry": _FAILURE,
     "backoff": _FAILURE,
     "backoff_max": _FAILURE,

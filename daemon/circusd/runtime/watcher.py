@@ -9,7 +9,7 @@ import logging
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -84,9 +84,12 @@ def policy_of(config: WatcherConfig) -> Policy:
     return Policy(
         numprocesses=config.numprocesses,
         respawn=config.respawn,
+        respawn_on=config.respawn_on,
+        success=frozenset(config.success_exit_codes),
         max_retry=config.max_retry,
         graceful_timeout=config.graceful_timeout,
         stop_signal=config.stop_signal,
+        stop_ladder=config.stop_ladder,
         stop_children=config.stop_children,
         send_hup=config.send_hup,
         warmup_delay=config.warmup_delay,
@@ -95,6 +98,10 @@ def policy_of(config: WatcherConfig) -> Policy:
         backoff=config.backoff,
         backoff_max=config.backoff_max,
         settle_time=config.settle_time,
+        restart_delay=config.restart_delay,
+        start_limit_burst=config.start_limit_burst,
+        start_limit_interval=config.start_limit_interval,
+        retry_in=config.retry_in,
         hooks=frozenset(config.hooks),
     )
 
@@ -424,7 +431,12 @@ class Watcher:
 
     def _signal(self, wid: int, signum: int, children: bool) -> None:
         process = self.planner.processes.get(wid)
-        if process is None or process.pid is None:
+        if process is None:
+            return
+        if process.pid is None:
+            # What its parent has left behind is still waited for, and hears the next signal of the stop too.
+            if children and wid in self._trees:
+                self._send_to_children(wid, list(self._trees[wid].members), signum)
             return
         pid = process.pid
         if children:
@@ -445,10 +457,13 @@ class Watcher:
             self.tell("process.signalled", wid=wid, pid=pid, signum=signum)
             self._notify_hook("after_signal", pid=pid, signum=signum)
         if children:
-            for child in proc.children([pid], self.arbiter.table())[pid]:
-                if proc.signal_process(child, signum):
-                    proc.signal_process(child, CONTINUE)
-                    self.tell("process.signalled", wid=wid, pid=child.pid, signum=signum)
+            self._send_to_children(wid, proc.children([pid], self.arbiter.table())[pid], signum)
+
+    def _send_to_children(self, wid: int, children: Iterable[Identity], signum: int) -> None:
+        for child in children:
+            if proc.signal_process(child, signum):
+                proc.signal_process(child, CONTINUE)
+                self.tell("process.signalled", wid=wid, pid=child.pid, signum=signum)
 
     def _track(self, wid: int, root: Identity) -> Tree:
         """From now on the end of each of the process's descendants is seen."""

@@ -71,14 +71,16 @@ EVENTS: tuple[EventKind, ...] = (
         "process.backoff",
         "",
         ("watcher", "wid", "delay", "attempt"),
-        "A process died too soon; it is tried again after the delay (seconds).",
+        "A process died too soon, or is started again after a pause: it is tried again after the delay (seconds). Attempt 0 is "
+        "the pause.",
         "warning",
     ),
     EventKind(
         "process.failed",
         "",
-        ("watcher", "wid", "reason"),
-        "A process was given up: it could not be started, max_retry times.",
+        ("watcher", "wid", "reason", "retry_in"),
+        "A process was given up: it could not be started max_retry times more, or has reached start_limit_burst. It is tried "
+        "again after so many seconds, never where that is null.",
         "error",
     ),
     EventKind(

@@ -17,16 +17,20 @@ from .values import (
     format_bytes,
     format_env,
     format_hook,
+    format_ladder,
     format_number,
+    format_statuses,
     format_words,
     json_args,
     json_bool,
     json_env,
     json_hook,
+    json_ladder,
     json_limit,
     json_octal,
     json_seconds,
     json_signal,
+    json_statuses,
     json_text,
     json_user,
     json_whole,
@@ -38,11 +42,13 @@ from .values import (
     read_env,
     read_filled,
     read_hook,
+    read_ladder,
     read_limit,
     read_octal,
     read_paths,
     read_seconds,
     read_signal,
+    read_statuses,
     read_text,
     read_user,
     read_whole,
@@ -69,6 +75,8 @@ class ValueType:
     """The text that `parse` reads as that value."""
     choices: tuple[str, ...] = ()
     """The names that may be given, where they can be listed."""
+    is_told_as_text: bool = False
+    """Whether a reply has the value as that text, and not as JSON data of its own."""
 
 
 def _choice(name: str, choices: tuple[str, ...], shape: Callable[[str], str] = str) -> ValueType:
@@ -144,6 +152,7 @@ MOST_PROCESSES = 10_000
 """Of one watcher: more than a machine has room for, and little enough to be planned for at once."""
 PROCESSES = _number_type("processes", f"a whole number, 0 to {MOST_PROCESSES}", read_whole(0, MOST_PROCESSES))
 RETRIES = _number_type("retries", "a whole number, or -1 for no limit", read_whole(-1))
+STARTS = _number_type("starts", "a whole number, 0 to 1000", read_whole(0, 1000))
 PORT = _number_type("port", "a port, 0 to 65535", read_whole(0, 65535))
 SECONDS = ValueType(
     "seconds",
@@ -212,6 +221,25 @@ SOCKET_TYPE = _choice(
     ("SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET"),
     _socket_word("SOCK_"),
 )
+RESPAWN_ON = _choice("occasion", ("exit", "failure"), str.lower)
+STATUSES = ValueType(
+    "statuses",
+    "text",
+    "exit codes of 0 to 255 and names of signals, with spaces or commas between them",
+    read_statuses,
+    json_statuses,
+    format_statuses,
+    is_told_as_text=True,
+)
+LADDER = ValueType(
+    "ladder",
+    "text",
+    "signals with seconds after each, such as QUIT 30, TERM 5",
+    read_ladder,
+    json_ladder,
+    format_ladder,
+    is_told_as_text=True,
+)
 COLOR = _choice("color", ("red", "green", "yellow", "blue", "magenta", "cyan", "white"), str.lower)
 ROTATE_WHEN = _choice(
     "rotation time", ("S", "M", "H", "D", "MIDNIGHT", "W0", "W1", "W2", "W3", "W4", "W5", "W6"), str.upper
@@ -232,6 +260,7 @@ TYPES: tuple[ValueType, ...] = (
     NUMBER,
     COUNT,
     RETRIES,
+    STARTS,
     PORT,
     SECONDS,
     BYTES,
@@ -248,6 +277,9 @@ TYPES: tuple[ValueType, ...] = (
     OVERFLOW,
     FAMILY,
     SOCKET_TYPE,
+    RESPAWN_ON,
+    STATUSES,
+    LADDER,
     COLOR,
     ROTATE_WHEN,
 )

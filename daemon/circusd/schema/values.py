@@ -269,6 +269,81 @@ def signal_name(number: int) -> str:
     return f"SIGRTMIN+{number - 34}" if 34 < number < 64 else str(number)
 
 
+MOST_STATUSES = 300
+
+
+def _status(word: Any) -> int:
+    """An exit code, or a signal as a negative number."""
+    if isinstance(word, int) and not isinstance(word, bool):
+        word = str(word)
+    if not isinstance(word, str):
+        raise ValueError("holds something that is neither an exit code nor a signal")
+    if not word.isascii() or not word.isdigit():
+        return -read_signal(word)
+    if len(word) > 3 or int(word) > 255:
+        raise ValueError("holds an exit code above 255")
+    return int(word)
+
+
+def read_statuses(text: str) -> tuple[int, ...]:
+    """Exit codes, and signals (by name) as negative numbers, each once and in order."""
+    return json_statuses(text.replace(",", " ").split())
+
+
+def json_statuses(value: Any) -> tuple[int, ...]:
+    """The same from a list, one number, or their text."""
+    if isinstance(value, str):
+        return read_statuses(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if not isinstance(value, (list, tuple)) or len(value) > MOST_STATUSES:
+        raise ValueError("is no list of exit codes and signals")
+    return tuple(sorted({_status(word) for word in value}, key=lambda status: (status < 0, abs(status))))
+
+
+def format_statuses(value: Any) -> str:
+    """The codes and the names of signals."""
+    return " ".join(signal_name(-status) if status < 0 else str(status) for status in value)
+
+
+MOST_RUNGS = 10
+_RUNG = re.compile(r"(\S+)\s+(\S+(?:\s*[a-z]+)?)", re.I)
+
+
+def read_ladder(text: str) -> tuple[tuple[int, float], ...]:
+    """Signals in the order in which they are sent, and the seconds that each is waited for."""
+    rungs = []
+    for part in text.split(","):
+        if not part.strip():
+            continue
+        found = _RUNG.fullmatch(part.strip())
+        if found is None:
+            raise ValueError("has a step that is not a signal with seconds")
+        rungs.append((read_signal(found[1]), read_seconds(found[2])))
+    if len(rungs) > MOST_RUNGS:
+        raise ValueError(f"has more than {MOST_RUNGS} steps")
+    return tuple(rungs)
+
+
+def json_ladder(value: Any) -> tuple[tuple[int, float], ...]:
+    """The same from a list of pairs, or their text."""
+    if isinstance(value, str):
+        return read_ladder(value)
+    if not isinstance(value, (list, tuple)) or len(value) > MOST_RUNGS:
+        raise ValueError("is no list of signals with seconds")
+    rungs = []
+    for rung in value:
+        if not isinstance(rung, (list, tuple)) or len(rung) != 2:
+            raise ValueError("has a step that is not a signal with seconds")
+        rungs.append((json_signal(rung[0]), json_seconds(rung[1])))
+    return tuple(rungs)
+
+
+def format_ladder(value: Any) -> str:
+    """As in a file."""
+    return ", ".join(f"{signal_name(signum)} {format_number(seconds)}" for signum, seconds in value)
+
+
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@\\-]*\$?")
 
 

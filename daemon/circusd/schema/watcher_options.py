@@ -10,14 +10,18 @@ from .types import (
     ENV,
     GROUP,
     HOOK,
+    LADDER,
     LIMIT,
     NUMBER,
     PATH,
     PATHS,
     PROCESSES,
+    RESPAWN_ON,
     RETRIES,
     SECONDS,
     SIGNAL,
+    STARTS,
+    STATUSES,
     TEXT,
     USER,
     WORDS,
@@ -191,6 +195,20 @@ WATCHER: tuple[Option, ...] = (
         aka=("autorestart", "restart"),
     ),
     Option(
+        "respawn_on",
+        RESPAWN_ON,
+        "exit",
+        "After which end it is started again: ``exit`` is any, ``failure`` any but a good one. Nothing where ``respawn`` is off.",
+        aka=("restart_policy", "on_failure"),
+    ),
+    Option(
+        "success_exit_codes",
+        STATUSES,
+        (0,),
+        "The exit codes, and names of signals, with which a process has ended well: it is ``completed`` then, and not ``exited``.",
+        aka=("exitcodes", "success_exit_status", "stop_exit_codes"),
+    ),
+    Option(
         "essential",
         BOOL,
         False,
@@ -201,9 +219,9 @@ WATCHER: tuple[Option, ...] = (
         "max_retry",
         RETRIES,
         5,
-        "How often a program that could not be started is tried again before it is given up; -1 for ever. Quick deaths do not count: "
-        "they back off and are never given up.",
-        aka=("startretries", "retries", "max_restarts"),
+        "How often a program that could not be started is tried again before it is given up; -1 for ever. Deaths do not count: "
+        "they back off, and ``start_limit_burst`` is theirs.",
+        aka=("startretries", "retries"),
     ),
     Option(
         "backoff",
@@ -222,6 +240,37 @@ WATCHER: tuple[Option, ...] = (
         aka=("startsecs", "min_uptime"),
     ),
     Option(
+        "restart_delay",
+        SECONDS,
+        0,
+        "The least pause between the end of a process and its next start, also after a long life.",
+        unit="s",
+        aka=("restart_sec", "restartsec", "restart_pause"),
+    ),
+    Option(
+        "start_limit_burst",
+        STARTS,
+        0,
+        "A process that has ended by itself so often within ``start_limit_interval`` is given up; 0 for never. Stops that somebody "
+        "asked for do not count.",
+        aka=("max_restarts", "startlimitburst"),
+    ),
+    Option(
+        "start_limit_interval",
+        SECONDS,
+        60,
+        "The time in which ends are counted for ``start_limit_burst``.",
+        unit="s",
+        aka=("start_limit_window", "startlimitinterval", "startlimitintervalsec"),
+    ),
+    Option(
+        "retry_in",
+        SECONDS,
+        0,
+        "A process that was given up is tried again after so long, as if it had never failed; 0 for not at all.",
+        unit="s",
+    ),
+    Option(
         "graceful_timeout",
         SECONDS,
         30.0,
@@ -231,6 +280,14 @@ WATCHER: tuple[Option, ...] = (
     ),
     Option(
         "stop_signal", SIGNAL, 15, "The signal that asks a process to end.", aka=("stopsignal", "kill_signal")
+    ),
+    Option(
+        "stop_ladder",
+        LADDER,
+        (),
+        "Signals that a stop sends one after the other, each with the seconds that it is waited for, as in ``QUIT 30, TERM 5``; "
+        "SIGKILL comes after the last. In place of ``stop_signal`` and ``graceful_timeout``, where a stop does not ask for its own.",
+        aka=("stop_signals", "stop_sequence"),
     ),
     Option(
         "stop_children",
@@ -322,14 +379,6 @@ WATCHER: tuple[Option, ...] = (
     Option("check_flapping", BOOL, True, "From old versions of the original.", legacy=True),
     Option("flapping_attempts", TEXT, None, "From old versions of the original.", legacy=True),
     Option("flapping_window", TEXT, None, "From old versions of the original.", legacy=True),
-    Option(
-        "retry_in",
-        TEXT,
-        None,
-        "From old versions of the original.",
-        legacy=True,
-        note="accepted and without effect: see backoff and backoff_max",
-    ),
     Option("stream_backend", TEXT, None, "From old versions of the original.", legacy=True),
     Option("prereload_fn", TEXT, None, "Documented but never read from a file by the original.", legacy=True),
     Option(
