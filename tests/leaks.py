@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,18 @@ def threads() -> Iterator[tuple[int, str]]:
             continue
         tid = int(task.name)
         if tid not in _WORKERS:
-            yield tid, f"{tid} ({names.get(tid, comm)})"
+            yield tid, f"{tid} ({names.get(tid) or _of_c(task, comm)})"
+
+
+def _of_c(task: Path, comm: str) -> str:
+    """A thread that Python does not know: what it waits for in the kernel, and how long ago it began."""
+    try:
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+        waits = (task / "wchan").read_text()
+    except OSError:
+        return f"{comm}, which has just ended"
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return f"{comm}, {fields[0]} in {waits or '?'}, {age:.2f} s old"
 
 
 def children() -> Iterator[tuple[int, str]]:

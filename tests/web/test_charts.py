@@ -515,9 +515,9 @@ def test_axe_finds_nothing_at_charts_sections_and_processes(
         page.locator(".mark").first.focus()
         expect(page.locator(".tip.said")).to_be_visible()
         looked.finds_nothing("charts")
-        for tab in ("options", "events", "streams"):
+        for tab, box in (("options", "options"), ("events", "happened"), ("streams", "outputs")):
             page.goto(f"{console.origin}{WEB}?tab={tab}")
-            expect(page.locator(f".{'happened' if tab == 'events' else tab} h2")).to_be_visible()
+            expect(page.locator(f".{box} h2")).to_be_visible()
             looked.finds_nothing(tab)
         page.goto(f"{console.origin}/d/stage/p/web/1")
         expect(page.locator(".facts").first).to_be_visible()
