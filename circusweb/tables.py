@@ -51,6 +51,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "virtualenv_py_ver",
         ),
     ),
+    ("What it may take", ("nice", "cpu_affinity", "io_priority", "oom_score_adj")),
     ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
     (
         "After a death",

@@ -103,6 +103,10 @@ _READ: dict[str, list[Schema]] = {
         {"type": "string", "pattern": r"^\s*(?:-1|[0-9]*|[A-Za-z]+)\s*$"},
     ],
     "starts": _number(0, 1000),
+    "nice value": _number(-20, 19),
+    "score": _number(-1000, 1000),
+    "processors": [{"type": "integer", "minimum": 0}, {"type": "string"}, _LIST],
+    "input-output priority": [{"type": "string", "pattern": r"^\s*[A-Za-z-]+(?:\s+[0-7])?\s*$"}],
     "statuses": [{"type": "integer", "minimum": 0, "maximum": 255}, {"type": "string"}, _LIST],
     "ladder": [
         {"type": "string"},

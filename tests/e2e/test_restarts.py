@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from circusd.schema.errors import Refused
@@ -125,6 +127,20 @@ def test_stop_goes_down_its_ladder(daemon: Daemon, tmp_path: Path) -> None:
     )
     assert heard.read_text().split() in (["SIGQUIT"], [])
     daemon.ctl("rm", "deaf", "--waiting")
+
+
+def test_processes_take_what_they_may(daemon: Daemon) -> None:
+    """The nice value, processors, I/O priority and the score when memory is short, by options; all four are told as written."""
+    cpu = min(os.sched_getaffinity(0))
+    options = {"nice": 5, "cpu_affinity": str(cpu), "io_priority": "best-effort 6", "oom_score_adj": 700}
+    daemon.call("add", name="meek", cmd="sleep 1000", options=options, start=True, waiting=True)
+    process = psutil.Process(daemon.pids("meek")[0])
+    assert (process.nice(), process.cpu_affinity()) == (5, [cpu])
+    assert process.ionice() == (psutil.IOPRIO_CLASS_BE, 6)
+    assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "700\n"
+    told = daemon.call("options", name="meek")["options"]
+    assert {key: told[key] for key in options} == options
+    daemon.ctl("rm", "meek", "--waiting")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,13 @@ def test_names_of_types_differ() -> None:
         (types.SIGNAL, "sigquit", 3),
         (types.SIGNAL, "SIGRTMIN+1", 35),
         (types.SIGNAL, "RTMAX-2", 62),
+        (types.NICE, "-20", -20),
+        (types.OOM_SCORE, "1000", 1000),
+        (types.CPUS, "6, 0-3 2", (0, 1, 2, 3, 6)),
+        (types.CPUS, "", ()),
+        (types.IO_PRIORITY, "Idle", (3, 0)),
+        (types.IO_PRIORITY, "best-effort 7", (2, 7)),
+        (types.IO_PRIORITY, "realtime", (1, 4)),
         (types.STATUSES, "0", (0,)),
         (types.STATUSES, "75, term 0,0", (0, 75, -15)),
         (types.STATUSES, "", ()),
@@ -130,6 +137,15 @@ def test_a_text_is_read_as_its_value(row: ValueType, text: str, value: object) -
         (types.FAMILY, "AF_X25", "none of them"),
         (types.OVERFLOW, "drop", "none of them"),
         (types.PATH, "a\0b", "a NUL byte"),
+        (types.NICE, "20", "is more than 19"),
+        (types.CPUS, "3-1", "is no list of processors"),
+        (types.CPUS, "0-9000", "has one above 8191"),
+        (types.IO_PRIORITY, "idle 3", "is no I/O priority"),
+        (types.IO_PRIORITY, "best-effort 8", "is no I/O priority"),
+        (types.STATUSES, "256", "holds an exit code above 255"),
+        (types.STATUSES, "FOO", "is not a signal"),
+        (types.LADDER, "TERM", "has a step that is not a signal with seconds"),
+        (types.LADDER, ",".join(["TERM 1"] * 11), "has more than 10 steps"),
     ],
 )
 def test_a_wrong_text_is_refused_in_words(row: ValueType, text: str, words: str) -> None:
@@ -165,6 +181,11 @@ def test_a_wrong_text_is_refused_in_words(row: ValueType, text: str, words: str)
         (types.TEXT, 5, "5"),
         (types.WORDS, ["a", "b"], ("a", "b")),
         (types.BYTES, "2K", 2048),
+        (types.CPUS, [0, "2-3"], (0, 2, 3)),
+        (types.CPUS, 5, (5,)),
+        (types.STATUSES, [75, "TERM", 0], (0, 75, -15)),
+        (types.STATUSES, 3, (3,)),
+        (types.LADDER, [["QUIT", 30], [15, "5"]], ((3, 30.0), (15, 5.0))),
     ],
 )
 def test_json_is_read_as_clients_send_it(row: ValueType, value: object, read: object) -> None:
@@ -230,6 +251,11 @@ def test_what_is_written_is_read_back(row: ValueType, text: str) -> None:
         (types.ARGS, ("a b", "it's", "-x"), "'a b' 'it'\"'\"'s' -x"),
         (types.HOOK, ("a.b", True), "a.b,true"),
         (types.LIMIT, None, ""),
+        (types.CPUS, (0, 1, 2, 4, 6, 7), "0-2,4,6-7"),
+        (types.IO_PRIORITY, (2, 7), "best-effort 7"),
+        (types.IO_PRIORITY, (3, 0), "idle"),
+        (types.STATUSES, (0, 75, -15), "0 75 SIGTERM"),
+        (types.LADDER, ((3, 30.0), (15, 0.5)), "SIGQUIT 30, SIGTERM 0.5"),
     ],
 )
 def test_values_are_written_as_people_write_them(row: ValueType, value: object, text: str) -> None:

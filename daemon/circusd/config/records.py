@@ -76,6 +76,11 @@ class WatcherConfig:
     send_hup: bool = False
     max_age: float = 0
     max_age_variance: float = 30
+    nice: int | None = None
+    cpu_affinity: tuple[int, ...] = ()
+    io_priority: tuple[int, int] | None = None
+    """Class and level, as ``ioprio_set(2)`` has them."""
+    oom_score_adj: int | None = None
     priority: int = 0
     tags: tuple[str, ...] = ()
     use_sockets: bool = False

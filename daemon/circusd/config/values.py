@@ -61,7 +61,7 @@ def as_json(option: Option, value: Any) -> Any:
     """The value as JSON data: whole numbers without a point unless the option's default has one."""
     if isinstance(value, float) and value.is_integer() and isinstance(option.default, int):
         return int(value)
-    if option.type.is_told_as_text:
+    if option.type.is_told_as_text and value is not None:
         return option.type.format(value)
     if isinstance(value, tuple):
         return list(value)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from circusd.kernel import limits, prlimit, proc, users
+from circusd.kernel import limits, prlimit, proc, scheduling, users
 from circusd.kernel.diagnosis import explain_exec, foresee, in_words
 from circusd.schema.errors import ConfigError, SpawnError
 
@@ -53,6 +53,7 @@ class SpawnSpec:
     pass_fds: tuple[int, ...] = ()
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
+    scheduling: scheduling.Scheduling = scheduling.AS_HERE
 
 
 class Child:
@@ -93,7 +94,7 @@ def spawn(spec: SpawnSpec) -> Child:
     """The program runs in a session of its own, with default signal dispositions and an empty signal mask.
 
     It has the descriptors 0 to 2 and `pass_fds`, no others. Raises SpawnError with the stage that failed: fork,
-    descriptors, limits, chdir, user, groups, exec, interpreter or permission. The caller owns the pidfd, and nothing
+    descriptors, limits, scheduling, chdir, user, groups, exec, interpreter or permission. The caller owns the pidfd, and nothing
     but the pidfd reaps the process. To be called from one thread at a time.
     """
     program = locate(spec)
@@ -133,6 +134,7 @@ def spawn(spec: SpawnSpec) -> Child:
         # The process is reaped by its pidfd: subprocess must neither wait for it nor warn that it still runs.
         popen.returncode = 0
     child = Child(popen.pid, _open_pidfd(popen.pid, program))
+    scheduling.give_nice(child.pid, spec.scheduling)
     if plan.by_prlimit:
         prlimit.await_exec(child.pid, child.pidfd, executable, program, spec.cwd, identity.get("user"))
     return child
@@ -274,6 +276,8 @@ def _prepare_here(spec: SpawnSpec, plan: LimitPlan, program: str, stack: ExitSta
                 f"could not set the out-of-memory score to {spec.oom_score_adj}: the system refuses it",
             )
         stack.callback(limits.set_oom_score_adj, score)
+    if spec.scheduling != scheduling.AS_HERE:
+        stack.enter_context(scheduling.taken_on(spec.scheduling, program))
     if signal.pthread_sigmask(signal.SIG_BLOCK, ()):
         stack.enter_context(_nothing_blocked())
 

@@ -38,6 +38,7 @@ from circusd.core.watcher import SUPERSEDES, TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
+from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
 
@@ -397,7 +398,12 @@ class Watcher:
             stdin=stdin,
             pass_fds=(*named, *extra.values()),
             nofile=services.nofile,
-            oom_score_adj=services.oom_score_adj,
+            oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,
+            scheduling=Scheduling(
+                config.nice,
+                frozenset(config.cpu_affinity) or None,
+                config.io_priority,
+            ),
         )
 
     # -- ending --------------------------------------------------------------------------------------------------

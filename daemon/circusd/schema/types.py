@@ -15,16 +15,20 @@ from .values import (
     YES,
     format_args,
     format_bytes,
+    format_cpus,
     format_env,
     format_hook,
+    format_io_priority,
     format_ladder,
     format_number,
     format_statuses,
     format_words,
     json_args,
     json_bool,
+    json_cpus,
     json_env,
     json_hook,
+    json_io_priority,
     json_ladder,
     json_limit,
     json_octal,
@@ -37,11 +41,13 @@ from .values import (
     json_words,
     read_bool,
     read_bytes,
+    read_cpus,
     read_dotted,
     read_endpoint,
     read_env,
     read_filled,
     read_hook,
+    read_io_priority,
     read_ladder,
     read_limit,
     read_octal,
@@ -153,6 +159,8 @@ MOST_PROCESSES = 10_000
 PROCESSES = _number_type("processes", f"a whole number, 0 to {MOST_PROCESSES}", read_whole(0, MOST_PROCESSES))
 RETRIES = _number_type("retries", "a whole number, or -1 for no limit", read_whole(-1))
 STARTS = _number_type("starts", "a whole number, 0 to 1000", read_whole(0, 1000))
+NICE = _number_type("nice value", "a whole number, -20 to 19", read_whole(-20, 19))
+OOM_SCORE = _number_type("score", "a whole number, -1000 to 1000", read_whole(-1000, 1000))
 PORT = _number_type("port", "a port, 0 to 65535", read_whole(0, 65535))
 SECONDS = ValueType(
     "seconds",
@@ -221,6 +229,24 @@ SOCKET_TYPE = _choice(
     ("SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET"),
     _socket_word("SOCK_"),
 )
+CPUS = ValueType(
+    "processors",
+    "text",
+    "numbers of processors such as 0, 2 or 0-3, with spaces or commas between them",
+    read_cpus,
+    json_cpus,
+    format_cpus,
+    is_told_as_text=True,
+)
+IO_PRIORITY = ValueType(
+    "input-output priority",
+    "text",
+    "idle, best-effort with a level of 0 to 7, or realtime with one",
+    read_io_priority,
+    json_io_priority,
+    format_io_priority,
+    is_told_as_text=True,
+)
 RESPAWN_ON = _choice("occasion", ("exit", "failure"), str.lower)
 STATUSES = ValueType(
     "statuses",
@@ -261,6 +287,8 @@ TYPES: tuple[ValueType, ...] = (
     COUNT,
     RETRIES,
     STARTS,
+    NICE,
+    OOM_SCORE,
     PORT,
     SECONDS,
     BYTES,
@@ -277,6 +305,8 @@ TYPES: tuple[ValueType, ...] = (
     OVERFLOW,
     FAMILY,
     SOCKET_TYPE,
+    CPUS,
+    IO_PRIORITY,
     RESPAWN_ON,
     STATUSES,
     LADDER,

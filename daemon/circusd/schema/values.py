@@ -344,6 +344,74 @@ def format_ladder(value: Any) -> str:
     return ", ".join(f"{signal_name(signum)} {format_number(seconds)}" for signum, seconds in value)
 
 
+MOST_CPUS = 8192
+_CPUS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
+
+
+def read_cpus(text: str) -> tuple[int, ...]:
+    """Numbers of processors, and ranges of them, each once and in order."""
+    return json_cpus(text.replace(",", " ").split())
+
+
+def json_cpus(value: Any) -> tuple[int, ...]:
+    """The same from a list, one number, or their text."""
+    if isinstance(value, str):
+        return read_cpus(value)
+    words = value if isinstance(value, (list, tuple)) else [value]
+    found: set[int] = set()
+    for word in words:
+        match = (
+            _CPUS.fullmatch(str(word))
+            if isinstance(word, (int, str)) and not isinstance(word, bool)
+            else None
+        )
+        if match is None:
+            raise ValueError("is no list of processors")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last or last >= MOST_CPUS:
+            raise ValueError("is no list of processors" if first > last else f"has one above {MOST_CPUS - 1}")
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def format_cpus(value: Any) -> str:
+    """The numbers, with ranges where several follow each other."""
+    ranges: list[list[int]] = []
+    for cpu in value:
+        if ranges and cpu == ranges[-1][1] + 1:
+            ranges[-1][1] = cpu
+        else:
+            ranges.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+IO_CLASSES: Mapping[str, int] = {"realtime": 1, "best-effort": 2, "idle": 3}
+_USUAL_LEVEL = 4
+_IO = re.compile(r"([a-z-]+)(?:\s+([0-7]))?")
+
+
+def read_io_priority(text: str) -> tuple[int, int]:
+    """Class and level, as ``ioprio_set(2)`` has them; 4 where a level is not given, and 0 for idle, which has none."""
+    match = _IO.fullmatch(text.strip().lower())
+    kind = IO_CLASSES.get(match[1], 0) if match else 0
+    if match is None or not kind or (match[2] and match[1] == "idle"):
+        raise ValueError("is no I/O priority")
+    return kind, 0 if match[1] == "idle" else int(match[2] or _USUAL_LEVEL)
+
+
+def json_io_priority(value: Any) -> tuple[int, int]:
+    """The same from its text."""
+    if isinstance(value, str):
+        return read_io_priority(value)
+    raise ValueError("is no I/O priority")
+
+
+def format_io_priority(value: Any) -> str:
+    """As in a file."""
+    name = next(name for name, kind in IO_CLASSES.items() if kind == value[0])
+    return name if name == "idle" else f"{name} {value[1]}"
+
+
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@\\-]*\$?")
 
 
