@@ -42,6 +42,10 @@ _NEXT_USE: Mapping[str, str] = {
     "backoff": _FAILURE,
     "backoff_max": _FAILURE,
     "settle_time": _FAILURE,
+    "ready": _START,
+    "start_timeout": _START,
+    "ready_interval": _START,
+    "ready_timeout": _START,
 }
 """When options that are looked up as they are needed count."""
 

@@ -36,8 +36,8 @@ def _exit(end: Exit | None) -> dict[str, Any] | None:
     }
 
 
-def process_view(process: Process) -> dict[str, Any]:
-    """One slot of a watcher."""
+def process_view(process: Process, side: str = "") -> dict[str, Any]:
+    """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on."""
     return {
         "wid": process.wid,
         "pid": process.pid,
@@ -48,6 +48,10 @@ def process_view(process: Process) -> dict[str, Any]:
         "starts": process.starts,
         "attempts": process.attempts,
         "next_try": _epoch(process.next_try),
+        "awaits": process.awaits,
+        "ready_by": _epoch(process.ready_by),
+        "said": process.said,
+        "side": side,
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),
     }
@@ -84,10 +88,12 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
             "done": job.done,
             "total": job.total,
             "since": _epoch(job.since),
+            "text": words.progress(planner),
             "waiting": watcher.waiting_commands,
         },
+        "setback": planner.setback,
         "output": _output(watcher),
-        "processes": [process_view(p) for _, p in sorted(planner.processes.items())],
+        "processes": [process_view(p, planner.side(w)) for w, p in sorted(planner.processes.items())],
     }
 
 

@@ -28,21 +28,25 @@ from circusd.core.effects import (
     Effect,
     JobEnded,
     KillTree,
+    Probe,
     Publish,
     Signal,
     Spawn,
     Vacate,
 )
 from circusd.core.lifecycle import Happening, Kind, Policy, State
-from circusd.core.watcher import SUPERSEDES, TIMERS, Job, Planner
+from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
+from circusd.schema.probe_values import WORDS
 
 from . import clock
+from .notifications import happenings
+from .probes import Surroundings
 from .sockets import is_program
 
 if TYPE_CHECKING:
@@ -103,6 +107,10 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_burst=config.start_limit_burst,
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
+        singleton=config.singleton,
+        ready=config.ready if config.ready in WORDS else "probe",
+        ready_interval=config.ready_interval,
+        start_timeout=config.start_timeout,
         hooks=frozenset(config.hooks),
     )
 
@@ -150,6 +158,8 @@ class Watcher:
         """Slots by pid."""
         self._roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
+        self._looks: dict[int, tuple[str, Surroundings]] = {}
+        """How to look whether the process of a slot is ready, where it does not say so itself."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
 
@@ -274,6 +284,8 @@ class Watcher:
                     self.arbiter.timers.cancel((id(self), wid, kind))
                 case CallHook(hook, wid, pid):
                     self._call_hook(hook, wid, pid)
+                case Probe(wid, pid):
+                    self._look(wid, pid)
                 case Publish(event, fields):
                     self.tell(event, **fields)
                 case JobEnded():
@@ -303,6 +315,7 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
+        self._looks.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
@@ -385,11 +398,16 @@ class Watcher:
         elif not config.close_child_stdin:
             stdin = os.dup(0)
             stack.callback(os.close, stdin)
+        env = launch.env
+        if config.ready != "started":
+            env = {"NOTIFY_SOCKET": services.notify_address(), **env}
+        if config.ready not in WORDS:
+            self._looks[wid] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
             executable=launch.executable,
-            env=launch.env,
+            env=env,
             cwd=launch.cwd,
             uid=self.credentials.uid,
             gid=self.credentials.gid,
@@ -405,6 +423,37 @@ class Watcher:
                 config.io_priority,
             ),
         )
+
+    # -- becoming ready ------------------------------------------------------------------------------------------
+
+    def has_process(self, pid: int) -> bool:
+        """Whether that is the main process of one of its slots, not reaped yet."""
+        return pid in self._wids
+
+    def notified(self, pid: int, fields: Mapping[str, str]) -> None:
+        """In the hub's turn: the process, or one below it, has told this of itself."""
+        for event in happenings(fields):
+            self.arbiter.post(self, self._told, pid, event)
+
+    def _told(self, pid: int, event: Happening) -> None:
+        """Something about the readiness of a process, which may be gone by now."""
+        wid = self._wids.get(pid)
+        process = None if wid is None else self.planner.processes.get(wid)
+        if self.removed or wid is None or process is None or process.pid != pid:
+            return
+        if event.kind is Kind.SAID and event.text == process.said:
+            return
+        self.happen(wid, event)
+        if event.kind is Kind.SAID:
+            self.arbiter.changed(self)
+
+    def _look(self, wid: int, pid: int) -> None:
+        def done(problem: str) -> None:
+            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
+
+        text, around = self._looks[wid]
+        self.arbiter.services.probes.look(text, around, self.config.ready_timeout, done)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -675,7 +724,8 @@ class Watcher:
         self._line.clear()
         for wid in list(self.planner.processes):
             self._forget(wid)
-        self.arbiter.timers.cancel((id(self), None, "warmup"))
+        for kind in WATCHER_TIMERS:
+            self.arbiter.timers.cancel((id(self), None, kind))
         if not left_running:
             self.output.close()
         self.arbiter.services.hooks.close(self.name)
