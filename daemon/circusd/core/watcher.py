@@ -584,9 +584,9 @@ class Planner:
     def _next_batch(self, job: Job) -> None:
         """The new ones are filled in by the next turn of the drive, beside the old ones that they replace."""
         job.phase = "starting new"
-        size = job.batch or len(job.queue)
-        self.outgoing = {wid for wid in job.queue[:size] if wid in self.processes}
-        job.queue = [wid for wid in job.queue[size:] if wid in self.processes]
+        size = job.batch or len(self.processes)
+        there = [wid for wid in job.queue if wid in self.processes and wid not in self.leaving]
+        self.outgoing, job.queue = set(there[:size]), there[size:]
 
     def _await_new(self, job: Job, now: float) -> None:
         """When all of the batch are ready, the old ones are told to go; when one will not be, the new ones are."""
@@ -595,6 +595,12 @@ class Planner:
         for process in (*new, *(p for p in fallen if p.state in GONE or p.state is State.BACKOFF)):
             if process.exit is not None:
                 return self._reload_failed(job, f"process {process.wid} {ending(process.exit)}", now)
+        if len(self.active) >= self.policy.numprocesses and len(new) < len(self.outgoing):
+            # Fewer are wanted by now: the rest of the old ones go on being counted, until which of all are too many is known.
+            old = sorted(self.outgoing)
+            self.outgoing = set(old[: len(new)])
+            job.queue = sorted((*old[len(new) :], *job.queue))
+            return None
         serving = sum(p.serves for p in new)
         job.done = len(job.renewed) + serving
         if not self._decided() or serving < len(new) or not self._have_settled(new, now):
