@@ -14,13 +14,10 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from .job import STOP_SIGNALS, Job
+from .job import FIRST_SECONDS, STOP_SIGNALS, Job
 
 JOINED_BYTES = 1 << 16
 """A body up to this size goes out with its headers: copying it costs less than another system call."""
-
-FIRST_SECONDS = 2.0
-"""After the signal to stop, how long the first request of a connection that was accepted before is waited for."""
 
 LOG_SECONDS = 0.1
 """For how long lines of the access log are gathered, which makes one write of many."""

@@ -8,7 +8,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.server import create_server
 
-from .job import Job, on_stop
+from .job import FIRST_SECONDS, Job, on_stop
 
 THREADS = 8
 POLL_SECONDS = 0.2
@@ -30,7 +30,7 @@ def serve(job: Job) -> None:
     told: list[float] = []
 
     def stop() -> None:
-        told.append(time.monotonic() + job.graceful_timeout)
+        told.append(time.monotonic())
         # Wakes the loop, which may sleep.
         server.trigger.pull_trigger()
 
@@ -40,13 +40,21 @@ def serve(job: Job) -> None:
         wasyncore.loop(timeout=1.0, map=channels, count=1, use_poll=True)
     server.del_channel()
     server.accepting = False
-    while time.monotonic() < told[0] and any(
-        _is_busy(channel) for channel in list(server.active_channels.values())
+    waited = 0.0
+    while waited < job.graceful_timeout and any(
+        _is_busy(channel) or (waited < FIRST_SECONDS and _is_young(channel))
+        for channel in list(server.active_channels.values())
     ):
         wasyncore.loop(timeout=POLL_SECONDS, map=channels, count=1, use_poll=True)
+        waited = time.monotonic() - told[0]
     server.task_dispatcher.shutdown(timeout=0.1)
 
 
 def _is_busy(channel: Any) -> bool:
     """Whether a request is under way, or an answer not gone out."""
     return bool(channel.requests or channel.total_outbufs_len or getattr(channel, "request", None))
+
+
+def _is_young(channel: Any) -> bool:
+    """Whether it has just been accepted: its first request may be on its way."""
+    return bool(time.time() - channel.creation_time < FIRST_SECONDS)
