@@ -324,8 +324,8 @@ class Planner:
         slots = self.active
         target = self.policy.numprocesses
         if len(slots) > target:
-            # Slots without a process go first, then those that are not ready, then the oldest.
-            order = sorted(slots, key=lambda p: (p.state in ALIVE, not p.is_awaited, p.started or 0.0, p.wid))
+            # Slots without a process go first, then those that serve not yet or no more, then the oldest.
+            order = sorted(slots, key=lambda p: (p.state in ALIVE, p.serves, p.started or 0.0, p.wid))
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
         wid = 0
         for _ in range(target - len(slots)):
