@@ -488,7 +488,7 @@ export const charts = {
 
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
-  zombie: 'zombie', says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
+  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
   logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,

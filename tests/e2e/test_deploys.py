@@ -85,6 +85,22 @@ def test_a_version_that_does_not_come_up_costs_nothing_and_is_reported(site: Sit
     assert clients.failed == {}
 
 
+def test_options_with_which_nothing_comes_up_are_taken_back(site: Site) -> None:
+    """As each process that is started later would fail as well; the number of processes in the same command too."""
+    with site.daemon as daemon:
+        site.wait_until_it_serves(2)
+        before, command = daemon.pids("web"), daemon.watcher("web")["cmd"]
+        done = daemon.ctl("set", "web", "cmd", "/bin/false", "numprocesses", "3", "--waiting", check=False)
+        assert done.returncode == 3
+        assert "the old processes stay, and what was set is taken back" in done.stderr
+        assert "circusctl tail web" in done.stderr
+        view = daemon.watcher("web")
+        assert (view["cmd"], view["numprocesses"]) == (command, 2)
+        assert daemon.pids("web") == before
+        daemon.ctl("signal", "web", str(before[0]), "KILL")
+        eventually(lambda: site.serves(2), within=30)
+
+
 def test_the_progress_is_live_and_a_reload_that_hangs_can_be_cancelled(site: Site) -> None:
     """Of a new version that never becomes ready: what is waited for, and the old processes stay."""
     site.folder.joinpath("hang.py").write_text("import time\nwhile True: time.sleep(100)\n")

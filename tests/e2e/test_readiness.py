@@ -133,6 +133,26 @@ def test_a_process_that_says_things_without_end_delays_nobody_for_long(tmp_path:
         eventually(lambda: first(daemon)["said"] != before, within=20)
 
 
+def test_the_stop_signal_goes_to_the_process_that_has_the_work(tmp_path: Path, speaker: str) -> None:
+    """A shell that passes nothing on says who is below it; a process that is not below it is none of its own."""
+    script = tmp_path / "around"
+    script.write_text(
+        f"#!/bin/sh\ntrap : TERM\nsh -c 'trap \"echo ended > {tmp_path}/ended; exit\" TERM; while :; do sleep 0.05; done' &\n"
+        f"echo MAINPID=$! > {tmp_path}/main\n{speaker} &\nwait %1\nkill -9 $!\n"
+    )
+    script.chmod(0o755)
+    with Daemon(f"[watcher:web]\ncmd = {script}\n[watcher:other]\ncmd = sleep 1000\n", tmp_path) as daemon:
+        eventually((tmp_path / "address-1").exists, within=20)
+        say(tmp_path, f"MAINPID={daemon.pids('other')[0]}")
+        eventually(lambda: "no process of its own" in daemon.log.read_text(), within=20)
+        main = (tmp_path / "main").read_text().strip()
+        say(tmp_path, main)
+        eventually(lambda: f"MAINPID={first(daemon)['main_pid']}" == main, within=20)
+        daemon.ctl("stop", "web", "--waiting", timeout=60)
+        assert (tmp_path / "ended").read_text() == "ended\n"
+        assert len(daemon.pids("other")) == 1
+
+
 def test_one_that_is_late_is_stopped_and_tried_again_and_told(tmp_path: Path, speaker: str) -> None:
     """By an event with the reason."""
     ini = f"[watcher:web]\ncmd = {speaker}\nready = notify\nstart_timeout = 0.5\nautostart = no\n"

@@ -46,6 +46,7 @@ def process(wid: int, state: str = "running", pid: int | None = None, **more: An
         "starts": 1,
         "attempts": 0,
         "next_try": None,
+        "main_pid": None,
         "awaits": "",
         "ready_by": None,
         "said": "",

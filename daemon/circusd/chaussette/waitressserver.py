@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
 from .job import FIRST_SECONDS, Job, on_stop
@@ -13,6 +14,17 @@ from .job import FIRST_SECONDS, Job, on_stop
 THREADS = 8
 POLL_SECONDS = 0.2
 """How soon the end of the last request is seen."""
+
+
+class Channel(HTTPChannel):
+    """One connection."""
+
+    asked = False
+    """Whether anything has come on it."""
+
+    def received(self, data: bytes) -> bool:
+        self.asked = True
+        return bool(super().received(data))
 
 
 def serve(job: Job) -> None:
@@ -27,6 +39,7 @@ def serve(job: Job) -> None:
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
+    server.channel_class = Channel
     told: list[float] = []
 
     def stop() -> None:
@@ -42,7 +55,7 @@ def serve(job: Job) -> None:
     server.accepting = False
     waited = 0.0
     while waited < job.graceful_timeout and any(
-        _is_busy(channel) or (waited < FIRST_SECONDS and _is_young(channel))
+        _is_busy(channel) or (waited < FIRST_SECONDS and not channel.asked)
         for channel in list(server.active_channels.values())
     ):
         wasyncore.loop(timeout=POLL_SECONDS, map=channels, count=1, use_poll=True)
@@ -53,8 +66,3 @@ def serve(job: Job) -> None:
 def _is_busy(channel: Any) -> bool:
     """Whether a request is under way, or an answer not gone out."""
     return bool(channel.requests or channel.total_outbufs_len or getattr(channel, "request", None))
-
-
-def _is_young(channel: Any) -> bool:
-    """Whether it has just been accepted: its first request may be on its way."""
-    return bool(time.time() - channel.creation_time < FIRST_SECONDS)

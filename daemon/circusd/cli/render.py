@@ -208,6 +208,8 @@ def watcher_text(reply: Reply, style: Style) -> str:
         if process.get("awaits") and not process.get("reason"):
             left = f", {span(process['ready_by'] - now)} left" if process.get("ready_by") else ""
             note.append(f"not ready yet{left}")
+        if process.get("main_pid"):
+            note.append(f"main process {process['main_pid']}")
         if process.get("said"):
             note.append(str(process["said"]))
         if end.get("text") and process["state"] not in ("running", "ready"):

@@ -83,6 +83,8 @@ class JobEnded:
     stopped: tuple[int, ...] = ()
     abandoned: tuple[int, ...] = ()
     """Pids of processes that not even SIGKILL has ended, and that nobody waits for any more."""
+    undone: bool = False
+    """Of a reload: none of its new processes has taken the place of an old one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -419,6 +419,7 @@ class Planner:
                 tuple(job.kept),
                 tuple(job.stopped),
                 tuple(job.abandoned),
+                undone=job.phase == "stopping new" and not job.renewed,
             )
         )
 

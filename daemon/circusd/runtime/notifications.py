@@ -28,8 +28,6 @@ A_TURN: Final = 32
 """Messages that are read before others get their turn,"""
 PAUSE: Final = 0.02
 """and seconds until more are read then: one process that sends without end costs no more than that."""
-GENERATIONS: Final = 32
-"""So far above a sender its main process is looked for."""
 STATUS_CHARACTERS: Final = 200
 QUIET_SECONDS: Final = 60.0
 """Messages of strangers are told once in that time."""
@@ -103,7 +101,7 @@ class Notifications:
 
     def _find(self, pid: int) -> tuple[Watcher, int] | None:
         """The watcher that the sender belongs to, and its main process, which is the sender itself or above it."""
-        for _ in range(GENERATIONS):
+        for _ in range(proc.GENERATIONS):
             if pid <= 1:
                 return None
             for watcher in self._watchers():

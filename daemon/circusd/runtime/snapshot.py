@@ -36,11 +36,12 @@ def _exit(end: Exit | None) -> dict[str, Any] | None:
     }
 
 
-def process_view(process: Process, side: str = "") -> dict[str, Any]:
-    """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on."""
+def process_view(process: Process, side: str = "", main_pid: int | None = None) -> dict[str, Any]:
+    """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on, ``main_pid`` what has the work below it."""
     return {
         "wid": process.wid,
         "pid": process.pid,
+        "main_pid": main_pid,
         "state": process.state.value,
         "reason": process.reason,
         "since": _epoch(process.since),
@@ -93,7 +94,10 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         },
         "setback": planner.setback,
         "output": _output(watcher),
-        "processes": [process_view(p, planner.side(w)) for w, p in sorted(planner.processes.items())],
+        "processes": [
+            process_view(p, planner.side(w), watcher.main_of(p.pid))
+            for w, p in sorted(planner.processes.items())
+        ],
     }
 
 

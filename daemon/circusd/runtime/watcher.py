@@ -60,6 +60,7 @@ HOUR = 3600.0
 LINE_LIMIT = 1000
 """So many commands may wait for their turn."""
 KILL, CONTINUE = 9, 18
+PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
 """Seconds in which the end of a process that is not there any more has been told."""
 
@@ -72,6 +73,8 @@ class Ticket:
     result: AsyncResult[Any] = field(default_factory=AsyncResult)
     prepare: Callable[[], None] | None = None
     """Done when the command's turn has come, before the planner hears of it; may raise a `CircusError`."""
+    undo: Callable[[], None] | None = None
+    """Takes back what was prepared, when the old processes have stayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ class Watcher:
         """Slots by pid."""
         self._roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
+        self._mains: dict[int, Identity] = {}
+        """By pid of a process: the one below it that has the work, and gets its signals."""
         self._looks: dict[int, tuple[str, Surroundings]] = {}
         """How to look whether the process of a slot is ready, where it does not say so itself."""
         self._abandoned: dict[int, float] = {}
@@ -169,9 +174,14 @@ class Watcher:
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def submit(self, job: Job, prepare: Callable[[], None] | None = None) -> Ticket:
+    def submit(
+        self,
+        job: Job,
+        prepare: Callable[[], None] | None = None,
+        undo: Callable[[], None] | None = None,
+    ) -> Ticket:
         """The command waits its turn; the ticket's result is the `JobEnded`, or the error it ended with."""
-        ticket = Ticket(job, prepare=prepare)
+        ticket = Ticket(job, prepare=prepare, undo=undo)
         if self.removed:
             ticket.result.set_exception(Conflict(f"watcher {self.name} has been removed"))
             return ticket
@@ -306,8 +316,13 @@ class Watcher:
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
         for ticket in (before, self._ticket):
             if ticket is not None and ticket.job.id == end.job and not ticket.result.ready():
+                text = f"{self.name}: {end.error}"
+                if end.undone and ticket.undo is not None:
+                    ticket.undo()
+                    text += ", and what was set is taken back"
                 if end.error:
-                    ticket.result.set_exception(Failed(f"{self.name}: {end.error}"))
+                    hint = f"what the new ones wrote: circusctl tail {self.name}" if end.undone else ""
+                    ticket.result.set_exception(Failed(text, hint=hint))
                 else:
                     ticket.result.set(end)
                 if ticket is self._ticket:
@@ -432,8 +447,29 @@ class Watcher:
 
     def notified(self, pid: int, fields: Mapping[str, str]) -> None:
         """In the hub's turn: the process, or one below it, has told this of itself."""
+        if "MAINPID" in fields:
+            self.arbiter.post(self, self._take_main, pid, fields["MAINPID"])
         for event in happenings(fields):
             self.arbiter.post(self, self._told, pid, event)
+
+    def main_of(self, pid: int | None) -> int | None:
+        """The pid of the process below that gets the signals in its place, if there is one."""
+        main = None if pid is None else self._mains.get(pid)
+        return None if main is None else main.pid
+
+    def _take_main(self, pid: int, text: str) -> None:
+        """A process says which one has the work; only one of its own counts."""
+        if pid not in self._wids:
+            return
+        found = proc.row(int(text)) if text.isdecimal() and len(text) < PID_DIGITS else None
+        if found is not None and found.pid == pid:
+            self._mains.pop(pid, None)
+        elif found is not None and proc.is_below(found, pid):
+            self._mains[pid] = found.identity
+        else:
+            log.info("no process of its own is its main process watcher=%r pid=%d", self.name, pid)
+            return
+        self.arbiter.changed(self)
 
     def _told(self, pid: int, event: Happening) -> None:
         """Something about the readiness of a process, which may be gone by now."""
@@ -464,6 +500,7 @@ class Watcher:
     def _reaped(self, pid: int, status: ExitStatus) -> None:
         wid = self._wids.pop(pid, None)
         root = self._roots.pop(pid)
+        self._mains.pop(pid, None)
         if wid is None:
             return
         self.output.ended(wid, pid)
@@ -507,9 +544,14 @@ class Watcher:
             self._send(wid, pid, signum, children)
 
     def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
-        told = self.arbiter.reaper.send(pid, signum, wake=True)
+        main = self._mains.get(pid)
+        if main is not None and proc.signal_process(main, signum):
+            proc.signal_process(main, CONTINUE)
+            told, receiver = True, main.pid
+        else:
+            told, receiver = self.arbiter.reaper.send(pid, signum, wake=True), pid
         if told:
-            self.tell("process.signalled", wid=wid, pid=pid, signum=signum)
+            self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
             self._notify_hook("after_signal", pid=pid, signum=signum)
         if children:
             self._send_to_children(wid, proc.children([pid], self.arbiter.table())[pid], signum)
