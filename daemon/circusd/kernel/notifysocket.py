@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import contextlib
 import os
-import secrets
 import socket
 import struct
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ class NotifySocket:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_UNIX, kind)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_PASSCRED, 1)
-        name = f"circus/{os.getpid()}/{secrets.token_hex(8)}"
+        name = f"circus/{os.getpid()}/{os.urandom(8).hex()}"
         self._socket.bind(f"\0{name}")
         self.address = f"@{name}"
         """As ``NOTIFY_SOCKET`` has it."""
