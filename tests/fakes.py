@@ -12,6 +12,7 @@ from circusd.core.effects import (
     Effect,
     JobEnded,
     KillTree,
+    Probe,
     Publish,
     Signal,
     Spawn,
@@ -19,6 +20,8 @@ from circusd.core.effects import (
 )
 from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, Job, Planner
+
+SAYINGS = (Kind.BECAME_READY, Kind.BECAME_READY, Kind.UNREADY, Kind.SAID)
 
 
 class World:
@@ -41,10 +44,14 @@ class World:
         self.spawns: list[int] = []
         self.timers: dict[tuple[int | None, str], float] = {}
         self.hooks: list[CallHook] = []
+        self.probes: list[Probe] = []
         self.queue: list[Job] = []
         self.ended: list[JobEnded] = []
         self.published: list[str] = []
         self.jobs = 0
+        self.reload: Job | None = None
+        self.floor = 0
+        """While a gentle reload is under way: how many processes serve but for those that stopped doing so by themselves."""
         self.next_pid = 100
         self.history: list[str] = []
 
@@ -59,6 +66,8 @@ class World:
                     assert wid not in self.live, f"two processes in slot {wid}"
                     if wid not in self.spawns:
                         self.spawns.append(wid)
+                case Probe():
+                    self.probes.append(effect)
                 case Signal(wid, _, _):
                     if wid in self.live and wid not in self.stuck:
                         self.told[wid] = self.live[wid]
@@ -84,11 +93,18 @@ class World:
                     self.published.append(event)
         self.check()
         if self.planner.job is None and self.queue:
-            self.carry_out(self.planner.begin(self.queue.pop(0), self.now))
+            self.begin(self.queue.pop(0))
 
     def happen(self, wid: int, event: Happening) -> None:
         self.history.append(f"{self.now:.2f} {wid} {event.kind}")
+        if event.kind in (Kind.EXITED, Kind.UNREADY):
+            self.lose(wid)
         self.carry_out(self.planner.happen(wid, replace(event, chance=self.random.random()), self.now))
+
+    def lose(self, wid: int) -> None:
+        """A process serves no more, and no reload is to blame."""
+        process = self.planner.processes.get(wid)
+        self.floor -= process is not None and process.serves
 
     # -- what can come to pass -----------------------------------------------------------------------------------
 
@@ -100,14 +116,28 @@ class World:
             setattr(job, key, value)
         if kind == "scale":
             self.planner.policy = replace(self.planner.policy, numprocesses=job.number)
+            self.floor = min(self.floor, job.number)
         self.history.append(f"{self.now:.2f} command {kind} {values}")
         if kind in SUPERSEDES:
             self.queue.clear()
-            self.carry_out(self.planner.begin(job, self.now))
+            self.begin(job)
         elif self.planner.job is None:
-            self.carry_out(self.planner.begin(job, self.now))
+            self.begin(job)
         else:
             self.queue.append(job)
+
+    def begin(self, job: Job) -> None:
+        """The command's turn has come."""
+        self.reload = job if job.kind == "reload" else None
+        self.floor = min(self.serving(), self.planner.policy.numprocesses)
+        effects = self.planner.begin(job, self.now)
+        if job.kind != "reload":
+            self.reload = None
+        self.carry_out(effects)
+
+    def serving(self) -> int:
+        """How many processes can be counted on."""
+        return sum(p.serves for p in self.planner.processes.values())
 
     def cancel(self) -> None:
         """The command under way is cancelled where it can be, as the runtime does it."""
@@ -117,6 +147,7 @@ class World:
         assert planner.job is not None
         if planner.job.phase == "filling" and planner.wanted and 0 < planner.up < planner.policy.numprocesses:
             planner.policy = replace(planner.policy, numprocesses=planner.up)
+            self.floor = min(self.floor, planner.up)
         self.history.append(f"{self.now:.2f} cancel {planner.job.kind} {planner.job.phase}")
         self.carry_out(planner.cancel("cancelled by somebody", self.now))
 
@@ -155,6 +186,8 @@ class World:
         self.now = max(self.now, self.timers.pop(key))
         self.history.append(f"{self.now:.2f} timer {key}")
         wid, kind = key
+        if kind == "age" and wid is not None:
+            self.lose(wid)
         if kind == "kill" and wid is not None:
             # What did not end in time is not waited for: it is out of this world, and may end at any later time.
             pid = self.live.pop(wid, None)
@@ -175,6 +208,16 @@ class World:
             self.planner.hook_returned(hook.hook, hook.wid, ok, "", self.now, self.random.random())
         )
 
+    def look(self, ok: bool = True) -> None:
+        """A probe comes back."""
+        probe = self.probes.pop(0)
+        if self.live.get(probe.wid) == probe.pid:
+            self.happen(probe.wid, Happening(Kind.PROBE_PASSED if ok else Kind.PROBE_FAILED, text="refused"))
+
+    def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:
+        """A process tells something of itself."""
+        self.happen(wid, Happening(kind, text="reloading"))
+
     def turn(self) -> None:
         """One thing comes to pass, by chance."""
         r, moves = self.random, []
@@ -185,6 +228,10 @@ class World:
             moves += [lambda: self.answer(r.random() > 0.1)] * 4
         if self.timers:
             moves += [self.fire] * 2
+        if self.probes:
+            moves += [lambda: self.look(r.random() > 0.3)] * 3
+        if self.live:
+            moves += [lambda: self.say(r.choice(list(self.live)), r.choice(SAYINGS))] * 3
         if self.told:
             moves += [lambda: self.die(r.choice(list(self.told)), None, 15)] * 4
         if self.left:
@@ -207,7 +254,7 @@ class World:
             case "scale":
                 self.command("scale", number=r.randrange(5))
             case "reload":
-                self.command("reload", graceful=r.random() > 0.2, sequential=r.random() > 0.5)
+                self.command("reload", graceful=r.random() > 0.2, batch=r.randrange(3))
             case "kill":
                 self.command("kill", signum=r.choice((None, 9, 2)), grace=r.choice((None, 0.5)))
             case _:
@@ -220,6 +267,16 @@ class World:
                 self.answer()
             elif self.spawns:
                 self.spawn()
+            elif self.probes:
+                self.look()
+            elif any(p.awaits == "notify" and not p.reason for p in self.planner.processes.values()):
+                self.say(
+                    next(
+                        p.wid
+                        for p in self.planner.processes.values()
+                        if p.awaits == "notify" and not p.reason
+                    )
+                )
             elif self.told:
                 self.die(next(iter(self.told)), None, 15)
             elif self.trees:
@@ -251,10 +308,25 @@ class World:
                 assert wid not in self.live, f"a process runs that should not, {why}"
             if process.state in (State.RUNNING, State.READY):
                 assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why}"
+            awaited = process.is_awaited
+            if (wid, "start") in self.timers or (wid, "probe") in self.timers:
+                assert awaited, f"a timer was forgotten, {why}"
+            if awaited and process.ready_by is not None:
+                assert self.timers[wid, "start"] == process.ready_by, f"it is awaited without an end, {why}"
+            if awaited and process.awaits == "probe":
+                probed = any(probe.pid == process.pid for probe in self.probes)
+                assert probed or (wid, "probe") in self.timers, f"nobody looks whether it is ready, {why}"
             if process.state is State.STARTING:
                 assert wid in self.spawns, f"a start that nobody carries out, {why}"
             if process.state is State.WAITING:
                 assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why}"
+        if self.reload is not None:
+            if planner.wanted:
+                assert self.serving() >= self.floor, "a reload has cost processes\n" + "\n".join(
+                    self.history[-60:]
+                )
+            if planner.job is not self.reload:
+                self.reload = None
         assert set(self.live) <= set(processes), "a live process is forgotten"
         counted = [p for p in planner.active if p.state in ALIVE and p.state is not State.STOPPING]
         if planner.job is None and planner.wanted:

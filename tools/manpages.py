@@ -355,7 +355,8 @@ def _ini() -> Iterator[str]:
     yield ".SH ENVIRONMENT OF PROCESSES"
     yield _prose(
         "``[env]`` holds variables for all watchers, ``[env:NAME,PATTERN*]`` for those whose names fit; later ones win. ``$NAME`` in "
-        "upper case is replaced from circusd's own environment. Every process has CIRCUS_WATCHER and CIRCUS_WID."
+        "upper case is replaced from circusd's own environment. Every process has CIRCUS_WATCHER, CIRCUS_WID and "
+        "NOTIFY_SOCKET."
     )
     yield ".SH NAMES IN VALUES"
     yield _prose(

@@ -140,12 +140,13 @@ def _options() -> Iterable[str]:
     yield _fill(
         "``$(circus.NAME)`` and ``((circus.NAME))`` are replaced, in any case of letters; what nobody knows is left as it "
         "stands, and told by ``--check``. In every value: ``circus.env.NAME``, from circusd's environment and the environment "
-        "sections. In ``cmd``, ``args`` and ``shell_args``, when a process is started: ``circus.wid``, "
+        "sections. In ``cmd``, ``args``, ``shell_args`` and ``ready``, when a process is started: ``circus.wid``, "
         "``circus.sockets.NAME`` (the descriptor), ``circus.env.NAME`` (the process's own), ``circus.rlimits.NAME``, and the "
         "options of the watcher by their names."
     )
     yield _fill(
-        "Every process has CIRCUS_WATCHER and CIRCUS_WID in its environment: its watcher's name and its own number."
+        "Every process has CIRCUS_WATCHER and CIRCUS_WID in its environment: its watcher's name and its own number. "
+        "NOTIFY_SOCKET is where it can say that it is ready, unless `ready` is `started`."
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from circusd.schema.options import CIRCUS, HOOKS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.probe_values import SCHEMES as READY_SCHEMES
+from circusd.schema.probe_values import WORDS as READY_WORDS
 from circusd.schema.types import BOOL, FAMILY, LEVEL, MOST_PROCESSES, SIGNAL, SOCKET_TYPE, TYPES, ValueType
 from circusd.schema.values import RLIMITS
 
@@ -97,6 +99,10 @@ _READ: dict[str, list[Schema]] = {
             "additionalProperties": False,
         },
         {"enum": ["", None]},
+    ],
+    "readiness": [
+        {"type": "string", "pattern": _any_case(READY_WORDS)},
+        {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},
     ],
     "limit": [
         {"type": ["integer", "null"], "minimum": -1},

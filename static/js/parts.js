@@ -5,7 +5,7 @@ import { visible } from './ansi.js';
 import { wait } from './format.js';
 import { html, icon, state } from './shapes.js';
 import { act, barred, dismiss, isBusy, lineFor, rowNamed } from './commands.js';
-import { isLive, now, shape, store } from './store.js';
+import { isLive, now, shape, shapeOfProcess, store } from './store.js';
 import { going, processWord, say, verbs } from './words.js';
 
 /** Shape and word of a watcher: the wire's word, and what differs after a comma. */
@@ -63,7 +63,10 @@ export function processState(process) {
     else if (process.exit.code !== null && process.exit.code !== undefined) word += `, exit ${process.exit.code}`;
     else if (process.exit.stage) word += `, ${process.exit.stage}`;
   }
-  return state(shape(process.state), word);
+  if (process.awaits && !process.reason) word = `${say.notReady}${process.ready_by ? `, ${wait(Math.max(0, process.ready_by - now()))} left` : ''}`;
+  else if (process.awaits) word = process.reason;
+  if (process.side) word += `, ${process.side}`;
+  return state(shapeOfProcess(process), word);
 }
 
 /**
@@ -115,10 +118,12 @@ export function linked(text, names, part) {
   return out;
 }
 
-/** A sentence of the daemon's, in which the time to the next try goes on counting. */
+/** A sentence of the daemon's, in which the time to the next try, or what is left to become ready, goes on counting. */
 export function counted(text, watcher) {
   const next = watcher ? nextTry(watcher) : null;
-  const found = next === null ? null : /\bit is tried again in [\d.]+ (?:s|min|h)\b/.exec(text);
+  const by = watcher && watcher.processes.find((process) => process.awaits && process.ready_by)?.ready_by;
+  const found = (next !== null && /\bit is tried again in [\d.]+ (?:s|min|h)\b/.exec(text)) || (by && /\bhas [\d.]+ (?:s|min|h) left\b/.exec(text));
   if (!found) return text;
-  return html`${text.slice(0, found.index)}<span class="now">${say.triedAgain(wait(next - now()).replace(' ', '\u00a0'))}</span>${text.slice(found.index + found[0].length)}`;
+  const left = (at) => wait(Math.max(0, at - now())).replace(' ', '\u00a0');
+  return html`${text.slice(0, found.index)}<span class="now">${found[0].startsWith('has') ? say.hasLeft(left(by)) : say.triedAgain(left(next))}</span>${text.slice(found.index + found[0].length)}`;
 }

@@ -211,6 +211,11 @@ export function shape(state) {
   return shapeOf[state] || 'lost';
 }
 
+/** The shape of one process: one that runs and is not ready is on its way. */
+export function shapeOfProcess(process) {
+  return process.awaits ? 'start' : shape(process.state);
+}
+
 const RANK = { fail: 0, wait: 1 };
 
 /** What wants a person comes first, and everything else is equal: rows must not jump while a reload goes on. */
@@ -228,7 +233,7 @@ export function isStopped(watcher) {
 
 /** The shapes of a watcher's processes, in their order; wanted ones that were never started count as stopped. */
 export function kindsOf(watcher) {
-  const kinds = watcher.processes.map((process) => shape(process.state));
+  const kinds = watcher.processes.map(shapeOfProcess);
   while (kinds.length < Math.min(watcher.numprocesses, 1000)) kinds.push('rest');
   return kinds;
 }

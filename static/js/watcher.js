@@ -2,17 +2,17 @@
 // it is looked for.
 
 import { useEffect, useState } from '../vendor/hooks.js';
-import { amount, html, icon, inWords, ring } from './shapes.js';
+import { amount, html, icon, inWords, ring, state } from './shapes.js';
 import { visible } from './ansi.js';
 import { bytes, count, percent, rate, span, word } from './format.js';
-import { alive, isStopped, kindsOf, now, shape, store, touch, watcherNamed } from './store.js';
+import { alive, isStopped, kindsOf, now, shape, shapeOfProcess, store, touch, watcherNamed } from './store.js';
 import { base } from './page.js';
 import { loadSheet, own } from './pages.js';
 import { useBelow } from './below.js';
 import { whenLog } from './moment.js';
 import { Part } from './later.js';
-import { act, barred, isBusy, lineFor } from './commands.js';
-import { counted, Do, Note, processState, Spoken, WatcherState } from './parts.js';
+import { act, barred, call, isBusy, lineFor, mayNot } from './commands.js';
+import { counted, Do, Note, processState, progress, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { socketTag } from './overview.js';
 import { details, say, verbs } from './words.js';
@@ -45,6 +45,22 @@ function Face({ watcher }) {
       <button class="btn" type="button" data-palette=${watcher.name}>${icon('more')}<span class="label">${say.moreCommands}</span></button>
     </div>
   </header>`;
+}
+
+/** How far a reload is and what it waits for, as long as it goes on; afterwards, that the last one was given up. */
+function Deploy({ watcher }) {
+  const { job } = watcher;
+  const [problem, setProblem] = useState('');
+  if (job && watcher.processes.some((process) => process.side)) {
+    const why = mayNot('operator');
+    const cancel = () => { if (!why) call('cancel', { id: job.id }).then(() => setProblem(''), (error) => setProblem(error.message)); };
+    return html`<div class="note deploy" role="group" aria-label=${say.reloadOf(watcher.name)}>${state('start', say.readyOf(job.done, job.total))}${progress(job)}
+      <span class="why" dir="auto">${visible(problem || job.text || '')}</span>
+      <button class="btn small" type="button" data-ctl=${`circusctl cancel ${job.id}`} aria-disabled=${why ? 'true' : undefined} title=${why || undefined} onClick=${cancel}>${say.cancelReload}</button></div>`;
+  }
+  if (!watcher.setback || job || store.notes.has(watcher.name)) return null;
+  return html`<div class="note" role="group" aria-label=${say.reloadOf(watcher.name)}>${state('fail', say.reloadGivenUp)}<span class="why">${say.oldServe}</span>
+    <${Do} what="reload" watcher=${watcher} label=${say.reloadAgain} small /></div>`;
 }
 
 function Scale({ watcher }) {
@@ -81,7 +97,7 @@ function Below({ one, watcher }) {
 }
 
 function Process({ watcher, process, load, at, choose, below, open, turn }) {
-  const kind = shape(process.state);
+  const kind = shapeOfProcess(process);
   const live = alive(process);
   const why = barred('kill', watcher);
   const [cpu, rss] = load || [null, null];
@@ -96,7 +112,7 @@ function Process({ watcher, process, load, at, choose, below, open, turn }) {
   return html`<tr role="row" class=${classes} tabindex=${tab} data-wid=${process.wid} aria-level="1" aria-expanded=${below.length ? String(open) : undefined} onFocusCapture=${() => choose(process.wid)} onKeyDown=${onKey}>
     <th role="rowheader" scope="row"><span class="cmd">${below.length > 0 ? html`<button class="twist" type="button" tabindex="-1" aria-expanded=${String(open)} aria-label=${details.showBelow(process.wid)} onClick=${() => turn(process.wid)}>${icon('chev')}</button>` : html`<span class="twist"></span>`}<a class="say-not" href=${processAddress(watcher, process.wid)} tabindex=${tab} data-ctl=${`circusctl process ${word(watcher.name)} ${process.wid}`}><span class="wid">${process.wid}</span><code title=${watcher.cmd}>${watcher.cmd}</code></a></span></th>
     <td role="gridcell" class="num k-pid">${live ? process.pid : html`<span class="dim">–</span>`}</td>
-    <td role="gridcell" class="k-state">${processState(process)}</td>
+    <td role="gridcell" class="k-state" title=${visible(process.said || '') || undefined}>${processState(process)}</td>
     <td role="gridcell" class="num k-cpu">${amount(live ? percent(cpu) : null)}</td>
     <td role="gridcell" class="num k-mem">${amount(live ? bytes(rss) : null)}</td>
     <td role="gridcell" class="num hide-m k-up">${live && process.started !== null ? span(now() - process.started) : html`<span class="dim">–</span>`}</td>
@@ -109,7 +125,7 @@ function Process({ watcher, process, load, at, choose, below, open, turn }) {
 
 function Processes({ watcher }) {
   const series = store.load.get(watcher.name);
-  const up = watcher.processes.filter((process) => shape(process.state) === 'run').length;
+  const up = watcher.processes.filter((process) => shapeOfProcess(process) === 'run').length;
   const cpu = percent(series?.cpu.last);
   const rss = bytes(series?.rss.last);
   const below = useBelow(watcher.name, watcher.processes.some(alive));
@@ -173,7 +189,7 @@ export function WatcherPage({ name }) {
       <a class="btn" href=${`${base}/`}>${say.allWatchers}</a></div></section></main>`;
   }
   return html`<main id="page" class="page one-watcher">
-    <${Crumb} name=${watcher.name} /><${Face} watcher=${watcher} /><${Note} watcher=${watcher} />
+    <${Crumb} name=${watcher.name} /><${Face} watcher=${watcher} /><${Note} watcher=${watcher} /><${Deploy} watcher=${watcher} />
     <${Sections} watcher=${watcher} at=${section} />
     <div class=${`live on-${section.tab || 'live'}`}>
       ${section.tab ? html`<${Part} key=${section.tab} row=${section} watcher=${watcher} />` : html`<${Processes} watcher=${watcher} /><${Part} key="load" row=${LOAD} watcher=${watcher} />`}

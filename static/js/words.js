@@ -166,6 +166,14 @@ export const say = {
   levels: 'Levels',
   linesHidden: (number) => `${number} hidden`,
   triedAgain: (text) => `it is tried again in ${text}`,
+  hasLeft: (text) => `has ${text} left`,
+  notReady: 'not ready',
+  readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
+  reloadOf: (name) => `Reload of ${name}`,
+  cancelReload: 'Cancel',
+  reloadGivenUp: 'The last reload was given up',
+  oldServe: 'No process was lost by it. What the new ones have written is in the log.',
+  reloadAgain: 'Reload again',
   moreNotShown: (number) => `${number} more are not shown.`,
   table: 'Table',
   numberOf: 'Number of processes',
@@ -480,7 +488,7 @@ export const charts = {
 
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
-  zombie: 'zombie', pid: (number) => `pid ${number}`,
+  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
   logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,

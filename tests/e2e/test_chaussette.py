@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -126,6 +128,18 @@ def get(port: int, path: str = "/") -> str:
         return answer.read().decode()
 
 
+def waiting_in(listening: socket.socket) -> int:
+    """How many connections have not been accepted yet."""
+    info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int(struct.unpack_from("=I", info, 24)[0])
+
+
+def is_told(pid: int) -> bool:
+    """Whether no signal waits for the process any more."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return not re.search(r"^(?:Shd|Sig)Pnd:\s*0*[1-9a-f]", status, re.MULTILINE)
+
+
 def words(name: str) -> list[str]:
     return ["--backend", name, f"shop.{'asgi' if name == 'uvicorn' else 'app'}"]
 
@@ -159,6 +173,22 @@ def test_a_connection_that_waits_for_nothing_does_not_hold_up_a_stop(name: str, 
         idle.request("GET", "/")
         assert idle.getresponse().read() == str(worker.popen.pid).encode()
         worker.popen.send_signal(signal.SIGTERM)
+        assert worker.popen.wait(30) == 0, worker.log.read_text()
+
+
+@pytest.mark.parametrize("name", [row.name for row in HERE if row.name != "eventlet"])
+def test_a_connection_that_was_accepted_before_a_stop_is_answered(name: str, site: Path) -> None:
+    """Its first request comes after the signal; eventlet's server closes such a connection, and can't be told otherwise."""
+    with (
+        Worker(site, *words(name)) as worker,
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", worker.port, timeout=20)) as early,
+    ):
+        early.connect()
+        eventually(lambda: not waiting_in(worker.listening), within=10, what="the connection is accepted")
+        worker.popen.send_signal(signal.SIGTERM)
+        eventually(lambda: is_told(worker.popen.pid), within=10, what="the signal is taken")
+        early.request("GET", "/")
+        assert early.getresponse().read() == str(worker.popen.pid).encode()
         assert worker.popen.wait(30) == 0, worker.log.read_text()
 
 

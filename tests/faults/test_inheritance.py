@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NOBODY = 65534
-OURS = {"CIRCUS_WATCHER", "CIRCUS_WID"}
+OURS = {"CIRCUS_WATCHER", "CIRCUS_WID", "NOTIFY_SOCKET"}
 """Variables that every process gets."""
 
 # Whoever starts circusd does everything that he should not.

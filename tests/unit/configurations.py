@@ -90,6 +90,16 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "occasion": st.sampled_from(("exit", "failure")),
     "statuses": st.sampled_from(("0", "0 75", "0, TERM", "SIGHUP")),
     "ladder": st.sampled_from(("QUIT 30, TERM 5", "int 0.5", "")),
+    "readiness": st.sampled_from(
+        (
+            "auto",
+            "Notify",
+            "tcp://[::1]:80",
+            "http://localhost:80$(circus.wid)/up",
+            "exec:sh -c 'exit 0'",
+            "unix:/run/a.sock",
+        )
+    ),
     "limit": st.sampled_from(("", "100", "infinity", "-1")),
 }
 

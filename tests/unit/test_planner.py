@@ -48,6 +48,9 @@ def policy_by_chance(seed: int) -> Policy:
         warmup_delay=r.choice((0.0, 0.0, 0.3)),
         max_age=r.choice((0.0, 0.0, 5.0)),
         backoff=r.choice((0.0, 0.1)),
+        singleton=r.random() > 0.9,
+        ready=r.choice(("auto", "started", "notify", "probe")),
+        start_timeout=r.choice((0.0, 2.0, 60.0)),
         hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
     )
 
@@ -275,7 +278,7 @@ def test_a_stop_waits_once_for_all_that_nothing_ends() -> None:
 
 
 def test_graceful_reload_starts_new_ones_before_old_ones_go_and_flips_the_slots() -> None:
-    """Slots go from 1..N to N+1..2N, and the old ones stop only when the new ones run."""
+    """Slots go from 1..N to N+1..2N, and the old ones stop only when the new ones have run for settle_time."""
     world = World(1, Policy(numprocesses=2))
     world.command("start")
     world.settle()
@@ -285,6 +288,8 @@ def test_graceful_reload_starts_new_ones_before_old_ones_go_and_flips_the_slots(
     world.spawn()
     assert not world.told
     world.spawn()
+    assert not world.told
+    world.fire()
     assert set(world.told) == set(old)
     world.settle()
     assert set(world.live) == {3, 4}
@@ -306,17 +311,21 @@ def test_reload_with_a_broken_program_keeps_the_old_processes() -> None:
     assert "old processes stay" in world.ended[-1].error
 
 
-def test_sequential_reload_never_has_two_down_at_once() -> None:
-    """One after another."""
-    world = World(1, Policy(numprocesses=3))
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_reload_by_batches_has_few_more_processes_than_wanted_and_none_less(batch: int) -> None:
+    """The new ones of a batch first, then the old ones whose place they take, then the next batch."""
+    world = World(1, Policy(numprocesses=3, ready="notify"))
     world.command("start")
     world.settle()
     old = set(world.live.values())
-    world.command("reload", sequential=True)
+    world.command("reload", batch=batch)
     while world.planner.job is not None:
-        assert sum(p.state not in (State.RUNNING,) for p in world.planner.active) <= 1
+        assert sum(p.serves for p in world.planner.processes.values()) >= 3
+        assert len(world.live) + len(world.spawns) <= 3 + batch
         if world.spawns:
             world.spawn()
+        elif world.planner.awaited:
+            world.say(world.planner.awaited[0].wid)
         else:
             world.die(next(iter(world.told)), None, 15)
     assert len(world.live) == 3

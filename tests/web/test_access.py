@@ -53,6 +53,19 @@ def scene(console: Console) -> Console:
             state="starting",
             job={"command": "reload", "done": 1, "total": 2},
         ),
+        watcher(
+            "deployed",
+            [
+                process(1, "ready", side="old"),
+                process(2, awaits="notify", ready_by=now + 600, side="new", said="loading"),
+            ],
+            state="starting",
+            detail="reloading 0 of 1, 1 not ready",
+            explain="Process 2 is not ready yet, and has 600 s left: it has not said READY=1.",
+            numprocesses=1,
+            job={"id": 9, "command": "reload", "done": 0, "total": 1, "text": "process 2 is not ready yet"},
+        ),
+        watcher("undone", [process(1)], setback="process 2 exited with code 1; the old processes stay"),
         watcher("many", [process(wid) for wid in range(1, 41)]),
     ):
         daemon.watchers[shown["name"]] = shown
@@ -176,6 +189,12 @@ def test_axe_finds_nothing_at_a_watcher(browser: Browser, scene: Console, look: 
         page.keyboard.press("f")
         expect(page.locator(".held")).to_be_visible()
         looked.finds_nothing("held, with one line in full")
+        go(page, scene, "/d/stage/w/deployed")
+        expect(page.locator(".note.deploy")).to_be_visible()
+        looked.finds_nothing("a reload that goes on")
+        go(page, scene, "/d/stage/w/undone")
+        expect(page.get_by_text("The last reload was given up")).to_be_visible()
+        looked.finds_nothing("a reload that was given up")
         go(page, scene, "/d/stage/w/nobody")
         expect(page.get_by_text("There is no watcher")).to_be_visible()
         looked.finds_nothing("no such watcher")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 
 import uvicorn
 
-from .job import Job, on_stop
+from .job import FIRST_SECONDS, Job, on_stop
+
+POLL_SECONDS = 0.05
 
 
 class Server(uvicorn.Server):
@@ -22,6 +25,16 @@ class Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._job.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's own closes connections on which no request has come yet: those that were just accepted wait for theirs."""
+        for server in self.servers:
+            server.close()
+        for _ in range(int(FIRST_SECONDS / POLL_SECONDS)):
+            await asyncio.sleep(POLL_SECONDS)
+            if not any(getattr(one, "cycle", one) is None for one in self.server_state.connections):
+                break
+        await super().shutdown(sockets=sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from socket import SHUT_RD
 from typing import Any
 
 import gevent
@@ -12,7 +14,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from .job import STOP_SIGNALS, Job
+from .job import FIRST_SECONDS, STOP_SIGNALS, Job
 
 JOINED_BYTES = 1 << 16
 """A body up to this size goes out with its headers: copying it costs less than another system call."""
@@ -24,6 +26,8 @@ LOG_SECONDS = 0.1
 class Handler(WSGIHandler):
     """One connection."""
 
+    asked = False
+    """Whether a request has come on it."""
     server: Server
     # What pywsgi keeps is bytes by the time that headers are written, and two of its methods have no types.
     status: bytes  # type: ignore[assignment]
@@ -33,12 +37,13 @@ class Handler(WSGIHandler):
 
     def read_requestline(self) -> Any:
         """Waiting for a request that may never come: such a connection does not hold up a stop."""
-        if self.server.stopping:
+        if self.server.stopping and self.asked:
             return ""
         self.server.waiting.add(self)
         try:
             return super().read_requestline()
         finally:
+            self.asked = True
             self.server.waiting.discard(self)
 
     def finalize_headers(self) -> None:
@@ -107,10 +112,17 @@ class Server(WSGIServer):
     def finish(self, timeout: float) -> None:
         """Nothing new is accepted; connections that wait for nothing are closed, the others have until the time is over."""
         self.stopping = True
-        for handler in list(self.waiting):
-            # What has come is still read and answered; what has not come never will.
-            handler.socket.shutdown(0)
+        self.hang_up([handler for handler in self.waiting if handler.asked])
+        # On a connection that has just been accepted the first request is on its way.
+        gevent.spawn_later(min(timeout, FIRST_SECONDS), lambda: self.hang_up(list(self.waiting)))
         self.stop(timeout=timeout)
+
+    @staticmethod
+    def hang_up(handlers: list[Handler]) -> None:
+        """What has come on them is still read and answered; what has not come never will."""
+        for handler in handlers:
+            with contextlib.suppress(OSError):
+                handler.socket.shutdown(SHUT_RD)
 
 
 class AccessLog:

@@ -16,6 +16,9 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 UNDER_WAY = 1000
 """Connections that one process serves at a time; more wait in the socket, where another process may take them."""
 
+FIRST_SECONDS = 2.0
+"""After the signal to stop, how long the first request of a connection that was accepted before is waited for."""
+
 Application = Callable[..., Any]
 
 

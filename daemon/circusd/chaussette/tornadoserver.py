@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakSet
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.wsgi import WSGIContainer
 
-from .job import STOP_SIGNALS, Job
+from .job import FIRST_SECONDS, STOP_SIGNALS, Job
 
 THREADS = 8
+POLL_SECONDS = 0.05
 
 
 def serve(job: Job) -> None:
@@ -34,6 +37,7 @@ async def _serve(job: Job) -> None:
 
             async def handle_request(self, request):  # type: ignore[no-untyped-def]
                 nonlocal under_way
+                new.discard(request.connection.stream)
                 under_way += 1
                 idle.clear()
                 try:
@@ -43,13 +47,26 @@ async def _serve(job: Job) -> None:
                     if not under_way:
                         idle.set()
 
-        server = HTTPServer(Container(job.application, threads))
+        new: WeakSet[IOStream] = WeakSet()
+
+        class Server(HTTPServer):
+            """Knows on which connections no request has come yet."""
+
+            def handle_stream(self, stream, address):  # type: ignore[no-untyped-def]
+                new.add(stream)
+                return super().handle_stream(stream, address)
+
+        server = Server(Container(job.application, threads))
         server.add_sockets([job.listening])
         job.ready()
         await told.wait()
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
         server.stop()
+        for _ in range(int(FIRST_SECONDS / POLL_SECONDS)):
+            await asyncio.sleep(POLL_SECONDS)
+            if all(stream.closed() for stream in new):
+                break
         try:
             await asyncio.wait_for(idle.wait(), job.graceful_timeout)
             await asyncio.wait_for(server.close_all_connections(), 1)

@@ -6,13 +6,25 @@ import time
 from typing import Any
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
-from .job import Job, on_stop
+from .job import FIRST_SECONDS, Job, on_stop
 
 THREADS = 8
 POLL_SECONDS = 0.2
 """How soon the end of the last request is seen."""
+
+
+class Channel(HTTPChannel):
+    """One connection."""
+
+    asked = False
+    """Whether anything has come on it."""
+
+    def received(self, data: bytes) -> bool:
+        self.asked = True
+        return bool(super().received(data))
 
 
 def serve(job: Job) -> None:
@@ -27,10 +39,11 @@ def serve(job: Job) -> None:
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
+    server.channel_class = Channel
     told: list[float] = []
 
     def stop() -> None:
-        told.append(time.monotonic() + job.graceful_timeout)
+        told.append(time.monotonic())
         # Wakes the loop, which may sleep.
         server.trigger.pull_trigger()
 
@@ -40,10 +53,13 @@ def serve(job: Job) -> None:
         wasyncore.loop(timeout=1.0, map=channels, count=1, use_poll=True)
     server.del_channel()
     server.accepting = False
-    while time.monotonic() < told[0] and any(
-        _is_busy(channel) for channel in list(server.active_channels.values())
+    waited = 0.0
+    while waited < job.graceful_timeout and any(
+        _is_busy(channel) or (waited < FIRST_SECONDS and not channel.asked)
+        for channel in list(server.active_channels.values())
     ):
         wasyncore.loop(timeout=POLL_SECONDS, map=channels, count=1, use_poll=True)
+        waited = time.monotonic() - told[0]
     server.task_dispatcher.shutdown(timeout=0.1)
 
 

@@ -35,7 +35,7 @@ class Progress:
 
 
 def line_of(row: Mapping[str, Any]) -> str:
-    """A command on its way in one line: ``restart web: 1 of 3``."""
+    """A command on its way in one line: ``reload web: 1 of 3, process 5 is not ready yet: it has not said READY=1``."""
     what = clean(" ".join(filter(None, (str(row.get("command")), str(row.get("watcher") or "")))))
     counted = ""
     if row.get("total"):
@@ -43,4 +43,5 @@ def line_of(row: Mapping[str, Any]) -> str:
         counted = f"{row.get('done')} of {row['total']}{unit}"
     if row.get("state") == "waiting":
         counted = ", ".join(filter(None, ("waiting", counted if row.get("done") else "")))
-    return f"{what}: {counted}" if counted else what
+    told = ", ".join(filter(None, (counted, clean(str(row.get("text") or "")))))
+    return f"{what}: {told}" if told else what

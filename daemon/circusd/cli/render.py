@@ -163,6 +163,8 @@ def status_table(reply: Reply, style: Style) -> str:
         job = watcher.get("job")
         if job and job.get("total") and "reload" not in str(watcher.get("detail")):
             detail.append(f"{job.get('command')}: {job.get('done')} of {job.get('total')}")
+        if job and job.get("text"):
+            detail.append(str(job["text"]))
         rows.append(
             [
                 clean(watcher["name"]),
@@ -201,6 +203,15 @@ def watcher_text(reply: Reply, style: Style) -> str:
             note.append(
                 f"waits for its {process['reason']}" if process["state"] == "waiting" else process["reason"]
             )
+        if process.get("side"):
+            note.append(str(process["side"]))
+        if process.get("awaits") and not process.get("reason"):
+            left = f", {span(process['ready_by'] - now)} left" if process.get("ready_by") else ""
+            note.append(f"not ready yet{left}")
+        if process.get("main_pid"):
+            note.append(f"main process {process['main_pid']}")
+        if process.get("said"):
+            note.append(str(process["said"]))
         if end.get("text") and process["state"] not in ("running", "ready"):
             note.append(str(end["text"]))
         if process.get("next_try"):

@@ -33,6 +33,8 @@ class Launch:
     env: dict[str, str]
     cwd: str
     """Absolute."""
+    ready: str
+    """The option ``ready``, with names replaced."""
 
 
 def base_folder(environ: Mapping[str, str]) -> str:
@@ -76,7 +78,8 @@ def build(
         program = watcher.executable or SHELL
     # Only what the watcher itself says: a variable of the daemon's is nobody's text to replace names in.
     named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
-    return Launch(tuple(words), _find(program, cwd, env, is_program), {**env, **named}, cwd)
+    found = find_program(program, cwd, env, is_program)
+    return Launch(tuple(words), found, {**env, **named}, cwd, expand(watcher.ready, lookup))
 
 
 def environment(
@@ -140,7 +143,7 @@ def _words(watcher: WatcherConfig, value: str | tuple[str, ...] | None, lookup: 
         ) from problem
 
 
-def _find(program: str, cwd: str, env: Mapping[str, str], is_program: Callable[[str], bool]) -> str:
+def find_program(program: str, cwd: str, env: Mapping[str, str], is_program: Callable[[str], bool]) -> str:
     """The program's file: a path stands for itself, a bare name is looked for on the process's own PATH."""
     if "/" in program:
         return os.path.join(cwd, program)

@@ -68,6 +68,10 @@ class WatcherConfig:
     start_limit_burst: int = 0
     start_limit_interval: float = 60
     retry_in: float = 0
+    ready: str = "auto"
+    start_timeout: float = 60
+    ready_interval: float = 1
+    ready_timeout: float = 5
     graceful_timeout: float = 30.0
     stop_signal: int = 15
     stop_ladder: tuple[tuple[int, float], ...] = ()

@@ -23,8 +23,10 @@ COMMAND_KEYS = ("cmd", "args", "shell_args")
 
 
 def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
-    """Each text in which names are replaced at the start, with its option: the command, and values of the environment."""
+    """Each text in which names are replaced at the start, with its option: the command, what tells readiness, and values of
+    the environment."""
     yield from command_texts(watcher)
+    yield "ready", watcher.ready
     for value in watcher.env.values():
         yield "env", value
 

@@ -57,6 +57,14 @@ class CallHook:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Look whether the process of slot ``wid`` is ready; answered by ``PROBE_PASSED`` or ``PROBE_FAILED``."""
+
+    wid: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Tell the world: a row of the event table with its fields (times and texts are added by the publisher)."""
 
@@ -75,6 +83,8 @@ class JobEnded:
     stopped: tuple[int, ...] = ()
     abandoned: tuple[int, ...] = ()
     """Pids of processes that not even SIGKILL has ended, and that nobody waits for any more."""
+    undone: bool = False
+    """Of a reload: none of its new processes has taken the place of an old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +94,4 @@ class Vacate:
     wid: int
 
 
-Effect = Spawn | Signal | KillTree | ArmTimer | CancelTimer | CallHook | Publish | JobEnded | Vacate
+Effect = Spawn | Signal | KillTree | ArmTimer | CancelTimer | CallHook | Probe | Publish | JobEnded | Vacate

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from . import backoff
-from .effects import ArmTimer, CallHook, CancelTimer, Effect, KillTree, Publish, Signal, Spawn
+from .effects import ArmTimer, CallHook, CancelTimer, Effect, KillTree, Probe, Publish, Signal, Spawn
 
 
 class State(StrEnum):
@@ -51,6 +51,12 @@ class Kind(StrEnum):
     SPAWNED = "spawned"
     REFUSED = "refused"
     BECAME_READY = "became ready"
+    PROBE_PASSED = "probe passed"
+    PROBE_FAILED = "probe failed"
+    PROBE_DUE = "probe due"
+    UNREADY = "unready"
+    SAID = "said"
+    START_OVER = "start over"
     EXITED = "exited"
     TREE_GONE = "tree gone"
     STOP = "stop"
@@ -99,6 +105,7 @@ class Policy:
     """What of a watcher's options the core decides by; seconds where it is a time."""
 
     numprocesses: int = 1
+    singleton: bool = False
     respawn: bool = True
     respawn_on: str = EXIT
     """`EXIT`, or `FAILURE`: a process that has ended well is not started again."""
@@ -121,6 +128,11 @@ class Policy:
     start_limit_burst: int = 0
     start_limit_interval: float = 60.0
     retry_in: float = 0.0
+    ready: str = "auto"
+    """What tells that a process is ready: ``auto``, ``started``, ``notify`` or ``probe``."""
+    ready_interval: float = 1.0
+    start_timeout: float = 60.0
+    """0 for no end."""
     hooks: frozenset[str] = frozenset()
 
     @property
@@ -157,6 +169,25 @@ class Process:
     left: int | None = None
     """Pid of a process that did not end even by SIGKILL and was given up."""
     exit: Exit | None = None
+    late: bool = False
+    """While stopping: it is, because it was not ready in time."""
+    awaits: str = ""
+    """While running: what has yet to tell that it is ready, ``notify`` or ``probe``; nothing where that counts from the start."""
+    ready_by: float | None = None
+    """While it is awaited: when it is given up."""
+    probes: int = 0
+    said: str = ""
+    """The last that it said of itself, or that was found when it was looked whether it is ready."""
+
+    @property
+    def serves(self) -> bool:
+        """It runs, and nothing is missing for it to be counted on."""
+        return self.state is State.READY or (self.state is State.RUNNING and not self.awaits)
+
+    @property
+    def is_awaited(self) -> bool:
+        """It runs, and is not ready yet for the first time."""
+        return self.state is State.RUNNING and bool(self.awaits) and not self.reason
 
     @property
     def is_final(self) -> bool:
@@ -172,6 +203,10 @@ SIGHUP = 1
 KILL_PATIENCE = 10.0
 """Seconds that a process has to end after SIGKILL. The kernel needs milliseconds, or a few seconds to give back hundreds of
 gigabytes; what is there after that waits for a device, a file server, a freezer or a debugger, and may do so for ever."""
+
+SOONEST_PROBE = 0.1
+"""Seconds after the start that it is first looked whether a process is ready; each next time twice as long, up to
+``ready_interval``."""
 
 
 def step(process: Process, event: Happening, now: float, policy: Policy) -> Result:
@@ -224,6 +259,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     effects.append(Publish("process.started", {"wid": p.wid, "pid": e.pid}))
     if "after_spawn" in policy.hooks:
         effects.append(CallHook("after_spawn", p.wid, e.pid))
+    awaits = policy.ready if policy.ready in ("notify", "probe") else ""
     up = replace(
         p,
         state=State.RUNNING,
@@ -233,8 +269,28 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         starts=p.starts + 1,
         next_try=None,
         refusals=0,
+        reason="",
+        awaits=awaits,
+        ready_by=now + policy.start_timeout if awaits and policy.start_timeout > 0 else None,
+        probes=0,
+        said="",
     )
+    if up.ready_by is not None:
+        effects.append(ArmTimer(p.wid, "start", up.ready_by))
+    if awaits == "probe":
+        effects.append(_next_probe(up, now, policy))
     return up, tuple(effects)
+
+
+def _next_probe(p: Process, now: float, policy: Policy) -> ArmTimer:
+    wait = min(policy.ready_interval, SOONEST_PROBE * 2.0 ** min(p.probes, 30))
+    return ArmTimer(p.wid, "probe", now + max(wait, SOONEST_PROBE))
+
+
+def _no_more_waiting(p: Process) -> tuple[Effect, ...]:
+    """What was to tell of its readiness counts no more."""
+    start = (CancelTimer(p.wid, "start"),) if p.ready_by is not None else ()
+    return (*start, CancelTimer(p.wid, "probe")) if p.awaits == "probe" else start
 
 
 def late_spawn(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -298,19 +354,23 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(p, pid=None, started=None, exit=ended, since=now)
-    told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"))
+    down = replace(p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, reason="")
+    told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"), *_no_more_waiting(p))
     if not comes_back(e, policy):
         state = State.COMPLETED if ended_well(e, policy) else State.EXITED
         return replace(down, state=state, attempts=0, deaths=()), told
-    attempts = 0 if lived >= policy.settle_time else p.attempts + 1
+    attempts = 0 if lived >= policy.settle_time and not p.is_awaited else p.attempts + 1
     down = replace(down, attempts=attempts, deaths=_deaths(p, now, policy))
-    if too_often(down.deaths, policy):
-        why = f"it has ended {len(down.deaths)} times within {policy.start_limit_interval:g} s"
-        lost, effects = _give_up(replace(down, reason=why), why, now, policy)
-        return lost, (*told, *effects)
-    later, effects = _back_off(down, e, now, policy, never_at_once=False)
+    later, effects = _fallen(down, e, now, policy, never_at_once=False)
     return later, (*told, *effects)
+
+
+def _fallen(p: Process, e: Happening, now: float, policy: Policy, never_at_once: bool) -> Result:
+    """It has ended and nobody asked for that: it is started again, at once or later, or given up where that is too often."""
+    if too_often(p.deaths, policy):
+        why = f"it has ended {len(p.deaths)} times within {policy.start_limit_interval:g} s"
+        return _give_up(replace(p, reason=why), why, now, policy)
+    return _back_off(p, e, now, policy, never_at_once)
 
 
 def _deaths(p: Process, now: float, policy: Policy) -> tuple[float, ...]:
@@ -330,9 +390,19 @@ def _reaped(p: Process, e: Happening, lived: float) -> Publish:
 def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     rungs = _rungs(e, policy)
     by = now + sum(seconds for _, seconds in rungs)
-    down = replace(p, state=State.STOPPING, since=now, stop_by=by, again=e.again, rungs=rungs)
+    down = replace(
+        p,
+        state=State.STOPPING,
+        since=now,
+        stop_by=by,
+        again=e.again,
+        rungs=rungs,
+        awaits="",
+        ready_by=None,
+        reason="",
+    )
     down, effects = _climb(down, now, policy)
-    return down, (CancelTimer(p.wid, "age"), *effects)
+    return down, (CancelTimer(p.wid, "age"), *_no_more_waiting(p), *effects)
 
 
 def _rungs(e: Happening, policy: Policy) -> tuple[tuple[int, float], ...]:
@@ -375,7 +445,7 @@ def stopped(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """The process that was told to stop is gone."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(p, pid=None, started=None, exit=ended)
+    down = replace(p, pid=None, started=None, exit=p.exit if p.late else ended)
     if policy.stop_children:
         # What is left of its children has until the end of the grace time.
         return down, (_reaped(p, e, lived),)
@@ -401,7 +471,12 @@ def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result
         stop_by=None,
         rungs=(),
         kill_by=None,
+        late=False,
     )
+    if p.again and p.late:
+        fallen = replace(down, again=False, attempts=p.attempts + 1, deaths=_deaths(p, now, policy))
+        later, effects = _fallen(fallen, e, now, policy, never_at_once=True)
+        return later, (*calm, *effects)
     if p.again:
         up, effects = launch(down, e, now, policy)
         return up, (*calm, *effects)
@@ -449,8 +524,63 @@ def stay_down(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     return down, calm
 
 
+def said(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return replace(p, said=e.text), ()
+
+
 def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    return replace(p, state=State.READY, since=now), ()
+    """It says so itself; where a probe is to tell, its word does not count until that has passed."""
+    if p.awaits == "probe":
+        return p, ()
+    return _ready(p, now)
+
+
+def probe_passed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return _ready(replace(p, said=""), now) if p.awaits == "probe" else (p, ())
+
+
+def _ready(p: Process, now: float) -> Result:
+    after = round(now - p.started, 3) if p.started is not None else 0.0
+    told = Publish("process.ready", {"wid": p.wid, "pid": p.pid, "after": after})
+    up = replace(p, state=State.READY, since=now, awaits="", ready_by=None, reason="")
+    return up, (*_no_more_waiting(p), told)
+
+
+def probe_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.awaits != "probe" or p.pid is None:
+        return p, ()
+    return replace(p, probes=p.probes + 1), (Probe(p.wid, p.pid),)
+
+
+def probe_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.awaits != "probe":
+        return p, ()
+    return replace(p, said=e.text), (_next_probe(p, now, policy),)
+
+
+def unready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It says that it reloads or stops itself: it runs on, and is not counted on until it says that it is ready."""
+    if p.is_awaited:
+        return p, ()
+    return replace(p, state=State.RUNNING, since=now, awaits="notify", reason=e.text), ()
+
+
+def start_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It was not ready in time: it is stopped, and another one is tried after a while."""
+    if not p.is_awaited:
+        return p, ()
+    within = f" within {policy.start_timeout:g} s"
+    why = f"not ready{within}: {missing(p)}"
+    told = Publish("process.unready", {"wid": p.wid, "pid": p.pid, "reason": why})
+    down, effects = stop(p, replace(e, again=True), now, policy)
+    return replace(down, late=True, exit=Exit(at=now, stage="ready", text=why)), (told, *effects)
+
+
+def missing(p: Process) -> str:
+    """What it is waited for: as a sentence about it."""
+    if p.awaits == "notify":
+        return f"it has not said READY=1, but: {p.said}" if p.said else "it has not said READY=1"
+    return f"its probe fails: {p.said}" if p.said else "its probe has not passed"
 
 
 def aged(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -470,6 +600,12 @@ _DOWN: dict[Kind, Cell] = {
     _K.SPAWNED: late_spawn,
     _K.REFUSED: ignore,
     _K.BECAME_READY: ignore,
+    _K.PROBE_PASSED: ignore,
+    _K.PROBE_FAILED: ignore,
+    _K.PROBE_DUE: ignore,
+    _K.UNREADY: ignore,
+    _K.SAID: ignore,
+    _K.START_OVER: ignore,
     _K.EXITED: ignore,
     _K.TREE_GONE: ignore,
     _K.STOP: ignore,
@@ -486,6 +622,12 @@ _UP: dict[Kind, Cell] = {
     _K.SPAWNED: ignore,
     _K.REFUSED: ignore,
     _K.BECAME_READY: became_ready,
+    _K.PROBE_PASSED: probe_passed,
+    _K.PROBE_FAILED: probe_failed,
+    _K.PROBE_DUE: probe_due,
+    _K.UNREADY: unready,
+    _K.SAID: said,
+    _K.START_OVER: start_over,
     _K.EXITED: exited,
     _K.TREE_GONE: ignore,
     _K.STOP: stop,
@@ -512,6 +654,12 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.SPAWNED: ignore,
         _K.REFUSED: ignore,
         _K.BECAME_READY: ignore,
+        _K.PROBE_PASSED: ignore,
+        _K.PROBE_FAILED: ignore,
+        _K.PROBE_DUE: ignore,
+        _K.UNREADY: ignore,
+        _K.SAID: said,
+        _K.START_OVER: ignore,
         _K.EXITED: stopped,
         _K.TREE_GONE: tree_gone,
         _K.STOP: stop_more,

@@ -6,7 +6,6 @@ from .lifecycle import FAILURE, GONE, State
 from .watcher import Planner
 from .words import explain, watcher_state
 
-# Nothing says yet that a process is ready: until then one that runs counts.
 _UP = frozenset({State.RUNNING, State.READY})
 _ENDED = frozenset({State.EXITED, State.COMPLETED})
 _BY_STARTING = frozenset({"running", "ready", "active", "starting", "waiting", "backoff"})
@@ -26,6 +25,8 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
         case "running" | "ready":
             slots = planner.active
             enough = planner.wanted and len(slots) == planner.policy.numprocesses
+            if state == "ready":
+                return enough and all(process.serves for process in slots)
             return enough and all(process.state in _UP for process in slots)
         case "active" | "stopped":
             return planner.status() == state

@@ -8,10 +8,11 @@ the others.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .effects import ArmTimer, CallHook, CancelTimer, Effect, JobEnded, Publish, Signal, Vacate
 from .lifecycle import ALIVE, GONE, SIGHUP, UNDECIDED, Happening, Kind, Policy, Process, State, step
+from .words import ending
 
 
 @dataclass(slots=True)
@@ -29,7 +30,8 @@ class Job:
     number: int = 0
     """Of scale: the new number of processes."""
     graceful: bool = True
-    sequential: bool = False
+    batch: int = 0
+    """Of reload: how many are replaced at a time; 0 for all."""
     replaces: bool = False
     """Of reload: the processes are replaced also where they would get SIGHUP."""
     wids: tuple[int, ...] | None = None
@@ -46,6 +48,8 @@ class Job:
     awaited: dict[int, int] = field(default_factory=dict)
     """Slots and the pids that must go first."""
     queue: list[int] = field(default_factory=list)
+    renewed: set[int] = field(default_factory=set)
+    """Of reload: slots of new processes that have taken over."""
     error: str = ""
 
 
@@ -58,8 +62,12 @@ TIMERS = {
     "grace": Kind.GRACE_OVER,
     "kill": Kind.KILL_OVER,
     "age": Kind.AGED,
+    "start": Kind.START_OVER,
+    "probe": Kind.PROBE_DUE,
 }
 """Timers of a slot by their kind, and what it means to the process when one fires."""
+WATCHER_TIMERS = ("warmup", "settle")
+"""Timers of the watcher as a whole."""
 
 
 class Planner:
@@ -79,8 +87,12 @@ class Planner:
         self.outgoing: set[int] = set()
         """Slots that a reload replaces."""
         self.last_spawn: float | None = None
-        self._warm_at: float | None = None
-        """For when the warm-up timer is armed."""
+        self.speaks = False
+        """Since it was started, one of its processes has said by itself that it is ready."""
+        self.setback = ""
+        """Why the last reload was given up; nothing after one that was not, and after a start."""
+        self._armed: dict[str, float] = {}
+        """For when the watcher's own timers are armed."""
         self._effects: list[Effect] = []
 
     # -- what goes in --------------------------------------------------------------------------------------------
@@ -100,10 +112,10 @@ class Planner:
             return "it has ended"
         if job.phase in ("before_stop", "stopping", "after_stop", "after stop") or job.kind == "kill":
             return "its processes are being stopped already"
-        if job.phase in ("stopping old", "stopping new"):
-            return (
-                "the new processes have taken over" if job.phase == "stopping old" else "it is being undone"
-            )
+        if job.phase == "stopping new":
+            return "it is being undone"
+        if job.phase == "stopping old" and not job.queue:
+            return "the new processes have taken over"
         if job.phase in ("after_start", "done") or job.kind == "apply":
             return "it is done, but for its last step"
         if job.kind == "scale" and (self.leaving or len(self.active) > self.policy.numprocesses):
@@ -115,19 +127,39 @@ class Planner:
         """How many processes run and are to stay."""
         return sum(p.state in (State.RUNNING, State.READY) for p in self.active)
 
+    @property
+    def awaited(self) -> list[Process]:
+        """Those that run, are to stay, and are not ready yet."""
+        return [p for p in self.active if p.is_awaited]
+
+    def side(self, wid: int) -> str:
+        """While a reload goes on, whether the process of the slot is an ``old`` or a ``new`` one; else nothing."""
+        job = self.job
+        if job is None or job.kind != "reload" or job.phase == "new":
+            return ""
+        if wid in job.renewed:
+            return "new"
+        if wid in self.outgoing or wid in job.queue:
+            return "old"
+        return (
+            ("new" if wid in self.leaving else "old")
+            if job.phase == "stopping new"
+            else ("old" if wid in self.leaving else "new")
+        )
+
     def cancel(self, why: str, now: float) -> list[Effect]:
         """The command under way ends with that error, where `cannot_cancel` says nothing.
 
         Of a start, what runs stays: ``numprocesses`` has to be as low as `up` before, unless nothing runs. Of a reload, the
-        old processes stay.
+        old processes stay that are not replaced yet.
         """
         job = self.job
         assert job is not None
         if job.phase == "starting new":
-            self._keep_old(job, f"{why}, the old processes stay", now)
-        elif job.phase == "one by one":
+            self._keep_old(job, why, now)
+        elif job.phase == "stopping old":
             job.queue = []
-            job.error = f"{why}, {job.done + len(job.awaited)} of {job.total} processes are replaced"
+            job.error = f"{why}, {len(job.renewed)} of {job.total} processes are replaced"
         else:
             starting = job.phase == "filling"
             self._end_job(why)
@@ -138,6 +170,8 @@ class Planner:
     def happen(self, wid: int, event: Happening, now: float) -> list[Effect]:
         """Something happened to a process; unknown slots are ignored."""
         if wid in self.processes:
+            if event.kind is Kind.BECAME_READY and self.processes[wid].state in ALIVE:
+                self.speaks = True
             self._step(wid, event, now)
         return self._drive(now)
 
@@ -148,8 +182,17 @@ class Planner:
         if wid is not None:
             if wid in self.processes:
                 if not ok:
+                    refused = f"{hook} refused: {text}" if text else f"{hook} refused"
                     self._step(wid, Happening(Kind.FORBIDDEN, text=text, chance=chance), now)
-                    self._give_up(f"{hook} refused: {text}" if text else f"{hook} refused", now)
+                    job = self.job
+                    if (
+                        job is not None
+                        and job.phase == "starting new"
+                        and self.processes[wid] in self._new_ones(job)
+                    ):
+                        self._reload_failed(job, f"process {wid}: {refused}", now)
+                    else:
+                        self._give_up(refused, now)
                 elif hook == "before_spawn":
                     self._step(wid, Happening(Kind.ALLOWED, chance=chance), now)
             return self._drive(now)
@@ -186,7 +229,7 @@ class Planner:
     ) -> list[Effect]:
         """A timer has fired; of one of the kind ``kill``, with what is still there and why."""
         if wid is None:
-            self._warm_at = None
+            self._armed.pop(kind, None)
             return self._drive(now)
         return self.happen(wid, Happening(TIMERS[kind], chance=chance, pid=pid, text=text), now)
 
@@ -224,7 +267,11 @@ class Planner:
 
     def _step(self, wid: int, event: Happening, now: float) -> None:
         before = self.processes[wid]
-        after, effects = step(before, event, now, self.policy)
+        policy = self.policy
+        if self.speaks and policy.ready == "auto":
+            # Those before it have said it: one that doesn't is not what they were.
+            policy = replace(policy, ready="notify")
+        after, effects = step(before, event, now, policy)
         self.processes[wid] = after
         if after.starts != before.starts:
             self.last_spawn = now
@@ -269,15 +316,16 @@ class Planner:
     def _want(self, now: float) -> None:
         if not self.wanted:
             self.wanted = True
-            self.failure = ""
+            self.failure = self.setback = ""
+            self.speaks = False
             self._effects.append(Publish("watcher.started"))
 
     def _fill(self, now: float) -> None:
         slots = self.active
         target = self.policy.numprocesses
         if len(slots) > target:
-            # Slots without a process go first, then the oldest processes.
-            order = sorted(slots, key=lambda p: (p.state in ALIVE, p.started or 0.0, p.wid))
+            # Slots without a process go first, then those that serve not yet or no more, then the oldest.
+            order = sorted(slots, key=lambda p: (p.state in ALIVE, p.serves, p.started or 0.0, p.wid))
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
         wid = 0
         for _ in range(target - len(slots)):
@@ -295,12 +343,21 @@ class Planner:
         if self.policy.warmup_delay <= 0 or self.last_spawn is None:
             return True
         at = self.last_spawn + self.policy.warmup_delay
+        return self._is_past("warmup", at, now)
+
+    def _is_past(self, kind: str, at: float, now: float) -> bool:
+        """Whether it is that late; else a timer is armed for the moment."""
         if now >= at:
             return True
-        if self._warm_at != at:
-            self._warm_at = at
-            self._effects.append(ArmTimer(None, "warmup", at))
+        if self._armed.get(kind) != at:
+            self._armed[kind] = at
+            self._effects.append(ArmTimer(None, kind, at))
         return False
+
+    def _calm(self, *kinds: str) -> None:
+        for kind in kinds:
+            if self._armed.pop(kind, None) is not None:
+                self._effects.append(CancelTimer(None, kind))
 
     def _pace(self, wid: int, now: float) -> None:
         # The start is on its way though its outcome is not known: the next one keeps its distance from this moment.
@@ -321,9 +378,7 @@ class Planner:
     def _stop_all(self, now: float) -> None:
         self.wanted = False
         self.outgoing.clear()
-        if self._warm_at is not None:
-            self._warm_at = None
-            self._effects.append(CancelTimer(None, "warmup"))
+        self._calm(*WATCHER_TIMERS)
         for wid in sorted(self.processes):
             self._note_stop(wid)
             self._step(wid, Happening(Kind.STOP), now)
@@ -355,6 +410,7 @@ class Planner:
         assert job is not None
         self.job = None
         self.outgoing.clear()
+        self._calm("settle")
         self._effects.append(
             JobEnded(
                 job.id,
@@ -363,6 +419,7 @@ class Planner:
                 tuple(job.kept),
                 tuple(job.stopped),
                 tuple(job.abandoned),
+                undone=job.phase == "stopping new" and not job.renewed,
             )
         )
 
@@ -376,7 +433,9 @@ class Planner:
 
     def _decided(self) -> bool:
         slots = self.active
-        return len(slots) >= self.policy.numprocesses and not any(p.state in UNDECIDED for p in slots)
+        return len(slots) >= self.policy.numprocesses and not any(
+            p.state in UNDECIDED or p.is_awaited for p in slots
+        )
 
     def _advance_start(self, job: Job, now: float) -> None:
         if job.phase == "new":
@@ -400,7 +459,7 @@ class Planner:
                 wid = job.queue.pop(0)
                 self._step(wid, Happening(Kind.START), now)
                 self._pace(wid, now)
-            job.done = sum(p.state in ALIVE for p in self.active)
+            job.done = sum(p.serves for p in self.active)
             if job.queue or not self._decided():
                 return
             if job.started and "after_start" in self.policy.hooks:
@@ -461,7 +520,7 @@ class Planner:
             job.total = self.policy.numprocesses
             self._drop_idle_slots()
             return
-        job.done = sum(p.state in ALIVE for p in self.active)
+        job.done = sum(p.serves for p in self.active)
         if (
             not self.wanted or (self._decided() and len(self.active) <= self.policy.numprocesses)
         ) and not self.leaving:
@@ -500,8 +559,9 @@ class Planner:
             self._end_job()
 
     def _advance_reload(self, job: Job, now: float) -> None:
-        if job.phase == "new" and not (self.wanted and job.graceful):
-            # Nothing to be gentle with: a stopped watcher is started, a hard reload is a restart.
+        if job.phase == "new" and (not (self.wanted and job.graceful) or self.policy.singleton):
+            # Nothing to be gentle with, or no room for a second one: a hard reload is a restart, that of a stopped watcher
+            # a start.
             job.kind = "restart" if self.wanted else "start"
             return self._advance(now)
         if job.phase == "new" and self.policy.send_hup and not job.replaces:
@@ -510,76 +570,77 @@ class Planner:
                     job.kept.append(process.pid)
                     self._effects.append(Signal(process.wid, SIGHUP))
             return self._end_reload()
-        if job.sequential:
-            self._advance_sequential(job, now)
-        else:
-            self._advance_graceful(job, now)
+        if job.phase == "new":
+            job.queue = sorted(p.wid for p in self.active)
+            job.total = self.policy.numprocesses
+            return self._next_batch(job)
+        if job.phase == "starting new":
+            return self._await_new(job, now)
+        if self.leaving:
+            return None
+        if job.error or not job.queue:
+            return self._end_reload()
+        return self._next_batch(job)
+
+    def _next_batch(self, job: Job) -> None:
+        """The new ones are filled in by the next turn of the drive, beside the old ones that they replace."""
+        job.phase = "starting new"
+        size = job.batch or len(self.processes)
+        there = [wid for wid in job.queue if wid in self.processes and wid not in self.leaving]
+        self.outgoing, job.queue = set(there[:size]), there[size:]
+
+    def _await_new(self, job: Job, now: float) -> None:
+        """When all of the batch are ready, the old ones are told to go; when one will not be, the new ones are."""
+        new = self._new_ones(job)
+        fallen = [self.processes[wid] for wid in sorted(job.renewed) if wid in self.processes]
+        for process in (*new, *(p for p in fallen if p.state in GONE or p.state is State.BACKOFF)):
+            if process.exit is not None:
+                return self._reload_failed(job, f"process {process.wid} {ending(process.exit)}", now)
+        if len(self.active) >= self.policy.numprocesses and len(new) < len(self.outgoing):
+            # Fewer are wanted by now: the rest of the old ones go on being counted, until which of all are too many is known.
+            old = sorted(self.outgoing)
+            self.outgoing = set(old[: len(new)])
+            job.queue = sorted((*old[len(new) :], *job.queue))
+            return None
+        serving = sum(p.serves for p in new)
+        job.done = len(job.renewed) + serving
+        if not self._decided() or serving < len(new) or not self._have_settled(new, now):
+            return None
+        job.renewed |= {p.wid for p in new}
+        gone, self.outgoing = sorted(self.outgoing), set()
+        self._dismiss(gone, now)
+        job.phase = "stopping old"
         return None
 
-    def _advance_graceful(self, job: Job, now: float) -> None:
-        if job.phase == "new":
-            job.phase = "starting new"
-            job.total = self.policy.numprocesses
-            self.outgoing = {p.wid for p in self.active}
-            return  # the new ones are filled in by the next turn of the drive
-        if job.phase == "starting new":
-            new = self.active
-            job.done = sum(p.state in (State.RUNNING, State.READY) for p in new)
-            if not self._decided():
-                return
-            ill = [p for p in new if p.state not in (State.RUNNING, State.READY)]
-            if ill:
-                why = (
-                    ill[0].exit.text
-                    if ill[0].exit and ill[0].exit.text
-                    else f"process {ill[0].wid} did not stay up"
-                )
-                self._keep_old(job, f"reload given up, the old processes stay: {why}", now)
-                return
-            old, self.outgoing = sorted(self.outgoing), set()
-            self._dismiss(old, now)
-            job.phase = "stopping old"
-        if not self.leaving:
-            self._end_reload()
+    def _have_settled(self, new: list[Process], now: float) -> bool:
+        """Whether they can be counted on: each has said so, or has run for a while where nothing was to be said."""
+        silent = [p.started for p in new if p.state is State.RUNNING and p.started is not None]
+        return not silent or self._is_past("settle", max(silent) + self.policy.settle_time, now)
+
+    def _new_ones(self, job: Job) -> list[Process]:
+        """Those that the batch under way has started."""
+        return [p for p in self.active if p.wid not in {*job.queue, *job.renewed}]
+
+    def _reload_failed(self, job: Job, why: str, now: float) -> None:
+        self._keep_old(job, why, now)
+        self.setback = job.error
+        self._effects.append(Publish("watcher.reload_failed", {"reason": job.error}))
 
     def _keep_old(self, job: Job, why: str, now: float) -> None:
-        """What a reload has started is stopped again, and what it was to replace stays."""
-        job.error = why
-        new = [p.wid for p in self.active]
+        """What a reload has started and is not ready is stopped again, and what it was to replace stays."""
+        if job.renewed:
+            job.error = f"{why}; {len(job.renewed)} of {job.total} processes are replaced, the other old processes stay"
+        else:
+            job.error = f"{why}; the old processes stay"
+        new = [p.wid for p in self._new_ones(job)]
         self.outgoing = set()
+        job.queue = []
         self._dismiss(new, now)
         job.phase = "stopping new"
-
-    def _advance_sequential(self, job: Job, now: float) -> None:
-        if job.phase == "new":
-            job.phase = "one by one"
-            job.queue = sorted(p.wid for p in self.active)
-            job.total = len(job.queue)
-        if job.awaited:
-            (wid,) = job.awaited
-            process = self.processes.get(wid)
-            if process is not None and process.state in UNDECIDED | {State.STOPPING}:
-                return None
-            job.awaited = {}
-            job.done += 1
-            if process is not None and process.state not in (State.RUNNING, State.READY):
-                why = process.exit.text if process.exit and process.exit.text else "it did not stay up"
-                job.error = f"reload stopped at process {wid}: {why}"
-                return self._end_job()
-        if not job.queue:
-            return self._end_reload()
-        if job.done and not self._warm(now):
-            return None
-        wid = job.queue.pop(0)
-        if wid in self.processes:
-            job.awaited = {wid: self.processes[wid].pid or 0}
-            self._note_stop(wid)
-            event = Kind.STOP if self.processes[wid].state in ALIVE else Kind.START
-            self._step(wid, Happening(event, again=True), now)
-        return None
 
     def _end_reload(self) -> None:
         assert self.job is not None
         if not self.job.error:
+            self.setback = ""
             self._effects.append(Publish("watcher.reloaded"))
         self._end_job()

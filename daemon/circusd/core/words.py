@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, FAILURE, GONE, Exit, Policy, Process, State
-from .watcher import Planner
+from .lifecycle import ALIVE, FAILURE, GONE, Exit, Policy, Process, State, missing
+
+if TYPE_CHECKING:
+    from .watcher import Job, Planner
 
 WORST_FIRST: tuple[State, ...] = (
     State.FAILED,
@@ -55,6 +57,8 @@ def signal_word(number: int) -> str:
 
 def ending(end: Exit) -> str:
     """How it ended: ``exited with code 1 after 0.4 s``, ``was ended by SIGKILL``, ``could not be started: …``."""
+    if end.stage == "ready":
+        return f"was {end.text}"
     if end.stage:
         return f"could not be started: {end.text}"
     after = f" after {duration(end.lived)}" if end.lived is not None else ""
@@ -80,6 +84,11 @@ def detail(planner: Planner) -> str:
     job = planner.job
     if job is not None and job.kind == "reload":
         parts.append(f"reloading {job.done} of {job.total}")
+    elif planner.setback:
+        parts.append("the last reload failed")
+    waiting = len(planner.awaited)
+    if waiting:
+        parts.append(f"{waiting} not ready")
     slots = list(planner.processes.values())
     for state, words in (
         (State.FAILED, "failed"),
@@ -101,7 +110,8 @@ def watcher_state(planner: Planner) -> str:
         return State.FAILED.value
     if status in ("starting", "stopping"):
         return status
-    states = [p.state for p in planner.processes.values()]
+    # One that runs and is not ready is on its way, whatever else is.
+    states = [State.STARTING if p.is_awaited else p.state for p in planner.processes.values()]
     if status == "stopped":
         return worst(s for s in states if s in (State.FAILED, State.EXITED, State.COMPLETED)).value
     return worst(states).value if states else State.RUNNING.value
@@ -132,7 +142,7 @@ def explain(planner: Planner, now: float) -> str:
     up = sum(p.state in (State.RUNNING, State.READY) for p in planner.processes.values())
     parts: list[str] = []
     if job is not None and job.kind == "reload":
-        parts.append(f"It is being reloaded: {job.done} of {job.total} done.")
+        parts.append(_reloading(planner, job))
     elif status == "starting":
         parts.append(f"It is being started: {up} of {n} run.")
     if n == 0:
@@ -149,7 +159,30 @@ def explain(planner: Planner, now: float) -> str:
         said = _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
+    if planner.setback and job is None:
+        parts.append(f"Its last reload was given up: {planner.setback}.")
     return " ".join(parts)
+
+
+def _reloading(planner: Planner, job: Job) -> str:
+    if job.phase == "stopping new":
+        return f"Its reload is being undone: {job.error}."
+    left = len(planner.leaving)
+    going = f", {count(left, 'old process')} still to end" if left else ""
+    return f"It is being reloaded: {job.done} of {job.total} new processes are ready{going}."
+
+
+def progress(planner: Planner) -> str:
+    """What the command under way waits for, in a few words without a clock; nothing where its count says it all."""
+    job = planner.job
+    if job is None:
+        return ""
+    if job.phase == "stopping new":
+        return f"undone, as {job.error}"
+    if job.phase == "stopping old":
+        return f"{count(len(planner.leaving), 'old process')} still to end"
+    awaited = min(planner.awaited, key=lambda p: p.wid, default=None)
+    return "" if awaited is None else f"process {awaited.wid} is not ready yet: {missing(awaited)}"
 
 
 def _process_sentence(p: Process, now: float, policy: Policy) -> str:
@@ -160,6 +193,11 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
         return f"Process {p.wid} {ending(p.exit)}; it is tried again {_later(p.next_try, now)}{tries}."
     if p.state is State.FAILED and p.exit is not None:
         return f"Process {p.wid} {_lost(p)}; {_what_next(p, now)}."
+    if p.is_awaited:
+        left = f", and has {duration(max(0.0, p.ready_by - now))} left" if p.ready_by is not None else ""
+        return f"Process {p.wid} is not ready yet{left}: {missing(p)}."
+    if p.state is State.RUNNING and p.reason:
+        return f"Process {p.wid} says that it is {p.reason}."
     if p.state is State.WAITING:
         return f"Process {p.wid} waits for its {p.reason}."
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
@@ -218,7 +256,8 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     for name, planner in sorted(planners.items()):
         state = watcher_state(planner)
         processes += sum(p.state in ALIVE for p in planner.processes.values())
-        if state == State.FAILED or any(_is_ill(p) for p in planner.processes.values()):
+        undone = planner.setback and planner.job is None
+        if state == State.FAILED or undone or any(_is_ill(p) for p in planner.processes.values()):
             ill.append(f"{name}: {explain(planner, now)}")
         elif state in (State.STARTING, State.STOPPING, State.WAITING):
             busy.append(name)
@@ -256,6 +295,10 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} could not be started: {fields.get('reason')}"
         case "process.backoff" if not fields.get("attempt"):
             return f"{wid} is started again in {duration(float(fields.get('delay') or 0))}"
+        case "process.ready":
+            return f"{wid} ready after {duration(float(fields.get('after') or 0))}, pid {fields.get('pid')}"
+        case "process.unready":
+            return f"{wid} is {fields.get('reason')}"
         case "process.backoff":
             return f"{wid} is tried again in {duration(float(fields.get('delay') or 0))}, failure {fields.get('attempt')}"
         case "process.failed":
@@ -270,6 +313,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"numprocesses {fields.get('before')} → {fields.get('after')}"
         case "watcher.updated":
             return f"{fields.get('key')} changed"
+        case "watcher.reload_failed":
+            return f"reload given up: {fields.get('reason')}"
         case "watcher.failed":
             return f"given up: {fields.get('reason')}"
         case "hook.succeeded":

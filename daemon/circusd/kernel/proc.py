@@ -67,6 +67,22 @@ def row(pid: int) -> Row | None:
     return Row(pid, int(fields[1]), int(fields[3]), chr(fields[0][0]), int(fields[19]))
 
 
+GENERATIONS: Final = 32
+"""So far above a process another one is looked for."""
+
+
+def is_below(process: Row, pid: int) -> bool:
+    """Whether the process has `pid` among those above it."""
+    found: Row | None = process
+    for _ in range(GENERATIONS):
+        if found is None or found.ppid <= 1:
+            return False
+        if found.ppid == pid:
+            return True
+        found = row(found.ppid)
+    return False
+
+
 def use(pid: int) -> Use | None:
     """What that process has taken, at the same cost as its `row`; None if there is none. OSError as there."""
     fields = _fields(pid, 22)

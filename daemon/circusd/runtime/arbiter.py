@@ -26,6 +26,7 @@ from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
 
 from . import clock
 from .journal import Journal
+from .probes import Surroundings
 from .reaper import Reaper
 from .sockets import Sockets
 from .timers import Timers
@@ -55,6 +56,12 @@ class CallsHooks(Protocol):
     def close(self, watcher: str) -> None: ...
 
 
+class Looks(Protocol):
+    """What watchers need of the probes."""
+
+    def look(self, text: str, around: Surroundings, timeout: float, done: Callable[[str], None]) -> None: ...
+
+
 class Begins(Protocol):
     """What the arbiter needs of an order: a request that may be for several watchers."""
 
@@ -70,6 +77,9 @@ class Services:
 
     output: Callable[[WatcherConfig], Any]
     hooks: CallsHooks
+    probes: Looks
+    notify_address: Callable[[], str]
+    """Gives where processes say that they are ready."""
     base_env: Mapping[str, str]
     base_dir: str
     sys_path: Sequence[str] = ()

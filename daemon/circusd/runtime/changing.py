@@ -68,10 +68,10 @@ class Changing:
 
     def cmd_reload(self, p: dict[str, Any], c: Context) -> Reply:
         graceful = truthy(p.get("graceful", True)) and not truthy(p.get("terminate"))
-        sequential = truthy(p.get("sequential"))
+        batch = _batch(p)
 
         def submit(w: Watcher) -> Ticket:
-            job = self.arbiter.job("reload", order=c.order, graceful=graceful, sequential=sequential)
+            job = self.arbiter.job("reload", order=c.order, graceful=graceful, batch=batch)
             return w.submit(job)
 
         return self._renew(p, c, submit, _results if p.get("name") else all_done)
@@ -235,6 +235,16 @@ class Changing:
                     return
             del pid
         raise Conflict(f"process {childpid} is not a child of the process named")
+
+
+def _batch(p: Mapping[str, Any]) -> int:
+    """How many processes a reload replaces at a time; 0 for all."""
+    if p.get("batch") is None:
+        return 1 if truthy(p.get("sequential")) else 0
+    batch = as_int(p["batch"], "batch")
+    if batch < 1:
+        raise BadRequest("batch must be 1 or more", field="batch")
+    return batch
 
 
 def _names(watchers: Iterable[Watcher]) -> list[str]:

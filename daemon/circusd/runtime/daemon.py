@@ -8,7 +8,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -47,9 +47,11 @@ from .journal import Journal
 from .listeners import PRIVATE, PUBLIC
 from .loadhistory import LoadHistory
 from .looks import Looks
+from .notifications import Notifications
 from .orders import Orders
 from .outputchannel import OutputChannel
 from .pace import Pace
+from .probes import Probes
 from .publisher import Publisher
 from .reaper import Reaper
 from .requests import Context, as_int
@@ -224,9 +226,15 @@ class Daemon:
             oom_score_adj=oom if protected else None,
         )
         stack.callback(self.hooks.close_all, HOOKS_PATIENCE)
+        notifications = Notifications(self._watchers)
+        stack.callback(notifications.close)
+        probes = Probes(self.reaper, nofile, oom if protected else None)
+        stack.callback(probes.close)
         services = Services(
             output=lambda config: Output(config, self.output_services),
             hooks=self.hooks,
+            probes=probes,
+            notify_address=notifications.address,
             base_env=base_env,
             base_dir=base_folder(os.environ),
             sys_path=tuple(sys.path),
@@ -840,6 +848,9 @@ class Daemon:
             begun = sum(planner.wanted for planner in planners)
             return f"Starting: {begun} of {words.count(len(planners), 'watcher')} begun."
         return self.lead()["text"]
+
+    def _watchers(self) -> Iterable[Watcher]:
+        return self.arbiter.watchers.values()
 
     def _forget(self, name: str) -> None:
         self.history.forget(name)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import gevent
 from gevent.event import AsyncResult, Event
 
+from circusd.core import words
 from circusd.core.watcher import Job
 from circusd.schema.commands import Command, find, reaches
 from circusd.schema.errors import Conflict, Denied, NotFound
@@ -120,10 +121,10 @@ class Orders:
 
     def _row(self, order: Order) -> dict[str, Any]:
         parts = self._parts(order)
-        done, total, unit = order.begun - len(parts), order.total, "watcher"
+        done, total, unit, text = order.begun - len(parts), order.total, "watcher", ""
         if total == 1 and len(parts) == 1:
-            _, job, _ = parts[0]
-            done, total, unit = job.done, job.total, "process"
+            watcher, job, _ = parts[0]
+            done, total, unit, text = job.done, job.total, "process", _text(watcher, job)
         if order.count is not None:
             done = order.count()
         if order.measure is not None:
@@ -139,6 +140,7 @@ class Orders:
             "done": done,
             "total": total,
             "unit": unit,
+            "text": text,
             "parts": [_part(*part) for part in parts] if order.total > 1 else [],
         }
 
@@ -206,6 +208,7 @@ def _row_of(watcher: Watcher, job: Job, waits: bool) -> dict[str, Any]:
         "done": job.done,
         "total": job.total,
         "unit": "process",
+        "text": _text(watcher, job),
         "parts": [],
     }
 
@@ -216,4 +219,10 @@ def _part(watcher: Watcher, job: Job, waits: bool) -> dict[str, Any]:
         "state": "waiting" if waits else "under way",
         "done": job.done,
         "total": job.total,
+        "text": _text(watcher, job),
     }
+
+
+def _text(watcher: Watcher, job: Job) -> str:
+    """What the job waits for, where it is the one under way."""
+    return words.progress(watcher.planner) if watcher.planner.job is job else ""

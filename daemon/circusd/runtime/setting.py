@@ -18,7 +18,7 @@ from . import endpointowner
 from .arbiter import Arbiter, in_background, resolve_credentials
 from .requests import Context, Later, Reply, as_int, truthy
 from .selection import chosen, several
-from .watcher import Watcher
+from .watcher import Credentials, Watcher
 
 _STOP, _FAILURE, _START = "at the next stop", "at the next failure", "at the next start"
 _END = "when a process ends"
@@ -42,6 +42,10 @@ _NEXT_USE: Mapping[str, str] = {
     "backoff": _FAILURE,
     "backoff_max": _FAILURE,
     "settle_time": _FAILURE,
+    "ready": _START,
+    "start_timeout": _START,
+    "ready_interval": _START,
+    "ready_timeout": _START,
 }
 """When options that are looked up as they are needed count."""
 
@@ -67,18 +71,18 @@ class Setting:
 
         def set_one(watcher: Watcher) -> Reply:
             job = self.arbiter.job("apply", "set", order=c.order)
-            prepare = _preparation(watcher, job, options, rows)
+            change = _Change(watcher, job, options, rows)
 
             def payload(ended: JobEnded) -> dict[str, Any]:
                 return {"applied": _applied(watcher, job, rows, ended)} if report else {}
 
             if {"uid", "gid"} & set(options):
                 return Later(
-                    in_background(lambda: _as_user(watcher, options, job, prepare, payload, c.waiting)),
+                    in_background(lambda: _as_user(change, payload, c.waiting)),
                     lambda done: done,
                     at_once=False,
                 )
-            return Later(watcher.submit(job, prepare).result, payload)
+            return Later(watcher.submit(job, change.prepare, change.undo).result, payload)
 
         return several(watchers, set_one)
 
@@ -120,44 +124,49 @@ def _check(watcher: Watcher, options: Mapping[str, Any]) -> None:
     with_options(watcher.config, options)
 
 
-def _preparation(
-    watcher: Watcher, job: Job, options: Mapping[str, Any], rows: Mapping[str, Option]
-) -> Callable[[], None]:
-    restarts = any(row.apply in ("process", "watcher") for row in rows.values())
+class _Change:
+    """Options that are set when the command's turn has come, and taken back when no process can be started with them."""
 
-    def prepare() -> None:
-        config = with_options(watcher.config, options)
-        before = watcher.config
-        watcher.reconfigure(config, watcher.credentials)
-        for key in options:
-            watcher.tell("watcher.updated", key=key)
+    def __init__(
+        self, watcher: Watcher, job: Job, options: Mapping[str, Any], rows: Mapping[str, Option]
+    ) -> None:
+        self.watcher, self.job, self.options = watcher, job, options
+        self.credentials: Credentials | None = None
+        """Whom the processes are to run as, where that changes."""
+        self._replaces = any(row.apply in ("process", "watcher") for row in rows.values())
+        self._before = (watcher.config, watcher.credentials)
+
+    def prepare(self) -> None:
+        """The options count; which job that takes is with the job."""
+        watcher, job = self.watcher, self.job
+        self._before = before, _ = watcher.config, watcher.credentials
+        config = with_options(before, self.options)
+        watcher.reconfigure(config, self.credentials or watcher.credentials)
+        self._tell()
         if config.numprocesses != before.numprocesses:
             watcher.tell("watcher.scaled", before=before.numprocesses, after=config.numprocesses)
             job.kind = "scale"
-        if restarts and watcher.planner.wanted:
+        if self._replaces and watcher.planner.wanted:
             # SIGHUP would leave the processes with what they were started with.
             job.kind, job.replaces = "reload", True
 
-    return prepare
+    def undo(self) -> None:
+        """The options are as before."""
+        self.watcher.reconfigure(*self._before)
+        self._tell()
+
+    def _tell(self) -> None:
+        for key in self.options:
+            self.watcher.tell("watcher.updated", key=key)
 
 
-def _as_user(
-    watcher: Watcher,
-    options: Mapping[str, Any],
-    job: Job,
-    prepare: Callable[[], None],
-    payload: Callable[[JobEnded], dict[str, Any]],
-    waiting: bool,
-) -> dict[str, Any]:
-    credentials = resolve_credentials(with_options(watcher.config, options))
+def _as_user(change: _Change, payload: Callable[[JobEnded], dict[str, Any]], waiting: bool) -> dict[str, Any]:
+    watcher = change.watcher
+    credentials = resolve_credentials(with_options(watcher.config, change.options))
     if credentials.error is not None:
         raise BadRequest(credentials.error.text, field="uid")
-
-    def with_user() -> None:
-        watcher.credentials = credentials
-        prepare()
-
-    ticket = watcher.submit(job, with_user)
+    change.credentials = credentials
+    ticket = watcher.submit(change.job, change.prepare, change.undo)
     if not waiting:
         return {}
     ended: Any = ticket.result.get()

@@ -36,11 +36,12 @@ def _exit(end: Exit | None) -> dict[str, Any] | None:
     }
 
 
-def process_view(process: Process) -> dict[str, Any]:
-    """One slot of a watcher."""
+def process_view(process: Process, side: str = "", main_pid: int | None = None) -> dict[str, Any]:
+    """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on, ``main_pid`` what has the work below it."""
     return {
         "wid": process.wid,
         "pid": process.pid,
+        "main_pid": main_pid,
         "state": process.state.value,
         "reason": process.reason,
         "since": _epoch(process.since),
@@ -48,6 +49,10 @@ def process_view(process: Process) -> dict[str, Any]:
         "starts": process.starts,
         "attempts": process.attempts,
         "next_try": _epoch(process.next_try),
+        "awaits": process.awaits,
+        "ready_by": _epoch(process.ready_by),
+        "said": process.said,
+        "side": side,
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),
     }
@@ -84,10 +89,15 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
             "done": job.done,
             "total": job.total,
             "since": _epoch(job.since),
+            "text": words.progress(planner),
             "waiting": watcher.waiting_commands,
         },
+        "setback": planner.setback,
         "output": _output(watcher),
-        "processes": [process_view(p) for _, p in sorted(planner.processes.items())],
+        "processes": [
+            process_view(p, planner.side(w), watcher.main_of(p.pid))
+            for w, p in sorted(planner.processes.items())
+        ],
     }
 
 

@@ -28,21 +28,25 @@ from circusd.core.effects import (
     Effect,
     JobEnded,
     KillTree,
+    Probe,
     Publish,
     Signal,
     Spawn,
     Vacate,
 )
 from circusd.core.lifecycle import Happening, Kind, Policy, State
-from circusd.core.watcher import SUPERSEDES, TIMERS, Job, Planner
+from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
+from circusd.schema.probe_values import WORDS
 
 from . import clock
+from .notifications import happenings
+from .probes import Surroundings
 from .sockets import is_program
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ HOUR = 3600.0
 LINE_LIMIT = 1000
 """So many commands may wait for their turn."""
 KILL, CONTINUE = 9, 18
+PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
 """Seconds in which the end of a process that is not there any more has been told."""
 
@@ -68,6 +73,8 @@ class Ticket:
     result: AsyncResult[Any] = field(default_factory=AsyncResult)
     prepare: Callable[[], None] | None = None
     """Done when the command's turn has come, before the planner hears of it; may raise a `CircusError`."""
+    undo: Callable[[], None] | None = None
+    """Takes back what was prepared, when the old processes have stayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,10 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_burst=config.start_limit_burst,
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
+        singleton=config.singleton,
+        ready=config.ready if config.ready in WORDS else "probe",
+        ready_interval=config.ready_interval,
+        start_timeout=config.start_timeout,
         hooks=frozenset(config.hooks),
     )
 
@@ -150,6 +161,10 @@ class Watcher:
         """Slots by pid."""
         self._roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
+        self._mains: dict[int, Identity] = {}
+        """By pid of a process: the one below it that has the work, and gets its signals."""
+        self._looks: dict[int, tuple[str, Surroundings]] = {}
+        """How to look whether the process of a slot is ready, where it does not say so itself."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
 
@@ -159,9 +174,14 @@ class Watcher:
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def submit(self, job: Job, prepare: Callable[[], None] | None = None) -> Ticket:
+    def submit(
+        self,
+        job: Job,
+        prepare: Callable[[], None] | None = None,
+        undo: Callable[[], None] | None = None,
+    ) -> Ticket:
         """The command waits its turn; the ticket's result is the `JobEnded`, or the error it ended with."""
-        ticket = Ticket(job, prepare=prepare)
+        ticket = Ticket(job, prepare=prepare, undo=undo)
         if self.removed:
             ticket.result.set_exception(Conflict(f"watcher {self.name} has been removed"))
             return ticket
@@ -274,6 +294,8 @@ class Watcher:
                     self.arbiter.timers.cancel((id(self), wid, kind))
                 case CallHook(hook, wid, pid):
                     self._call_hook(hook, wid, pid)
+                case Probe(wid, pid):
+                    self._look(wid, pid)
                 case Publish(event, fields):
                     self.tell(event, **fields)
                 case JobEnded():
@@ -294,8 +316,13 @@ class Watcher:
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
         for ticket in (before, self._ticket):
             if ticket is not None and ticket.job.id == end.job and not ticket.result.ready():
+                text = f"{self.name}: {end.error}"
+                if end.undone and ticket.undo is not None:
+                    ticket.undo()
+                    text += ", and what was set is taken back"
                 if end.error:
-                    ticket.result.set_exception(Failed(f"{self.name}: {end.error}"))
+                    hint = f"what the new ones wrote: circusctl tail {self.name}" if end.undone else ""
+                    ticket.result.set_exception(Failed(text, hint=hint))
                 else:
                     ticket.result.set(end)
                 if ticket is self._ticket:
@@ -303,6 +330,7 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
+        self._looks.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
@@ -385,11 +413,16 @@ class Watcher:
         elif not config.close_child_stdin:
             stdin = os.dup(0)
             stack.callback(os.close, stdin)
+        env = launch.env
+        if config.ready != "started":
+            env = {"NOTIFY_SOCKET": services.notify_address(), **env}
+        if config.ready not in WORDS:
+            self._looks[wid] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
             executable=launch.executable,
-            env=launch.env,
+            env=env,
             cwd=launch.cwd,
             uid=self.credentials.uid,
             gid=self.credentials.gid,
@@ -406,6 +439,58 @@ class Watcher:
             ),
         )
 
+    # -- becoming ready ------------------------------------------------------------------------------------------
+
+    def has_process(self, pid: int) -> bool:
+        """Whether that is the main process of one of its slots, not reaped yet."""
+        return pid in self._wids
+
+    def notified(self, pid: int, fields: Mapping[str, str]) -> None:
+        """In the hub's turn: the process, or one below it, has told this of itself."""
+        if "MAINPID" in fields:
+            self.arbiter.post(self, self._take_main, pid, fields["MAINPID"])
+        for event in happenings(fields):
+            self.arbiter.post(self, self._told, pid, event)
+
+    def main_of(self, pid: int | None) -> int | None:
+        """The pid of the process below that gets the signals in its place, if there is one."""
+        main = None if pid is None else self._mains.get(pid)
+        return None if main is None else main.pid
+
+    def _take_main(self, pid: int, text: str) -> None:
+        """A process says which one has the work; only one of its own counts."""
+        if pid not in self._wids:
+            return
+        found = proc.row(int(text)) if text.isdecimal() and len(text) < PID_DIGITS else None
+        if found is not None and found.pid == pid:
+            self._mains.pop(pid, None)
+        elif found is not None and proc.is_below(found, pid):
+            self._mains[pid] = found.identity
+        else:
+            log.info("no process of its own is its main process watcher=%r pid=%d", self.name, pid)
+            return
+        self.arbiter.changed(self)
+
+    def _told(self, pid: int, event: Happening) -> None:
+        """Something about the readiness of a process, which may be gone by now."""
+        wid = self._wids.get(pid)
+        process = None if wid is None else self.planner.processes.get(wid)
+        if self.removed or wid is None or process is None or process.pid != pid:
+            return
+        if event.kind is Kind.SAID and event.text == process.said:
+            return
+        self.happen(wid, event)
+        if event.kind is Kind.SAID:
+            self.arbiter.changed(self)
+
+    def _look(self, wid: int, pid: int) -> None:
+        def done(problem: str) -> None:
+            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
+
+        text, around = self._looks[wid]
+        self.arbiter.services.probes.look(text, around, self.config.ready_timeout, done)
+
     # -- ending --------------------------------------------------------------------------------------------------
 
     def _exited(self, pid: int, status: ExitStatus) -> None:
@@ -415,6 +500,7 @@ class Watcher:
     def _reaped(self, pid: int, status: ExitStatus) -> None:
         wid = self._wids.pop(pid, None)
         root = self._roots.pop(pid)
+        self._mains.pop(pid, None)
         if wid is None:
             return
         self.output.ended(wid, pid)
@@ -458,9 +544,14 @@ class Watcher:
             self._send(wid, pid, signum, children)
 
     def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
-        told = self.arbiter.reaper.send(pid, signum, wake=True)
+        main = self._mains.get(pid)
+        if main is not None and proc.signal_process(main, signum):
+            proc.signal_process(main, CONTINUE)
+            told, receiver = True, main.pid
+        else:
+            told, receiver = self.arbiter.reaper.send(pid, signum, wake=True), pid
         if told:
-            self.tell("process.signalled", wid=wid, pid=pid, signum=signum)
+            self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
             self._notify_hook("after_signal", pid=pid, signum=signum)
         if children:
             self._send_to_children(wid, proc.children([pid], self.arbiter.table())[pid], signum)
@@ -675,7 +766,8 @@ class Watcher:
         self._line.clear()
         for wid in list(self.planner.processes):
             self._forget(wid)
-        self.arbiter.timers.cancel((id(self), None, "warmup"))
+        for kind in WATCHER_TIMERS:
+            self.arbiter.timers.cancel((id(self), None, kind))
         if not left_running:
             self.output.close()
         self.arbiter.services.hooks.close(self.name)

@@ -1118,14 +1118,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "reload",
         "replace processes with new ones, gently",
-        "New processes are started first, then the old ones are stopped; with ``--sequential`` one after another. With "
-        "``send_hup`` the processes get SIGHUP instead. A stopped watcher is started when it is named; without a name, those "
-        "that run are reloaded, the highest priority first.",
+        "New processes are started first; when all of them are ready (see the option ``ready``), the old ones are stopped. With "
+        "``--sequential`` one after another, with ``--batch N`` so many at a time. When a new one ends or is not ready within "
+        "``start_timeout``, the new ones are stopped, the old ones stay, and the reply tells why. With "
+        "``send_hup`` the processes get SIGHUP instead; that of a singleton is stopped first. A stopped watcher is started when it "
+        "is named; without a name, those that run are reloaded, the highest priority first.",
         (
             _name(False, "a watcher, or a pattern; all that run when not given"),
             Field("graceful", "bool", "false: stop all, then start", default=True),
             Field("terminate", "bool", "the opposite of graceful", default=False),
             Field("sequential", "bool", "one process after another", default=False),
+            Field("batch", "int", "so many processes at a time; all when not given", metavar="N"),
             _MATCH,
         ),
         (_STARTED, _KEPT, _STOPPED, _SEVERAL),

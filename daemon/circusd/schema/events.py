@@ -34,6 +34,13 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind("watcher.stopped", "stop", ("watcher",), "The last process of a stopping watcher is gone."),
     EventKind("watcher.reloaded", "reload", ("watcher",), "A reload of the watcher's processes has ended."),
     EventKind(
+        "watcher.reload_failed",
+        "",
+        ("watcher", "reason"),
+        "A reload was given up, as a new process was not ready: the new ones are stopped, and the old ones go on.",
+        "error",
+    ),
+    EventKind(
         "watcher.updated",
         "updated",
         ("watcher", "key"),
@@ -52,6 +59,19 @@ EVENTS: tuple[EventKind, ...] = (
         "error",
     ),
     EventKind("process.started", "spawn", _PROCESS, "A process runs."),
+    EventKind(
+        "process.ready",
+        "",
+        (*_PROCESS, "after"),
+        "A process is ready, so many seconds after its start: it has said so, or its probe has passed.",
+    ),
+    EventKind(
+        "process.unready",
+        "",
+        (*_PROCESS, "reason"),
+        "A process was not ready within ``start_timeout``: it is stopped, and tried again later.",
+        "error",
+    ),
     EventKind(
         "process.refused",
         "",

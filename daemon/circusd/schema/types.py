@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .probe_values import read_ready
 from .values import (
     NO,
     SIGNALS,
@@ -209,6 +210,14 @@ HOOK = ValueType(
     json_hook,
     format_hook,
 )
+READY = ValueType(
+    "readiness",
+    "text",
+    "auto, started, notify, or where to look: http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, exec:COMMAND",
+    read_ready,
+    json_text(read_ready),
+    str,
+)
 LIMIT = ValueType(
     "limit",
     "number",
@@ -300,6 +309,7 @@ TYPES: tuple[ValueType, ...] = (
     OCTAL,
     DOTTED,
     HOOK,
+    READY,
     LIMIT,
     LEVEL,
     OVERFLOW,

@@ -20,6 +20,7 @@ from .types import (
     PATH,
     PATHS,
     PROCESSES,
+    READY,
     RESPAWN_ON,
     RETRIES,
     SECONDS,
@@ -274,6 +275,37 @@ WATCHER: tuple[Option, ...] = (
         "A process that was given up is tried again after so long, as if it had never failed; 0 for not at all.",
         unit="s",
     ),
+    Option(
+        "ready",
+        READY,
+        "auto",
+        "What tells that a process is ready, which a start waits for, and a reload before an old process is told to go. "
+        "``started``: it has run for ``settle_time``. ``notify``: it says ``READY=1`` to the socket that it finds in "
+        "NOTIFY_SOCKET, as services of systemd do. ``http://HOST:PORT/PATH``: a request is answered with a status from 200 to "
+        "399. ``tcp://HOST:PORT``, ``unix:PATH``: a connection is accepted. ``exec:COMMAND``: the command, run as the process is, "
+        "ends with 0. Names such as ``$(circus.wid)`` are replaced as in ``cmd``. ``auto``: as ``notify`` once a process of the watcher "
+        "has said so, as ``started`` until then. At an address that several processes share any of them answers: there "
+        "only ``notify`` or a command can tell which one is ready.",
+        role="admin",
+        aka=("readiness", "ready_when", "readiness_probe", "wait_ready"),
+    ),
+    Option(
+        "start_timeout",
+        SECONDS,
+        60,
+        "A process that is not ready within that time is stopped, and tried again later; a reload is undone. 0 for no "
+        "end. What counts from its start is always ready in time.",
+        unit="s",
+        aka=("listen_timeout", "startup_timeout", "timeoutstartsec"),
+    ),
+    Option(
+        "ready_interval",
+        SECONDS,
+        1,
+        "Time between two looks whether a process is ready; shorter at first.",
+        unit="s",
+    ),
+    Option("ready_timeout", SECONDS, 5, "A look that takes longer has failed.", unit="s"),
     Option(
         "graceful_timeout",
         SECONDS,

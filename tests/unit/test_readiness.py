@@ -1,0 +1,291 @@
+"""When a process is ready, and what a reload makes of it: in the core, without a clock or a process."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from circusd.core import words
+from circusd.core.effects import Signal
+from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.schema.probe_values import Target, read_ready, target_of
+from tests.fakes import World
+
+
+def started(**options: object) -> World:
+    """A watcher whose processes have been spawned."""
+    world = World(1, Policy(**options))  # type: ignore[arg-type]
+    world.command("start")
+    while world.spawns:
+        world.spawn()
+    return world
+
+
+def states(world: World) -> list[str]:
+    return [p.state.value for p in world.planner.processes.values()]
+
+
+def test_a_start_waits_until_each_process_has_said_that_it_is_ready() -> None:
+    """Meanwhile the watcher is on its way, and the sentence says what is missing and how long there is."""
+    world = started(numprocesses=2, ready="notify", start_timeout=20)
+    assert states(world) == ["running", "running"]
+    assert words.watcher_state(world.planner) == "starting"
+    world.happen(1, Happening(Kind.SAID, text="loading"))
+    said = words.explain(world.planner, 5.0)
+    assert "Process 1 is not ready yet, and has 15 s left: it has not said READY=1, but: loading." in said
+    world.say(1)
+    assert world.planner.job is not None
+    world.say(2)
+    assert world.planner.job is None
+    assert states(world) == ["ready", "ready"]
+    assert world.published.count("process.ready") == 2
+    assert not world.timers
+
+
+def test_a_process_that_is_not_ready_in_time_is_stopped_and_tried_again_later() -> None:
+    """With the reason, and later each time."""
+    world = started(ready="notify", start_timeout=20)
+    waits = []
+    for _ in range(3):
+        world.fire()
+        assert world.told
+        world.die(1, None, 15)
+        process = world.planner.processes[1]
+        assert process.state is State.BACKOFF
+        assert process.exit is not None
+        assert words.ending(process.exit) == "was not ready within 20 s: it has not said READY=1"
+        waits.append(world.timers[1, "backoff"] - world.now)
+        world.fire()
+        world.spawn()
+    assert waits[0] < waits[1] < waits[2]
+    assert world.published.count("process.unready") == 3
+
+
+def test_probes_come_soon_at_first_and_then_at_their_interval_until_one_has_passed() -> None:
+    """One at a time; what was found is told; the process's own word does not count."""
+    world = started(ready="probe", ready_interval=0.5, start_timeout=0)
+    moments = []
+    for _ in range(5):
+        world.fire()
+        moments.append(world.now)
+        assert len(world.probes) == 1
+        world.say(1)
+        world.look(ok=False)
+    assert moments == pytest.approx([0.1, 0.3, 0.7, 1.2, 1.7])
+    assert "its probe fails: refused" in words.explain(world.planner, world.now)
+    world.fire()
+    world.look()
+    assert states(world) == ["ready"]
+    assert not world.timers
+
+
+def test_who_has_never_said_it_counts_once_it_runs() -> None:
+    """By default; a reload gives it settle_time to show that it stays."""
+    world = started(settle_time=1.0)
+    assert world.planner.job is None
+    world.command("reload")
+    world.spawn()
+    assert not world.told
+    assert world.timers[None, "settle"] == 1.0
+    world.die(2)
+    assert "process 2 exited with code 1" in world.planner.setback
+    assert world.live == {1: 101}
+
+
+def test_a_successor_has_to_say_what_those_before_it_have_said() -> None:
+    """By default; after a stop nobody has said anything."""
+    world = started()
+    world.say(1)
+    world.command("reload")
+    world.spawn()
+    assert world.planner.processes[2].is_awaited
+    world.say(2)
+    assert world.told
+    world.settle()
+    world.command("stop")
+    world.settle()
+    world.command("start")
+    world.spawn()
+    assert world.planner.job is None
+
+
+def test_one_that_reloads_itself_is_not_counted_on_until_it_is_ready_again() -> None:
+    """RELOADING=1 and READY=1, as services of systemd say it; nobody ends it for that."""
+    world = started(ready="notify")
+    world.say(1)
+    world.say(1, Kind.UNREADY)
+    assert states(world) == ["running"]
+    assert not world.timers
+    assert "Process 1 says that it is reloading." in words.explain(world.planner, 0.0)
+    world.say(1)
+    assert states(world) == ["ready"]
+
+
+def test_the_reload_of_a_singleton_never_has_two() -> None:
+    """It is stopped first, as more than one is not allowed."""
+    world = started(singleton=True, ready="notify")
+    world.say(1)
+    world.command("reload")
+    assert list(world.told) == [1]
+    world.die(1, None, 15)
+    world.settle()
+    assert len(world.live) == 1
+    assert world.ended[-1].error == ""
+
+
+def test_a_hook_that_refuses_a_new_process_undoes_the_reload() -> None:
+    """The old one is not given up with it."""
+    world = started(hooks=frozenset({"before_spawn"}))
+    world.answer()
+    world.spawn()
+    assert states(world) == ["running"]
+    world.command("reload")
+    world.answer(ok=False)
+    world.settle()
+    assert world.live == {1: 101}
+    assert "before_spawn refused" in world.ended[-1].error
+    assert world.planner.status() == "active"
+
+
+def test_a_reload_by_batches_that_fails_keeps_what_is_replaced_and_what_is_not() -> None:
+    """The error says how many."""
+    world = started(numprocesses=3, ready="notify")
+    for wid in (1, 2, 3):
+        world.say(wid)
+    world.command("reload", batch=1)
+    world.spawn()
+    world.say(4)
+    world.die(1, None, 15)
+    world.spawn()
+    world.die(1)
+    world.settle()
+    assert sorted(world.live) == [2, 3, 4]
+    assert "1 of 3 processes are replaced, the other old processes stay" in world.ended[-1].error
+    assert world.published[-1] == "watcher.reload_failed" or "watcher.reload_failed" in world.published
+
+
+def test_a_new_version_that_dies_after_it_was_ready_stops_the_roll() -> None:
+    """What has been replaced is started again as ever; what has not stays."""
+    world = started(numprocesses=3, ready="notify")
+    for wid in (1, 2, 3):
+        world.say(wid)
+    world.command("reload", batch=1)
+    world.spawn()
+    world.say(4)
+    world.die(4)
+    world.die(1, None, 15)
+    assert "process 4 exited with code 1" in world.ended[-1].error
+    assert sorted(world.live) == [2, 3]
+
+
+def test_the_order_of_a_reload_is_never_the_other_way_round() -> None:
+    """In each history of messages the signal to an old process comes after the word of a new one."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        number=st.integers(1, 4),
+        batch=st.integers(0, 4),
+        ready=st.sampled_from(("notify", "probe", "started", "auto")),
+        moves=st.lists(
+            st.sampled_from(("spawn", "fail", "say", "look", "miss", "die new", "die old", "end", "time")),
+            max_size=40,
+        ),
+    )
+    def holds(number: int, batch: int, ready: str, moves: list[str]) -> None:
+        world = World(3, Policy(numprocesses=number, ready=ready, start_timeout=30))
+        world.command("start")
+        world.settle()
+        for wid in list(world.live):
+            world.say(wid)
+        assert world.serving() == number
+        world.command("reload", batch=batch)
+        for move in moves:
+            if world.reload is None:
+                break
+            _move(world, move)
+        if world.reload is None:
+            # By deaths of the test's own alone are there fewer than before.
+            assert world.serving() >= world.floor
+
+    holds()
+
+
+def _move(world: World, move: str) -> None:
+    planner = world.planner
+    new = [wid for wid in world.live if planner.side(wid) == "new" and wid not in world.told]
+    old = [wid for wid in world.live if planner.side(wid) == "old" and wid not in world.told]
+    match move:
+        case "spawn" | "fail" if world.spawns:
+            world.spawn(ok=move == "spawn")
+        case "say" if new:
+            world.say(new[0])
+        case "look" | "miss" if world.probes:
+            world.look(ok=move == "look")
+        case "die new" if new:
+            world.die(new[-1])
+        case "die old" if old:
+            world.die(old[-1])
+        case "end" if world.told:
+            world.die(next(iter(world.told)), None, 15)
+        case "time" if world.timers:
+            world.fire()
+
+
+def test_signals_of_a_reload_go_only_to_those_that_it_replaces() -> None:
+    """And to the new ones where it is undone."""
+    world = started(numprocesses=2, ready="notify")
+    world.say(1)
+    world.say(2)
+    effects = world.planner.happen(1, Happening(Kind.SAID, text="x"), 0.0)
+    assert not any(isinstance(effect, Signal) for effect in effects)
+    world.command("reload")
+    world.spawn()
+    world.spawn()
+    world.cancel()
+    assert sorted(world.told) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("http://localhost", Target("http", "localhost", 80, "/")),
+        ("http://[::1]:8000/up?full=1", Target("http", "::1", 8000, "/up?full=1")),
+        ("tcp://127.0.0.1:6379", Target("tcp", "127.0.0.1", 6379)),
+        ("unix:/run/a.sock", Target("unix", path="/run/a.sock")),
+        ("unix:///run/a.sock", Target("unix", path="/run/a.sock")),
+        ("exec:check --name 'a b'", Target("exec", words=("check", "--name", "a b"))),
+        ("EXEC: true", Target("exec", words=("true",))),
+    ],
+)
+def test_where_to_look_is_read(text: str, target: Target) -> None:
+    """As it is written in the field."""
+    assert target_of(text) == target
+    assert read_ready(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "none of them"),
+        ("soon", "none of them"),
+        ("https://x/", "none of them"),
+        ("tcp://127.0.0.1", "no port"),
+        ("tcp://:80", "no host"),
+        ("http://x:99999/", "no port"),
+        ("http://x/a b", "a space"),
+        ("unix:relative", "no absolute path"),
+        ("exec:", "no command"),
+        ("exec:'a", "a quote"),
+    ],
+)
+def test_what_can_not_be_looked_at_is_told_when_the_file_is_read(text: str, problem: str) -> None:
+    """And not when the first process waits for it."""
+    with pytest.raises(ValueError, match=problem):
+        read_ready(text)
+
+
+def test_names_may_stand_where_a_number_will_be() -> None:
+    """The port of a process of its own."""
+    assert read_ready("http://127.0.0.1:81$(circus.wid)/") == "http://127.0.0.1:81$(circus.wid)/"
+    assert read_ready("Notify") == "notify"
