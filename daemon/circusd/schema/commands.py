@@ -444,7 +444,21 @@ COMMANDS: tuple[Command, ...] = (
             Field("version", "string", "version of circusd"),
             Field("pid", "int", "its process"),
             Field("started", "json", "epoch seconds"),
-            Field("lag", "json", "how late the loop was last, in seconds; measured while somebody watches"),
+            Field(
+                "lag",
+                "json",
+                "how long the loop lets others wait, in seconds: at all but one of a hundred moments of the last minute not longer",
+            ),
+            Field(
+                "loop",
+                "object",
+                "{p50, p99, max, window}: the same at half of the moments, ``lag``, and the longest turn, all of so many seconds",
+            ),
+            Field(
+                "host",
+                "object",
+                "of the machine: ``load`` of 1, 5 and 15 minutes, bytes of memory and swap, processor seconds by mode",
+            ),
             Field(
                 "usage", "object", "memory in bytes, processor seconds, threads, descriptors and their limit"
             ),
@@ -886,6 +900,26 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         example="circusctl listsockets",
         case=Case(argv="listsockets", after="shared"),
+    ),
+    Command(
+        "metrics",
+        "show the figures for Prometheus",
+        "What watchers, their processes, sockets, circusd and the machine are at, as the console tells it at ``/metrics``. circusctl "
+        "prints the text that Prometheus reads: what the textfile collector of its node exporter picks up, for example. It is "
+        "gathered when somebody asks, and at most once a second. Who may see only some watchers gets those and their sockets.",
+        reply=(
+            Field(
+                "groups",
+                "json",
+                "list of {name, labels, metrics, rows}; a row has the values of the labels, then those of the metrics, null for what is "
+                "not known",
+            ),
+            Field("whole", "bool", "false where watchers, circusd and the machine are left out"),
+        ),
+        scoped=True,
+        original=False,
+        example="circusctl metrics",
+        case=Case(argv="metrics", after='circus_watcher_processes{watcher="web"} 2'),
     ),
     Command(
         "newkey",
