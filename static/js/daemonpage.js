@@ -33,8 +33,7 @@ function Figures({ told }) {
     <${Figure} name=${words.descriptors} value=${count(usage.descriptors)} small=${words.of(most === null ? words.unlimited : count(most))} share=${most ? usage.descriptors / most : undefined} />
     <${Figure} name=${words.time} value=${amount([usage.cpu_seconds.toFixed(1), 's'])} small=${`${usage.threads} ${words.threads.toLowerCase()}`} />
     <${Figure} name=${words.connections} value=${count(counters.connections)} small=${counters.refused ? words.refused(count(counters.refused)) : ''} />
-    <${Machine} told=${told.host} /></dl>
-    <p class="sum dim for-programs"><a href=${`${base}/metrics`} data-ctl="circusctl metrics">${words.metrics}</a></p>`;
+    <${Machine} told=${told.host} /></dl>`;
 }
 
 /** What the whole machine is at: its processors as of this second, where somebody has looked already. */
@@ -117,7 +116,7 @@ function Limits({ limits }) {
 export function DaemonPage() {
   useTitle(words.title);
   const { reply, error, ask } = useAsked('daemon', {}, EVERY);
-  return html`<main id="page" class="page daemon-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${reply ? words.lead(reply.version, reply.name, reply.pid, span(now() - reply.started)) : ''}</p></div></header>
+  return html`<main id="page" class="page daemon-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${reply ? words.lead(reply.version, reply.name, reply.pid, span(now() - reply.started)) : ''} <a href=${`${base}/metrics`} data-ctl="circusctl metrics" target="_blank" rel="noopener">${words.metrics}</a></p></div></header>
     ${error && html`<${NotAsked} what=${words.title} error=${error} ask=${ask} />`}
     ${!reply ? !error && html`<${Loading} />` : html`<${Figures} told=${reply} />
       <div class="columns"><div><${Configuration} files=${reply.configuration.files} /><${Jobs} /><section class="sheet" aria-labelledby="ends-h"><header><h2 id="ends-h">${words.ends}</h2></header><div class="blank"><p>${words.endsAre}</p><div class="row">

@@ -336,7 +336,7 @@ def test_the_daemon_shows_itself(browser: Browser, scene: Console) -> None:
         expect(page.locator(".figures-of")).to_contain_text("of 1,024")
         expect(page.locator(".figures-of")).to_contain_text("p50 0.0, at most 4.2 ms")
         expect(page.locator(".figures-of")).to_contain_text("load 0.42, memory 3 GiB of 16 GiB")
-        expect(page.get_by_role("link", name="The same for Prometheus")).to_have_attribute(
+        expect(page.get_by_role("link", name="Figures for Prometheus")).to_have_attribute(
             "href", re.compile("/d/stage/metrics$")
         )
         door = page.get_by_role("region", name="commands")
