@@ -188,8 +188,9 @@ def facts(pid: int) -> dict[str, Any]:
         if name in ("read_bytes", "write_bytes", "rchar", "wchar"):
             found[name] = int(amount)
     if found.get("rss", 0) <= PSS_LIMIT:
-        rows = (read(f"/proc/{pid}/smaps_rollup") or b"").splitlines()
-        found |= {"pss": int(row.split()[1]) * 1024 for row in rows if row.startswith(b"Pss:")}
+        for line in (read(f"/proc/{pid}/smaps_rollup") or b"").splitlines():
+            if line.startswith(b"Pss:"):
+                found["pss"] = int(line.split()[1]) * 1024
     for name in ("cwd", "exe", "root"):
         target = _link(f"/proc/{pid}/{name}")
         if target:

@@ -518,7 +518,10 @@ COMMANDS: tuple[Command, ...] = (
         "dstats",
         "show the daemon's own statistics",
         "CPU, memory and age of circusd itself.",
-        reply=(Field("info", "object", "the process information of circusd"),),
+        reply=(
+            Field("info", "object", "the process information of circusd"),
+            Field("loop", "object", "how long its loop lets others wait, as ``daemon`` tells it"),
+        ),
         scoped=True,
         example="circusctl dstats",
         case=Case(argv="dstats", after="Main Process"),
