@@ -54,7 +54,7 @@ ROWS = {
     "circusd.schema": row("circusd.schema", stdlib=PURE),
     "circusd.core": row("circusd.core circusd.schema", stdlib=PURE),
     "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema", "yaml"),
-    "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema"),
+    "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema", "psutil"),
     "circusd.runtime": row(
         "circusd.runtime circusd.kernel circusd.config circusd.core circusd.schema circusd.version",
         "argon2 gevent greenlet zmq",
@@ -82,6 +82,7 @@ ROWS = {
 # Within a row, what only one module may import; everything else goes through that module.
 ONLY = {
     "argon2": "circusd.runtime.passwords",
+    "psutil": "circusd.kernel.ioprio",
     "yaml": "circusd.config.yamlfile",
     "circusd.client": "circusweb.bridge",
     "circusd.zmtp": "circusweb.bridge",
@@ -192,8 +193,8 @@ def test_imports_point_down() -> None:
             "may import of the project only: circusd.schema",
         ),
         ("circusd.schema.x", "def f():\n    import zmq", "circusd.schema.x:2 imports zmq"),
-        ("circusd.kernel.x", "from gevent import sleep", "may import of other distributions only: nothing"),
-        ("circusd.runtime.x", "import argon2", "only circusd.runtime.passwords may"),
+        ("circusd.kernel.x", "from gevent import sleep", "may import of other distributions only: psutil"),
+        ("circusd.kernel.x", "import psutil", "only circusd.kernel.ioprio may"),
         ("circusd.client", "from circusd.runtime import arbiter", "imports circusd.runtime"),
         ("circusd.plugins.x", "from circusd import kernel", "imports circusd.kernel"),
         ("circusd.cli.x", "import circusweb.app", "imports circusweb.app"),
@@ -213,7 +214,7 @@ def test_wrong_import_is_told(module: str, source: str, told: str) -> None:
     [
         ("circusd.core.x", "from urllib.parse import quote"),
         ("circusd.core.x", "from ..schema import types"),
-        ("circusd.kernel.usage", "import subprocess"),
+        ("circusd.kernel.ioprio", "import psutil, subprocess"),
         ("circusd.runtime.x", "import zmq.green"),
         ("circusd.plugins.x", "from circusd import client"),
         ("circusweb.bridge", "from circusd.client import call"),
