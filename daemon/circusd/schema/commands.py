@@ -922,7 +922,7 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         original=False,
         example="circusctl metrics",
-        case=Case(argv="metrics", after='circus_watcher_processes{watcher="web"} 2'),
+        case=Case(argv="metrics", after="circus_watcher_processes"),
     ),
     Command(
         "newkey",
