@@ -117,6 +117,7 @@ class Ear:
 
 SLEEP = "import time; time.sleep(600)"
 BUSY = "while True: pass"
+BUSY_FOR_A_WHILE = "import time\nwhile time.process_time() < 20: pass"
 
 
 def test_nothing_is_sampled_without_a_wish(world: World, stats: Stats) -> None:
@@ -232,6 +233,17 @@ def test_messages_have_the_original_shapes(world: World, stats: Stats) -> None:
     assert sorted(ear.first("stat.circus")["pid"]) == sorted([os.getpid(), console])
     assert one["children"] == []
     eventually(lambda: ear.of(f"stat.web_app.{web[0]}")[-1]["cpu"] > 10, sleep=gevent.sleep, within=10)
+    ear.cancel()
+
+
+def test_what_a_process_has_started_counts_for_its_load(world: World, stats: Stats) -> None:
+    """A parent that only waits is as busy as the child that it waits for."""
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY_FOR_A_WHILE!r}])"
+    world.run("parent", script)
+    ear = Ear(world, "load.")
+    eventually(
+        lambda: ear.heard and ear.heard[-1][1]["watchers"]["parent"]["cpu"] > 5, sleep=gevent.sleep, within=20
+    )
     ear.cancel()
 
 

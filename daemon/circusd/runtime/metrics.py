@@ -16,17 +16,20 @@ from circusd.kernel import host, itself, proc
 from circusd.kernel.consumption import Together, together
 from circusd.kernel.figures import Transfer, figures
 from circusd.schema.errors import CircusError
-from circusd.schema.metrics import BY_NAME, LAG_STATISTICS, RESTART_REASONS
+from circusd.schema.metrics import BY_NAME, LAG_STATISTICS, RESTART_REASONS, Group
 from circusd.schema.wire import Encoded, encode
 from circusd.version import __version__
 
 from .arbiter import Arbiter
 from .pace import Pace
 from .scope import Scope
+from .snapshot import sockets_view
 from .socketcommands import with_queues
 
 FRESH: Final = 1.0
 """For so many seconds what was gathered is told to whoever asks."""
+CHUNK: Final = 200
+"""Processes that the thread is asked for at once: others have looks to ask for, too."""
 REMEMBERED: Final = 900.0
 """For so long after the last question it is known what each tree had taken."""
 
@@ -53,17 +56,12 @@ class Metrics:
     def told(self, scope: Scope) -> dict[str, Any]:
         """The reply of the command ``metrics`` to one who sees that much."""
         rows = self._rows()
-        holders = {entry.name: self._holders(entry.name) for entry in self._arbiter.sockets.entries()}
         pace = Pace()
         groups = []
         for name, group in BY_NAME.items():
             if name not in rows or (group.whole and not scope.is_all):
                 continue
-            seen = rows[name]
-            if not scope.is_all and group.labels[:1] == ("watcher",):
-                seen = [row for row in seen if scope.sees(row[0])]
-            elif not scope.is_all and name == "socket":
-                seen = [row for row in seen if any(map(scope.sees, holders.get(row[0], ())))]
+            seen = rows[name] if scope.is_all else self._seen(group, rows[name], scope)
             columns = [metric.name for metric in group.metrics]
             head = {"name": name, "labels": group.labels, "metrics": columns, "rows": []}
             parts = []
@@ -74,12 +72,14 @@ class Metrics:
             pace.rest()
         return {"groups": Encoded(b"[" + b",".join(groups) + b"]"), "whole": scope.is_all}
 
-    def _holders(self, socket: str) -> list[str]:
-        return [
-            watcher.name
-            for watcher in self._arbiter.watchers.values()
-            if socket in self._arbiter.sockets.named_by(watcher.config)
-        ]
+    def _seen(self, group: Group, rows: list[list[Any]], scope: Scope) -> list[list[Any]]:
+        """Those of watchers of the scope, and of sockets that these are given."""
+        if group.labels[:1] == ("watcher",):
+            return [row for row in rows if scope.sees(row[0])]
+        if group.name == "socket":
+            held = {row["name"] for row in sockets_view(self._arbiter, scope)}
+            return [row for row in rows if row[0] in held]
+        return rows
 
     def _rows(self) -> Rows:
         """All rows, gathered now or a moment ago; one gathers, and whoever asks meanwhile waits for that."""
@@ -176,10 +176,12 @@ class Metrics:
 
     def _transfers(self, pids: list[int]) -> Mapping[int, Transfer]:
         """Read in a thread: a process in the middle of exec may be waited for, and all are left out then."""
-        try:
-            found: Mapping[int, Transfer] = self._daemon.looks.transfers(pids)
-        except CircusError:
-            return {}
+        found: dict[int, Transfer] = {}
+        for at in range(0, len(pids), CHUNK):
+            try:
+                found |= self._daemon.looks.transfers(pids[at : at + CHUNK])
+            except CircusError:
+                return {}
         return found
 
     def _daemon_s(self) -> Rows:

@@ -715,7 +715,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "history",
         "show what watchers took in the last hour",
-        "The use of the processor, memory, number of processes and restarts of watchers: a sample a minute (the option "
+        "The use of the processor and memory of watchers (with all that their processes have started), number of processes and "
+        "restarts: a sample a minute (the option "
         "``stats_history``), finer ones of the last minutes where somebody has looked, and how it is now. On a terminal as lines that "
         "rise and fall; on a pipe one line for each sample. It begins with circusd and ends with it.",
         (
