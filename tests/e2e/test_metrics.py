@@ -35,6 +35,7 @@ numprocesses = 2
 copy_env = true
 use_sockets = true
 args = $(circus.sockets.http)
+stop_children = true
 graceful_timeout = 2
 
 [watcher:Talks]
