@@ -41,6 +41,7 @@ from .exchange import (
 )
 from .faults import fault
 from .live import Live
+from .metrics import Door
 from .proxies import Proxies
 from .sending import Places
 
@@ -119,7 +120,7 @@ def application(console: Console) -> Callable[[dict[str, Any], Callable[..., Any
     )
     for path, method, handler in routes:
         app.route(path, method, bound(console, handler))
-    for path, answer in Api(console).routes():
+    for path, answer in (*Api(console).routes(), *Door(console, lambda: console.live.pages).routes()):
         app.route(path, "ANY", bound(console, lambda console, answer=answer, **named: answer(**named)))
     app.default_error_handler = lambda error: plain_error(console, error)
 

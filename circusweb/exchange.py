@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +26,8 @@ MOST_PARAMETERS = 100
 
 RETRY_SECONDS = 1
 """After so many seconds it is worth asking again, where circusd does not answer."""
+
+_WEIGHT = re.compile(r"[01](\.\d{0,3})?", re.ASCII)
 
 SENT_BACK = {
     401: {"WWW-Authenticate": 'Bearer realm="circus"'},
@@ -70,11 +73,18 @@ def query() -> list[tuple[str, str]]:
 
 def accepts(kind: str) -> bool:
     """Whether the media type is named in the Accept header, and not with the weight 0."""
+    return weights().get(kind, 0.0) > 0
+
+
+def weights() -> dict[str, float]:
+    """The media types of the Accept header in lower case, each with its weight: the greatest where it is named more than once."""
+    found: dict[str, float] = {}
     for part in header("Accept").lower().split(","):
-        name, _, parameters = part.partition(";")
-        if name.strip() == kind:
-            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+        name, *parameters = (word.strip() for word in part.split(";"))
+        given = [word.removeprefix("q=") for word in parameters if word.startswith("q=")]
+        weight = float(given[-1]) if given and _WEIGHT.fullmatch(given[-1]) else 1.0
+        found[name] = max(weight, found.get(name, 0.0))
+    return found
 
 
 def need_credential() -> auth.Credential:

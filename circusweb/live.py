@@ -281,6 +281,11 @@ class Live:
 
     # -- requests --------------------------------------------------------------------------------------------------
 
+    @property
+    def pages(self) -> int:
+        """How many pages are open."""
+        return len(self._viewers)
+
     @staticmethod
     def is_live(environ: Mapping[str, Any]) -> bool:
         """Whether a request belongs to a live connection."""

@@ -10,6 +10,7 @@ from schema import schema
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS
+from circusd.schema.metrics import GROUPS, RESTART_REASONS, STATES, Metric
 from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
 
 WIDTH = 100
@@ -43,6 +44,7 @@ def pages() -> dict[str, str]:
         "commands.rst": _page("commands.py", "Commands", _commands()),
         "events.rst": _page("events.py", "Events", _events()),
         "errors.rst": _page("errors.py", "Errors", _errors()),
+        "metrics.rst": _page("metrics.py", "Metrics", _metrics()),
         "circus.schema.json": schema(),
     }
 
@@ -306,3 +308,49 @@ def _errors() -> Iterable[str]:
             for row in ERRORS
         ),
     )
+
+
+# Metrics
+
+
+_OF = {
+    "build": "circusd itself",
+    "watcher": "Watchers",
+    "restart": "Restarts",
+    "process": "Processes",
+    "log": "Output",
+    "socket": "Sockets",
+    "daemon": "The daemon",
+    "lag": "The loop",
+    "host": "The machine",
+    "processor": "Its processors",
+    "console": "The console",
+}
+"""Headings by group."""
+
+
+def _metrics() -> Iterable[str]:
+    yield _fill(
+        "What is told at ``/metrics`` and by ``circusctl metrics``; how it is asked for is told by `Metrics <../metrics.rst>`__. "
+        "Names are those of the text format: in OpenMetrics a family of a counter is named without ``_total``. What is not known "
+        "is left out."
+    )
+    for group in GROUPS:
+        yield _heading(_OF[group.name], "-")
+        labels = ", ".join(map(_code, group.labels)) or "none"
+        whole = " Only for who may see all watchers." if group.whole else ""
+        yield _fill(f"Labels: {labels}.{whole}")
+        yield _table(
+            ("Name", "Type", "What it is"), [(_code(m.name), _type(m), m.doc) for m in group.metrics]
+        )
+    yield _heading("Values of labels", "-")
+    yield _fields(
+        {
+            "state": ", ".join(map(_code, STATES)),
+            "reason": ", ".join(map(_code, RESTART_REASONS)),
+        }
+    )
+
+
+def _type(metric: Metric) -> str:
+    return "gauge, with the label ``state``" if metric.type == "state" else metric.type

@@ -16,6 +16,7 @@ import { base, may, page } from './page.js';
 import { asked, daemon as words, say } from './words.js';
 
 const EVERY = 3; // seconds
+const ms = (seconds) => (seconds * 1000).toFixed(1);
 
 function Figure({ name, value, small, share }) {
   return html`<div><dt>${name}</dt><dd>${value}</dd><dd class="small">${small || '\u00a0'}</dd>${share !== undefined && html`<dd class="share"><svg viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="b" width="100" height="4" rx="2" /><rect class=${share > 0.8 ? 'v much' : 'v'} width=${Math.max(1, 100 * Math.min(1, share))} height="4" rx="2" /></svg></dd>`}</div>`;
@@ -23,15 +24,26 @@ function Figure({ name, value, small, share }) {
 
 function Figures({ told }) {
   const { usage, counters } = told;
-  const lag = store.daemonLoad.lag ?? told.lag;
+  const loop = store.daemonLoad.loop ?? told.loop;
   const most = usage.descriptors_limit;
   const peak = bytes(usage.peak);
   return html`<dl class="figures-of" aria-label=${words.figures}>
     <${Figure} name=${words.memory} value=${amount(bytes(usage.rss))} small=${peak && words.peak(peak.join(' '))} />
-    <${Figure} name=${words.lag} value=${amount([(lag * 1000).toFixed(1), 'ms'])} />
+    <${Figure} name=${words.lag} value=${amount([ms(loop.p99), 'ms'])} small=${words.lagIs(ms(loop.p50), ms(loop.max))} />
     <${Figure} name=${words.descriptors} value=${count(usage.descriptors)} small=${words.of(most === null ? words.unlimited : count(most))} share=${most ? usage.descriptors / most : undefined} />
     <${Figure} name=${words.time} value=${amount([usage.cpu_seconds.toFixed(1), 's'])} small=${`${usage.threads} ${words.threads.toLowerCase()}`} />
-    <${Figure} name=${words.connections} value=${count(counters.connections)} small=${counters.refused ? words.refused(count(counters.refused)) : ''} /></dl>`;
+    <${Figure} name=${words.connections} value=${count(counters.connections)} small=${counters.refused ? words.refused(count(counters.refused)) : ''} />
+    <${Machine} told=${told.host} /></dl>`;
+}
+
+/** What the whole machine is at: its processors as of this second, where somebody has looked already. */
+function Machine({ told }) {
+  const live = store.hostLoad;
+  const total = told.memory_total;
+  const used = live ? live.memory : total - told.memory_available;
+  const load = (live || told).load[0].toFixed(2);
+  const known = typeof live?.cpu === 'number';
+  return html`<${Figure} name=${words.machine} value=${known ? amount([live.cpu.toFixed(0), '%']) : load} small=${known ? words.machineIs(load, bytes(used).join(' '), bytes(total).join(' ')) : words.memoryIs(bytes(used).join(' '), bytes(total).join(' '))} />`;
 }
 
 /** What is under way, and a button that cancels it. */
@@ -104,7 +116,7 @@ function Limits({ limits }) {
 export function DaemonPage() {
   useTitle(words.title);
   const { reply, error, ask } = useAsked('daemon', {}, EVERY);
-  return html`<main id="page" class="page daemon-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${reply ? words.lead(reply.version, reply.name, reply.pid, span(now() - reply.started)) : ''}</p></div></header>
+  return html`<main id="page" class="page daemon-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${reply ? words.lead(reply.version, reply.name, reply.pid, span(now() - reply.started)) : ''} <a href=${`${base}/metrics`} data-ctl="circusctl metrics" target="_blank" rel="noopener">${words.metrics}</a></p></div></header>
     ${error && html`<${NotAsked} what=${words.title} error=${error} ask=${ask} />`}
     ${!reply ? !error && html`<${Loading} />` : html`<${Figures} told=${reply} />
       <div class="columns"><div><${Configuration} files=${reply.configuration.files} /><${Jobs} /><section class="sheet" aria-labelledby="ends-h"><header><h2 id="ends-h">${words.ends}</h2></header><div class="blank"><p>${words.endsAre}</p><div class="row">

@@ -14,8 +14,8 @@ import { details as say, say as common, verbs } from './words.js';
 
 const OFTEN = 5000; // milliseconds
 const SIGNALS = ['HUP', 'USR1', 'USR2', 'INT', 'TERM', 'KILL'];
-const SIZES = ['rss', 'rss_peak', 'vms', 'swap', 'rchar', 'wchar', 'read_bytes', 'write_bytes'];
-const FIGURES = ['cpu', 'cpu_time', 'rss', 'rss_peak', 'vms', 'swap', 'threads', 'switches', 'rchar', 'wchar', 'read_bytes', 'write_bytes'];
+const SIZES = ['rss', 'pss', 'rss_peak', 'vms', 'swap', 'rchar', 'wchar', 'read_bytes', 'write_bytes'];
+const FIGURES = ['cpu', 'cpu_time', 'rss', 'pss', 'rss_peak', 'vms', 'swap', 'threads', 'switches', 'rchar', 'wchar', 'read_bytes', 'write_bytes'];
 const TEXTS = ['command', 'exe', 'cwd', 'root', 'uid', 'gid'];
 
 function figure(key, value) {

@@ -14,6 +14,7 @@ export const store = {
   load: new Map(), // by watcher: {cpu, rss, lines, processes}
   total: { cpu: new Series(), rss: new Series() },
   daemonLoad: {},
+  hostLoad: null, // of the machine, for who sees all watchers
   link: { state: 'connecting', since: Date.now(), transport: '', roundTrip: null }, // connecting, live, console, daemon, over
   heard: 0, // when the daemon was heard last, by this machine's clock
   skew: 0, // what has to be added to this machine's clock to get the daemon's
@@ -147,6 +148,7 @@ function applyLoad(data) {
   store.total.cpu.push(cpu);
   store.total.rss.push(rss);
   store.daemonLoad = { ...data.daemon, time: data.time };
+  store.hostLoad = data.host || null;
 }
 
 let before = null; // the reply of `history` that is not put in yet

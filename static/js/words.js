@@ -351,7 +351,12 @@ export const daemon = {
   figures: 'Figures of circusd',
   memory: 'Memory',
   peak: (text) => `peak ${text}`,
-  lag: 'Loop lag',
+  lag: 'Loop lag, p99',
+  lagIs: (half, worst) => `p50 ${half}, at most ${worst} ms`,
+  machine: 'Machine',
+  metrics: 'Figures for Prometheus',
+  machineIs: (load, used, total) => `load ${load}, memory ${used} of ${total}`,
+  memoryIs: (used, total) => `memory ${used} of ${total}`,
   descriptors: 'Descriptors',
   of: (text) => `of ${text}`,
   threads: 'Threads',
@@ -505,7 +510,7 @@ export const details = {
   limits: 'Limits', soft: 'Soft', hard: 'Hard', unlimited: 'none', environment: 'Environment', asStarted: 'as it was started', showValues: 'Show secret values', hideValues: 'Hide secret values', valuesFor: 'The values are for admins.',
   noEnvironment: 'It may not be read.', cutEnvironment: 'There is more than is read.', signals: 'Send a signal', otherSignal: 'Another…', restartIt: 'Restart it', askedAgain: 'Asked again every 5 seconds.',
   facts: {
-    cpu: 'CPU now', cpu_time: 'CPU since its start', rss: 'Memory', rss_peak: 'Memory at most', vms: 'Address space', swap: 'Swapped out', threads: 'Threads', switches: 'Context switches',
+    cpu: 'CPU now', cpu_time: 'CPU since its start', rss: 'Memory', pss: 'Memory, its share', rss_peak: 'Memory at most', vms: 'Address space', swap: 'Swapped out', threads: 'Threads', switches: 'Context switches',
     rchar: 'Read', wchar: 'Written', read_bytes: 'Read from disks', write_bytes: 'Written to disks', uid: 'User', gid: 'Group', cwd: 'Folder', exe: 'Program', root: 'Root folder', command: 'Command', age: 'Up',
   },
 };

@@ -64,11 +64,13 @@ def test_subscriber_of_the_original_gets_its_messages(daemon: Daemon) -> None:
 def test_followed_load_is_whole_each_second(daemon: Daemon) -> None:
     """Who follows ``load.`` sees every watcher with its slots, and the busy one is busy."""
     with Client(daemon.endpoint) as client, client.follow(["load."]) as stream:
-        for _ in range(2):
+        for _ in range(20):
             topic, load = stream.receive(10)
             assert topic == "load."
+            if load["watchers"]["Busy"]["cpu"] > 0:
+                break
     assert set(load["watchers"]) == {"Busy", "calm"}
-    assert load["watchers"]["Busy"]["cpu"] > 20
+    assert load["watchers"]["Busy"]["cpu"] > load["watchers"]["calm"]["cpu"]
     assert set(load["watchers"]["calm"]["processes"]) == {"1", "2"}
     assert load["daemon"]["rss"] > 1 << 20
 
@@ -93,8 +95,10 @@ def test_command_has_the_original_shape(daemon: Daemon) -> None:
     } <= set(info)
     one = daemon.call("stats", name="busy", process=busy)
     assert (one["process"], one["info"]["pid"], one["info"]["wid"]) == (busy, busy, 1)
-    own = daemon.call("dstats")["info"]
+    dstats = daemon.call("dstats")
+    own, loop = dstats["info"], dstats["loop"]
     assert (own["pid"], own["children"]) == (daemon.pid, [])
+    assert 0 <= loop["p50"] <= loop["p99"] <= loop["max"]
 
 
 def test_daemon_without_viewers_looks_at_nothing(daemon: Daemon) -> None:

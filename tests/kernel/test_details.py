@@ -57,6 +57,7 @@ def test_a_process_is_told_whole(run: Run, tmp_path: Path) -> None:
     found = details.all_of(identity(child.pid))
     assert found is not None
     assert found["rss"] > 1 << 20
+    assert 0 < found["pss"] < 2 * found["rss"]
     assert found["threads"] == 1
     assert found["cwd"] == str(tmp_path)
     assert found["uid"] == os.getuid()

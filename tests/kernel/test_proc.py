@@ -198,41 +198,54 @@ def test_dead_root_that_is_not_reaped_counts_with_its_session(run: Run, inherits
     run.wait(shell)
 
 
-# --- samples -------------------------------------------------------------------------------------------------------
+# --- the original's information ------------------------------------------------------------------------------------
 
 BUSY = ("/bin/sh", "-c", "while :; do :; done")
 
 
-def test_sample_measures_between_calls(run: Run) -> None:
-    """The first look is 0; then per cent of one processor since the last, and the memory in bytes."""
+def test_share_of_the_processor_is_measured_between_looks(run: Run) -> None:
+    """The first look is 0; then per cent of one processor since the last, for each who looks by himself."""
     busy, idle = run.start(*BUSY), run.start("/bin/sleep", "1000")
-    sampler = Sampler()
-    first = sampler.sample([busy.pid, idle.pid])
-    assert [cpu for cpu, _ in first.values()] == [0, 0]
-    assert first[busy.pid][1] > 100_000
-    eventually(lambda: sampler.sample([busy.pid, idle.pid])[busy.pid][0] > 5, every=0.1)
-    assert sampler.sample([idle.pid])[idle.pid][0] == 0
-
-
-def test_two_who_look_do_not_disturb_each_other(run: Run) -> None:
-    """Each sampler measures since its own last look."""
-    busy = run.start(*BUSY)
     one, other = Sampler(), Sampler()
-    one.sample([busy.pid])
-    other.sample([busy.pid])
-    eventually(lambda: one.sample([busy.pid])[busy.pid][0] > 5, every=0.1)
-    assert other.sample([busy.pid])[busy.pid][0] > 0
+    for sampler in (one, other):
+        assert [share(sampler, child.pid) for child in (busy, idle)] == [0, 0]
+    eventually(lambda: share(one, busy.pid) > 5, every=0.1)
+    assert share(one, idle.pid) == 0
+    assert share(other, busy.pid) > 0
 
 
-def test_process_that_is_gone_is_no_part_of_a_sample(run: Run) -> None:
+def test_process_that_is_gone_has_no_info(run: Run) -> None:
     """It is left out, and nothing of it is kept."""
     child = run.start("/bin/sleep", "1000")
     sampler = Sampler()
-    assert set(sampler.sample([child.pid])) == {child.pid}
+    assert sampler.alone(child.pid) is not None
     pidfd.send(child.pidfd, signal.SIGKILL)
     run.wait(child)
-    assert sampler.sample([child.pid]) == {}
+    assert sampler.alone(child.pid) is None
     assert sampler.info(child.pid) is None
+
+
+def test_program_that_a_process_has_become_is_told(run: Run, tmp_path: Path) -> None:
+    """What is remembered of a process is not that of the program before exec."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    shell = run.start("/bin/sh", "-c", f"read _ < {go}; exec sleep 1000")
+    sampler = Sampler()
+    eventually(lambda: program(sampler, shell.pid) == "sh")
+    go.write_text("\n")
+    eventually(lambda: program(sampler, shell.pid) == "sleep")
+
+
+def share(sampler: Sampler, pid: int) -> float:
+    info = sampler.alone(pid)
+    assert info is not None
+    return float(info["cpu"])
+
+
+def program(sampler: Sampler, pid: int) -> str:
+    info = sampler.alone(pid)
+    assert info is not None
+    return str(info["cmdline"])
 
 
 def test_info_has_the_shape_of_the_original(run: Run) -> None:
@@ -248,7 +261,7 @@ def test_info_has_the_shape_of_the_original(run: Run) -> None:
     assert info["cpu"] == 0
     assert info["cmdline"] == "sh"
     assert info["username"] == psutil.Process(shell.pid).username()
-    assert info["nice"] == 0
+    assert info["nice"] == os.nice(0)
     assert 0 < info["mem"] < 100
     assert info["mem_info1"][-1] in "KM"
     assert info["mem_info2"][-1] in "KMG"
@@ -328,12 +341,13 @@ def test_processor_time_is_written_as_the_original_writes_it(seconds: float, tex
     assert usage._processor_time(seconds) == text
 
 
-def test_sampling_is_cheap(run: Run) -> None:
-    """A sample of 100 processes takes a few milliseconds, so 500 are far below a hundredth of a second's core."""
+def test_looking_is_cheap(run: Run) -> None:
+    """The info of 100 processes takes a few milliseconds, so 500 are far below a hundredth of a second's core."""
     pids = [run.start("/bin/sleep", "1000").pid for _ in range(100)]
     sampler = Sampler()
-    sampler.sample(pids)
-    best = min(timed(lambda: sampler.sample(pids)) for _ in range(5))
+    looked = [sampler.alone(pid) for pid in pids]
+    assert len(looked) == 100
+    best = min(timed(lambda: [sampler.alone(pid) for pid in pids]) for _ in range(5))
     assert best < 0.03
 
 

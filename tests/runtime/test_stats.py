@@ -18,6 +18,7 @@ import pytest
 import zmq.green
 
 from circusd.runtime.history import History, StreamKey
+from circusd.runtime.looplag import LoopLag
 from circusd.runtime.publisher import Publisher
 from circusd.runtime.socketreads import SocketReads
 from circusd.runtime.stats import LineRates, Stats, aggregate
@@ -92,9 +93,11 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def stats(world: World) -> Iterator[Stats]:
-    stats = Stats(world.publisher, world, world.history)
+    lag = LoopLag()
+    stats = Stats(world.publisher, world, world.history, loop=lag.view)
     yield stats
     stats.close()
+    lag.close()
     gevent.sleep(0)
 
 
@@ -114,6 +117,8 @@ class Ear:
 
 SLEEP = "import time; time.sleep(600)"
 BUSY = "while True: pass"
+BUSY_BELOW = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""For as long as its parent is there."""
 
 
 def test_nothing_is_sampled_without_a_wish(world: World, stats: Stats) -> None:
@@ -150,7 +155,11 @@ def test_load_is_by_watcher_and_slot(world: World, stats: Stats) -> None:
     assert web["rss"] == sum(rss for _, rss in web["processes"].values()) > 1 << 20
     assert web["cpu"] == pytest.approx(sum(cpu for cpu, _ in web["processes"].values()), abs=0.15)
     assert load["daemon"]["rss"] > 1 << 20
-    assert load["daemon"]["lag"] >= 0
+    loop = load["daemon"]["loop"]
+    assert 0 <= loop["p50"] <= load["daemon"]["lag"] == loop["p99"] <= loop["max"]
+    assert 0 <= load["host"]["cpu"] <= 100
+    assert load["host"]["memory"] > 1 << 20
+    assert len(load["host"]["load"]) == 3
 
 
 def test_load_has_the_lines_of_output(world: World, stats: Stats) -> None:
@@ -228,6 +237,17 @@ def test_messages_have_the_original_shapes(world: World, stats: Stats) -> None:
     ear.cancel()
 
 
+def test_what_a_process_has_started_counts_for_its_load(world: World, stats: Stats) -> None:
+    """A parent that only waits is as busy as the child that it waits for."""
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY_BELOW!r}])"
+    world.run("parent", script)
+    ear = Ear(world, "load.")
+    eventually(
+        lambda: ear.heard and ear.heard[-1][1]["watchers"]["parent"]["cpu"] > 5, sleep=gevent.sleep, within=20
+    )
+    ear.cancel()
+
+
 def test_aggregate_says_when_it_can_not_know() -> None:
     """The mean of processor use, the sum of memory, the greatest age; N/A where one of them is."""
     one, two = {"cpu": 10.0, "mem": 1.5, "age": 5.0}, {"cpu": 30.0, "mem": 0.5, "age": 9.0}
@@ -243,13 +263,13 @@ def test_only_what_is_wanted_is_looked_at(
     looked: set[int] = set()
     from circusd.kernel import usage
 
-    infos = usage.Sampler.infos
+    alone = usage.Sampler.alone
 
-    def spy(self: usage.Sampler, pids: list[int], **kw: Any) -> Any:
-        looked.update(pids)
-        return infos(self, pids, **kw)
+    def spy(self: usage.Sampler, pid: int) -> Any:
+        looked.add(pid)
+        return alone(self, pid)
 
-    monkeypatch.setattr(usage.Sampler, "infos", spy)
+    monkeypatch.setattr(usage.Sampler, "alone", spy)
     ear = Ear(world, "stat.web")
     ear.first("stat.web")
     ear.cancel()

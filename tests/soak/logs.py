@@ -181,7 +181,8 @@ def heap(minutes: float = 5, rate: int = 20_000) -> None:
 class Client:
     """What a browser does with a log, and no more: reads frames, finds the newest time, acknowledges."""
 
-    def __init__(self, port: int, cookie: str, *, reads: bool = True) -> None:
+    def __init__(self, port: int, cookie: str, *, watcher: str = "flood", reads: bool = True) -> None:
+        self.watcher = watcher
         self.reads = reads
         self.delays: list[float] = []
         self.lines = 0
@@ -232,7 +233,7 @@ class Client:
             self.send("3")
         elif text.startswith(b'42["up"') and not self._is_open:
             self._is_open = True
-            self.send('42["open",{"key":1,"watchers":["flood"],"lines":0}]')
+            self.send(f"42{json.dumps(['open', {'key': 1, 'watchers': [self.watcher], 'lines': 0}])}")
         elif found := re.match(rb'42\["live",(\d+),', text):
             now = time.time()
             self._owed += len(text)
@@ -240,7 +241,7 @@ class Client:
                 self._owed, self._acknowledged = 0, now
                 self.send(f'42["ack",{int(found[1])}]')
             # The newest line of each push: how long it took to come here.
-            for push in text.split(b'"watcher":"flood"')[1:]:
+            for push in text.split(b'"watcher":"%s"' % self.watcher.encode())[1:]:
                 at = push.rfind(b"at=")
                 if at >= 0:
                     self.delays.append(now - float(push[at + 3 : at + 20]))

@@ -82,7 +82,7 @@ ROWS = {
 # Within a row, what only one module may import; everything else goes through that module.
 ONLY = {
     "argon2": "circusd.runtime.passwords",
-    "psutil": "circusd.kernel.usage",
+    "psutil": "circusd.kernel.ioprio",
     "yaml": "circusd.config.yamlfile",
     "circusd.client": "circusweb.bridge",
     "circusd.zmtp": "circusweb.bridge",
@@ -194,7 +194,7 @@ def test_imports_point_down() -> None:
         ),
         ("circusd.schema.x", "def f():\n    import zmq", "circusd.schema.x:2 imports zmq"),
         ("circusd.kernel.x", "from gevent import sleep", "may import of other distributions only: psutil"),
-        ("circusd.kernel.x", "import psutil", "only circusd.kernel.usage may"),
+        ("circusd.kernel.x", "import psutil", "only circusd.kernel.ioprio may"),
         ("circusd.client", "from circusd.runtime import arbiter", "imports circusd.runtime"),
         ("circusd.plugins.x", "from circusd import kernel", "imports circusd.kernel"),
         ("circusd.cli.x", "import circusweb.app", "imports circusweb.app"),
@@ -214,7 +214,7 @@ def test_wrong_import_is_told(module: str, source: str, told: str) -> None:
     [
         ("circusd.core.x", "from urllib.parse import quote"),
         ("circusd.core.x", "from ..schema import types"),
-        ("circusd.kernel.usage", "import psutil, subprocess"),
+        ("circusd.kernel.ioprio", "import psutil, subprocess"),
         ("circusd.runtime.x", "import zmq.green"),
         ("circusd.plugins.x", "from circusd import client"),
         ("circusweb.bridge", "from circusd.client import call"),

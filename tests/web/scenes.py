@@ -139,6 +139,8 @@ def daemon() -> Answer:
         "pid": 4711,
         "started": now - 86400,
         "lag": 0.0004,
+        "loop": {"p50": 0.0, "p99": 0.0004, "max": 0.0125, "window": 60.0},
+        "host": {"load": [0.42, 0.31, 0.2], "memory_total": 16 << 30, "memory_available": 13 << 30},
         "usage": {
             "rss": 40 << 20,
             "peak": 44 << 20,

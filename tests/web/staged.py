@@ -201,10 +201,12 @@ class StagedDaemon:
         return {
             "time": time.time(),
             "watchers": loads,
+            "host": {"cpu": 12.5, "memory": 3 << 30, "load": [0.42, 0.31, 0.2]},
             "daemon": {
                 "cpu": 0.5,
                 "rss": 40 << 20,
                 "lag": 0.0003,
+                "loop": {"p50": 0.0, "p99": 0.0003, "max": 0.0042, "window": 60.0},
                 "lines": sum(load["lines"] for load in loads.values()),
             },
         }

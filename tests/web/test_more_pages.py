@@ -334,6 +334,11 @@ def test_the_daemon_shows_itself(browser: Browser, scene: Console) -> None:
     with seen(browser, scene, "daemon/") as page:
         expect(page.locator(".figures-of")).to_contain_text("900")
         expect(page.locator(".figures-of")).to_contain_text("of 1,024")
+        expect(page.locator(".figures-of")).to_contain_text("p50 0.0, at most 4.2 ms")
+        expect(page.locator(".figures-of")).to_contain_text("load 0.42, memory 3 GiB of 16 GiB")
+        expect(page.get_by_role("link", name="Figures for Prometheus")).to_have_attribute(
+            "href", re.compile("/d/stage/metrics$")
+        )
         door = page.get_by_role("region", name="commands")
         expect(door).to_contain_text("ipc:///run/circus/commands.sock")
         expect(door.locator("tbody tr")).to_contain_text("root")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from circusd.cli.terminal import Style, clean, columns, size, span
+from circusd.schema.exposition import exposition
 
 Reply = Mapping[str, Any]
 
@@ -23,10 +24,11 @@ def daemon(reply: Reply, style: Style) -> str:
     pairs = [
         ("circusd", f"{reply.get('version')}, name {reply.get('name')}, pid {reply.get('pid')}"),
         ("up", span(now - float(reply.get("started") or now))),
-        ("loop lag", f"{float(reply.get('lag') or 0) * 1000:.1f} ms"),
+        ("loop lag", _lag(reply.get("loop") or {})),
         ("memory", memory or "-"),
         ("processor", f"{usage.get('cpu_seconds')} s, {usage.get('threads')} threads"),
         ("descriptors", f"{usage.get('descriptors')} of {'unlimited' if most is None else most}"),
+        ("machine", _machine(reply.get("host") or {})),
         ("configuration", str((reply.get("configuration") or {}).get("path"))),
     ]
     lines = columns(
@@ -39,6 +41,19 @@ def daemon(reply: Reply, style: Style) -> str:
         header = ("WHO", "PID", "ROLE", "FROM", "SINCE", "SENT", "WAITING")
         lines += columns(rows, style, header=header if rows else (), right=(1, 4, 5, 6), indent="  ")
     return "\n".join(lines)
+
+
+def _lag(loop: Reply) -> str:
+    """In the last minute: at half of all moments, at all but one of a hundred, at the worst."""
+    told = [f"{key} {float(loop.get(key) or 0) * 1000:.1f} ms" for key in ("p50", "p99", "max")]
+    return f"{', '.join(told)} (last {span(float(loop.get('window') or 0))})"
+
+
+def _machine(host: Reply) -> str:
+    load = " ".join(f"{value:.2f}" for value in host.get("load", ())) or "-"
+    total, available = host.get("memory_total"), host.get("memory_available")
+    memory = f", memory {size(total - available)} of {size(total)}" if total and available else ""
+    return f"load {load}{memory}"
 
 
 def _connection(row: Mapping[str, Any], now: float) -> list[str]:
@@ -55,6 +70,12 @@ def _connection(row: Mapping[str, Any], now: float) -> list[str]:
         size(row.get("sent") or 0),
         size(row.get("queued") or 0),
     ]
+
+
+def metrics(reply: Reply, style: Style) -> str:
+    """The text that Prometheus reads; names are escaped as its format has it, and what would command a terminal is taken out."""
+    text = b"".join(exposition(reply.get("groups") or (), openmetrics=False)).decode()
+    return "\n".join(clean(line) for line in text.removesuffix("\n").split("\n"))
 
 
 def plugins(reply: Reply, style: Style) -> str:

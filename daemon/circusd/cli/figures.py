@@ -183,7 +183,7 @@ def _limit(value: Any) -> str:
 def _figure(key: str, value: Any) -> str:
     if value is None:
         return NONE
-    if key in ("rss", "vms", "swap", "rss_peak", "rchar", "wchar", "read_bytes", "write_bytes"):
+    if key in ("rss", "pss", "vms", "swap", "rss_peak", "rchar", "wchar", "read_bytes", "write_bytes"):
         return size(value)
     if key == "cpu":
         return _percent(value)

@@ -156,7 +156,7 @@ class WatcherView:
 
     def send_signal(self, pid: int, signum: int) -> None:
         """The process of this watcher is sent the signal now; its signal hooks are not called for it."""
-        # Brings psutil, which few hooks need.
+        # Few hooks need it.
         from circusd.kernel import proc
 
         row = proc.row(pid)

@@ -619,6 +619,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "keys": _keys,
     "list": _list,
     "listsockets": _sockets,
+    "metrics": _later("aboutviews", "metrics"),
     "newkey": _key_made,
     "numprocesses": _number("numprocesses"),
     "numwatchers": _number("numwatchers"),

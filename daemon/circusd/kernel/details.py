@@ -28,6 +28,8 @@ VALUE_LIMIT: Final = 4096
 """Characters of a variable's value."""
 BELOW_LIMIT: Final = 400
 """Descendants of processes that are told one by one."""
+PSS_LIMIT: Final = 4 << 30
+"""Bytes of memory of which is told what is the process's part, where it shares with others: the kernel goes through all pages."""
 LOOK_SECONDS: Final = 0.2
 """Two looks that are nearer to each other tell the same share of a processor."""
 KNOWN_SECONDS: Final = 30.0
@@ -185,6 +187,10 @@ def facts(pid: int) -> dict[str, Any]:
         name, _, amount = line.decode("ascii", "replace").partition(":")
         if name in ("read_bytes", "write_bytes", "rchar", "wchar"):
             found[name] = int(amount)
+    if found.get("rss", 0) <= PSS_LIMIT:
+        for line in (read(f"/proc/{pid}/smaps_rollup") or b"").splitlines():
+            if line.startswith(b"Pss:"):
+                found["pss"] = int(line.split()[1]) * 1024
     for name in ("cwd", "exe", "root"):
         target = _link(f"/proc/{pid}/{name}")
         if target:

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -61,10 +62,10 @@ class Use(NamedTuple):
 
 def row(pid: int) -> Row | None:
     """That process's line of the table; None if there is none that we may see. OSError if we have no descriptor left."""
-    fields = _fields(pid, 20)
-    if fields is None:
+    found = fields(pid, 20)
+    if found is None:
         return None
-    return Row(pid, int(fields[1]), int(fields[3]), chr(fields[0][0]), int(fields[19]))
+    return Row(pid, int(found[1]), int(found[3]), chr(found[0][0]), int(found[19]))
 
 
 GENERATIONS: Final = 32
@@ -85,14 +86,21 @@ def is_below(process: Row, pid: int) -> bool:
 
 def use(pid: int) -> Use | None:
     """What that process has taken, at the same cost as its `row`; None if there is none. OSError as there."""
-    fields = _fields(pid, 22)
-    if fields is None:
+    found = fields(pid, 22)
+    if found is None:
         return None
-    return Use(int(fields[19]), int(fields[11]) + int(fields[12]), int(fields[21]) * PAGE_BYTES)
+    return Use(int(found[19]), int(found[11]) + int(found[12]), int(found[21]) * PAGE_BYTES)
 
 
-def _fields(pid: int, count: int) -> list[bytes] | None:
-    """That many fields of the process's line, from its state on."""
+def fields(pid: int, count: int) -> list[bytes] | None:
+    """That many fields of the process's line, from its state on; None and OSError as of its `row`."""
+    data = line(pid)
+    # The name in parentheses may hold spaces and parentheses of its own: count from the last one.
+    return None if data is None else data[data.rindex(b")") + 2 :].split(None, count)
+
+
+def line(pid: int) -> bytes | None:
+    """The process's line as the kernel writes it; None and OSError as of its `row`."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -101,14 +109,12 @@ def _fields(pid: int, count: int) -> list[bytes] | None:
             raise
         return None
     try:
-        data = os.read(fd, 4096)
+        return os.read(fd, 4096)
     except OSError:
         # It ended between the two calls.
         return None
     finally:
         os.close(fd)
-    # The name in parentheses may hold spaces and parentheses of its own: count from the last one.
-    return data[data.rindex(b")") + 2 :].split(None, count)
 
 
 def start_time(pid: int) -> int | None:
@@ -159,6 +165,13 @@ def _text(path: str) -> str:
             return file.read(1 << 16)
     except OSError:
         return ""
+
+
+@cache
+def boot_time() -> float:
+    """When the machine was started, in epoch seconds as everybody else tells it; the same as long as this process runs."""
+    with open("/proc/stat", encoding="ascii") as file:
+        return next((float(row.split()[1]) for row in file if row.startswith("btime")), 0.0)
 
 
 def age(start: int) -> float:

@@ -73,12 +73,12 @@ def _may_have(value: int) -> bool:
 
 
 def _take_io(wanted: tuple[int, int], program: str, stack: ExitStack) -> None:
-    from circusd.kernel import usage
+    from circusd.kernel import ioprio
 
-    before = usage.io_priority()
+    before = ioprio.io_priority()
     what = f"the I/O priority {('', 'realtime', 'best-effort', 'idle')[wanted[0]]} {wanted[1]}"
-    _try(lambda: usage.set_io_priority(*wanted), program, what)
-    stack.callback(usage.set_io_priority, *before)
+    _try(lambda: ioprio.set_io_priority(*wanted), program, what)
+    stack.callback(ioprio.set_io_priority, *before)
 
 
 def _processors(cpus: frozenset[int]) -> str:

@@ -1,35 +1,34 @@
-"""What processes cost, as psutil tells it.
-
-Apart from the process table, as psutil is loaded only when somebody asks: an idle daemon does without it.
-"""
+"""What processes cost, in the form of the original's messages and of its command ``stats``."""
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-import psutil
-
-from circusd.kernel.proc import UNREADABLE, Row, Table, age, children, sweep
+from circusd.kernel import proc
+from circusd.kernel.figures import descriptors
+from circusd.kernel.proc import PAGE_BYTES, TICKS, UNREADABLE, Row, Table, age, children, sweep
 from circusd.kernel.users import user_name
 
-
-def io_priority() -> tuple[int, int]:
-    """Class and level of this process's main thread, as ``ioprio_get(2)`` has them; class 0 where none was given."""
-    found = psutil.Process().ionice()
-    return int(found.ioclass), int(found.value)
-
-
-def set_io_priority(kind: int, level: int) -> None:
-    """The main thread has that class and level, and what it starts from now on too. Raises OSError."""
-    has_levels = kind in (psutil.IOPRIO_CLASS_RT, psutil.IOPRIO_CLASS_BE)
-    try:
-        psutil.Process().ionice(kind, level if has_levels else None)
-    except psutil.AccessDenied:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from None
+FRESH: Final = 30.0
+"""For so long a process is believed to have the name and the user that it had, if its program seems to be the same."""
+_MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES
+_STATES: Final = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "disk-sleep",
+    "T": "stopped",
+    "t": "tracing-stop",
+    "Z": "zombie",
+    "X": "dead",
+    "x": "dead",
+    "K": "wake-kill",
+    "W": "waking",
+    "I": "idle",
+    "P": "parked",
+}
 
 
 class Sampler:
@@ -38,28 +37,10 @@ class Sampler:
     def __init__(self) -> None:
         self._known: dict[int, _Known] = {}
         self._names: dict[int, str] = {}
-        self._memory_total = psutil.virtual_memory().total
 
     def forget(self, pid: int) -> None:
         """Nothing is remembered of that pid; to be called when it has been reaped."""
         self._known.pop(pid, None)
-
-    def sample(self, pids: Iterable[int]) -> dict[int, tuple[float, int]]:
-        """For each process that still runs: per cent of one processor since the last call (first 0), RSS in bytes."""
-        found: dict[int, tuple[float, int]] = {}
-        for pid in pids:
-            try:
-                known = self._known.get(pid)
-                if known is None:
-                    known = self._known[pid] = _Known(psutil.Process(pid))
-                with known.process.oneshot():
-                    times = known.process.cpu_times()
-                    resident = known.process.memory_info().rss
-            except psutil.Error:
-                self._known.pop(pid, None)
-                continue
-            found[pid] = (known.cpu_percent(times.user + times.system, time.monotonic()), resident)
-        return found
 
     def info(self, pid: int, *, extended: bool = False) -> dict[str, Any] | None:
         """The original's process info with the direct children in it; None if there is no such process."""
@@ -88,44 +69,52 @@ class Sampler:
         return found
 
     def _info(self, one: Row, extended: bool) -> dict[str, Any] | None:
-        try:
-            known = self._known.get(one.pid)
-            if known is None or known.start not in (0, one.start):
-                known = self._known[one.pid] = _Known(psutil.Process(one.pid))
-            known.start = one.start
-            process = known.process
-            with process.oneshot():
-                memory = process.memory_info()
-                times = process.cpu_times()
-                info: dict[str, Any] = {
-                    "mem_info1": _human(memory.rss),
-                    "mem_info2": _human(memory.vms),
-                    "cpu": known.cpu_percent(times.user + times.system, time.monotonic()),
-                    "mem": round(memory.rss * 100 / self._memory_total, 3),
-                    "ctime": _processor_time(sum(times)),
-                    "pid": one.pid,
-                    "username": self._user(process),
-                    "nice": _nice(process) if one.is_alive else "Zombie",
-                    "create_time": process.create_time(),
-                    "age": age(one.start),
-                    "cmdline": _program(process),
-                    "children": [],
-                }
-                if extended:
-                    info |= {
-                        "status": process.status(),
-                        "threads": process.num_threads(),
-                        "fds": _descriptors(process),
-                    }
-        except psutil.NoSuchProcess:
-            self.forget(one.pid)
-            return None
+        info = self.alone(one.pid)
+        if info is not None and extended:
+            info |= {
+                "status": _STATES.get(one.state, one.state),
+                "threads": int((proc.fields(one.pid, 18) or [b"0"] * 18)[17]),
+                "fds": UNREADABLE if (count := descriptors(one.pid)) is None else count,
+            }
         return info
 
-    def _user(self, process: psutil.Process) -> str:
-        try:
-            uid = process.uids().real
-        except psutil.AccessDenied:
+    def alone(self, pid: int) -> dict[str, Any] | None:
+        """The info of one process, its children left out; None if there is none."""
+        line = proc.line(pid)
+        if line is None:
+            self.forget(pid)
+            return None
+        end = line.rindex(b")")
+        name, fields = line[line.index(b"(") + 1 : end], line[end + 2 :].split(None, 40)
+        start, now = int(fields[19]), time.monotonic()
+        known = self._known.get(pid)
+        if known is None or known.start != start:
+            known = self._known[pid] = _Known(start)
+        if known.name != name or now >= known.fresh_until:
+            known.program, known.user = _program(pid), self._user(pid)
+            # In the middle of exec it has its new name and no arguments yet.
+            known.name, known.fresh_until = name, now + FRESH * (known.program != UNREADABLE)
+        busy, rss = int(fields[11]) + int(fields[12]), int(fields[21]) * PAGE_BYTES
+        # With what was waited for and what the disk took, as the original has it.
+        whole = busy + int(fields[13]) + int(fields[14]) + int(fields[39])
+        return {
+            "mem_info1": _human(rss),
+            "mem_info2": _human(int(fields[20])),
+            "cpu": known.cpu_percent(busy / TICKS, now),
+            "mem": round(rss * 100 / _MEMORY, 3),
+            "ctime": _processor_time(whole / TICKS),
+            "pid": pid,
+            "username": known.user,
+            "nice": "Zombie" if fields[0] in (b"Z", b"X", b"x") else int(fields[16]),
+            "create_time": proc.boot_time() + start / TICKS,
+            "age": age(start),
+            "cmdline": known.program,
+            "children": [],
+        }
+
+    def _user(self, pid: int) -> str:
+        uid = _real_uid(pid)
+        if uid is None:
             return UNREADABLE
         # A directory service may take its time: it is asked once for each user.
         if uid not in self._names:
@@ -136,11 +125,13 @@ class Sampler:
 class _Known:
     """A process that was looked at before, and how much processor time it had used then."""
 
-    __slots__ = ("busy", "process", "start", "when")
+    __slots__ = ("busy", "fresh_until", "name", "program", "start", "user", "when")
 
-    def __init__(self, process: psutil.Process) -> None:
-        self.process = process
-        self.start = 0
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.name = b""
+        self.program = self.user = UNREADABLE
+        self.fresh_until = 0.0
         self.busy: float | None = None
         self.when = 0.0
 
@@ -149,8 +140,7 @@ class _Known:
         self.busy, self.when = busy, now
         if before is None or now <= then:
             return 0.0
-        # Never negative: the pid may have been given to another process that was not looked at before.
-        return round(max(0.0, busy - before) * 100 / (now - then), 1)
+        return round((busy - before) * 100 / (now - then), 1)
 
 
 def _human(amount: int) -> str:
@@ -166,24 +156,20 @@ def _processor_time(seconds: float) -> str:
     return f"{hundredths // 6000 % 60}:{hundredths // 100 % 60:02}.{hundredths % 100:02}"
 
 
-def _nice(process: psutil.Process) -> int | str:
+def _real_uid(pid: int) -> int | None:
     try:
-        return int(process.nice())
-    except psutil.AccessDenied:
-        return UNREADABLE
+        with open(f"/proc/{pid}/status", "rb") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith(b"Uid:")), None)
+    except OSError:
+        return None
 
 
-def _program(process: psutil.Process) -> str:
+def _program(pid: int) -> str:
     try:
-        words = process.cmdline()
-    except (psutil.AccessDenied, psutil.ZombieProcess):
+        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+            words = file.read(4096)
+    except OSError:
         return UNREADABLE
     # A process may have overwritten its arguments with a title: its first word counts.
-    return os.path.basename(words[0].split(" ", 1)[0]) if words else UNREADABLE
-
-
-def _descriptors(process: psutil.Process) -> int | str:
-    try:
-        return int(process.num_fds())
-    except (psutil.AccessDenied, psutil.ZombieProcess):
-        return UNREADABLE
+    first = words.split(b"\0", 1)[0].split(b" ", 1)[0]
+    return os.fsdecode(os.path.basename(first)) or UNREADABLE

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from circusd.kernel import itself
+from circusd.kernel import host, itself
 from circusd.schema.options import PLUGIN
 from circusd.schema.secrets import masked
 from circusd.version import __version__
@@ -27,6 +28,7 @@ class About:
 
     def cmd_daemon(self, p: dict[str, Any], c: Context) -> Reply:
         daemon = self.daemon
+        loop = daemon.loop_lag.view()
         doors = daemon.doors.view(SHOWN)
         whose = {pid: w.name for w in self.arbiter.watchers.values() for pid in w.planner.pids()}
         for door in doors:
@@ -38,13 +40,18 @@ class About:
             "version": __version__,
             "pid": daemon.pid,
             "started": round(daemon.epoch, 3),
-            "lag": daemon.stats.lag,
+            "lag": loop["p99"],
+            "loop": loop,
+            "host": host.usage(),
             "usage": itself.usage(),
             "limits": itself.limits(),
             "doors": doors,
             "counters": daemon.doors.counters(),
             "configuration": {"path": daemon.settings.path, "files": list(daemon.configuration.files)},
         }
+
+    def cmd_metrics(self, p: dict[str, Any], c: Context) -> Reply:
+        return Later(in_background(partial(self.daemon.metrics.told, c.person.scope)), lambda reply: reply)
 
     def cmd_plugins(self, p: dict[str, Any], c: Context) -> Reply:
         heard = self.daemon.doors.view(SHOWN)

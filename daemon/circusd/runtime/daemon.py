@@ -47,6 +47,7 @@ from .journal import Journal
 from .listeners import PRIVATE, PUBLIC
 from .loadhistory import LoadHistory
 from .looks import Looks
+from .looplag import LoopLag
 from .notifications import Notifications
 from .orders import Orders
 from .outputchannel import OutputChannel
@@ -66,6 +67,7 @@ from .watcher import Credentials, Watcher
 if TYPE_CHECKING:
     from .accounts import Accounts
     from .far import Far
+    from .metrics import Metrics
     from .searches import Searches
 
 log = logging.getLogger("circusd.daemon")
@@ -246,12 +248,18 @@ class Daemon:
         self.arbiter.warmup_delay = circus.warmup_delay
         stack.callback(self.arbiter.close)
         stack.callback(self._close_accounts)
+        self.loop_lag = LoopLag()
+        stack.callback(self.loop_lag.close)
         self.load_history = LoadHistory(self.arbiter, circus.stats_history)
         stack.callback(self.load_history.close)
-        self.stats = Stats(self.publisher, self.arbiter, self.history, self.load_history.look)
+        self.stats = Stats(
+            self.publisher, self.arbiter, self.history, self.load_history.look, self.loop_lag.view
+        )
         stack.callback(self.stats.close)
         self.looks = Looks()
         stack.callback(self.looks.close)
+        self._metrics: Metrics | None = None
+        stack.callback(self._close_metrics)
         self.follows = Follows(self.publisher, self.history, self)
         stack.callback(self.follows.close)
         self.live_output = OutputChannel(self.publisher, self.history)
@@ -603,6 +611,15 @@ class Daemon:
         return self._accounts
 
     @property
+    def metrics(self) -> Metrics:
+        """Made when they are asked for."""
+        if self._metrics is None:
+            from .metrics import Metrics
+
+            self._metrics = Metrics(self)
+        return self._metrics
+
+    @property
     def searches(self) -> Searches:
         """Made at the first search."""
         if self._searches is None:
@@ -646,6 +663,10 @@ class Daemon:
         circus = self.configuration.circus
         return circus.httpd_session_idle, circus.httpd_session_age
 
+    def _close_metrics(self) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+
     def _close_accounts(self) -> None:
         if self._accounts is not None:
             self._accounts.close()
@@ -671,7 +692,7 @@ class Daemon:
             "endpoints": self.endpoints,
             "httpd": None if console is None else console.address,
             "config": self.settings.path,
-            "lag": self.stats.lag,
+            "lag": self.loop_lag.view()["p99"],
             "stopping": self.arbiter.stopping,
             "state": {
                 "folder": files.state_path(self.settings.name),

@@ -230,7 +230,8 @@ class OutputFeed:
 
 
 def _of_scope(load: dict[str, Any], scope: Scope) -> dict[str, Any]:
-    """A sample with what is of the scope, and of the daemon itself nothing that counts all watchers."""
+    """A sample with what is of the scope; of the daemon itself nothing that counts all watchers, and nothing of the machine."""
+    load.pop("host", None)
     watchers = {name: row for name, row in load["watchers"].items() if scope.sees(name)}
     lines = sum(row.get("lines", 0) for row in watchers.values())
     return {**load, "watchers": watchers, "daemon": {**load["daemon"], "lines": lines}}

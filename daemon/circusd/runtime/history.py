@@ -256,8 +256,16 @@ class History:
     def line_counts(self) -> dict[str, int]:
         """By watcher, how many lines its streams have finished in all: what is gone counts too."""
         counts: dict[str, int] = {}
+        for (watcher, _), count in self.stream_counts().items():
+            counts[watcher] = counts.get(watcher, 0) + count
+        return counts
+
+    def stream_counts(self) -> dict[tuple[str, str], int]:
+        """The same by watcher and stream."""
+        counts: dict[tuple[str, str], int] = {}
         for key, log in self._logs.items():
-            counts[key.watcher] = counts.get(key.watcher, 0) + log.line - 1
+            stream = key.watcher, key.stream
+            counts[stream] = counts.get(stream, 0) + log.line - 1
         return counts
 
     def page(self, key: StreamKey, after: int, max_lines: int, max_bytes: int) -> Page:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import gevent
 
 from circusd.kernel import proc
+from circusd.kernel.consumption import together
 
 from . import clock
 from .pace import Pace
@@ -37,7 +38,8 @@ NAN: Final = math.nan
 
 
 class Sample(NamedTuple):
-    """One watcher at one moment; the processor and memory are NaN where nothing runs, or nothing is known."""
+    """One watcher at one moment, with what its processes have started; the processor and memory are NaN where nothing runs, or
+    nothing is known."""
 
     cpu: float
     """Per cent of one processor, the mean since the sample before."""
@@ -209,16 +211,20 @@ class LoadHistory:
         numbers: dict[str, int] = {}
         rows: list[tuple[int, int, int]] = []
         processes = rows_of(self._arbiter)
-        for name, _, pid, _ in [*processes, (DAEMON, 0, os.getpid(), "")]:
-            use = proc.use(pid)
-            if use is None:
-                continue
-            key = name.lower()
-            rows.append((pid, use.start, use.ticks))
-            ticks[key] = ticks.get(key, 0) + use.ticks - before.get((pid, use.start), 0)
-            memory[key] = memory.get(key, 0) + use.rss
+        trees = together((pid for _, _, pid, _ in processes), pace.rest)
+        uses = [
+            (name.lower(), pid, tree.own.start, tree.ticks, tree.rss)
+            for name, _, pid, _ in processes
+            if (tree := trees.get(pid)) is not None
+        ]
+        if (use := proc.use(os.getpid())) is not None:
+            uses.append((DAEMON, os.getpid(), use.start, use.ticks, use.rss))
+        for key, pid, start, taken, rss in uses:
+            rows.append((pid, start, taken))
+            # Less than before where a descendant has left the tree.
+            ticks[key] = ticks.get(key, 0) + max(0, taken - before.get((pid, start), 0))
+            memory[key] = memory.get(key, 0) + rss
             numbers[key] = numbers.get(key, 0) + 1
-            pace.rest()
         found: dict[str, Sample] = {}
         share = 100 / proc.TICKS / passed if passed > least else NAN
         for watcher in self._arbiter.watchers.values():

@@ -10,6 +10,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from circusd.kernel import details
+from circusd.kernel.figures import Transfer, transfer
 from circusd.kernel.proc import Identity
 from circusd.schema.errors import Conflict, Failed
 
@@ -57,6 +58,10 @@ class Looks:
     def details(self, identity: Identity) -> dict[str, Any] | None:
         """What that process is and holds; None if it is gone. Raises as `_run` does."""
         return self._run(lambda: details.all_of(identity))
+
+    def transfers(self, pids: Collection[int]) -> dict[int, Transfer]:
+        """What these processes have read and written, as far as that may be read. Raises as `_run` does."""
+        return self._run(lambda: {pid: moved for pid in pids if (moved := transfer(pid)) is not None})
 
     def _run(self, look: Callable[[], T]) -> T:
         """What the look returns. Raises Failed if it does not within `PATIENCE`, Conflict if too many wait already."""

@@ -68,7 +68,7 @@ class ProcessInfo:
 
     def _ready(self) -> Sampler:
         if self._sampler is None:
-            # psutil costs memory: it is loaded when somebody asks for the first time.
+            # Loaded when somebody asks for the first time.
             from circusd.kernel.usage import Sampler
 
             self._sampler = Sampler()

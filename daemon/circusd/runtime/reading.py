@@ -160,7 +160,7 @@ class Reading:
                 infos[pid] = result.changed["stats"]
 
     def cmd_dstats(self, p: dict[str, Any], c: Context) -> Reply:
-        return {"info": self.process_info.of_daemon()}
+        return {"info": self.process_info.of_daemon(), "loop": self.daemon.loop_lag.view()}
 
     def cmd_inspect(self, p: dict[str, Any], c: Context) -> Reply:
         if not p.get("name"):

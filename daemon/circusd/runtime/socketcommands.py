@@ -68,7 +68,7 @@ class SocketCommands:
                 for wid, slot in sorted(slots.items())
                 if slot.pid is not None
             ]
-        return Later(in_background(partial(_with_queues, self.arbiter.sockets, rows)), _listed)
+        return Later(in_background(partial(with_queues, self.arbiter.sockets, rows)), _listed)
 
     def cmd_rmsocket(self, p: dict[str, Any], c: Context) -> Reply:
         sockets, name = self.arbiter.sockets, str(p["name"]).lower()
@@ -94,7 +94,7 @@ def _listed(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"sockets": rows}
 
 
-def _with_queues(sockets: Sockets, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_queues(sockets: Sockets, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with what the kernel tells of each; it is asked in a thread, as it walks its tables for that."""
     # Copies: the thread's are there also when a socket is closed meanwhile.
     kept = {entry.name: entry.sock.dup() for entry in sockets.entries()}

@@ -7,12 +7,12 @@ Two forms are published on the channel ``stats``: the original's messages (``sta
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gevent
 
-from circusd.kernel import proc
+from circusd.kernel.proc import UNREADABLE
 from circusd.schema.wire import escape_name
 
 from . import clock
@@ -20,14 +20,13 @@ from .pace import Pace
 from .socketreads import SocketReads
 
 if TYPE_CHECKING:
+    from circusd.kernel.consumption import Meter
+    from circusd.kernel.host import Host
     from circusd.kernel.usage import Sampler
 
 PERIOD: Final = 1.0
 FIRST: Final = 0.25
 """Seconds from the first look, which only gives what later ones compare with, to the first message."""
-
-CHUNK: Final = 8
-"""Processes that are looked at in one go."""
 
 CHANNEL: Final = "stats"
 CIRCUS: Final = "circus"
@@ -77,8 +76,20 @@ class CountsLines(Protocol):
     def line_counts(self) -> Mapping[str, int]: ...
 
 
+def _meter() -> Meter:
+    # Loaded when somebody looks for the first time, as the others.
+    from circusd.kernel.consumption import Meter
+
+    return Meter()
+
+
+def _machine() -> Host:
+    from circusd.kernel.host import Host
+
+    return Host()
+
+
 def _sampler() -> Sampler:
-    # psutil costs memory: it is loaded when somebody looks for the first time.
     from circusd.kernel.usage import Sampler
 
     return Sampler()
@@ -103,16 +114,17 @@ class Stats:
         arbiter: HasWatchers,
         history: CountsLines,
         looked: Callable[[Mapping[str, Any]], None] = lambda load: None,
+        loop: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        """``looked`` is told each message ``load.``."""
-        self.lag = 0.0
-        """Seconds by which the loop was late for the last look; 0 while nobody wants any."""
+        """``looked`` is told each message ``load.``; ``loop`` tells how long the loop lets others wait."""
+        self._loop = loop
         self._publisher = publisher
         self._arbiter = arbiter
         self._looked = looked
         self._lines = LineRates(history)
         self._greenlet: gevent.Greenlet[[], None] | None = None
-        self._load: Sampler | None = None
+        self._load: Meter | None = None
+        self._host: Host | None = None
         self._stat: Sampler | None = None
         self._seen: set[int] = set()
         self._reads = SocketReads()
@@ -144,8 +156,7 @@ class Stats:
         self._forget()
 
     def _forget(self) -> None:
-        self.lag = 0.0
-        self._load = self._stat = None
+        self._load = self._stat = self._host = None
         self._lines.forget()
         self._seen.clear()
         self._reads.close()
@@ -157,7 +168,6 @@ class Stats:
         at = clock.now() + FIRST
         while True:
             gevent.sleep(max(0.0, at - clock.now()))
-            self.lag = round(max(0.0, clock.now() - at), 4)
             self._look(publish=True)
             # A look that took too long is not made up for.
             at = max(at + PERIOD, clock.now())
@@ -179,15 +189,13 @@ class Stats:
     # -- load ------------------------------------------------------------------------------------------------------
 
     def _look_at_load(self, rows: list[Row], publish: bool) -> None:
-        sampler = self._load = self._load or _sampler()
-        found: dict[int, tuple[float, int]] = {}
-        ours = os.getpid()
-        for chunk in _chunks([*(pid for _, _, pid, _ in rows), ours]):
-            found.update(sampler.sample(chunk))
-            self._pace.rest()
+        meter = self._load = self._load or _meter()
+        machine = self._host = self._host or _machine()
+        found = meter.look([pid for _, _, pid, _ in rows], self._pace.rest)
+        own, host = meter.look_at_itself(), machine.look()
         lines = self._lines.take(clock.now())
         if publish:
-            message = load_message(rows, found, found.get(ours), self.lag, lines)
+            message = load_message(rows, found, own, self._loop(), lines) | {"host": host}
             self._publisher.publish(CHANNEL, "load.", message)
             self._looked(message)
 
@@ -223,9 +231,8 @@ class Stats:
         found: dict[int, dict[str, Any]] = {}
         seen: set[int] = set()
         for pid in pids:
-            # A table of its own for each: all are children of one of them, the daemon.
-            if (row := proc.row(pid)) is not None:
-                found.update(sampler.infos([pid], table={pid: row}))
+            if (info := sampler.alone(pid)) is not None:
+                found[pid] = info
                 seen.add(pid)
             self._pace.rest()
         for pid in self._seen - seen:
@@ -261,13 +268,13 @@ class Stats:
 def load_message(
     rows: Iterable[Row],
     samples: Mapping[int, tuple[float, int]],
-    daemon: tuple[float, int] | None,
-    lag: float,
+    daemon: tuple[float, int],
+    loop: Mapping[str, float],
     lines: Mapping[str, float],
 ) -> dict[str, Any]:
     """The message ``load.``: per cent of one processor and resident bytes, by watcher and slot, and lines a second.
 
-    A watcher of which nothing runs is in it only if it has written.
+    What a process has started counts for it. A watcher of which nothing runs is in it only if it has written.
     """
     watchers: dict[str, dict[str, Any]] = {}
     for name, wid, pid, _ in rows:
@@ -280,11 +287,12 @@ def load_message(
         load["processes"][str(wid)] = [cpu, rss]
     for name, rate in lines.items():
         watchers.setdefault(name, _no_load())["lines"] = rate
-    cpu, rss = daemon or (0.0, 0)
+    cpu, rss = daemon
+    own = {"cpu": cpu, "rss": rss, "lag": loop.get("p99", 0.0), "loop": dict(loop)}
     return {
         "time": round(clock.wall(), 3),
         "watchers": watchers,
-        "daemon": {"cpu": cpu, "rss": rss, "lag": lag, "lines": round(sum(lines.values()), 1)},
+        "daemon": {**own, "lines": round(sum(lines.values()), 1)},
     }
 
 
@@ -330,9 +338,4 @@ def _over(
     infos: Mapping[int, Mapping[str, Any]], key: str, combine: Callable[[list[float]], float]
 ) -> float | str:
     values = [info[key] for info in infos.values()]
-    return proc.UNREADABLE if proc.UNREADABLE in values else combine(values)
-
-
-def _chunks(pids: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(pids), CHUNK):
-        yield pids[start : start + CHUNK]
+    return UNREADABLE if UNREADABLE in values else combine(values)

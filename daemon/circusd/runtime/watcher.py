@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -150,6 +150,10 @@ class Watcher:
         self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
         """When processes were started again (monotonic)."""
         self.restarts_ever = 0
+        self.restarts_by: Counter[str] = Counter()
+        """The same by why the process before had ended: `circusd.schema.metrics.RESTART_REASONS`."""
+        self._ended: dict[int, str] = {}
+        """That reason by slot, where nothing runs again yet."""
         self.last_event: dict[str, Any] | None = None
         self.fault = ""
         """An error of ours in this watcher; the others run on."""
@@ -311,6 +315,8 @@ class Watcher:
         if wid is not None and kind == "kill":
             self._kill_over(wid)
             return
+        if wid is not None and kind == "age":
+            self._ended[wid] = "max_age"
         self._carry_out(self.planner.timer(wid, kind, clock.now(), random.random()))
 
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
@@ -331,6 +337,7 @@ class Watcher:
 
     def _forget(self, wid: int) -> None:
         self._looks.pop(wid, None)
+        self._ended.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
@@ -344,6 +351,7 @@ class Watcher:
             if process is not None and process.starts > 1:
                 self.restarts.append(clock.now())
                 self.restarts_ever += 1
+                self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
 
     def restarts_last_hour(self) -> int:
@@ -512,6 +520,8 @@ class Watcher:
             return
         self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
         stopping = process.state is State.STOPPING
+        if not stopping:
+            self._ended[wid] = "exited" if status.signal is None else "killed"
         code = status.code if status.signal is None else -status.signal
         # Asked for before the consequences: those may call after_stop, which comes last.
         self._notify_hook(

@@ -444,7 +444,21 @@ COMMANDS: tuple[Command, ...] = (
             Field("version", "string", "version of circusd"),
             Field("pid", "int", "its process"),
             Field("started", "json", "epoch seconds"),
-            Field("lag", "json", "how late the loop was last, in seconds; measured while somebody watches"),
+            Field(
+                "lag",
+                "json",
+                "how long the loop lets others wait, in seconds: at all but one of a hundred moments of the last minute not longer",
+            ),
+            Field(
+                "loop",
+                "object",
+                "{p50, p99, max, window}: the same at half of the moments, ``lag``, and the longest turn, all of so many seconds",
+            ),
+            Field(
+                "host",
+                "object",
+                "of the machine: ``load`` of 1, 5 and 15 minutes, bytes of memory and swap, processor seconds by mode",
+            ),
             Field(
                 "usage", "object", "memory in bytes, processor seconds, threads, descriptors and their limit"
             ),
@@ -504,7 +518,10 @@ COMMANDS: tuple[Command, ...] = (
         "dstats",
         "show the daemon's own statistics",
         "CPU, memory and age of circusd itself.",
-        reply=(Field("info", "object", "the process information of circusd"),),
+        reply=(
+            Field("info", "object", "the process information of circusd"),
+            Field("loop", "object", "how long its loop lets others wait, as ``daemon`` tells it"),
+        ),
         scoped=True,
         example="circusctl dstats",
         case=Case(argv="dstats", after="Main Process"),
@@ -698,7 +715,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "history",
         "show what watchers took in the last hour",
-        "The use of the processor, memory, number of processes and restarts of watchers: a sample a minute (the option "
+        "The use of the processor and memory of watchers (with all that their processes have started), number of processes and "
+        "restarts: a sample a minute (the option "
         "``stats_history``), finer ones of the last minutes where somebody has looked, and how it is now. On a terminal as lines that "
         "rise and fall; on a pipe one line for each sample. It begins with circusd and ends with it.",
         (
@@ -886,6 +904,26 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         example="circusctl listsockets",
         case=Case(argv="listsockets", after="shared"),
+    ),
+    Command(
+        "metrics",
+        "show the figures for Prometheus",
+        "What watchers, their processes, sockets, circusd and the machine are at, as the console tells it at ``/metrics``. circusctl "
+        "prints the text that Prometheus reads: what the textfile collector of its node exporter picks up, for example. It is "
+        "gathered when somebody asks, and at most once a second. Who may see only some watchers gets those and their sockets.",
+        reply=(
+            Field(
+                "groups",
+                "json",
+                "list of {name, labels, metrics, rows}; a row has the values of the labels, then those of the metrics, null for what is "
+                "not known",
+            ),
+            Field("whole", "bool", "false where watchers, circusd and the machine are left out"),
+        ),
+        scoped=True,
+        original=False,
+        example="circusctl metrics",
+        case=Case(argv="metrics", after="circus_watcher_processes"),
     ),
     Command(
         "newkey",
