@@ -16,8 +16,11 @@ LINE_CELLS = 30
 NONE = "-"
 
 
-def spark(values: Sequence[float | None], cells: int) -> str:
-    """The values as bars of eighths, each line with its own scale from 0; gaps where nothing ran."""
+def spark(values: Sequence[float | None], cells: int, *, least: float = 0.0) -> str:
+    """The values as bars of eighths, each line with its own scale from 0; gaps where nothing ran.
+
+    The scale reaches at least to ``least``, so that what is next to nothing does not look like much.
+    """
     if not values or cells < 1:
         return ""
     count = min(cells, len(values))
@@ -26,6 +29,7 @@ def spark(values: Sequence[float | None], cells: int) -> str:
         part = [v for v in values[i * len(values) // count : (i + 1) * len(values) // count] if v is not None]
         points.append(max(part) if part else None)
     top = max((point for point in points if point is not None), default=0)
+    top = max(top, least)
     last = len(BARS) - 1
     return "".join(
         GAP if point is None else BARS[0] if top <= 0 else BARS[min(last, int(point / top * last + 0.5))]

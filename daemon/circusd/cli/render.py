@@ -18,7 +18,7 @@ from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, sp
 Reply = Mapping[str, Any]
 
 _INFO_KEYS = ("username", "nice", "mem_info1", "mem_info2", "cpu", "mem", "ctime")
-_STATE_COLORS = {
+STATE_COLORS = {
     "active": "green",
     "running": "green",
     "ready": "green",
@@ -172,7 +172,7 @@ def status_table(reply: Reply, style: Style) -> str:
                 clean(", ".join(filter(None, detail))),
             ]
         )
-        colors.append(["", _STATE_COLORS.get(state, ""), "", "dim", "yellow"])
+        colors.append(["", STATE_COLORS.get(state, ""), "", "dim", "yellow"])
     lines = []
     lead = reply.get("lead") or {}
     if lead.get("level") == "needs":
@@ -188,7 +188,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
     (watcher,) = reply["watchers"]
     state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
     lines = [
-        f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, _STATE_COLORS.get(state, 'bold'))}",
+        f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
         clean(watcher.get("explain") or ""),
     ]
     if watcher.get("tags"):
@@ -215,7 +215,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
                 clean(", ".join(note)),
             ]
         )
-        colors.append(["", "", _STATE_COLORS.get(process["state"], ""), "dim", "dim", "yellow"])
+        colors.append(["", "", STATE_COLORS.get(process["state"], ""), "dim", "dim", "yellow"])
     header = ("WID", "PID", "STATE", "SINCE", "STARTS", "") if rows else ()
     lines += columns(rows, style, header=header, right=(0, 1, 3, 4), colors=colors, indent="  ", whole=True)
     return "\n".join(filter(None, lines))
@@ -354,7 +354,7 @@ def _status(reply: Reply, style: Style) -> str:
 
 
 def _colors(state: str) -> list[str]:
-    return [_STATE_COLORS[state]] if state in _STATE_COLORS else []
+    return [STATE_COLORS[state]] if state in STATE_COLORS else []
 
 
 def _level(event: str) -> list[str]:
