@@ -67,6 +67,8 @@ def needed_role(command: str) -> str:
 def result_of(deed: Deed, reply: Mapping[str, Any]) -> str:
     """What came of it, in a line."""
     told = []
+    found = reply.get("info")
+    reply = found if isinstance(found, Mapping) else reply
     for key in ("started", "stopped", "kept", "abandoned"):
         pids = reply.get(key)
         if isinstance(pids, list) and pids:

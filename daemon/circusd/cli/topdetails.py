@@ -96,7 +96,7 @@ class Details(Pages):
 
     def _hour(self, group: Group, style: Style) -> list[str]:
         series = next(iter((self._history.get("watchers") or {}).values()), None)
-        times = self._history.get("times") or ()
+        times = list(self._history.get("times") or ())
         if series is None or len(times) < 2:
             return []
         cells = min(_CHART_CELLS, max(8, style.width - 36))
@@ -106,8 +106,9 @@ class Details(Pages):
             known = [value for value in values if value is not None]
             if known:
                 shown = spark(values, cells, least=10.0 if key == "cpu" else 0.0)
-                now, most = (f"{one:.1f} %" if key == "cpu" else size(one) for one in (known[-1], max(known)))
-                lines.append(f"{title}  {style.paint(shown, color)}  now {now}, most {most}")
+                words = _percent if key == "cpu" else size
+                most = f"now {words(known[-1])}, most {words(max(known))}"
+                lines.append(f"{title}  {style.paint(shown, color)}  {most}")
         return lines
 
     def _processes(self, group: Group, style: Style) -> list[str]:
@@ -146,3 +147,7 @@ class Details(Pages):
             text = clean_line(str(line.get("text", ""))[: 4 * style.width]).expandtabs(4)
             lines.append(cut(f"{process_of(line)} {mark} {text}", style.width))
         return [style.paint("Its last lines", "bold"), *lines]
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f} %"

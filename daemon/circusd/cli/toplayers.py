@@ -188,7 +188,7 @@ class Pages:
 
 def wrapped(text: str, width: int, most: int = 4) -> list[str]:
     """The text on lines that fit; no more than so many of them."""
-    lines = textwrap.wrap(clean(text[: 4 * most * width]), max(width, 10)) or [""]
+    lines = textwrap.wrap(clean(text[: 4 * most * width]), max(width, 10), break_on_hyphens=False) or [""]
     if len(lines) > most:
         lines = [*lines[: most - 1], lines[most - 1] + " …"]
     # Letters may be wider than they are counted there.

@@ -12,7 +12,7 @@ from circusd.cli.keyboard import Paste
 from circusd.cli.loadfeed import Feed, Link
 from circusd.cli.progress import line_of
 from circusd.cli.screen import Screen
-from circusd.cli.terminal import Style, clean
+from circusd.cli.terminal import Style, clean, span
 from circusd.cli.topactions import ACTIONS, Action, Deed
 from circusd.cli.topdetails import Details
 from circusd.cli.tophelp import help_lines
@@ -121,7 +121,7 @@ class Live:
 
     def _lines(self, width: int, height: int) -> list[str]:
         self._rows = self._view.rows(self._source, self._below if self._view.view == "tree" else {})
-        sight = Sight(self._source, self._view, self._rows, self._style, width, height)
+        sight = Sight(self._source, self._view, self._rows, self._style, width, height, bool(self._problem))
         above = head(sight) if self._source.ready else []
         below = self._foot(sight)
         room = max(1, height - len(above) - len(below))
@@ -136,15 +136,14 @@ class Live:
             return [self._style.paint("waiting for the first figures …", "dim")]
         sockets = self._sockets(sight) if room > 12 else []
         self._height = max(1, room - 1 - len(sockets))
+        # Where there are more, the last line tells how many.
+        self._height -= len(self._rows) > self._height > 2
         above, rows = self._view.window(self._rows, self._height)
         lines = table(sight, rows)
         if not self._rows:
             lines.append(self._style.paint(self._nothing(), "dim"))
-        elif len(self._rows) > len(rows) and len(rows) > 2:
-            # The last line tells how much is not seen.
-            left = len(self._rows) - above - len(rows)
-            if left:
-                lines[-1] = self._style.paint(f"… {left + 1} more", "dim")
+        elif left := len(self._rows) - above - len(rows):
+            lines.append(self._style.paint(f"… {left} more", "dim"))
         return lines + sockets
 
     def _sockets(self, sight: Sight) -> list[str]:
@@ -163,7 +162,7 @@ class Live:
         lines = []
         quiet = time.monotonic() - self._heard
         if self._problem:
-            text = f"the daemon is gone: {self._problem} Trying again …"
+            text = f"These figures are {span(quiet)} old. The daemon is gone: {self._problem}. Trying again …"
             lines += [style.paint(line, "red", "bold") for line in wrapped(text, width, 3)]
         elif quiet > QUIET_SECONDS:
             lines.append(style.paint(f"no figures for {quiet:.0f} s", "yellow", "bold"))

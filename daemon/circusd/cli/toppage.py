@@ -17,11 +17,12 @@ NAME_CELLS = (12, 44)
 TREND_CELLS = 20
 """The most that a line of the last seconds gets."""
 
-NOTE_CELLS = 44
+NOTE_CELLS = 32
 """The most that what is to be said of a state gets where there is a command beside it."""
 
 _LATELY = "LATELY"
 _LEAST_CPU = 10.0
+_LEAST_SHOWN = 0.05
 _HOT, _WARM = 90.0, 50.0
 _LEVELS = {"needs": ("yellow", "bold"), "busy": ("cyan",)}
 
@@ -35,6 +36,8 @@ class Sight(NamedTuple):
     style: Style
     width: int
     height: int
+    is_old: bool = False
+    """Whether nothing new comes at present."""
 
 
 class Column(NamedTuple):
@@ -65,13 +68,12 @@ def head(sight: Sight) -> list[str]:
     groups = source.groups
     cpu, mem = sum(group.cpu for group in groups), sum(group.mem for group in groups)
     running = sum(process.pid is not None for group in groups for process in group.processes)
-    is_wide = width >= 70
+    is_wide = width >= 76
     counts = _count(len(groups), "watcher") + (f", {_count(running, 'process')}" if is_wide else "")
     told = [
         (f"CPU {percent(sight, cpu)}{_of_all(sight) if is_wide else ''}", "bold"),
-        (spark(source.past.of()[-12:], 12, least=_LEAST_CPU) if is_wide else "", "cyan"),
-        (f"memory {_memory(source, mem)}" if is_wide else _memory(source, mem), "bold"),
-        (f"of {size(source.mem_total)}" if is_wide and source.mem_total else "", ""),
+        (spark(source.past.of()[-12:], 12, least=_LEAST_CPU).rjust(12) if is_wide else "", "cyan"),
+        (_memory_of_all(sight, mem) if is_wide else _memory(source, mem), "bold"),
         (counts, ""),
     ]
     lines.append(_joined(told, style, width))
@@ -170,7 +172,9 @@ def _line(sight: Sight, columns: Sequence[tuple[Column, int]], row: Row, *, is_c
         text = text[-cells:] if column.title == _LATELY else text
         texts.append((column, fit(text, cells, right=column.right)))
     if is_current:
-        return sight.style.paint(gap.join(text for _, text in texts), "reverse")
+        return sight.style.paint(fit(gap.join(text for _, text in texts), sight.width), "reverse")
+    if sight.is_old:
+        return sight.style.paint(gap.join(text for _, text in texts), "dim")
     return gap.join(
         sight.style.paint(text, *filter(None, (column.color(sight, row),))) for column, text in texts
     )
@@ -197,6 +201,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
+def _memory_of_all(sight: Sight, mem: float) -> str:
+    total = sight.source.mem_total if sight.width >= 92 else 0
+    return f"memory {_memory(sight.source, mem)}" + (f" of {size(total)}" if total else "")
+
+
 def _memory(source: Source, mem: float) -> str:
     return size(mem) if source.mem_title == "RSS" else f"{mem:.1f} %"
 
@@ -213,11 +222,12 @@ def _plain_label(sight: Sight, row: Row) -> str:
         return str(row.below.get("command") or "?")
     if row.process is None:
         return row.group.name
-    name = row.process.wid or str(row.process.pid or "")
-    name = f"{row.group.name} {name}" if sight.view.view == "flat" else name
-    if row.process.pid is not None and sight.width < _PID_FROM and row.process.wid:
-        name += f"  {row.process.pid}"
-    return name
+    pid = str(row.process.pid or "")
+    name = row.process.wid or pid
+    shows_pid = sight.width < _PID_FROM and row.process.wid
+    if sight.view.view == "flat":
+        return f"{pid} {row.group.name} {name}" if shows_pid else f"{row.group.name} {name}"
+    return f"{name}  {pid}" if shows_pid else name
 
 
 def _label_cells(row: Row) -> int:
@@ -257,18 +267,27 @@ def _figure(row: Row, key: str) -> float:
     return found
 
 
+def _runs(row: Row) -> bool:
+    """Whether there are figures of it."""
+    if row.process is not None:
+        return row.process.pid is not None
+    return any(process.pid is not None for process in row.group.processes)
+
+
 def _cpu(sight: Sight, row: Row) -> str:
-    return f"{_share(sight, _figure(row, 'cpu')):.1f}"
+    return "" if not _runs(row) else f"{_share(sight, _figure(row, 'cpu')):.1f}"
 
 
 def _cpu_color(sight: Sight, row: Row) -> str:
     cpu = _figure(row, "cpu")
     if cpu < _WARM:
-        return "" if cpu >= 0.05 else "dim"
+        return "" if cpu >= _LEAST_SHOWN else "dim"
     return "red" if cpu >= _HOT else "yellow"
 
 
 def _mem(sight: Sight, row: Row) -> str:
+    if not _runs(row):
+        return ""
     mem = _figure(row, "mem")
     return size(mem) if sight.source.mem_title == "RSS" else f"{mem:.1f}"
 
@@ -283,7 +302,10 @@ def _trend(sight: Sight, row: Row) -> str:
         return ""
     key = (row.group.key,) if row.process is None else (row.group.key, row.process.key)
     values = sight.source.past.of(*key)[-TREND_CELLS:]
-    return spark(values, len(values), least=_LEAST_CPU)
+    # A row of nothing but dots of ink would hide those who do something.
+    return spark(
+        [value if value >= _LEAST_SHOWN else None for value in values], len(values), least=_LEAST_CPU
+    )
 
 
 def _note(sight: Sight, row: Row) -> str:
