@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from circusd.cli.render import clock_of
@@ -112,19 +112,26 @@ def _branch(process: Mapping[str, Any]) -> Iterable[list[str]]:
 
 
 def _below(listed: Sequence[Mapping[str, Any]]) -> Iterable[list[str]]:
-    for i, one in enumerate(listed):
-        depth = int(one.get("depth") or 1)
-        # The next one that is not deeper tells whether this one is the last below its parent.
-        after = next(
-            (
-                int(other.get("depth") or 1)
-                for other in listed[i + 1 :]
-                if int(other.get("depth") or 1) <= depth
-            ),
-            0,
-        )
-        mark = "├─ " if after == depth else "└─ "
-        yield [*_cells(one), "  " + "   " * (depth - 1) + mark + clean(str(one.get("command")))]
+    for one, branch in branches(listed):
+        yield [*_cells(one), "  " + branch + clean(str(one.get("command")))]
+
+
+def branches(listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Each with the branch of the tree that leads to it."""
+    depths = [_depth(one) for one in listed]
+    # From the end: the next one that is not deeper tells whether this one is the last below its parent.
+    is_last = [True] * len(listed)
+    after: set[int] = set()
+    for i in range(len(listed) - 1, -1, -1):
+        is_last[i] = depths[i] not in after
+        after = {depth for depth in after if depth < depths[i]} | {depths[i]}
+    for one, depth, last in zip(listed, depths, is_last, strict=True):
+        yield one, "   " * (depth - 1) + ("└─ " if last else "├─ ")
+
+
+def _depth(one: Mapping[str, Any]) -> int:
+    depth = one.get("depth")
+    return min(max(depth, 1), 20) if isinstance(depth, int) else 1
 
 
 def _cells(one: Mapping[str, Any]) -> list[str]:

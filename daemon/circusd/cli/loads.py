@@ -21,7 +21,7 @@ ILL = ("failed", "backoff", "exited")
 
 ALIVE = ("running", "ready")
 
-_PLUMBING = ("circusd-stats", "circushttpd")
+_PLUMBING = frozenset(("circusd-stats", "circushttpd"))
 
 
 class Process:
@@ -268,7 +268,9 @@ class PublishedStats:
         if topic == "statuses":
             self._statuses = {topic_name(name): (name, str(state)) for name, state in data.items()}
             return False
+        # The original itself writes names now in one way and now in another.
         name, part = _parts(topic, data)
+        name = topic_name(name)
         now = time.monotonic()
         if len(self._stats) < MOST_STATS or (name, part) in self._stats:
             self._stats[name, part] = (now, data)
@@ -313,7 +315,7 @@ class PublishedStats:
             group = found.get(name) or found.setdefault(name, self._group(name))
             if part:
                 _add(group, part, stat)
-        for name in self._statuses:
+        for name in self._statuses.keys() - _PLUMBING:
             found.setdefault(name, self._group(name))
         self.groups, self.sockets = list(found.values()), sockets
         _remember(self.past, self.groups)

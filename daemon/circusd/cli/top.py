@@ -11,7 +11,7 @@ from typing import Any
 
 from circusd.cli.loadfeed import Link, connected, limit_of
 from circusd.cli.loads import Process, Source
-from circusd.cli.terminal import clean, clean_message, columns, size, span, style_of
+from circusd.cli.terminal import Style, clean, clean_message, columns, size, span, style_of
 from circusd.cli.toprows import ORDER_NAMES, Row, View
 from circusd.schema.errors import CircusError, TimedOut
 from circusd.version import __version__
@@ -160,12 +160,13 @@ def plain(source: Source, sort: str = "cpu") -> list[str]:
     groups = source.groups
     count = sum(process.pid is not None for group in groups for process in group.processes)
     cpu, mem = sum(group.cpu for group in groups), sum(group.mem for group in groups)
+    unit = "" if source.mem_title == "RSS" else " %"
     about = [clean(source.title()), f"up {source.up()}" if source.up() else ""]
     about += [
         f"watchers {len(groups)}",
         f"processes {count}",
         f"CPU {cpu:.1f} %",
-        f"memory {_mem(source, mem)}",
+        f"memory {_mem(source, mem)}{unit}",
     ]
     rows = []
     for row in View(sort).rows(source, {}):
@@ -177,10 +178,14 @@ def plain(source: Source, sort: str = "cpu") -> list[str]:
         state = clean(one.state).replace(" ", "_") or NONE
         rows.append([pid, wid, state, f"{one.cpu:.1f}", _mem(source, one.mem), age, _name(row)])
     header = tuple(source.mem_title if title == "RSS" else title for title in HEADER)
-    table = columns(
-        rows, style_of(sys.stderr, {}, no_color=True), header=header, right=(0, 1, 3, 4, 5), whole=True
-    )
-    return ["# " + ", ".join(filter(None, about)), *table]
+    table = columns(rows, Style(), header=header, right=(0, 1, 3, 4, 5), whole=True)
+    return ["# " + ", ".join(filter(None, about)), *table, *_sockets(source)]
+
+
+def _sockets(source: Source) -> list[str]:
+    """The sockets with how often they were found readable, where that is told."""
+    rows = [(clean(address), clean(reads)) for address, reads in source.sockets]
+    return ["", *columns(rows, Style(), header=("SOCKET", "READS"), right=(1,))] if rows else []
 
 
 def _name(row: Row) -> str:
@@ -218,7 +223,7 @@ def as_data(source: Source, sort: str = "cpu") -> dict[str, Any]:
 
 
 def _mem_data(mem: float, key: str) -> float:
-    return int(mem) if key == "rss" else mem
+    return int(mem) if key == "rss" else round(mem, 3)
 
 
 def _process_data(process: Process, key: str) -> dict[str, Any]:

@@ -49,7 +49,9 @@ class Question:
         return [*lines, keys_line([("y", "yes"), ("n", "no")], style, width)]
 
     def press(self, key: str) -> bool:
-        """Whatever means neither yes nor no changes nothing."""
+        """Whatever means neither yes nor no changes nothing; nor does what was pasted."""
+        if isinstance(key, Paste):
+            return True
         if key in ("y", "Y"):
             self._yes()
         return key not in ("y", "Y", "n", "N", "enter", *_BACK)
@@ -173,6 +175,8 @@ class Pages:
 
     def press(self, key: str) -> bool:
         """It is scrolled, or left."""
+        if isinstance(key, Paste):
+            return True
         steps = {
             "up": -1,
             "down": 1,

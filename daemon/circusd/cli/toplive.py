@@ -70,6 +70,8 @@ class Live:
                 keys = screen.wait(self._pause())
                 self._feed.turn()
                 for key in keys:
+                    # What one key has changed is what the next one means.
+                    self._arrange()
                     if not self._press(key):
                         return
                 self._ask_below()
@@ -120,7 +122,7 @@ class Live:
         self._screen.draw(self._lines(self._screen.columns, self._screen.lines))
 
     def _lines(self, width: int, height: int) -> list[str]:
-        self._rows = self._view.rows(self._source, self._below if self._view.view == "tree" else {})
+        self._arrange()
         sight = Sight(self._source, self._view, self._rows, self._style, width, height, bool(self._problem))
         above = head(sight) if self._source.ready else []
         below = self._foot(sight)
@@ -130,6 +132,9 @@ class Live:
             body = self._table(sight, room)
         lines = [*above, *body[:room]]
         return [*lines, *[""] * (height - len(lines) - len(below)), *below][:height]
+
+    def _arrange(self) -> None:
+        self._rows = self._view.rows(self._source, self._below if self._view.view == "tree" else {})
 
     def _table(self, sight: Sight, room: int) -> list[str]:
         if not self._source.ready:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from circusd.cli.figures import branches
 from circusd.cli.loads import Group, Process, Source
 
 VIEWS = ("watchers", "processes", "tree", "flat")
@@ -237,24 +238,6 @@ class View:
 
 def _mark(is_open: bool, has_more: bool) -> str:
     return (OPEN if is_open else FOLDED) + " " if has_more else "  "
-
-
-def branches(listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Each with the branch of the tree that leads to it."""
-    depths = [_depth(one) for one in listed]
-    # From the end: the next one that is not deeper tells whether this one is the last below its parent.
-    is_last = [True] * len(listed)
-    after: set[int] = set()
-    for i in range(len(listed) - 1, -1, -1):
-        is_last[i] = depths[i] not in after
-        after = {depth for depth in after if depth < depths[i]} | {depths[i]}
-    for one, depth, last in zip(listed, depths, is_last, strict=True):
-        yield one, "   " * (depth - 1) + ("└─ " if last else "├─ ")
-
-
-def _depth(one: Mapping[str, Any]) -> int:
-    depth = one.get("depth")
-    return min(max(depth, 1), 20) if isinstance(depth, int) else 1
 
 
 def _natural(key: str) -> tuple[int, str]:
