@@ -70,6 +70,10 @@ class Window(Terminal):
         self.screen.resize(lines, columns)
         fcntl.ioctl(self._outer, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
+    def forget(self) -> None:
+        """What is on the screen does not count any more; only what is drawn from now on."""
+        self.screen.reset()
+
     @property
     def modes(self) -> list[Any]:
         """How the terminal deals with what is typed."""

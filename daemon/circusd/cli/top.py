@@ -52,6 +52,13 @@ OPTIONS = (
 HEADER = ("PID", "WID", "STATE", "CPU%", "RSS", "AGE", "NAME")
 """The columns on a pipe. Names, in which there may be spaces, come last; nothing else has any."""
 
+ON_A_PIPE = (
+    "A table begins with a line that starts with ``#``. Then come the header and a line for each watcher, which has no PID, and each of "
+    "its processes: ``PID``, ``WID`` (the number of the slot), ``STATE``, ``CPU%`` (of one processor), ``RSS``, ``AGE`` and ``NAME``. "
+    "What is not known is ``-``. At an endpoint of stats ``MEM%`` stands in place of ``RSS``. An empty line is between two tables."
+)
+"""What is printed for programs, in words."""
+
 NONE = "-"
 
 _SHORT = {"-e": "--endpoint", "-h": "--help", "-b": "--batch", "-n": "--iterations", "-d": "--delay"}
