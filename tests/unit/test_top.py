@@ -310,6 +310,23 @@ def test_a_role_is_offered_what_it_may() -> None:
         assert all(topactions.is_allowed(action, role) is may for action in topactions.ACTIONS)
 
 
+# --- what the daemon sends ---
+
+
+def test_a_daemon_that_is_back_begins_anew() -> None:
+    """What was known stays until all of it is told once more; old figures are not laid over a new daemon's watchers."""
+    source = loaded(watcher("a", 1), a=50.0)
+    source.begin({"role": "viewer"})
+    load = {"time": 201.0, "watchers": {}, "daemon": {}}
+    assert not source.take("load.", load)
+    assert source.title() == "circus on here" and [group.name for group in source.groups] == ["a"]
+    daemon = {"name": "circus", "host": "there", "time": 200.0}
+    assert source.take("state.", {"snapshot": {"daemon": daemon, "watchers": [watcher("b", 2)]}})
+    source.settle()
+    assert source.title() == "circus on there" and [group.name for group in source.groups] == ["b"]
+    assert source.role == "viewer"
+
+
 # --- what is published ---------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from circusd.cli.loads import DaemonLoad, PublishedStats, published
 from circusd.cli.session import FAR_TIMEOUT, endpoint_of
-from circusd.client import FOREVER, TIMEOUT, Client, Follow, Subscription, subscribe
+from circusd.client import FOREVER, TIMEOUT, Client, Follow, Subscription, refusal, subscribe
 from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut, Unavailable
 
 LOOK_SECONDS = 1.0
@@ -214,13 +214,14 @@ class Feed:
                 timeout = FOREVER if waiting else None
                 found = client.request(command, properties, waiting=waiting, timeout=timeout, progress=tell)
                 if found.get("status") == "error":
-                    from circusd.client import refusal
-
                     problem = refusal(found)
                 else:
                     reply = found
             except CircusError as error:
                 problem = error
+            except Exception as fault:  # noqa: BLE001 (a thread hands it on)
+                self._put(partial(_raise, fault))
+                return
             self._put(partial(self._done, told, reply, problem))
 
         threading.Thread(target=run, name=command, daemon=True).start()
@@ -235,6 +236,13 @@ class Feed:
         self._wake()
 
     def _run(self) -> None:
+        try:
+            self._read()
+        except Exception as fault:  # noqa: BLE001 (a thread hands it on)
+            # Whoever has the terminal gives it back first, and then it is told.
+            self._put(partial(_raise, fault))
+
+    def _read(self) -> None:
         while True:
             try:
                 message = self._link.receive()
@@ -262,4 +270,15 @@ class Feed:
         self._back()
 
     def _take(self, topic: str, data: Mapping[str, Any]) -> None:
-        self._took(self._link.source.take(topic, data))
+        try:
+            is_new = self._link.source.take(topic, data)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise ProtocolError(
+                f"{self._link.endpoint} sent figures that can't be read",
+                hint="circusd may be of another version: compare circusctl version with circus-top --version",
+            ) from None
+        self._took(is_new)
+
+
+def _raise(fault: Exception) -> None:
+    raise fault

@@ -118,20 +118,22 @@ class DaemonLoad:
         self._load: Mapping[str, Any] = {}
         self._daemon: Mapping[str, Any] = {}
         self._lead: Mapping[str, Any] = {}
+        self._is_whole = False
+        """Whether everything was told once since the connection is there."""
         self._is_new = False
 
     def begin(self, person: Mapping[str, Any]) -> None:
         """A connection is there, and this is what ``whoami`` has answered; whatever was known may be old."""
         self.role = str(person.get("role") or "")
         self._load = {}
-        self._daemon = {}
+        self._is_whole = False
 
     def take(self, topic: str, data: Mapping[str, Any]) -> bool:
         """One message; tells whether there is something new to show."""
         if topic == "load.":
             self._load = data
-            self.ready = bool(self._daemon)
         elif "snapshot" in data:
+            self._is_whole = True
             self._daemon = data["snapshot"].get("daemon", {})
             self._watchers = {str(w["name"]).lower(): w for w in data["snapshot"].get("watchers", ())}
             self._lead = data["snapshot"].get("lead") or {}
@@ -140,11 +142,13 @@ class DaemonLoad:
         elif "removed" in data:
             self._watchers.pop(str(data["removed"]).lower(), None)
         self._lead = data.get("lead") or self._lead
-        self._is_new = bool(self._load and self._daemon)
-        if topic == "load." and self._is_new:
+        if not self._is_whole or not self._load:
+            return False
+        self.ready = self._is_new = True
+        if topic == "load.":
             self.settle()
             _remember(self.past, self.groups)
-        return self.ready
+        return True
 
     def settle(self) -> None:
         """`groups` are as the last message has it; many that come together cost as much as one."""
