@@ -252,8 +252,7 @@ class Feed:
                 person = self._reopen()
                 self._put(partial(self._begin, person))
                 continue
-            if message is not None:
-                self._put(partial(self._take, *message))
+            self._put(self._tick if message is None else partial(self._take, *message))
 
     def _reopen(self) -> Mapping[str, Any]:
         tries = 0
@@ -268,6 +267,10 @@ class Feed:
     def _begin(self, person: Mapping[str, Any]) -> None:
         self._link.source.begin(person)
         self._back()
+
+    def _tick(self) -> None:
+        if self._link.source.tick():
+            self._took(True)
 
     def _take(self, topic: str, data: Mapping[str, Any]) -> None:
         try:

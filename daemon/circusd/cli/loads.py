@@ -150,6 +150,10 @@ class DaemonLoad:
             _remember(self.past, self.groups)
         return True
 
+    def tick(self) -> bool:
+        """Time has passed: nothing is new by that alone."""
+        return False
+
     def settle(self) -> None:
         """`groups` are as the last message has it; many that come together cost as much as one."""
         if not self._is_new:
@@ -260,6 +264,7 @@ class PublishedStats:
         self._statuses: dict[str, tuple[str, str]] = {}
         self._since = time.monotonic()
         self._gathered = 0.0
+        self._is_new = False
 
     def begin(self, person: Mapping[str, Any]) -> None:
         """As `DaemonLoad.begin`."""
@@ -278,10 +283,17 @@ class PublishedStats:
         now = time.monotonic()
         if len(self._stats) < MOST_STATS or (name, part) in self._stats:
             self._stats[name, part] = (now, data)
+        self._is_new = True
+        return self.tick()
+
+    def tick(self) -> bool:
+        """What has come since the last time is shown, if a second is over; tells whether it is."""
+        now = time.monotonic()
         # All that is published in a second was heard once.
-        self.ready = self.ready or now - self._since > 1.5 * DaemonLoad.period
-        if not self.ready or now - self._gathered < DaemonLoad.period:
+        self.ready = self.ready or (self._is_new and now - self._since > 1.5 * DaemonLoad.period)
+        if not self.ready or not self._is_new or now - self._gathered < DaemonLoad.period:
             return False
+        self._is_new = False
         self._gathered = now
         self._stats = {key: stat for key, stat in self._stats.items() if now - stat[0] <= self._keep}
         self._gather()
@@ -342,9 +354,10 @@ def topic_name(name: str) -> str:
 def _parts(topic: str, stat: Mapping[str, Any]) -> tuple[str, str]:
     """The watcher's name, in which there may be dots, and what of it is meant: "" for the whole."""
     name = topic.partition(".")[2]
-    part = str(stat.get("subtopic", ""))
-    if part and name.endswith(f".{part}"):
-        return name.removesuffix(f".{part}"), part
+    for key in ("subtopic", "pid", "fd"):
+        part = stat.get(key)
+        if isinstance(part, int | str) and name.endswith(f".{part}"):
+            return name.removesuffix(f".{part}"), str(part)
     return name, ""
 
 

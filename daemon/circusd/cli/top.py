@@ -152,7 +152,8 @@ def _samples(link: Link, delay: float) -> Iterator[None]:
     while True:
         message = link.receive()
         now = time.monotonic()
-        if message is None or not link.source.take(*message) or message[0] == "state.":
+        is_new = link.source.tick() if message is None else link.source.take(*message)
+        if not is_new or (message is not None and message[0] == "state."):
             if now - heard > limit_of(link.endpoint):
                 raise TimedOut("nothing was measured in time")
             continue
