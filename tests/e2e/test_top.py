@@ -192,6 +192,10 @@ def test_one_watcher_is_shown_in_full(daemon: Daemon) -> None:
         window.see(r"^ +1 +\d+ +running")
         window.see(r"^web\.1 \| ready")
         window.see(r"started, pid \d+")
+        window.press("r")
+        window.see(r"^Restart web\? 2 processes")
+        window.press("n")
+        window.see(r"^esc back .* r restart  x stop")
 
 
 def test_colours_only_where_they_are_wanted(daemon: Daemon) -> None:

@@ -13,6 +13,14 @@ Reply = Mapping[str, Any]
 BARS = "▁▂▃▄▅▆▇█"
 GAP = " "
 LINE_CELLS = 30
+
+_HISTORY = ("NAME", "CPU", "NOW", "MOST", "MEMORY", "NOW", "MOST", "RUN", "RESTARTS")
+_HISTORY_COLORS = ("", "cyan", "", "dim", "magenta", "", "dim", "", "")
+_SHOWN = range(len(_HISTORY))
+_SHOWN_NARROW = (0, 1, 2, 5)
+_WHOLE_FROM = 78
+"""Cells from which all columns of a history are seen; where there are fewer, how it is now matters most."""
+
 NONE = "-"
 
 
@@ -46,9 +54,15 @@ def history(reply: Reply, style: Style) -> str:
     cells = max(8, min(LINE_CELLS, (style.width - 62) // 2))
     rows = [_history_row(clean(str(name)), series, cells) for name, series in watchers.items()]
     rows.append(_history_row("circusd", reply.get("daemon") or {}, cells))
-    header = ("NAME", "CPU", "NOW", "MOST", "MEMORY", "NOW", "MOST", "RUN", "RESTARTS")
-    colors = [("", "cyan", "", "dim", "magenta", "", "dim")] * len(rows)
-    lines = columns(rows, style, header=header, right=(2, 3, 5, 6, 7, 8), colors=colors)
+    shown = _SHOWN if style.width >= _WHOLE_FROM else _SHOWN_NARROW
+    titles = _HISTORY if shown is _SHOWN else ("NAME", "", "CPU", "", "", "MEMORY")
+    lines = columns(
+        [[row[i] for i in shown] for row in rows],
+        style,
+        header=[titles[i] for i in shown],
+        right=[place for place, i in enumerate(shown) if i not in (0, 1, 4)],
+        colors=[[_HISTORY_COLORS[i] for i in shown]] * len(rows),
+    )
     if len(times) > 1:
         lines.append(style.paint(f"{len(times)} samples of the last {span(times[-1] - times[0])}", "dim"))
     return "\n".join(lines)

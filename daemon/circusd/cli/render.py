@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, span
+from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, prose, span
 
 Reply = Mapping[str, Any]
 
@@ -53,10 +53,11 @@ def _named(name: str, text: str, style: Style) -> str:
 
 def error_of(command: str, reason: str, style: Style) -> str:
     """What is printed for an error reply."""
-    lines = [clean(line) for line in reason.split("\n")] or [""]
+    text = "\n".join(map(clean, reason.split("\n")))
     # Only this one has no prefix in the original.
-    prefix = "" if command == "globaloptions" else style.paint("error:", "red") + " "
-    return prefix + "\n".join(lines)
+    if command == "globaloptions":
+        return prose(text, style)
+    return style.paint("error:", "red") + prose(f"error: {text}", style).removeprefix("error:")
 
 
 def json_of(data: Any, *, pretty: bool = False) -> str:
@@ -176,7 +177,8 @@ def status_table(reply: Reply, style: Style) -> str:
     lines = []
     lead = reply.get("lead") or {}
     if lead.get("level") == "needs":
-        lines.append(f"{style.paint(clean(lead['title']), 'bold')}: {clean(lead['text'])}")
+        title, text = clean(lead["title"]), clean(lead["text"])
+        lines.append(style.paint(title, "bold") + prose(f"{title}: {text}", style).removeprefix(title))
     header = ("NAME", "STATE", "RUN", "SINCE", "")
     lines += columns(rows, style, header=header, right=(2, 3), colors=colors)
     return "\n".join(lines) if rows else "no watchers"
@@ -189,7 +191,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
     state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
     lines = [
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
-        clean(watcher.get("explain") or ""),
+        prose(clean(watcher.get("explain") or ""), style),
     ]
     if watcher.get("tags"):
         lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
@@ -301,7 +303,7 @@ def _list(reply: Reply, style: Style) -> str:
 def _explain(reply: Reply, style: Style) -> str:
     watchers = reply.get("watchers", ())
     if len(watchers) == 1:
-        return clean(str(watchers[0].get("explain")))
+        return prose(clean(str(watchers[0].get("explain"))), style)
     return "\n".join(_named(str(w.get("name")), clean(str(w.get("explain"))), style) for w in watchers)
 
 

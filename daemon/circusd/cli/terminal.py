@@ -87,6 +87,20 @@ def clean_line(text: str, *, color: bool = False) -> str:
     return shown + "\x1b[0m" if len(parts) > 1 else shown
 
 
+def prose(text: str, style: Style) -> str:
+    """A text for people: where their terminal is narrower, its lines end between words. On a pipe it is as it stands."""
+    if not style.terminal or len(text) <= style.width:
+        return text
+    import textwrap
+
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in textwrap.wrap(line, max(20, style.width), break_long_words=False, break_on_hyphens=False)
+        or [""]
+    )
+
+
 def columns(
     rows: Sequence[Sequence[str]],
     style: Style,

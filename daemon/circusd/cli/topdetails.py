@@ -12,6 +12,7 @@ from circusd.cli.loads import Group
 from circusd.cli.render import STATE_COLORS, event_line, process_of
 from circusd.cli.terminal import Style, clean, clean_line, columns, cut, size, span
 from circusd.cli.toplayers import Pages, wrapped
+from circusd.cli.toprows import Row
 from circusd.schema.errors import CircusError
 
 HISTORY_SECONDS = 10.0
@@ -27,9 +28,16 @@ _CHART_CELLS = 60
 class Details(Pages):
     """All of one watcher, kept fresh while it is looked at."""
 
-    def __init__(self, link: Link, feed: Feed, key: str, came_in: Callable[[], None]) -> None:
-        """``came_in`` is called when there is more to show."""
-        super().__init__(self._made)
+    def __init__(
+        self,
+        link: Link,
+        feed: Feed,
+        key: str,
+        came_in: Callable[[], None],
+        more: Sequence[tuple[str, str]],
+    ) -> None:
+        """``came_in`` is called when there is more to show; ``more`` are keys as of `Pages`."""
+        super().__init__(self._made, more=more)
         self._link = link
         self._feed = feed
         self._key = key
@@ -39,10 +47,16 @@ class Details(Pages):
         self._problem = ""
         self._due = {"history": 0.0, "output": 0.0}
 
-    def _made(self, style: Style, width: int) -> list[str]:
+    def row(self) -> Row | None:
+        """The watcher, for what can be done to it; None when it is gone."""
         group = next((group for group in self._link.source.groups if group.key == self._key), None)
-        if group is None:
+        return None if group is None else Row((group.key,), group)
+
+    def _made(self, style: Style, width: int) -> list[str]:
+        row = self.row()
+        if row is None:
             return [style.paint(f"{clean(self._key)} is no more", "yellow")]
+        group = row.group
         if self._link.tells_progress:
             self._ask(group)
         style = Style(terminal=True, color=style.color, width=width, attributes=style.attributes)

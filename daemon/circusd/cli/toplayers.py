@@ -152,9 +152,15 @@ class Line:
 class Pages:
     """Lines to read, scrolled where there are more than fit."""
 
-    def __init__(self, lines: Callable[[Style, int], list[str]], leave: Sequence[str] = ()) -> None:
-        """``lines`` makes them for a width; ``leave`` are keys that close it too."""
+    def __init__(
+        self,
+        lines: Callable[[Style, int], list[str]],
+        leave: Sequence[str] = (),
+        more: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """``lines`` makes them for a width; ``leave`` are keys that close it too, ``more`` those that somebody else answers."""
         self._lines = lines
+        self._more = more
         self._leave = leave
         self._top = 0
         self._most = 0
@@ -170,8 +176,8 @@ class Pages:
 
     def foot(self, style: Style, width: int) -> list[str]:
         """What can be pressed."""
-        more = [("↑↓", "scroll")] if self._most else []
-        return [keys_line([("esc", "back"), *more], style, width)]
+        scroll = [("↑↓", "scroll")] if self._most else []
+        return [keys_line([("esc", "back"), *scroll, *self._more], style, width)]
 
     def press(self, key: str) -> bool:
         """It is scrolled, or left."""

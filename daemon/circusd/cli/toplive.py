@@ -34,6 +34,7 @@ MESSAGE_SECONDS = 10.0
 """For how long a result stands, unless a key is pressed."""
 
 _MOST_BELOW = 100
+_DEEDS = {action.key: action for action in ACTIONS}
 
 
 class Live:
@@ -205,8 +206,10 @@ class Live:
                 ("t", "view"),
                 ("!", "ill only"),
             ]
-        may = [(action.key, action.name) for action in ACTIONS if self._may(action)]
-        return [*base, *may, ("enter", "more"), ("/", "filter"), ("o", "order"), ("t", "view")]
+        return [*base, *self._deed_keys(), ("enter", "more"), ("/", "filter"), ("o", "order"), ("t", "view")]
+
+    def _deed_keys(self) -> list[tuple[str, str]]:
+        return [(action.key, action.name) for action in ACTIONS if self._may(action)]
 
     def _may(self, action: Action) -> bool:
         return self._link.client is not None and actions.is_allowed(action, self._source.role)
@@ -219,9 +222,7 @@ class Live:
         if key == "ctrl-l":
             self._screen.clear()
         elif self._layers:
-            layer = self._layers[-1]
-            if not layer.press(key):
-                self._layers.remove(layer)
+            self._press_layer(self._layers[-1], key)
         elif isinstance(key, Paste):
             self._say("what is pasted goes nowhere here; / filters", "yellow")
         elif key in ("q", "Q"):
@@ -229,6 +230,13 @@ class Live:
         elif not self._move(key):
             self._choose(key)
         return True
+
+    def _press_layer(self, layer: Layer, key: str) -> None:
+        if isinstance(layer, Details) and key in _DEEDS:
+            row = layer.row()
+            self._act(_DEEDS[key], row) if row else self._say("it is no more", "yellow")
+        elif not layer.press(key):
+            self._layers.remove(layer)
 
     def _move(self, key: str) -> bool:
         """Whether the key moves the selection, or opens and folds what is selected."""
@@ -247,11 +255,10 @@ class Live:
     def _choose(self, key: str) -> None:
         view = self._view
         orders = {order.key: order.name for order in ORDERS}
-        deeds = {action.key: action for action in ACTIONS}
         if key in orders:
             view.order_by(orders[key])
-        elif key in deeds:
-            self._act(deeds[key])
+        elif key in _DEEDS:
+            self._act(_DEEDS[key], view.current(self._rows))
         elif key in ("t", "tab"):
             view.next_view()
             self._say(f"shown: {VIEW_WORDS[view.view]}", "cyan")
@@ -298,16 +305,15 @@ class Live:
         if row is None:
             self._say("choose a row first, with ↑ and ↓", "yellow")
             return
-        details = Details(self._link, self._feed, row.group.key, self._came_in)
-        self._layers.append(details)
+        more = self._deed_keys()
+        self._layers.append(Details(self._link, self._feed, row.group.key, self._came_in, more))
 
     def _came_in(self) -> None:
         self._is_old = True
 
     # -- doing something --------------------------------------------------------------------------------------------
 
-    def _act(self, action: Action) -> None:
-        row = self._view.current(self._rows)
+    def _act(self, action: Action, row: Row | None) -> None:
         if self._link.client is None:
             self._say("here are only figures: actions need the daemon's endpoint of commands", "yellow")
         elif not actions.is_allowed(action, self._source.role):
