@@ -327,6 +327,25 @@ def test_a_daemon_that_is_back_begins_anew() -> None:
     assert source.role == "viewer"
 
 
+def test_what_needs_somebody_is_told_as_it_is_now() -> None:
+    """Moments are counted from the last figures; a few are told one by one, the others counted."""
+    slots = [{"wid": 1, "pid": None, "state": "backoff", "next_try": 131.0}]
+    ill = [
+        {**watcher(f"w{i}"), "state": "backoff", "processes": slots, "detail": "1 in backoff"}
+        for i in range(5)
+    ]
+    source = loaded(*ill)
+    source.take(
+        "state.",
+        {"watcher": ill[0], "lead": {"level": "needs", "title": "5 things need you", "text": "in 60 s"}},
+    )
+    source.settle()
+    level, text = source.lead()
+    assert level == "needs"
+    assert text.startswith("5 things need you: w0: 1 in backoff, next try in 30 s; w1: ")
+    assert text.endswith("; and 2 more") and "w3" not in text
+
+
 # --- what is published ---------------------------------------------------------------------------------------------
 
 

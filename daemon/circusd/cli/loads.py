@@ -19,6 +19,9 @@ MOST_STATS = 20_000
 ILL = ("failed", "backoff", "exited")
 """States that a person should know of."""
 
+MOST_ILL = 3
+"""Watchers in trouble that are told one by one."""
+
 ALIVE = ("running", "ready")
 
 _PLUMBING = frozenset(("circusd-stats", "circushttpd"))
@@ -192,8 +195,14 @@ class DaemonLoad:
 
     def lead(self) -> tuple[str, str]:
         """What the daemon says of all together: how bad it is (``calm``, ``busy`` or ``needs``), and a sentence."""
+        level = str(self._lead.get("level") or "calm")
         title, text = (str(self._lead.get(key) or "") for key in ("title", "text"))
-        return str(self._lead.get("level") or "calm"), ": ".join(filter(None, (title, text)))
+        ill = [group for group in self.groups if group.ill and group.note]
+        if level == "needs" and ill:
+            # Moments are counted down here, and not as they were when the daemon said it.
+            text = "; ".join(f"{group.name}: {group.note}" for group in ill[:MOST_ILL])
+            text += f"; and {len(ill) - MOST_ILL} more" if len(ill) > MOST_ILL else ""
+        return level, ": ".join(filter(None, (title, text)))
 
     def _group(self, key: str, view: Mapping[str, Any], loads: Mapping[str, Mapping[str, Any]]) -> Group:
         group = Group(key, str(view["name"]))

@@ -44,8 +44,9 @@ class Details(Pages):
         self._came_in = came_in
         self._history: Mapping[str, Any] = {}
         self._output: Sequence[Mapping[str, Any]] = ()
+        self._explained = ""
         self._problem = ""
-        self._due = {"history": 0.0, "output": 0.0}
+        self._due = {"explain": 0.0, "history": 0.0, "output": 0.0}
 
     def row(self) -> Row | None:
         """The watcher, for what can be done to it; None when it is gone."""
@@ -72,6 +73,7 @@ class Details(Pages):
     def _ask(self, group: Group) -> None:
         now = time.monotonic()
         asked: dict[str, tuple[dict[str, Any], float]] = {
+            "explain": ({"name": group.name, "match": "simple"}, OUTPUT_SECONDS),
             "history": ({"name": group.name, "match": "simple"}, HISTORY_SECONDS),
             "output": ({"names": [group.name], "match": "simple", "lines": OUTPUT_LINES}, OUTPUT_SECONDS),
         }
@@ -85,6 +87,8 @@ class Details(Pages):
             self._problem = "" if problem is None else problem.text
             if reply is not None and command == "history":
                 self._history = reply
+            elif reply is not None and command == "explain":
+                self._explained = next((str(one.get("explain")) for one in reply.get("watchers") or ()), "")
             elif reply is not None:
                 self._output = reply.get("lines") or ()
             self._came_in()
@@ -96,7 +100,7 @@ class Details(Pages):
         state = style.paint(clean(group.state), color)
         name = cut(clean(group.name[: style.width]), max(8, style.width - 14))
         lines = [f"{style.paint(name, 'bold')}  {state}"]
-        if explained := str(group.view.get("explain") or group.note):
+        if explained := self._explained or str(group.view.get("explain") or group.note):
             lines += wrapped(explained, style.width, 6)
         if group.view.get("cmd"):
             lines += [style.paint(line, "dim") for line in wrapped(str(group.view["cmd"]), style.width, 3)]
@@ -123,16 +127,17 @@ class Details(Pages):
                 words = _percent if key == "cpu" else size
                 most = f"now {words(known[-1])}, most {words(max(known))}"
                 lines.append(f"{title}  {style.paint(shown, color)}  {most}")
-        return lines
+        return lines if len(lines) > 1 else []
 
     def _processes(self, group: Group, style: Style) -> list[str]:
         published = self._link.source.mem_title != "RSS"
         rows, colors = [], []
         for one in group.processes:
             mem = f"{one.mem:.1f}" if published else size(one.mem)
+            cpu, mem = (f"{one.cpu:.1f}", mem) if one.pid is not None else ("", "")
             age = "" if one.age is None else span(one.age)
             pid = str(one.pid or "-")
-            rows.append([one.wid, pid, clean(one.state), f"{one.cpu:.1f}", mem, age, clean(one.note)])
+            rows.append([one.wid, pid, clean(one.state), cpu, mem, age, clean(one.note)])
             colors.append(["", "", STATE_COLORS.get(one.state, ""), "", "", "dim", "dim"])
         if not rows:
             return []

@@ -24,6 +24,15 @@ _LATELY = "LATELY"
 _LEAST_CPU = 10.0
 _LEAST_SHOWN = 0.05
 _HOT, _WARM = 90.0, 50.0
+_KERNEL_STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "on disk",
+    "Z": "zombie",
+    "T": "stopped",
+    "t": "traced",
+    "I": "idle",
+}
 _LEVELS = {"needs": ("yellow", "bold"), "busy": ("cyan",)}
 
 
@@ -251,7 +260,8 @@ def _is_alive(process: Process) -> bool:
 
 def _state(sight: Sight, row: Row) -> str:
     if row.below is not None:
-        return str(row.below.get("state") or "")
+        state = str(row.below.get("state") or "")
+        return _KERNEL_STATES.get(state, state)
     return row.process.state if row.process is not None else row.group.state
 
 
