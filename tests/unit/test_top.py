@@ -304,6 +304,18 @@ def test_actions_are_commands_of_the_table(action: topactions.Action) -> None:
         assert bool(deed.question) == (action in (topactions.RESTART, topactions.STOP))
 
 
+def test_a_question_says_what_ends() -> None:
+    """How many processes; or that there will be no other try, where none runs."""
+    source = loaded(
+        watcher("a", 1, 2), watcher("b", None, state="failed"), watcher("c", None, status="stopped")
+    )
+    rows = {row.group.name: row for row in View("name").rows(source, {}) if row.process is None}
+    deeds = {name: topactions.STOP.deed(row) for name, row in rows.items()}
+    assert isinstance(deeds["a"], topactions.Deed) and "2 processes will be stopped" in deeds["a"].question
+    assert isinstance(deeds["b"], topactions.Deed) and "It will not be tried again" in deeds["b"].question
+    assert deeds["c"] == "c is stopped already"
+
+
 def test_a_role_is_offered_what_it_may() -> None:
     """A viewer nothing; where the role is not known the daemon decides."""
     for role, may in (("viewer", False), ("operator", True), ("admin", True), ("", True)):

@@ -137,7 +137,9 @@ def _stop(row: Row) -> Deed | str:
         return f"circusd would start it again: stop {row.group.name} as a whole, or send a signal"
     if not running(row) and row.group.state == "stopped":
         return f"{row.group.name} is stopped already"
-    question = f"Stop {row.group.name}? {_processes(running(row))} will be stopped, and stay so."
+    count = running(row)
+    ends = f"{_processes(count)} will be stopped, and stay so" if count else "it will not be tried again"
+    question = f"Stop {row.group.name}? {ends[:1].upper()}{ends[1:]}."
     return Deed("stop", _named(row), f"stop {row.group.name}", question)
 
 
