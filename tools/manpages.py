@@ -10,6 +10,7 @@ from circusd.cli import top
 from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of
 from circusd.cli.circusd import parser as circusd_parser
 from circusd.cli.codes import CODES
+from circusd.cli.tophelp import KEYS
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
 from circusd.version import __version__
@@ -234,8 +235,14 @@ def _top() -> Iterator[str]:
     yield ".SH OPTIONS"
     for words, text in top.OPTIONS:
         yield from _entry(words, _sentence(text))
+    yield ".SH KEYS"
+    for keys, text in KEYS:
+        yield from _entry(keys, _sentence(text))
+    yield ".SH OUTPUT"
+    yield _prose(top.ON_A_PIPE)
+    yield from _example("circus-top -b -n 1 | awk '$3 == \"running\" && $4 > 90 {print $1}'")
     yield ".SH EXIT STATUS"
-    yield from _entry("0", "It was left, or has printed its table.")
+    yield from _entry("0", "It was left, or has printed its tables.")
     yield from _entry("1", "No daemon, or nothing was measured in time.")
     yield from _entry("2", "A wrong flag.")
 

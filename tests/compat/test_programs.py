@@ -20,8 +20,10 @@ from typing import Any
 
 import pytest
 
-from tests.compat.original import BOTH, COMMANDS, EVENTS, FILES, Ours, program
+from tests.compat.original import BOTH, COMMANDS, EVENTS, FILES, STATS, Ours, program
+from tests.daemon import BIN
 from tests.waiting import eventually
+from tests.window import Window
 
 
 @pytest.fixture(scope="module", params=BOTH)
@@ -136,6 +138,27 @@ def test_circus_top_shows_what_runs(daemon: Ours) -> None:
             screen.until(rf"{other}")
     finally:
         screen.close()
+
+
+def test_our_circus_top_shows_and_commands_either_daemon(daemon: Ours) -> None:
+    """At the endpoint of commands with states and actions, at that of stats with figures only."""
+    ours = [*daemon.entering(), str(BIN / "circus-top")]
+    environ = {**daemon.environ, "TERM": "xterm"}
+    for endpoint in (COMMANDS, STATS):
+        with Window(
+            [*ours, "--endpoint", endpoint], environ, columns=100, lines=40, cwd=daemon.folder
+        ) as window:
+            window.see(r"^▾ busy +\d\S* ")
+            pid = ctl(daemon, "list", "victim").strip()
+            window.see(rf"^ +\d+ +{pid} ")
+            window.press("/victim\r\x1b[B" + "r")
+            if endpoint == STATS:
+                window.see(r"here are only figures")
+                continue
+            window.see(r"^Restart victim\? 1 process")
+            window.press("y")
+            window.see(r"^restart victim: ")
+            eventually(lambda old=pid: ctl(daemon, "list", "victim").strip() not in ("", old), within=20)
 
 
 class Screen:

@@ -287,8 +287,8 @@ def test_top_once_shows_each_watcher_with_its_processes(daemon: ScriptedDaemon) 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^web +active +12\.5 +3\.0 MiB$", done.stdout, re.MULTILINE), done.stdout
-    assert re.search(r"^  77 +1 +running +12\.5 +3\.0 MiB +61 s$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^ +- +- +active +12\.5 +3\.0MiB +61s +web$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^ +77 +1 +running +12\.5 +3\.0MiB +61s +web$", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_top_reads_what_the_original_publishes(daemon: ScriptedDaemon, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_top_reads_what_the_original_publishes(daemon: ScriptedDaemon, tmp_path:
             publisher.send_multipart([b"stat.sockets.5", b'{"fd": 5, "address": "127.0.0.1:80", "reads": 4}'])
             out, err = process.communicate(timeout=10)
         assert err == ""
-        assert re.search(r"^  77 +1\.5 +0\.2 +61 s$", out, re.MULTILINE), out
+        assert re.search(r"^ +77 +- +- +1\.5 +0\.2 +61s +web$", out, re.MULTILINE), out
         assert re.search(r"^127\.0\.0\.1:80 +4$", out, re.MULTILINE), out
     finally:
         publisher.close(0)

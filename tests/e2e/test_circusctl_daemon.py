@@ -281,7 +281,7 @@ def test_top_shows_what_runs(daemon: Daemon) -> None:
     assert done.returncode == 0, done.stderr
     for pid in daemon.pids("web"):
         assert re.search(
-            rf"^  {pid} +\d+ +running +[\d.]+ +[\d.]+ (KiB|MiB) +\d+ s$", done.stdout, re.MULTILINE
+            rf"^ *{pid} +\d+ +running +[\d.]+ +[\d.]+[KM]iB +\d+s +web$", done.stdout, re.MULTILINE
         ), done.stdout
 
 

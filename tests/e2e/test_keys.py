@@ -20,6 +20,7 @@ from tests.daemon import BIN, Daemon, lines_of
 from tests.elsewhere import PLUGIN, without_daemon
 from tests.namespace import InNamespace, Neighbour
 from tests.waiting import eventually
+from tests.window import Window
 
 INI = """
 [circus]
@@ -205,6 +206,32 @@ def test_an_admin_decides_also_about_keys(run: Run, daemon: InNamespace, key: Ca
     assert run("circusctl", *ways, "keys", "rm", "third").stdout == "ok\n"
     assert "does not know the key" in run("circusctl", *third, "status").stderr
     assert [e["person"] for e in audit(daemon) if e.get("command") == "addkey"][-1] == "key:boss"
+
+
+def test_the_live_table_offers_what_the_role_of_a_key_reaches(
+    neighbour: Neighbour, here: dict[str, str], daemon: InNamespace, key: Callable[..., str]
+) -> None:
+    """A viewer's key shows all and does nothing; an operator's restarts, after a question."""
+    before = daemon.pids("web")
+
+    def window(path: str) -> Window:
+        words = neighbour.entering(str(BIN / "circus-top"), "--key", path, "--endpoint", SERVER)
+        return Window(words, {**here, "TERM": "xterm"})
+
+    with window(key("eyes", "viewer")) as looked:
+        looked.see(r"^▾ web +\d")
+        looked.press("\x1b[B")
+        looked.see(r"^\? help  q quit  enter more")
+        looked.press("r")
+        looked.see(r"^restart is for the role operator; you have viewer")
+    assert daemon.pids("web") == before
+    with window(key("hands", "operator")) as done:
+        done.see(r"^▾ web +\d")
+        done.press("\x1b[Br")
+        done.see(r"^Restart web\? ")
+        done.press("y")
+        done.see(r"^restart web: \d started")
+    assert not set(daemon.pids("web")) & set(before)
 
 
 def test_all_programs_go_by_a_key(

@@ -18,6 +18,7 @@ from tests.daemon import BIN, Daemon
 from tests.elsewhere import PLUGIN, without_daemon
 from tests.sshd import MISSING, Sshd
 from tests.waiting import eventually
+from tests.window import Window
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
 
@@ -261,10 +262,18 @@ def _reads(process: subprocess.Popen[str], daemon: Daemon, text: str) -> bool:
 def test_top_and_a_plugin_go_the_same_way(
     run: Run, here: dict[str, str], far: Sshd, daemon: Daemon, tmp_path: Path
 ) -> None:
-    """One table of the machine there; a plugin here that hears of what happens there."""
+    """A table of the machine there, once and live; a plugin here that hears of what happens there."""
     done = run("circus-top", "--ssh", far.server, "--once")
     assert done.returncode == 0, done.stderr
     assert "web" in done.stdout
+    with Window([str(BIN / "circus-top"), "--ssh", far.server], {**here, "TERM": "xterm"}) as window:
+        window.see(r"^▾ web +\d")
+        window.press("/web\r\x1b[Br")
+        window.see(r"^Restart web\? ")
+        window.press("ny")
+        window.see_no(r"^Restart web")
+        window.press("q")
+        assert window.until_over() == 0
     (tmp_path / "told.py").write_text(PLUGIN)
     process = subprocess.Popen(
         [str(BIN / "circus-plugin"), "--ssh", far.server, "told.Told"],

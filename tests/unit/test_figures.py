@@ -100,6 +100,14 @@ def test_history_on_a_terminal_fits_it() -> None:
     assert all(len(line) <= 100 for line in shown.split("\n"))
 
 
+def test_history_on_a_narrow_terminal_tells_how_it_is_now() -> None:
+    """The figures of now are whole where there is no room for all."""
+    shown = render.text_of("history", HISTORY, Style(terminal=True, width=40))
+    (web,) = [line for line in shown.split("\n") if line.startswith("web")]
+    assert "50.0 %" in web and web.endswith("3.0 MiB")
+    assert all(len(line) <= 40 for line in shown.split("\n"))
+
+
 def test_trees_show_who_is_below_whom() -> None:
     """The last one below its parent ends the line."""
     shown = render.text_of("tree", TREE, PIPE)

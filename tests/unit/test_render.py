@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from circusd.cli import help as help_texts
 from circusd.cli import render
 from circusd.cli.arguments import usage
+from circusd.cli.progress import Progress
 from circusd.cli.terminal import (
     Style,
     clean,
@@ -21,6 +22,7 @@ from circusd.cli.terminal import (
     clean_message,
     columns,
     cut,
+    prose,
     size,
     span,
     style_of,
@@ -247,6 +249,27 @@ def test_a_line_keeps_its_colours_where_they_are_wanted() -> None:
     line = "\x1b[31mred\x1b[0m\tplain\x1b[2J"
     assert clean_line(line, color=True) == "\x1b[31mred\x1b[0m\tplain\\x1b[2J\x1b[0m"
     assert clean_line(line) == "red\tplain\\x1b[2J"
+
+
+def test_sentences_end_their_lines_between_words() -> None:
+    """On a terminal that is narrower; on a pipe nothing is changed, and a long word stays whole."""
+    text = "the connection to ipc:///run/circus/circus/commands.sock was closed before an answer"
+    narrow = Style(terminal=True, width=40)
+    assert prose(text, Style()) == text
+    assert prose(text, narrow).split() == text.split()
+    assert max(map(len, prose(text, narrow).split("\n"))) <= 40
+    assert "x" * 90 in prose("x" * 90, narrow)
+    assert render.error_of("stop", "a " * 40, narrow).startswith("error: a a")
+    assert all(len(line) <= 40 for line in render.error_of("stop", "a " * 40, narrow).split("\n"))
+
+
+def test_the_progress_of_a_long_name_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Wide letters count for the two cells that they take."""
+    row = {"command": "restart", "watcher": "日本語" * 30, "done": 1, "total": 3}
+    Progress(Style(terminal=True, width=40)).show(row)
+    shown = capsys.readouterr().err
+    assert shown.startswith("\rrestart 日本語") and shown.endswith("\x1b[K")
+    assert width_of(shown.removeprefix("\r").removesuffix("\x1b[K")) < 40
 
 
 def test_columns_align_and_are_cut_at_the_width() -> None:

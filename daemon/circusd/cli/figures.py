@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from circusd.cli.render import clock_of
@@ -13,11 +13,22 @@ Reply = Mapping[str, Any]
 BARS = "▁▂▃▄▅▆▇█"
 GAP = " "
 LINE_CELLS = 30
+
+_HISTORY = ("NAME", "CPU", "NOW", "MOST", "MEMORY", "NOW", "MOST", "RUN", "RESTARTS")
+_HISTORY_COLORS = ("", "cyan", "", "dim", "magenta", "", "dim", "", "")
+_SHOWN = range(len(_HISTORY))
+_SHOWN_NARROW = (0, 1, 2, 5)
+_WHOLE_FROM = 78
+"""Cells from which all columns of a history are seen; where there are fewer, how it is now matters most."""
+
 NONE = "-"
 
 
-def spark(values: Sequence[float | None], cells: int) -> str:
-    """The values as bars of eighths, each line with its own scale from 0; gaps where nothing ran."""
+def spark(values: Sequence[float | None], cells: int, *, least: float = 0.0) -> str:
+    """The values as bars of eighths, each line with its own scale from 0; gaps where nothing ran.
+
+    The scale reaches at least to ``least``, so that what is next to nothing does not look like much.
+    """
     if not values or cells < 1:
         return ""
     count = min(cells, len(values))
@@ -26,6 +37,7 @@ def spark(values: Sequence[float | None], cells: int) -> str:
         part = [v for v in values[i * len(values) // count : (i + 1) * len(values) // count] if v is not None]
         points.append(max(part) if part else None)
     top = max((point for point in points if point is not None), default=0)
+    top = max(top, least)
     last = len(BARS) - 1
     return "".join(
         GAP if point is None else BARS[0] if top <= 0 else BARS[min(last, int(point / top * last + 0.5))]
@@ -42,9 +54,15 @@ def history(reply: Reply, style: Style) -> str:
     cells = max(8, min(LINE_CELLS, (style.width - 62) // 2))
     rows = [_history_row(clean(str(name)), series, cells) for name, series in watchers.items()]
     rows.append(_history_row("circusd", reply.get("daemon") or {}, cells))
-    header = ("NAME", "CPU", "NOW", "MOST", "MEMORY", "NOW", "MOST", "RUN", "RESTARTS")
-    colors = [("", "cyan", "", "dim", "magenta", "", "dim")] * len(rows)
-    lines = columns(rows, style, header=header, right=(2, 3, 5, 6, 7, 8), colors=colors)
+    shown = _SHOWN if style.width >= _WHOLE_FROM else _SHOWN_NARROW
+    titles = _HISTORY if shown is _SHOWN else ("NAME", "", "CPU", "", "", "MEMORY")
+    lines = columns(
+        [[row[i] for i in shown] for row in rows],
+        style,
+        header=[titles[i] for i in shown],
+        right=[place for place, i in enumerate(shown) if i not in (0, 1, 4)],
+        colors=[[_HISTORY_COLORS[i] for i in shown]] * len(rows),
+    )
     if len(times) > 1:
         lines.append(style.paint(f"{len(times)} samples of the last {span(times[-1] - times[0])}", "dim"))
     return "\n".join(lines)
@@ -108,19 +126,26 @@ def _branch(process: Mapping[str, Any]) -> Iterable[list[str]]:
 
 
 def _below(listed: Sequence[Mapping[str, Any]]) -> Iterable[list[str]]:
-    for i, one in enumerate(listed):
-        depth = int(one.get("depth") or 1)
-        # The next one that is not deeper tells whether this one is the last below its parent.
-        after = next(
-            (
-                int(other.get("depth") or 1)
-                for other in listed[i + 1 :]
-                if int(other.get("depth") or 1) <= depth
-            ),
-            0,
-        )
-        mark = "├─ " if after == depth else "└─ "
-        yield [*_cells(one), "  " + "   " * (depth - 1) + mark + clean(str(one.get("command")))]
+    for one, branch in branches(listed):
+        yield [*_cells(one), "  " + branch + clean(str(one.get("command")))]
+
+
+def branches(listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Each with the branch of the tree that leads to it."""
+    depths = [_depth(one) for one in listed]
+    # From the end: the next one that is not deeper tells whether this one is the last below its parent.
+    is_last = [True] * len(listed)
+    after: set[int] = set()
+    for i in range(len(listed) - 1, -1, -1):
+        is_last[i] = depths[i] not in after
+        after = {depth for depth in after if depth < depths[i]} | {depths[i]}
+    for one, depth, last in zip(listed, depths, is_last, strict=True):
+        yield one, "   " * (depth - 1) + ("└─ " if last else "├─ ")
+
+
+def _depth(one: Mapping[str, Any]) -> int:
+    depth = one.get("depth")
+    return min(max(depth, 1), 20) if isinstance(depth, int) else 1
 
 
 def _cells(one: Mapping[str, Any]) -> list[str]:

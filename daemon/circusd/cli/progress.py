@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from circusd.cli.terminal import Style, clean
+from circusd.cli.terminal import Style, clean, cut
 
 _BEGINNING_OF_LINE, _REST_OF_LINE = "\r", "\x1b[K"
 
@@ -20,7 +20,8 @@ class Progress:
 
     def show(self, row: Mapping[str, Any]) -> None:
         """The line is that of this row."""
-        text = line_of(row)[: max(20, self._style.width - 1)]
+        # One cell stays free: a terminal that is full goes on below, where nothing is taken away.
+        text = cut(line_of(row), max(1, self._style.width - 1))
         sys.stderr.write(_BEGINNING_OF_LINE + self._style.paint(text, "dim") + _REST_OF_LINE)
         sys.stderr.flush()
         self._shown = True

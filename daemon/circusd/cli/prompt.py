@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from circusd.cli.arguments import GLOBAL
 from circusd.cli.history import History, history_file
 from circusd.cli.session import Session
+from circusd.cli.terminal import prose
 from circusd.client import running_daemons, runtime_bases
 from circusd.schema.commands import find
 from circusd.schema.errors import CircusError
@@ -92,10 +93,11 @@ class Prompt:
         if not self._person:
             return True
         try:
-            return input("stop everything and end circusd? (to leave: exit) [y/N] ").strip().lower() in (
-                "y",
-                "yes",
-            )
+            asked = prose("stop everything and end circusd? (to leave: exit) [y/N]", self._session.style)
+            *above, last = asked.split("\n")
+            for line in above:
+                self._session.out(line)
+            return input(last + " ").strip().lower() in ("y", "yes")
         except (EOFError, KeyboardInterrupt):
             self._session.out("")
             return False

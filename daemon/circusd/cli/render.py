@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, span
+from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, prose, span
 
 Reply = Mapping[str, Any]
 
 _INFO_KEYS = ("username", "nice", "mem_info1", "mem_info2", "cpu", "mem", "ctime")
-_STATE_COLORS = {
+STATE_COLORS = {
     "active": "green",
     "running": "green",
     "ready": "green",
@@ -53,10 +53,11 @@ def _named(name: str, text: str, style: Style) -> str:
 
 def error_of(command: str, reason: str, style: Style) -> str:
     """What is printed for an error reply."""
-    lines = [clean(line) for line in reason.split("\n")] or [""]
+    text = "\n".join(map(clean, reason.split("\n")))
     # Only this one has no prefix in the original.
-    prefix = "" if command == "globaloptions" else style.paint("error:", "red") + " "
-    return prefix + "\n".join(lines)
+    if command == "globaloptions":
+        return prose(text, style)
+    return style.paint("error:", "red") + prose(f"error: {text}", style).removeprefix("error:")
 
 
 def json_of(data: Any, *, pretty: bool = False) -> str:
@@ -174,11 +175,12 @@ def status_table(reply: Reply, style: Style) -> str:
                 clean(", ".join(filter(None, detail))),
             ]
         )
-        colors.append(["", _STATE_COLORS.get(state, ""), "", "dim", "yellow"])
+        colors.append(["", STATE_COLORS.get(state, ""), "", "dim", "yellow"])
     lines = []
     lead = reply.get("lead") or {}
     if lead.get("level") == "needs":
-        lines.append(f"{style.paint(clean(lead['title']), 'bold')}: {clean(lead['text'])}")
+        title, text = clean(lead["title"]), clean(lead["text"])
+        lines.append(style.paint(title, "bold") + prose(f"{title}: {text}", style).removeprefix(title))
     header = ("NAME", "STATE", "RUN", "SINCE", "")
     lines += columns(rows, style, header=header, right=(2, 3), colors=colors)
     return "\n".join(lines) if rows else "no watchers"
@@ -190,8 +192,8 @@ def watcher_text(reply: Reply, style: Style) -> str:
     (watcher,) = reply["watchers"]
     state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
     lines = [
-        f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, _STATE_COLORS.get(state, 'bold'))}",
-        clean(watcher.get("explain") or ""),
+        f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
+        prose(clean(watcher.get("explain") or ""), style),
     ]
     if watcher.get("tags"):
         lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
@@ -226,7 +228,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
                 clean(", ".join(note)),
             ]
         )
-        colors.append(["", "", _STATE_COLORS.get(process["state"], ""), "dim", "dim", "yellow"])
+        colors.append(["", "", STATE_COLORS.get(process["state"], ""), "dim", "dim", "yellow"])
     header = ("WID", "PID", "STATE", "SINCE", "STARTS", "") if rows else ()
     lines += columns(rows, style, header=header, right=(0, 1, 3, 4), colors=colors, indent="  ", whole=True)
     return "\n".join(filter(None, lines))
@@ -312,7 +314,7 @@ def _list(reply: Reply, style: Style) -> str:
 def _explain(reply: Reply, style: Style) -> str:
     watchers = reply.get("watchers", ())
     if len(watchers) == 1:
-        return clean(str(watchers[0].get("explain")))
+        return prose(clean(str(watchers[0].get("explain"))), style)
     return "\n".join(_named(str(w.get("name")), clean(str(w.get("explain"))), style) for w in watchers)
 
 
@@ -365,7 +367,7 @@ def _status(reply: Reply, style: Style) -> str:
 
 
 def _colors(state: str) -> list[str]:
-    return [_STATE_COLORS[state]] if state in _STATE_COLORS else []
+    return [STATE_COLORS[state]] if state in STATE_COLORS else []
 
 
 def _level(event: str) -> list[str]:

@@ -19,6 +19,8 @@ COLORS = {
     "reverse": "7",
 }
 
+ATTRIBUTES = ("dim", "bold", "reverse")
+
 LEAST_CELLS = 8
 """A name is not cut shorter than this to make room."""
 
@@ -35,14 +37,20 @@ _COLORED = re.compile(r"(\x1b\[[0-9;:]*m)")
 class Style:
     """How to write to one stream: whether a person looks at it, whether in colours, how wide it is."""
 
-    def __init__(self, *, terminal: bool = False, color: bool = False, width: int = 80) -> None:
+    def __init__(
+        self, *, terminal: bool = False, color: bool = False, width: int = 80, attributes: bool = False
+    ) -> None:
+        """``attributes``: what is no colour (bold, dim, reverse) is shown also where colours are not wanted."""
         self.terminal = terminal
         self.color = color
         self.width = width
+        self.attributes = attributes
 
     def paint(self, text: str, *colors: str) -> str:
         """The text in those colours, if there are any."""
-        if not self.color or not text or not colors:
+        if not self.color:
+            colors = tuple(color for color in colors if color in ATTRIBUTES) if self.attributes else ()
+        if not text or not colors:
             return text
         return f"\x1b[{';'.join(COLORS[color] for color in colors)}m{text}\x1b[0m"
 
@@ -77,6 +85,20 @@ def clean_line(text: str, *, color: bool = False) -> str:
     parts = _COLORED.split(text)
     shown = "".join(part if i % 2 else _IN_LINE.sub(_escape, part) for i, part in enumerate(parts))
     return shown + "\x1b[0m" if len(parts) > 1 else shown
+
+
+def prose(text: str, style: Style) -> str:
+    """A text for people: where their terminal is narrower, its lines end between words. On a pipe it is as it stands."""
+    if not style.terminal or len(text) <= style.width:
+        return text
+    import textwrap
+
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in textwrap.wrap(line, max(20, style.width), break_long_words=False, break_on_hyphens=False)
+        or [""]
+    )
 
 
 def columns(
@@ -138,20 +160,31 @@ def width_of(text: str) -> int:
     """How many cells of a terminal the text takes."""
     if text.isascii():
         return len(text)
-    import unicodedata
-
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(map(_cells, text))
 
 
 def cut(text: str, width: int) -> str:
     """The text in no more than that many cells; an ellipsis stands for the rest."""
     if width_of(text) <= width:
         return text
-    while text and width_of(text) > width - 1:
-        text = text[:-1]
-    return text + "…" if width > 0 else ""
+    if width < 1:
+        return ""
+    kept, left = 0, width - 1
+    while (cells := _cells(text[kept])) <= left:
+        left -= cells
+        kept += 1
+    return text[:kept] + "…"
+
+
+def _cells(character: str) -> int:
+    if character.isascii():
+        return 1
+    import unicodedata
+
+    # What goes onto the character before it, and what is not seen at all.
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def span(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""``circus-top``: what the processes of a daemon take, live in a terminal or once on a pipe."""
+"""``circus-top``: what the processes of a daemon take, live in a terminal, or as text and JSON on a pipe."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from circusd.cli.screen import Screen
-from circusd.cli.session import FAR_TIMEOUT, endpoint_of
-from circusd.cli.terminal import Style, clean, clean_message, columns, cut, size, span, style_of
-from circusd.client import TIMEOUT, Client, Follow, Subscription, subscribe
-from circusd.schema.errors import CircusError, ProtocolError, Refused, TimedOut, Unavailable
+from circusd.cli.loadfeed import Link, connected, limit_of
+from circusd.cli.loads import Process, Source
+from circusd.cli.terminal import Style, clean, clean_message, columns, size, span, style_of
+from circusd.cli.toprows import ORDER_NAMES, Row, View
+from circusd.schema.errors import CircusError, TimedOut
 from circusd.version import __version__
 
 _USAGE = "usage: circus-top [options]"
-ABOUT = "Shows the CPU and memory of the processes that circusd runs. Keys: c, m, n sort by CPU, memory or name; q leaves."
+ABOUT = (
+    "Shows what the watchers and processes of circusd take, second by second, and restarts, stops, starts and signals them. "
+    "On a pipe it prints one table. The key ? lists all keys; q leaves."
+)
 OPTIONS = (
     ("-e, --endpoint ENDPOINT", "the daemon's endpoint, or one that stats are published at"),
     ("--name NAME", "the name of the daemon, where several run"),
@@ -27,213 +30,56 @@ OPTIONS = (
         "--key FILE",
         "the key for a daemon on another machine, at --endpoint tcp://HOST:PORT; otherwise that of CIRCUSCTL_KEY",
     ),
-    ("--once", "print one table and exit; so too when the output is no terminal"),
-    ("--sort cpu|mem|name", "what is first (default cpu)"),
+    (
+        "-b, --batch",
+        "print tables, one after the other, and draw nothing; so too when the output is no terminal",
+    ),
+    ("-n, --iterations NUMBER", "print so many tables and exit; endless with -b, otherwise 1"),
+    ("--once", "the same as -b -n 1"),
+    ("--json", "print each table as one line of JSON"),
+    ("-d, --delay SECONDS", "seconds from one table to the next (default 1, which is the least)"),
+    (f"--sort {'|'.join(ORDER_NAMES)}", "what is first (default cpu)"),
     (
         "--process-timeout SECONDS",
         "at an endpoint of stats: how long a process is shown that nothing is heard of (default 3)",
     ),
-    ("--no-color", "no colours"),
+    ("--no-color", "no colours, as with NO_COLOR in the environment"),
     ("--version", "print the version and exit"),
     ("-h, --help", "print this"),
 )
 """Each option as it is given, and what it does: for the help and the manual page."""
 
-_SORTS = {"c": "cpu", "m": "mem", "n": "name"}
-_LOOK_SECONDS = 0.2
-_GATHER_SECONDS = 1.5
-_THERE = ("ssh://", "curve://")
-_PLUMBING = ("circusd-stats", "circushttpd")
+HEADER = ("PID", "WID", "STATE", "CPU%", "RSS", "AGE", "NAME")
+"""The columns on a pipe. Names, in which there may be spaces, come last; nothing else has any."""
+
+ON_A_PIPE = (
+    "A table begins with a line that starts with ``#``. Then come the header and a line for each watcher, which has no PID, and each of "
+    "its processes: ``PID``, ``WID`` (the number of the slot), ``STATE``, ``CPU%`` (of one processor), ``RSS``, ``AGE`` and ``NAME``. "
+    "What is not known is ``-``. At an endpoint of stats ``MEM%`` stands in place of ``RSS``. An empty line is between two tables."
+)
+"""What is printed for programs, in words."""
+
+NONE = "-"
+
+_SHORT = {"-e": "--endpoint", "-h": "--help", "-b": "--batch", "-n": "--iterations", "-d": "--delay"}
+_FLAGS = ("batch", "once", "json", "no-color", "version", "help")
+_WITH_VALUE = (
+    "endpoint",
+    "name",
+    "ssh",
+    "ssh_keyfile",
+    "key",
+    "iterations",
+    "delay",
+    "sort",
+    "process-timeout",
+)
 
 
 class Usage(CircusError):
     """The line could not be read."""
 
     code = "bad_request"
-
-
-class Row:
-    """One process, or one watcher as a whole."""
-
-    def __init__(self, label: str, wid: str, state: str, cpu: float, mem: float, age: float | None) -> None:
-        self.label = label
-        self.wid = wid
-        self.state = state
-        self.cpu = cpu
-        self.mem = mem
-        self.age = age
-
-
-class DaemonLoad:
-    """The daemon's own streams: what runs, and what it takes."""
-
-    mem_title = "RSS"
-
-    def __init__(self, stream: Follow) -> None:
-        self._stream = stream
-        self._watchers: dict[str, dict[str, Any]] = {}
-        self._load: Mapping[str, Any] = {}
-        self._daemon: Mapping[str, Any] = {}
-        self.ready = False
-
-    def look(self, timeout: float) -> bool:
-        """Take what comes within the time; tells whether there is something new to show."""
-        try:
-            topic, data = self._stream.receive(timeout)
-        except TimedOut:
-            return False
-        if topic == "load.":
-            self._load = data
-            self.ready = bool(self._daemon)
-            return self.ready
-        if "snapshot" in data:
-            self._daemon = data["snapshot"].get("daemon", {})
-            self._watchers = {w["name"].lower(): w for w in data["snapshot"].get("watchers", ())}
-        elif "watcher" in data:
-            self._watchers[data["watcher"]["name"].lower()] = data["watcher"]
-        elif "removed" in data:
-            self._watchers.pop(data["removed"].lower(), None)
-        return False
-
-    def title(self) -> str:
-        """Which daemon, where, and since when."""
-        where = f"{self._daemon.get('name', '')} on {self._daemon.get('host', '')}"
-        started = self._daemon.get("started")
-        up = f", up {span(self._now() - started)}" if started else ""
-        return clean(f"{where}{up}")
-
-    def mem_text(self, mem: float) -> str:
-        """A memory cell."""
-        return size(mem)
-
-    def groups(self) -> list[tuple[Row, list[Row]]]:
-        """Each watcher with its processes."""
-        loads = {str(name).lower(): load for name, load in self._load.get("watchers", {}).items()}
-        groups = []
-        for key, watcher in self._watchers.items():
-            load = loads.get(key, {})
-            processes = load.get("processes", {})
-            rows = []
-            for process in watcher.get("processes", ()):
-                if not process.get("pid"):
-                    continue
-                cpu, mem = processes.get(str(process["wid"]), (0.0, 0.0))
-                started = process.get("started")
-                age = self._now() - started if started else None
-                rows.append(
-                    Row(str(process["pid"]), str(process["wid"]), process["state"], cpu or 0, mem or 0, age)
-                )
-            status = ", ".join(filter(None, (watcher.get("status"), watcher.get("detail"))))
-            whole = Row(watcher["name"], "", status, load.get("cpu") or 0, load.get("rss") or 0, None)
-            groups.append((whole, rows))
-        return groups
-
-    def extra(self) -> list[list[str]]:
-        """Nothing beside the processes."""
-        return []
-
-    def _now(self) -> float:
-        return float(self._load.get("time") or self._daemon.get("time") or 0)
-
-
-class PublishedStats:
-    """The messages ``stat.…`` of an endpoint that stats are published at, the original's too."""
-
-    mem_title = "MEM%"
-
-    def __init__(self, messages: Subscription, endpoint: str, keep: float) -> None:
-        self._messages = messages
-        self._endpoint = endpoint.partition("?key=")[0]
-        self._keep = keep
-        self._stats: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
-        self._since = time.monotonic()
-        self._drawn = 0.0
-
-    @property
-    def ready(self) -> bool:
-        """Whether all that is published each second was heard once."""
-        return time.monotonic() - self._since > _GATHER_SECONDS
-
-    def look(self, timeout: float) -> bool:
-        """As `DaemonLoad.look`."""
-        try:
-            topic, body = self._messages.receive(timeout)
-        except TimedOut:
-            return False
-        _, _, name = topic.decode("utf-8", "backslashreplace").partition(".")
-        watcher, _, part = name.partition(".")
-        try:
-            stat = json.loads(body)
-        except ValueError:
-            return False
-        now = time.monotonic()
-        if isinstance(stat, dict):
-            self._stats[watcher, part] = (now, stat)
-        for key in [key for key, (seen, _) in self._stats.items() if now - seen > self._keep]:
-            del self._stats[key]
-        if now - self._drawn < 1:
-            return False
-        self._drawn = now
-        return True
-
-    def title(self) -> str:
-        """Where it comes from."""
-        return clean(self._endpoint)
-
-    def mem_text(self, mem: float) -> str:
-        """A memory cell."""
-        return f"{mem:.1f}"
-
-    def groups(self) -> list[tuple[Row, list[Row]]]:
-        """As `DaemonLoad.groups`."""
-        found: dict[str, tuple[Row, list[Row]]] = {}
-        for (watcher, part), (_, stat) in sorted(self._stats.items()):
-            if watcher in (*_PLUMBING, "sockets"):
-                continue
-            whole, rows = found.setdefault(watcher, (Row(watcher, "", "", 0.0, 0.0, None), []))
-            if part:
-                label = f"{stat.get('pid', part)}" + (f" ({stat['name']})" if stat.get("name") else "")
-                row = Row(label, str(stat.get("wid", "")), "", *_three(stat))
-                rows.append(row)
-                whole.cpu += row.cpu
-                whole.mem += row.mem
-        return list(found.values())
-
-    def extra(self) -> list[list[str]]:
-        """The sockets with how often they were found readable."""
-        return [
-            [clean(str(stat.get("address"))), str(stat.get("reads"))]
-            for (watcher, part), (_, stat) in sorted(self._stats.items())
-            if watcher == "sockets" and part
-        ]
-
-
-Source = DaemonLoad | PublishedStats
-
-
-def table(source: Source, style: Style, *, sort: str = "cpu", height: int = 0) -> list[str]:
-    """What is shown, in lines; no more than ``height`` where it is given."""
-    groups = source.groups()
-    processes = sum(len(rows) for _, rows in groups)
-    cpu, mem = sum(whole.cpu for whole, _ in groups), sum(whole.mem for whole, _ in groups)
-    head = f"{len(groups)} watchers, {processes} processes, CPU {cpu:.1f} %, memory {source.mem_text(mem)}"
-    head += "" if source.mem_title == "RSS" else " %"
-    rows, colors = [], []
-    for whole, members in sorted(groups, key=lambda group: _key(group[0], sort)):
-        for row, is_whole in ((whole, True), *((member, False) for member in _in_order(members, sort))):
-            label = clean(row.label) if is_whole else "  " + clean(row.label)
-            age = "" if row.age is None else span(row.age)
-            rows.append([label, row.wid, clean(row.state), f"{row.cpu:.1f}", source.mem_text(row.mem), age])
-            colors.append(["bold" if is_whole else "", "dim", "", _hot(row.cpu), "", "dim"])
-    header = ("WATCHER / PID", "WID", "STATE", "CPU%", source.mem_title, "AGE")
-    lines = [style.paint(cut(f"{source.title()}: {head}", style.width), "bold")]
-    lines += columns(rows, style, header=header, right=(1, 3, 4, 5), colors=colors)
-    if source.extra():
-        lines += ["", *columns(source.extra(), style, header=("SOCKET", "READS"), right=(1,))]
-    if height and len(lines) > height:
-        left = len(lines) - height + 1
-        lines = [*lines[: height - 1], style.paint(f"… {left} more lines", "dim")]
-    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -251,7 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CircusError as problem:
         print(f"circus-top: {clean_message(problem)}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, BrokenPipeError):
+    except BrokenPipeError:
+        # Nobody reads any more; nor will anybody read what Python writes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, EOFError):
         return 0
 
 
@@ -261,126 +111,172 @@ def _help() -> str:
 
 
 def _run(options: Mapping[str, Any]) -> int:
-    endpoint = endpoint_of(options, os.environ)
-    if options.get("endpoint"):
-        # Whoever names one may mean the original's endpoint of stats, which is what it takes there.
-        try:
-            return _show_published(endpoint, options)
-        except ProtocolError:
-            pass
-        except Unavailable as problem:
-            if "closed the connection" not in problem.text:
-                raise
-    with Client(endpoint, timeout=_limit(endpoint)) as client:
-        try:
-            stream = client.follow(["state.", "load."])
-        except Refused as problem:
-            if problem.code != "unknown_command":
-                raise
-            # The original's daemon: it has another program publish what it measures.
-            published = client.call("globaloptions", {"option": "stats_endpoint"})["options"]
-            return _show_published(_beside(str(published["stats_endpoint"]), endpoint), options)
-        with stream:
-            return _show(DaemonLoad(stream), options)
-
-
-def _limit(endpoint: str) -> float:
-    return FAR_TIMEOUT if endpoint.startswith(_THERE) else TIMEOUT
-
-
-def _beside(told: str, reached: str) -> str:
-    if reached.startswith(_THERE):
-        from circusd.cli.remote import beside
-
-        return beside(reached, told)
-    return told
-
-
-def _show_published(endpoint: str, options: Mapping[str, Any]) -> int:
-    with subscribe(endpoint, ["stat."], _limit(endpoint)) as messages:
-        keep = float(options.get("process-timeout", 3))
-        return _show(PublishedStats(messages, endpoint, keep), options)
-
-
-def _show(source: Source, options: Mapping[str, Any]) -> int:
-    sort = options.get("sort", "cpu")
     style = style_of(sys.stdout, os.environ, no_color=bool(options.get("no-color")))
     # A terminal that can't be drawn on gets what a pipe gets.
-    if options.get("once") or not style.terminal or os.environ.get("TERM", "dumb") == "dumb":
-        deadline = time.monotonic() + TIMEOUT
-        while not source.ready:
-            source.look(_LOOK_SECONDS)
-            if time.monotonic() > deadline:
+    draws = style.terminal and os.environ.get("TERM", "dumb") != "dumb"
+    is_batch = any(options.get(name) for name in ("batch", "once", "json", "iterations"))
+    link, person = connected(options, os.environ)
+    link.source.begin(person)
+    if is_batch or not draws:
+        return _print(link, options)
+    from circusd.cli.toplive import Live
+
+    style.attributes = True
+    Live(link, style, sort=options.get("sort", "cpu"), delay=options.get("delay", 1.0)).run()
+    return 0
+
+
+def _print(link: Link, options: Mapping[str, Any]) -> int:
+    endless = options.get("batch") and not options.get("once")
+    left = options.get("iterations") or (0 if endless else 1)
+    sort, source = options.get("sort", "cpu"), link.source
+    is_first = True
+    for _ in _samples(link, options.get("delay", 1.0)):
+        if options.get("json"):
+            print(json.dumps(as_data(source, sort)), flush=True)
+        else:
+            print("\n".join([*([] if is_first else [""]), *plain(source, sort)]), flush=True)
+        is_first = False
+        left -= 1
+        if not left:
+            return 0
+    return 0
+
+
+def _samples(link: Link, delay: float) -> Iterator[None]:
+    """Each time that something new is to be printed. Raises CircusError, TimedOut where nothing comes."""
+    printed = 0.0
+    heard = time.monotonic()
+    # What comes each second comes a little earlier or later.
+    least = max(0.0, delay - 0.2)
+    while True:
+        message = link.receive()
+        now = time.monotonic()
+        is_new = link.source.tick() if message is None else link.source.take(*message)
+        if not is_new or (message is not None and message[0] == "state."):
+            if now - heard > limit_of(link.endpoint):
                 raise TimedOut("nothing was measured in time")
-        print("\n".join(table(source, style, sort=sort)))
-        return 0
-    with Screen() as screen:
-        screen.draw([style.paint("waiting for the first figures …", "dim")])
-        while True:
-            is_new = source.look(_LOOK_SECONDS)
-            key = screen.key()
-            if key in ("q", "Q", "\x1b"):
-                return 0
-            sort = _SORTS.get(key, sort)
-            if source.ready and (is_new or key):
-                style.width = screen.size.columns
-                screen.draw(table(source, style, sort=sort, height=screen.size.lines))
+            continue
+        heard = now
+        if now - printed >= least:
+            printed = now
+            yield
+
+
+def plain(source: Source, sort: str = "cpu") -> list[str]:
+    """A table for a pipe: a line that begins with ``#`` and tells of all, the header, a line for each watcher and process."""
+    groups = source.groups
+    count = sum(process.pid is not None for group in groups for process in group.processes)
+    cpu, mem = sum(group.cpu for group in groups), sum(group.mem for group in groups)
+    unit = "" if source.mem_title == "RSS" else " %"
+    about = [clean(source.title()), f"up {source.up()}" if source.up() else ""]
+    about += [
+        f"watchers {len(groups)}",
+        f"processes {count}",
+        f"CPU {cpu:.1f} %",
+        f"memory {_mem(source, mem)}{unit}",
+    ]
+    rows = []
+    for row in View(sort).rows(source, {}):
+        one = row.process or row.group
+        age = NONE if one.age is None else span(one.age).replace(" ", "")
+        pid = wid = NONE
+        if row.process is not None:
+            pid, wid = str(row.process.pid or NONE), clean(row.process.wid) or NONE
+        state = clean(one.state).replace(" ", "_") or NONE
+        rows.append([pid, wid, state, f"{one.cpu:.1f}", _mem(source, one.mem), age, _name(row)])
+    header = tuple(source.mem_title if title == "RSS" else title for title in HEADER)
+    table = columns(rows, Style(), header=header, right=(0, 1, 3, 4, 5), whole=True)
+    return ["# " + ", ".join(filter(None, about)), *table, *_sockets(source)]
+
+
+def _sockets(source: Source) -> list[str]:
+    """The sockets with how often they were found readable, where that is told."""
+    rows = [(clean(address), clean(reads)) for address, reads in source.sockets]
+    return ["", *columns(rows, Style(), header=("SOCKET", "READS"), right=(1,))] if rows else []
+
+
+def _name(row: Row) -> str:
+    told = row.process.note if row.process is not None and not row.process.state else ""
+    return clean(row.group.name) + (f" ({clean(told)})" if told else "")
+
+
+def _mem(source: Source, mem: float) -> str:
+    return size(mem).replace(" ", "") if source.mem_title == "RSS" else f"{mem:.1f}"
+
+
+def as_data(source: Source, sort: str = "cpu") -> dict[str, Any]:
+    """What is shown, for a program: CPU in per cent of one processor, memory in bytes (``rss``) or per cent (``mem``)."""
+    key = "rss" if source.mem_title == "RSS" else "mem"
+    watchers = []
+    for row in View(sort).rows(source, {}):
+        if row.process is None:
+            group = row.group
+            told: dict[str, Any] = {"name": group.name, "state": group.state, "note": group.note}
+            told |= {"cpu": round(group.cpu, 1), key: _mem_data(group.mem, key), "numprocesses": group.wanted}
+            told |= {"restarts": group.restarts, "lines": group.lines, "processes": []}
+            watchers.append(told)
+        else:
+            watchers[-1]["processes"].append(_process_data(row.process, key))
+    itself = source.itself()
+    daemon = None if itself is None else {"cpu": itself[0], "rss": int(itself[1]), "lag": itself[2]}
+    sockets = [{"address": address, "reads": reads} for address, reads in source.sockets]
+    return {
+        "title": source.title(),
+        "time": source.time,
+        "daemon": daemon,
+        "watchers": watchers,
+        "sockets": sockets,
+    }
+
+
+def _mem_data(mem: float, key: str) -> float:
+    return int(mem) if key == "rss" else round(mem, 3)
+
+
+def _process_data(process: Process, key: str) -> dict[str, Any]:
+    age = None if process.age is None else round(process.age, 1)
+    told = {"wid": process.wid, "pid": process.pid, "state": process.state, "note": process.note}
+    return {**told, "cpu": round(process.cpu, 1), key: _mem_data(process.mem, key), "age": age}
 
 
 def _read(words: Sequence[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     rest = list(words)
-    short = {"-e": "--endpoint", "-h": "--help"}
     while rest:
         name, equals, value = rest.pop(0).partition("=")
-        name = short.get(name, name)
-        if name in ("--once", "--no-color", "--version", "--help") and not equals:
+        name = _SHORT.get(name, name)
+        if name[:2] == "--" and name[2:] in _FLAGS and not equals:
             options[name[2:]] = True
             continue
-        if name not in (
-            "--endpoint",
-            "--name",
-            "--sort",
-            "--process-timeout",
-            "--ssh",
-            "--ssh_keyfile",
-            "--key",
-        ):
+        if name[:2] != "--" or name[2:] not in _WITH_VALUE:
             raise Usage(f"unrecognized arguments: {name}", hint="circus-top --help lists the options")
         if not equals and not rest:
             raise Usage(f"{name} needs a value")
         options[name[2:]] = value if equals else rest.pop(0)
     if "ssh_keyfile" in options and "ssh" not in options:
         raise Usage("--ssh_keyfile without --ssh: which machine is it for?")
-    if options.get("sort", "cpu") not in _SORTS.values():
-        raise Usage(f"--sort: {options['sort']!r} is not one of cpu, mem, name")
-    try:
-        float(options.get("process-timeout", 3))
-    except ValueError:
-        raise Usage("--process-timeout needs a number of seconds") from None
+    if options.get("sort", "cpu") not in ORDER_NAMES:
+        raise Usage(f"--sort: {options['sort']!r} is not one of {', '.join(ORDER_NAMES)}")
+    for name in ("process-timeout", "delay"):
+        if name in options:
+            options[name] = _seconds(name, options[name])
+    if "iterations" in options:
+        text = options["iterations"]
+        if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000_000):
+            raise Usage(f"--iterations: {text!r} is not a number of tables, 1 or more")
+        options["iterations"] = int(text)
     return options
 
 
-def _three(stat: Mapping[str, Any]) -> tuple[float, float, float | None]:
-    """CPU, memory and age; what could not be measured is published as "N/A"."""
-    cpu, mem, age = (stat.get(key) for key in ("cpu", "mem", "age"))
-    return (
-        cpu if isinstance(cpu, int | float) else 0.0,
-        mem if isinstance(mem, int | float) else 0.0,
-        age if isinstance(age, int | float) else None,
-    )
-
-
-def _key(row: Row, sort: str) -> tuple[float, str]:
-    return (-row.cpu if sort == "cpu" else -row.mem if sort == "mem" else 0.0, row.label.lower())
-
-
-def _in_order(rows: Sequence[Row], sort: str) -> list[Row]:
-    return sorted(rows, key=lambda row: _key(row, sort))
-
-
-def _hot(cpu: float) -> str:
-    return "red" if cpu >= 90 else "yellow" if cpu >= 50 else ""
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise Usage(f"--{name} needs a number of seconds, up to a day")
+    return seconds
 
 
 if __name__ == "__main__":
