@@ -49,6 +49,8 @@ class AppendFile:
         self.path = path
         self._rotation = rotation
         self.rotations = 0
+        self.reopenings = 0
+        """How often it was opened again because somebody asked for it."""
         self.rotation_error = ""
         """Why the file could not be put aside the last time; empty when it could."""
         self._watched = watched
@@ -184,7 +186,7 @@ class AppendFile:
         """
         self.open()
         if self._given or self._rotation is None:
-            raise OSError(errno.EINVAL, "it is not circusd's to put aside")
+            raise OSError(errno.EINVAL, "another program rotates it")
         if not self._size:
             return True
         self._is_due = self._open_line
@@ -200,6 +202,7 @@ class AppendFile:
         stays open; NotAFileError."""
         if self._given:
             return
+        self.reopenings += 1
         if self._fd < 0:
             self.open()
             return

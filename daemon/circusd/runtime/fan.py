@@ -75,6 +75,11 @@ class Fan:
         return sources[0] if sources else None
 
     @property
+    def has_form(self) -> bool:
+        """Whether one of them makes something else of lines than they are."""
+        return any(sink.has_form for sink in self.sinks.values())
+
+    @property
     def file(self) -> str:
         """The first file that it goes to, in which its lines can be found; empty if there is none."""
         return next((sink.file for sink in self.sinks.values() if sink.file), "")

@@ -94,10 +94,13 @@ class Link:
 
     def _check_open(self, sock: socket.socket) -> None:
         """What is sent to somebody who has gone is taken by the system all the same, once."""
+        sock.setblocking(False)
         try:
-            gone = not sock.recv(1024, socket.MSG_DONTWAIT)
+            gone = not sock.recv(1024)
         except BlockingIOError:
-            return
+            gone = False
+        finally:
+            sock.settimeout(_SEND_SECONDS)
         if gone:
             self.close()
             self._socket = self._connected()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from circusd.schema.syslog_values import SYSLOG_FACILITIES, SYSLOG_SEVERITIES
@@ -25,8 +25,8 @@ class JsonLines:
 
     def __init__(self, watcher: str, stream: str, *, utc: bool = False) -> None:
         self._time = Moments(ISO, utc=utc)
-        self._watcher = json.dumps(watcher)
-        self._stream = json.dumps(stream)
+        self._watcher = quoted(watcher)
+        self._stream = quoted(stream)
 
     def __call__(self, strand: Strand, wall: float, data: bytes, divided: bool) -> bytes:
         """See `lines.Form`."""
@@ -35,9 +35,9 @@ class JsonLines:
             f'"stream":{self._stream},'
         )
         texts = data[:-1].decode("utf-8", "backslashreplace").split("\n")
-        lines = [f'{begin}"message":{json.dumps(text)}}}\n' for text in texts]
+        lines = [f'{begin}"message":{quoted(text)}}}\n' for text in texts]
         if divided:
-            lines[0] = f'{begin}"continues":true,"message":{json.dumps(texts[0])}}}\n'
+            lines[0] = f'{begin}"continues":true,"message":{quoted(texts[0])}}}\n'
         return "".join(lines).encode("ascii")
 
 

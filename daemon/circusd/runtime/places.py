@@ -164,7 +164,16 @@ class FilePlace:
             self.file.reopen()
             return ""
 
-        self._do(run, done)
+        def told(problem: str | None) -> None:
+            if not problem and self.backlog.failing:
+                self.backlog.nudge()
+            done(problem)
+
+        if self._stream is None:
+            self._do(run, told)
+        else:
+            # It has no old file that could go on being written.
+            done("")
 
     def _do(self, what: Callable[[], str | None], done: Callable[[str | None], None]) -> None:
         """By the thread that writes it, which does one thing after the other."""

@@ -159,6 +159,11 @@ class Sink:
         return Source(self._shared, self.tally, pid, label.form, wid, line, label.longest)
 
     @property
+    def has_form(self) -> bool:
+        """Whether lines are written in another form than they came in."""
+        return self._label.form is not None
+
+    @property
     def file(self) -> str:
         """The path of the file that it goes to; empty if it is none, or none that has a name."""
         place = self._shared.place
@@ -174,6 +179,7 @@ class Sink:
         """Where it goes, how it does, and bytes since it was made; times are epoch seconds."""
         place = self._shared.place
         backlog = place.backlog
+        file = place.file if isinstance(place, FilePlace) else None
         return {
             "class": self._label.classname,
             "place": place.name,
@@ -185,7 +191,8 @@ class Sink:
             "waiting_bytes": backlog.held,
             "queue_bytes": backlog.limit,
             "overflow": self.tally.policy,
-            "rotations": place.file.rotations if isinstance(place, FilePlace) else 0,
+            "rotations": file.rotations if file is not None else 0,
+            "reopenings": file.reopenings if file is not None else 0,
         }
 
     def close(self) -> None:

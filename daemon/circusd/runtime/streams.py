@@ -35,6 +35,8 @@ STREAMS: Final = ("stdout", "stderr")
 READ_BYTES: Final = 64 << 10
 LOUD_BYTES: Final = 512 << 10
 """A read from a pipe that was made larger."""
+FORM_BYTES: Final = 16 << 10
+"""A read of what gets another form line by line, in the hub: it may be nothing but line ends."""
 PIPE_BYTES: Final = 1 << 20
 """The pipe of a process that fills the usual one; where that is not allowed, the usual one stays."""
 GATHER: Final = (0.020, 0.002)
@@ -152,7 +154,7 @@ class Reader:
         self._closed = closed
         self._capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
         self._grown = False
-        self._most = READ_BYTES
+        self._most = self._most_of(sink)
         self._held = False
         """The sink has no room."""
         self._gather: Gather | None = None
@@ -168,6 +170,9 @@ class Reader:
 
     def _source_of(self, sink: Fan) -> Source | FanSource | None:
         return sink.source(self.pid, self.key.wid, self._line)
+
+    def _most_of(self, sink: Fan) -> int:
+        return FORM_BYTES if sink.has_form else LOUD_BYTES if self._grown else READ_BYTES
 
     def _line(self) -> int:
         return self._services.history.line_at(self.key)
@@ -241,7 +246,7 @@ class Reader:
         now = clock.now()
         self._level = self._level * math.exp((self._last - now) / GATHER[0]) + len(data)
         self._last = now
-        if not self._grown and self._level > self._capacity / 2:
+        if not self._grown and self._most == READ_BYTES and self._level > self._capacity / 2:
             self._grow()
         self._take(data)
         return len(data) == most
@@ -289,7 +294,7 @@ class Reader:
         left = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0"))[0]
         while left > 0 and self._fd >= 0:
             before = self.read_bytes
-            if self._read(min(left, READ_BYTES)) is None:
+            if self._read(min(left, READ_BYTES, self._most)) is None:
                 break
             left -= self.read_bytes - before
         if self._fd >= 0:
@@ -307,6 +312,7 @@ class Reader:
             for part in before.parts:
                 if not any(other.inherit(part) for other in after):
                     part.close()
+        self._most = self._most_of(sink)
         if self._held:
             self._go_on()
 
