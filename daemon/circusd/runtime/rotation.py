@@ -80,12 +80,13 @@ class SizeRotation:
         while last in found and last != self.kept.count:
             last += 1
         for number in range(last, 1, -1):
-            ends = found[number - 1]
-            for end in ends:
+            for end in found[number - 1]:
                 os.replace(f"{path}.{number - 1}{end}", f"{path}.{number}{end}")
-            _unlink_others(path, number, found, ends)
         os.replace(path, f"{path}.1")
-        _unlink_others(path, 1, found if last == 1 else {}, ("",))
+        # The oldest one is written over, which another form of its name would not be.
+        for end in found.get(last, ()):
+            if end not in (found[last - 1] if last > 1 else ("",)):
+                os.unlink(f"{path}.{last}{end}")
 
     def aside(self, path: str) -> list[str]:
         """See `Rotation`."""
@@ -105,13 +106,6 @@ class SizeRotation:
         for match in _beside(path, _NUMBERED):
             found.setdefault(int(match[1]), []).append(match[2] or "")
         return found
-
-
-def _unlink_others(path: str, number: int, found: dict[int, list[str]], ends: Sequence[str]) -> None:
-    """What had that number in the other form, compressed or not, is gone as if it had been written over."""
-    for end in found.get(number, ()):
-        if end not in ends:
-            os.unlink(f"{path}.{number}{end}")
 
 
 _UNITS: Final = {
