@@ -69,7 +69,7 @@ def _divided(
             continue
         if not _NAME.fullmatch(name) or any("." in inner for inner in options):
             report.error(raw.place, f"{quoted(name)} is no name for a further place", "letters, digits, _ and -")
-        elif (known := further.setdefault(name, {})) is not None:
+        elif options and (known := further.setdefault(name, {})) is not None:
             known.update(options)
     return own, further
 
