@@ -81,6 +81,11 @@ class AppendFile:
         self._next_rotation = (rotation, watched)
 
     @property
+    def is_given(self) -> bool:
+        """It came open, without a name of which another one could be opened."""
+        return self._given
+
+    @property
     def device(self) -> int | None:
         """The file system that it is on; None when it is not open."""
         return os.fstat(self._fd).st_dev if self._fd >= 0 else None

@@ -67,7 +67,9 @@ def _files(watchers: Iterable[Watcher], wanted: str) -> list[FilePlace]:
         for stream, _, sink in watcher.output.sinks()
         if wanted in ("", stream)
     ]
-    return [place for place in dict.fromkeys(places) if isinstance(place, FilePlace)]
+    return [
+        place for place in dict.fromkeys(places) if isinstance(place, FilePlace) and not place.file.is_given
+    ]
 
 
 def _at_files(places: list[FilePlace], do: Callable[[FilePlace, Done], None], what: str) -> Reply:

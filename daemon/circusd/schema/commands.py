@@ -1483,7 +1483,7 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         original=False,
         example="circusctl sinks web",
-        case=Case(argv="sinks loud", after="circusd's own standard error"),
+        case=Case(argv="sinks loud", after="standard output"),
     ),
     Command(
         "start",
