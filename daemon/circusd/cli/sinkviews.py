@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from circusd.cli.terminal import Style, clean, columns, size, span
@@ -13,17 +13,26 @@ _COLORS: Final = {"ok": "green", "failing": "red", "dropping": "red", "none": "d
 _SIGNS: Final = {"ok": "●", "failing": "▲", "dropping": "▲", "none": "○"}
 _OTHER: Final = ("yellow", "◐")
 _HEADER: Final = ("WATCHER", "STREAM", "STATE", "TAKEN", "WAITS", "OF", "LOST", "GOES TO")
+_AMOUNTS: Final = (3, 4, 5, 6)
+_QUEUE: Final = 5
+WIDE: Final = 100
+"""Cells of a terminal that has room for all columns."""
 
 
 def sinks(reply: Reply, style: Style) -> str:
     """The reply of ``sinks``; the state by a sign and a word, never by its colour alone."""
     rows = list(reply.get("sinks", ()))
+    kept = [at for at in range(len(_HEADER)) if at != _QUEUE or not style.terminal or style.width >= WIDE]
+
+    def shown(cells: Sequence[str]) -> list[str]:
+        return [cells[at] for at in kept]
+
     lines = columns(
-        [_row(row) for row in rows],
+        [shown(_row(row)) for row in rows],
         style,
-        header=_HEADER if style.terminal and rows else (),
-        right=(3, 4, 5, 6),
-        colors=[_colors(row) for row in rows],
+        header=shown(_HEADER) if style.terminal and rows else (),
+        right=[kept.index(at) for at in kept if at in _AMOUNTS],
+        colors=[shown(_colors(row)) for row in rows],
     )
     now = float(reply.get("time") or 0)
     for row in rows:
@@ -33,7 +42,6 @@ def sinks(reply: Reply, style: Style) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
-    name = f"{row.get('stream')}.{row['name']}" if row.get("name") else str(row.get("stream"))
     state = str(row.get("state"))
     amounts = [
         size(row[key]) if isinstance(row.get(key), int) else "-"
@@ -41,11 +49,15 @@ def _row(row: Mapping[str, Any]) -> list[str]:
     ]
     return [
         clean(str(row.get("watcher"))),
-        clean(name),
+        clean(_stream(row)),
         clean(f"{_SIGNS.get(state, _OTHER[1])} {state}"),
         *amounts,
         clean(str(row.get("place") or "the history only")),
     ]
+
+
+def _stream(row: Mapping[str, Any]) -> str:
+    return f"{row.get('stream')}.{row['name']}" if row.get("name") else str(row.get("stream"))
 
 
 def _colors(row: Mapping[str, Any]) -> list[str]:
@@ -56,7 +68,7 @@ def _colors(row: Mapping[str, Any]) -> list[str]:
 def _trouble(row: Mapping[str, Any], now: float) -> str:
     since = row.get("since")
     ago = f" for {span(now - since)}" if isinstance(since, int | float) and now else ""
-    return f"{row.get('watcher')} {row.get('stream')}: {row.get('failing')}{ago}"
+    return f"{row.get('watcher')} {_stream(row)}, {row.get('place')}: {row.get('failing')}{ago}"
 
 
 def files(reply: Reply, style: Style) -> str:

@@ -14,6 +14,7 @@ from circusd.kernel.files import open_log, open_private_log
 from .clock import wall
 from .rotation import SPLIT_BYTES, Rotation
 
+ANOTHER_PROGRAM: Final = "another program rotates it"
 _MOST_PARTS: Final = 1024  # IOV_MAX
 _RETRY: Final = 5.0
 """Seconds after which a rotation that failed is tried again."""
@@ -191,7 +192,7 @@ class AppendFile:
         """
         self.open()
         if self._given or self._rotation is None:
-            raise OSError(errno.EINVAL, "another program rotates it")
+            raise OSError(errno.EINVAL, ANOTHER_PROGRAM)
         if not self._size:
             return True
         self._is_due = self._open_line

@@ -27,6 +27,8 @@ TURN_BYTES: Final = 64 << 10
 LAST_WAIT: Final = 1.0
 """Seconds that a closed place has for what it did not take before."""
 
+NO_FILE: Final = "it is a FIFO or a device"
+
 Closed = Callable[[], None]
 
 
@@ -155,7 +157,7 @@ class FilePlace:
     def rotate(self, done: Callable[[str | None], None]) -> None:
         """The file is put aside; `done` is called in the hub with an empty text, with why that can't be, or with None when it
         waits for the end of a line."""
-        self._do(lambda: "" if self.file.rotate() else None, done)
+        self._do(lambda: "" if self.file.rotate() else None, done, NO_FILE)
 
     def open_again(self, done: Callable[[str | None], None]) -> None:
         """The file that has the name now is the one that is written; `done` is called in the hub as by `rotate`."""
@@ -169,16 +171,13 @@ class FilePlace:
                 self.backlog.nudge()
             done(problem)
 
-        if self._stream is None:
-            self._do(run, told)
-        else:
-            # It has no old file that could go on being written.
-            done("")
+        # A FIFO has no old file that could go on being written.
+        self._do(run, told, "")
 
-    def _do(self, what: Callable[[], str | None], done: Callable[[str | None], None]) -> None:
-        """By the thread that writes it, which does one thing after the other."""
+    def _do(self, what: Callable[[], str | None], done: Callable[[str | None], None], no_file: str) -> None:
+        """By the thread that writes it, which does one thing after the other; of a FIFO or a device, it is only said so."""
         if self._stream is not None:
-            done("it is a FIFO or a device")
+            done(no_file)
             return
 
         def run() -> None:
@@ -186,7 +185,7 @@ class FilePlace:
                 problem = what()
             except NotAFileError as found:
                 os.close(found.fd)
-                problem = "it is a FIFO or a device"
+                problem = no_file
             except OSError as error:
                 problem = failure(error)
             self._look_at_rotations()

@@ -11,8 +11,9 @@ from gevent.event import AsyncResult
 
 from circusd.schema.errors import Conflict, Failed
 
+from .appendfile import ANOTHER_PROGRAM
 from .arbiter import Arbiter, in_background
-from .places import FilePlace
+from .places import NO_FILE, FilePlace
 from .requests import Context, Later, Reply
 from .selection import chosen, named
 from .streams import STREAMS
@@ -20,6 +21,8 @@ from .watcher import Watcher
 
 PATIENCE: Final = 5.0
 """Seconds that the disks have for an answer; it is done all the same when they answer later."""
+
+_NEVER: Final = (NO_FILE, ANOTHER_PROGRAM)
 
 Done = Callable[[str | None], None]
 
@@ -33,13 +36,18 @@ class SinkCommands:
     def cmd_sinks(self, p: dict[str, Any], c: Context) -> Reply:
         rows: list[dict[str, Any]] = []
         for watcher in named(self.arbiter, p, c):
-            known = [
-                {"watcher": watcher.name, "stream": stream, "name": name, **sink.counters()}
-                for stream, name, sink in watcher.output.sinks()
-            ]
+            sinks = watcher.output.sinks()
             for stream in STREAMS:
-                nowhere = {"watcher": watcher.name, "stream": stream, "name": "", "place": "", "state": "none"}
-                rows += [row for row in known if row["stream"] == stream] or [nowhere]
+                first = {
+                    "watcher": watcher.name,
+                    "stream": stream,
+                    "name": "",
+                    "read_bytes": watcher.output.read_bytes(stream),
+                }
+                own = [
+                    {**first, "name": name, **sink.counters()} for of, name, sink in sinks if of == stream
+                ]
+                rows += own or [{**first, "place": "", "state": "none"}]
         return {"sinks": rows}
 
     def cmd_rotate(self, p: dict[str, Any], c: Context) -> Reply:
@@ -86,10 +94,11 @@ def _gathered(answers: dict[str, AsyncResult[str | None]]) -> dict[str, str | No
 
 
 def _reply(found: dict[str, str | None], what: str) -> dict[str, Any]:
+    done = [path for path, problem in found.items() if problem == ""]
+    pending = [path for path, problem in found.items() if problem is None]
     problems = {path: problem for path, problem in found.items() if problem}
-    if problems:
-        raise Failed("; ".join(f"{path}: {problem}" for path, problem in problems.items()))
-    return {
-        what: [path for path, problem in found.items() if problem == ""],
-        "pending": [path for path, problem in found.items() if problem is None],
-    }
+    # What is never put aside is no reason to complain where others are.
+    wrong = {path: problem for path, problem in problems.items() if problem not in _NEVER}
+    if wrong or (problems and not done and not pending):
+        raise Failed("; ".join(f"{path}: {problem}" for path, problem in (wrong or problems).items()))
+    return {what: done, "pending": pending}

@@ -422,12 +422,16 @@ class Output:
         return {stream: sink.file for stream, sink in self._sinks.items() if sink.file}
 
     def counters(self) -> dict[str, dict[str, Any]]:
-        """For each stream the bytes that were read, and what became of them; see `Sink.counters`."""
-        found: dict[str, dict[str, Any]] = {}
-        for stream in STREAMS:
-            read = sum(reader.read_bytes for reader in self._readers if reader.key.stream == stream)
-            found[stream] = {"read_bytes": self._read_before[stream] + read, **self._sinks[stream].counters()}
-        return found
+        """For each stream the bytes that were read, and what became of them; see `Fan.counters`."""
+        return {
+            stream: {"read_bytes": self.read_bytes(stream), **self._sinks[stream].counters()}
+            for stream in STREAMS
+        }
+
+    def read_bytes(self, stream: str) -> int:
+        """What all its processes have written to that stream, as far as it was read."""
+        open_ = sum(reader.read_bytes for reader in self._readers if reader.key.stream == stream)
+        return self._read_before[stream] + open_
 
     def sinks(self) -> list[tuple[str, str, Sink]]:
         """All sinks: the stream, the name of a further one, the sink."""
