@@ -237,9 +237,13 @@ class AppendFile:
             return
         status = os.fstat(self._fd)
         self._size = status.st_size
-        if self._given or time.monotonic() < self._not_before:
+        if self._given:
             return
-        if not status.st_nlink or (self._watched and self._moved(status)):
+        if not status.st_nlink:
+            # Nobody would ever find what is written there.
+            self.close()
+            self._open()
+        elif self._watched and time.monotonic() >= self._not_before and self._moved(status):
             self._reopen()
 
     def _begin(self, status: os.stat_result) -> None:
