@@ -149,7 +149,9 @@ def test_times_in_iso_have_milliseconds_and_a_zone() -> None:
         "1970-01-01T01:01:02.000+00:00",
         "1970-01-01T00:00:00.000+00:00",
     ]
-    assert Heading("ISO", utc=True)(Strand(7), 1.25, b"a\n", False) == b"1970-01-01T00:00:01.250+00:00 [7] | a\n"
+    assert (
+        Heading("ISO", utc=True)(Strand(7), 1.25, b"a\n", False) == b"1970-01-01T00:00:01.250+00:00 [7] | a\n"
+    )
 
 
 def headed(strand: Strand, *parts: bytes) -> list[bytes]:

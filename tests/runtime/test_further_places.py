@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ def test_each_place_gets_everything_in_its_own_form(outputs: Outputs, tmp_path: 
     outputs.wait(output, outputs.run(output, FLOOD, 1, 3000))
     outputs.flush()
     assert [int(line) for line in plain.read_bytes().splitlines()] == list(range(3000))
-    assert [int(json.loads(line)["message"]) for line in objects.read_text().splitlines()] == list(range(3000))
+    assert [int(json.loads(line)["message"]) for line in objects.read_text().splitlines()] == list(
+        range(3000)
+    )
     counters = output.counters()["stdout"]
     assert (counters["place"], counters["taken_bytes"]) == (str(plain), 300_000)
     assert counters["more"]["for_machines"]["taken_bytes"] == objects.stat().st_size
@@ -84,10 +87,8 @@ def test_the_process_waits_for_the_place_that_asks_for_it(outputs: Outputs, tmp_
 
     def read() -> bool:
         nonlocal found
-        try:
+        with contextlib.suppress(BlockingIOError):
             found += os.read(reading, 1 << 20)
-        except BlockingIOError:
-            pass
         return len(found) == 5_000_000
 
     try:
@@ -160,7 +161,11 @@ def test_places_are_read_and_shown_as_they_stand(tmp_path: Path) -> None:
     assert watcher.stdout_stream.more["audit"].options["facility"] == "local0"
     assert watcher.stderr_stream is not None
     assert (watcher.stderr_stream.classname, list(watcher.stderr_stream.more)) == ("", ["only"])
-    shown = {key: value for key, value in describe(watcher).items() if key.startswith(("stdout_stream.", "stderr_stream."))}
+    shown = {
+        key: value
+        for key, value in describe(watcher).items()
+        if key.startswith(("stdout_stream.", "stderr_stream."))
+    }
     assert shown == {
         "stdout_stream.class": "FileStream",
         "stdout_stream.filename": "/var/log/web.log",

@@ -99,9 +99,7 @@ def test_syslog_in_the_older_form(outputs: Outputs, tmp_path: Path) -> None:
         process = outputs.run(output, "import os; os.write(1, b'hello\\n')")
         (message,) = syslog.wait(1)
         outputs.wait(output, process)
-    assert re.fullmatch(
-        rb"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d shop\[%d\]: hello" % process.pid, message
-    )
+    assert re.fullmatch(rb"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d shop\[%d\]: hello" % process.pid, message)
 
 
 def test_a_long_line_is_several_messages_that_say_so(outputs: Outputs, tmp_path: Path) -> None:
@@ -126,7 +124,11 @@ def test_syslog_by_udp(outputs: Outputs) -> None:
             stdout_stream__class="SyslogStream", stdout_stream__address=f"udp://127.0.0.1:{port}"
         )
         outputs.wait(output, outputs.run(output, LINES.format(3)))
-        assert [message.rpartition(b"] ")[2] for message in syslog.wait(3)] == [b"line 0", b"line 1", b"line 2"]
+        assert [message.rpartition(b"] ")[2] for message in syslog.wait(3)] == [
+            b"line 0",
+            b"line 1",
+            b"line 2",
+        ]
     assert output.counters()["stdout"]["place"] == f"syslog at udp://127.0.0.1:{port}"
 
 
@@ -315,7 +317,9 @@ def test_journal_gets_the_line_and_its_fields(outputs: Outputs, tmp_path: Path) 
             stdout_stream__address=tmp_path / "journal",
             stdout_stream__severity="warning",
         )
-        process = outputs.run(output, f"import os; os.write(1, {hostile!r} + b'\\n' + b'y' * 50000 + b'\\n')", 3)
+        process = outputs.run(
+            output, f"import os; os.write(1, {hostile!r} + b'\\n' + b'y' * 50000 + b'\\n')", 3
+        )
         first, second, third = map(fields_of, journal.wait(3))
         outputs.wait(output, process, 3)
     assert first.pop(b"CIRCUS_TIME").replace(b".", b"").isdigit()
@@ -386,7 +390,7 @@ def test_an_address_that_is_none_is_refused(address: str, is_one: bool) -> None:
     if is_one:
         assert watcher_from_options("web", options).stdout_stream
     else:
-        with pytest.raises(ConfigError, match="syslog|port"):
+        with pytest.raises(ConfigError, match=r"syslog|port"):
             watcher_from_options("web", options)
 
 

@@ -401,7 +401,13 @@ def test_one_key_leads_to_the_log(browser: Browser, console: Console) -> None:
 def sink(stream: str, **told: Any) -> dict[str, Any]:
     """A row of the reply of ``sinks``, where all is well."""
     row = {"watcher": "web", "stream": stream, "name": "", "read_bytes": 5 << 20, "class": "FileStream"}
-    row |= {"place": f"/var/log/web.{stream}", "state": "ok", "failing": "", "since": None, "overflow": "drop_oldest"}
+    row |= {
+        "place": f"/var/log/web.{stream}",
+        "state": "ok",
+        "failing": "",
+        "since": None,
+        "overflow": "drop_oldest",
+    }
     row |= {"taken_bytes": 4 << 20, "dropped_bytes": 0, "waiting_bytes": 0, "queue_bytes": 1 << 20}
     return {**row, "rotations": 0, "reopenings": 0, **told}
 
@@ -409,7 +415,13 @@ def sink(stream: str, **told: Any) -> dict[str, Any]:
 def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, console: Console) -> None:
     """Each place of each stream in its state, with the reason when it can't be written, and since when; nothing of it acts."""
     rows = [
-        sink("stdout", state="failing", failing=f"no space {HOSTILE}", since=time.time() - 75, dropped_bytes=2048),
+        sink(
+            "stdout",
+            state="failing",
+            failing=f"no space {HOSTILE}",
+            since=time.time() - 75,
+            dropped_bytes=2048,
+        ),
         sink("stdout", name="central", place=HOSTILE, **{"class": "SyslogStream"}, waiting_bytes=512 << 10),
         {"watcher": "web", "stream": "stderr", "name": "", "read_bytes": 0, "place": "", "state": "none"},
     ]

@@ -56,7 +56,9 @@ def _divided(
         name, dot, option = key.partition(".")
         if isinstance(raw.value, Mapping):
             options = {
-                inner: replace(raw, value=value, place=replace(raw.place, option=f"{raw.place.option}.{inner}"))
+                inner: replace(
+                    raw, value=value, place=replace(raw.place, option=f"{raw.place.option}.{inner}")
+                )
                 for inner, value in raw.value.items()
             }
         elif dot:
@@ -68,7 +70,9 @@ def _divided(
             own[key] = raw
             continue
         if not _NAME.fullmatch(name) or any("." in inner for inner in options):
-            report.error(raw.place, f"{quoted(name)} is no name for a further place", "letters, digits, _ and -")
+            report.error(
+                raw.place, f"{quoted(name)} is no name for a further place", "letters, digits, _ and -"
+            )
         elif options and (known := further.setdefault(name, {})) is not None:
             known.update(options)
     return own, further

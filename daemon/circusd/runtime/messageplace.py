@@ -69,9 +69,9 @@ class Link:
         return sock
 
     def _udp(self) -> socket.socket:
-        family, kind, number, _, address = socket.getaddrinfo(
-            self._host, self._port, type=socket.SOCK_DGRAM
-        )[0]
+        family, kind, number, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)[
+            0
+        ]
         sock = socket.socket(family, kind, number)
         try:
             sock.connect(address)

@@ -40,7 +40,9 @@ class Target(NamedTuple):
 def target_of(config: StreamConfig) -> Target:
     """Where a stream of a class of messages goes."""
     address = str(config.options["address"])
-    return Target(JOURNAL, address) if config.classname == "JournalStream" else Target(*syslog_address(address))
+    return (
+        Target(JOURNAL, address) if config.classname == "JournalStream" else Target(*syslog_address(address))
+    )
 
 
 def place_of(target: Target, backlog: Backlog, writers: Writers, closed: Closed) -> MessagePlace:

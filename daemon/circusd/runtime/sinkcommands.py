@@ -44,9 +44,7 @@ class SinkCommands:
                     "name": "",
                     "read_bytes": watcher.output.read_bytes(stream),
                 }
-                own = [
-                    {**first, "name": name, **sink.counters()} for of, name, sink in sinks if of == stream
-                ]
+                own = [{**first, "name": name, **sink.counters()} for of, name, sink in sinks if of == stream]
                 rows += own or [{**first, "place": "", "state": "none"}]
         return {"sinks": rows}
 
@@ -56,7 +54,8 @@ class SinkCommands:
         if not places:
             name = watchers[0].name
             raise Conflict(
-                f"{name} writes to no file that could be rotated", hint=f"circusctl sinks {name} tells where to"
+                f"{name} writes to no file that could be rotated",
+                hint=f"circusctl sinks {name} tells where to",
             )
         return _at_files(places, lambda place, done: place.rotate(done), "rotated")
 

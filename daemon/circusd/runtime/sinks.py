@@ -87,7 +87,11 @@ class Source:
         """The line that the process has begun in the same place goes on here, and the other source is closed; False if it is
         another place, or lines are written in another way."""
         mine, its = self._strand, other._strand
-        if self._weaver is None or other._weaver is not self._weaver or (mine.form is None) != (its.form is None):
+        if (
+            self._weaver is None
+            or other._weaver is not self._weaver
+            or (mine.form is None) != (its.form is None)
+        ):
             return False
         self._weaver.leave(mine)
         its.form, its.limit = mine.form, mine.limit
@@ -412,9 +416,7 @@ class Sinks:
         assert isinstance(place, FilePlace)
 
         def done(problem: str) -> None:
-            place.backlog.complain(
-                "packing", f"old files can't be compressed: {problem}" if problem else ""
-            )
+            place.backlog.complain("packing", f"old files can't be compressed: {problem}" if problem else "")
 
         self._packer.begin(place.file, done)
 

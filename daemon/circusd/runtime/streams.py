@@ -435,7 +435,9 @@ class Output:
 
     def sinks(self) -> list[tuple[str, str, Sink]]:
         """All sinks: the stream, the name of a further one, the sink."""
-        return [(stream, name, sink) for stream, fan in self._sinks.items() for name, sink in fan.sinks.items()]
+        return [
+            (stream, name, sink) for stream, fan in self._sinks.items() for name, sink in fan.sinks.items()
+        ]
 
     def close(self) -> None:
         """No pipe is open, and what was read is on its way; processes that still run can't write any more."""

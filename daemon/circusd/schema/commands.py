@@ -1474,9 +1474,9 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "sinks",
                 "json",
-                "list of {watcher, stream, name, read_bytes, class, place, state, failing, since, taken_bytes, dropped_bytes, waiting_bytes, "
-                "queue_bytes, overflow, rotations, reopenings}; the name is that of a further place and else empty, since is when the "
-                "trouble began (epoch seconds or null), and what waits is shared by all that go to the same place",
+                "list of {watcher, stream, name, read_bytes, class, place, state, failing, since, taken_bytes, dropped_bytes, "
+                "waiting_bytes, queue_bytes, overflow, rotations, reopenings}; the name is that of a further place and else empty, "
+                "since is when the trouble began (epoch seconds or null), and what waits is shared by all that go to the same place",
             ),
         ),
         scope="watcher",

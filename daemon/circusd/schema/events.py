@@ -112,9 +112,7 @@ EVENTS: tuple[EventKind, ...] = (
         ("watcher", "stream", "place", "count"),
         "A sink writes again; the count is what was lost (bytes).",
     ),
-    EventKind(
-        "output.rotated", "", ("watcher", "stream", "file"), "A log file was rotated."
-    ),
+    EventKind("output.rotated", "", ("watcher", "stream", "file"), "A log file was rotated."),
     EventKind("socket.opened", "", ("socket", "address"), "A managed socket listens."),
     EventKind("socket.closed", "", ("socket",), "A managed socket was closed."),
     EventKind("daemon.started", "", ("pid",), "circusd has started everything that starts by itself."),

@@ -98,7 +98,11 @@ _KEPT = (
 )
 _SEVERITY = Option("severity", SYSLOG_SEVERITY, "info", "How important the lines are.", section="stream")
 _IDENTIFIER = Option(
-    "identifier", TEXT, None, "Who is told to have written; the watcher's name when not given.", section="stream"
+    "identifier",
+    TEXT,
+    None,
+    "Who is told to have written; the watcher's name when not given.",
+    section="stream",
 )
 
 STREAM_CLASSES: tuple[StreamClass, ...] = (
@@ -198,13 +202,12 @@ STREAM_CLASSES: tuple[StreamClass, ...] = (
                 "How messages are written: RFC 5424, or the older form, which some know only.",
                 section="stream",
             ),
-            Option(
-                "facility", SYSLOG_FACILITY, "daemon", "What kind of program writes.", section="stream"
-            ),
+            Option("facility", SYSLOG_FACILITY, "daemon", "What kind of program writes.", section="stream"),
             _SEVERITY,
             _IDENTIFIER,
             _line_bytes(
-                8 << 10, "A longer line is sent as several messages: many take no more than 8 KiB. 64 to 65536."
+                8 << 10,
+                "A longer line is sent as several messages: many take no more than 8 KiB. 64 to 65536.",
             ),
         ),
     ),
