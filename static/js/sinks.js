@@ -20,7 +20,7 @@ function Place({ sink }) {
   const value = (key) => html`${isLost(key) ? '▲ ' : ''}${amount(bytes(sink[key]))}${key === 'waiting_bytes' && html`<small class="dim"> ${words.of} ${amount(bytes(sink.queue_bytes))}</small>`}`;
   return html`<li class="place">
     <p class="to">${state(SHAPES[sink.state] || 'wait', words.states[sink.state] || sink.state)}<code dir="auto">${sink.place ? visible(sink.place) : words.nowhere}</code></p>
-    ${sink.place && html`<p class="dim kind">${sink.name && html`<b>${visible(sink.name)}</b>, `}<span dir="auto">${visible(sink.class)}</span>, ${words.policies[sink.overflow] || sink.overflow}${sink.rotations > 0 && html`, ${words.rotations(count(sink.rotations), sink.rotations === 1)}`}</p>
+    ${sink.place && html`<p class="dim kind">${sink.name && html`<b>${visible(sink.name)}</b>, `}${sink.class && html`<span dir="auto">${visible(sink.class)}</span>, `}${words.policies[sink.overflow] || sink.overflow}${sink.rotations > 0 && html`, ${words.rotations(count(sink.rotations), sink.rotations === 1)}`}</p>
       <dl class="facts">${figures.map(([key, text]) => html`<div><dt>${text}</dt><dd class=${isLost(key) ? 'is-fail' : ''}>${value(key)}</dd></div>`)}</dl>`}
     ${sink.failing && html`<p class="st is-fail">${mark('fail')}<span>${words.failing}: ${visible(sink.failing)}${sink.since ? html`, <span class="num">${words.since(span(now() - sink.since))}</span>` : ''}</span></p>`}
   </li>`;

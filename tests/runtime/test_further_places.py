@@ -13,6 +13,7 @@ import pytest
 from circusd.config.model import describe, watcher_from_options, with_options
 from circusd.config.records import StreamConfig
 from circusd.schema.errors import ConfigError
+from circusd.schema.options import watcher_option
 from tests.outputs import LAG, Lag, Outputs, config, until
 
 FLOOD = r"""
@@ -214,3 +215,33 @@ def test_what_is_wrong_with_a_place_is_said(options: dict[str, str], told: str) 
     """Like what is wrong with the first one."""
     with pytest.raises(ConfigError, match=told):
         watcher_from_options("web", {"cmd": "program", **options})
+
+
+@pytest.mark.parametrize(
+    "key", ["stdout_stream.queue_bytes", "stdout_stream.b.queue_bytes", "stdout_stream.b.max_bytes"]
+)
+def test_an_option_that_an_operator_may_set_is_no_way_to_name_a_class(key: str) -> None:
+    """An object in place of its value makes no further place: that is what the role of a class is for."""
+    watcher = watcher_from_options(
+        "web", {"cmd": "program", "stdout_stream.filename": "/a", "stdout_stream.b.filename": "/b"}
+    )
+    with pytest.raises(ConfigError):
+        with_options(watcher, {key: {"class": "os.system", "filename": "/etc/passwd"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "role"),
+    [
+        ("stdout_stream.x", "admin"),
+        ("stdout_stream.x.class", "admin"),
+        ("stdout_stream.x.filename", "admin"),
+        ("stdout_stream.x.address", "admin"),
+        ("stdout_stream.x.anything", "admin"),
+        ("stdout_stream.x.queue_bytes", "operator"),
+    ],
+)
+def test_who_may_set_an_option_of_a_further_place(key: str, role: str) -> None:
+    """The same as for the first one."""
+    row = watcher_option(key)
+    assert row is not None
+    assert row.role == role

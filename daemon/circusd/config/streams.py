@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from circusd.schema.options import STREAM, STREAM_CLASSES, Option, StreamClass, near_miss, stream_class
+from circusd.schema.options import (
+    STREAM,
+    STREAM_CLASSES,
+    Option,
+    StreamClass,
+    near_miss,
+    stream_class,
+    stream_option,
+)
 
 from .problems import Report, quoted
 from .records import StreamConfig
@@ -54,15 +62,20 @@ def _divided(
     further: dict[str, dict[str, Raw] | None] = {}
     for key, raw in given.items():
         name, dot, option = key.partition(".")
-        if isinstance(raw.value, Mapping):
+        options: dict[str, Raw]
+        if dot:
+            options = {option: raw}
+        elif stream_option(key) is not None:
+            # Also an object: who may set the option may not therefore name a class by it.
+            own[key] = raw
+            continue
+        elif isinstance(raw.value, Mapping):
             options = {
                 inner: replace(
                     raw, value=value, place=replace(raw.place, option=f"{raw.place.option}.{inner}")
                 )
                 for inner, value in raw.value.items()
             }
-        elif dot:
-            options = {option: raw}
         elif raw.value is None and before is not None and key in before.more:
             further[key] = None
             continue

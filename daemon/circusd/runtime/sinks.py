@@ -243,7 +243,7 @@ class Sinks:
     def sink(self, watcher: str, stream: str, config: StreamConfig | None) -> Sink | None:
         """The sink of one place; without a configuration circusd's own output. None if it goes nowhere."""
         if config is None:
-            return self._own(Label(watcher, stream, "StdoutStream"), 1 if stream == "stdout" else 2)
+            return self._own(Label(watcher, stream, ""), 1 if stream == "stdout" else 2)
         row = stream_class(config.classname)
         options = config.options
         label = Label(
