@@ -427,7 +427,9 @@ def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, cons
     ]
     console.daemon.answers["sinks"] = lambda p: {"sinks": rows}
     with seen(browser, console, f"{WEB}?tab=streams") as page:
-        first, second = page.locator(".stream").first.locator(".place").all()
+        places = page.locator(".stream").first.locator(".place")
+        expect(places).to_have_count(2)
+        first, second = places.all()
         expect(first).to_contain_text("not written")
         expect(first).to_contain_text("/var/log/web.stdout")
         expect(first).to_contain_text("▲ 2KiB")
