@@ -357,7 +357,7 @@ def _ini() -> Iterator[str]:
     yield from _options(STREAM)
     for row in STREAM_CLASSES:
         yield f".SS {_text(row.name)}"
-        yield _prose(row.doc if row.effective else f"{row.doc} Accepted, not yet effective.")
+        yield _prose(row.doc)
         yield from _options(row.options)
     yield ".SH ENVIRONMENT OF PROCESSES"
     yield _prose(

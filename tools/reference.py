@@ -128,7 +128,7 @@ def _options() -> Iterable[str]:
     yield from _legacy(STREAM)
     for row in STREAM_CLASSES:
         yield _heading(row.name, "~")
-        yield _fill(row.doc if row.effective else f"{row.doc} Accepted, not yet effective.")
+        yield _fill(row.doc)
         for option in row.options:
             yield _option(option, "^")
     yield _heading("[env] and [env:NAME,PATTERN*]", "-")

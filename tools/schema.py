@@ -121,6 +121,7 @@ _READ: dict[str, list[Schema]] = {
     "level": _choice(LEVEL, "warn"),
     "family": _choice(FAMILY, *_short(FAMILY)),
     "socket type": _choice(SOCKET_TYPE, *_short(SOCKET_TYPE)),
+    "syslog address": [_FILLED],
     "stream class": [{"enum": [row.name for row in STREAM_CLASSES]}, _DOTTED],
 }
 """What a value of each type may be in a file, where that is more than its choices; by the name of the type."""

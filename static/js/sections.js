@@ -1,9 +1,9 @@
-// The other sections of a watcher's page: its options, what has happened to it, and where its output goes.
+// Two sections of a watcher's page: its options, and what has happened to it.
 
 import { useEffect, useLayoutEffect, useRef, useState } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
-import { amount, html, icon, mark, tone } from './shapes.js';
-import { bytes, clockFine, count, when, word } from './format.js';
+import { html, icon, mark, tone } from './shapes.js';
+import { clockFine, count, when, word } from './format.js';
 import { call } from './commands.js';
 import { loadTables, tables } from './tables.js';
 import { base, may } from './page.js';
@@ -127,26 +127,5 @@ export function Events({ watcher }) {
       return html`<li key=${event.number} class=${event === picked ? 'meant' : ''}><time title=${when(event.time, now())}>${clockFine(event.time).slice(0, 8)}</time><span class=${tone[kind]}>${mark(kind)}</span><p title=${event.text}>${visible(sentence(event))}</p>
         <button class="btn small icon quiet" type="button" aria-label=${`${say.toLog}: ${clockFine(event.time).slice(0, 8)}`} title=${say.toLog} onClick=${() => moment.set(name, event.time)}>${icon('list')}</button></li>`;
     })}</ol>`}
-  </section>`;
-}
-
-// --- streams --------------------------------------------------------------------------------------------------------
-
-export function Streams({ watcher }) {
-  const { name } = watcher;
-  const [turn, setTurn] = useState(0);
-  const { reply, problem } = useReply('inspect', { name, match: 'simple' }, turn);
-  useEffect(() => { const timer = setInterval(() => { if (!document.hidden) setTurn((before) => before + 1); }, 3000); return () => clearInterval(timer); }, []);
-  const streams = reply?.watchers?.[0]?.output?.streams || {};
-  return html`<section class="sheet outputs" aria-labelledby="st-h" data-ctl=${`circusctl inspect ${word(name)}`}>
-    <header><h2 id="st-h">${say.streams}</h2><span class="dim">${say.since}</span><span class="grow"></span><a class="btn small" href=${`${base}/c/set?name=${encodeURIComponent(name)}`}>${icon('edit')}${common.editOptions}</a></header>
-    <${Problem} text=${problem} />
-    <div class="pair">${Object.entries(streams).map(([stream, told]) => {
-      const figures = [['read_bytes', say.read], ['taken_bytes', say.taken], ['waiting_bytes', say.waiting], ['dropped_bytes', say.dropped]];
-      return html`<div key=${stream} class="stream"><h3>${stream}</h3><p>${told.place ? html`${say.goesTo} <code dir="auto">${visible(String(told.place))}</code>` : html`<span class="dim">${say.nowhere}</span>`}</p>
-        <dl class="facts">${figures.filter(([key]) => key in told).map(([key, text]) => html`<div><dt>${text}</dt><dd class=${key === 'dropped_bytes' && told[key] > 0 ? 'is-fail' : ''}>${key === 'dropped_bytes' && told[key] > 0 ? '▲ ' : ''}${amount(bytes(told[key]))}</dd></div>`)}</dl>
-        ${told.failing && html`<p class="is-fail">${mark('fail')} ${say.failing}: ${visible(String(told.failing))}</p>`}</div>`;
-    })}</div>
-    <p class="foot dim">${watcher.output.captured ? say.streamsAre : watcher.output.why}</p>
   </section>`;
 }

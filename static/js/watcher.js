@@ -23,7 +23,7 @@ const SECTIONS = [
   { tab: '', title: details.live },
   { tab: 'options', title: details.options, part: 'w/options', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Options) },
   { tab: 'events', title: details.events, part: 'w/events', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Events) },
-  { tab: 'streams', title: details.streams, part: 'w/streams', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Streams) },
+  { tab: 'streams', title: details.streams, part: 'w/streams', sheet: 'sinks', load: () => import('./sinks.js').then((module) => module.Sinks) },
 ];
 
 function Crumb({ name }) {

@@ -502,8 +502,6 @@ export const details = {
   nothingChanged: 'Everything is as the configuration has it.', nothingOwn: 'Everything has its standard value.', saveThem: 'Save what was changed…', findOption: 'Find an option',
   noneFound: 'No option has that in its name.', notInFile: 'not in the file', hiddenValue: 'The value is for admins.',
   noEvents: 'Nothing that is still known of has happened to this watcher.', ofEvents: (number) => `the last ${number}`, allLevels: 'All', warnings: 'Warnings', errors: 'Errors', toLog: 'Show the log of this moment',
-  goesTo: 'goes to', read: 'read', taken: 'written', dropped: 'lost', waiting: 'waits', failing: 'Problem', nowhere: 'nowhere: it is the null device',
-  allTaken: 'Nothing was lost.', streamsAre: 'Everything that is read is also kept in memory, for the log.', stream: 'Stream', since: 'Since circusd has started, or the stream was changed.',
   process: (wid) => `Process ${wid}`, noProcess: (name, wid) => `${name} has no process ${wid}`, ofWatcher: 'It is a process of', runsNot: 'Nothing runs in this slot now.',
   what: 'What it takes', ends: 'Last ends', noEnds: 'None of its processes has ended while circusd remembers.', below: 'What it has started', nothingBelow: 'It has started nothing.',
   files: 'Files and connections', noFiles: 'They may not be read.', openFiles: (number) => `${number} open`, leftOut: (number) => `${number} more are not listed.`,
@@ -512,6 +510,20 @@ export const details = {
   facts: {
     cpu: 'CPU now', cpu_time: 'CPU since its start', rss: 'Memory', pss: 'Memory, its share', rss_peak: 'Memory at most', vms: 'Address space', swap: 'Swapped out', threads: 'Threads', switches: 'Context switches',
     rchar: 'Read', wchar: 'Written', read_bytes: 'Read from disks', write_bytes: 'Written to disks', uid: 'User', gid: 'Group', cwd: 'Folder', exe: 'Program', root: 'Root folder', command: 'Command', age: 'Up',
+  },
+};
+
+/** What the places that output goes to say. */
+export const sinks = {
+  title: 'Output', counted: 'Counted since circusd has started, or the place was changed.', kept: 'Everything that is read is also kept in memory, for the log.', nowhere: 'kept in memory only',
+  read: 'read', taken: 'taken', waiting: 'waits', of: 'of', dropped: 'lost', failing: 'Problem', since: (span) => `for ${span}`,
+  rotations: (number, one) => `${one ? 'put aside once' : `put aside ${number} times`}`,
+  states: { ok: 'ok', behind: 'processes wait', recovering: 'recovering', dropping: 'too slow, output is lost', failing: 'not written', none: 'no place' },
+  policies: { drop_oldest: 'when full the oldest is lost', drop_newest: 'when full the newest is lost', block: 'when full the processes wait' },
+  presses: { rotate: 'Rotate files', reopen: 'Open files again' },
+  done: {
+    rotate: (files, later) => [files.length ? `Put aside: ${files.join(', ')}.` : '', later.length ? `With the end of the line that is open: ${later.join(', ')}.` : ''].filter(Boolean).join(' '),
+    reopen: (files, later) => [files.length ? `Opened again: ${files.join(', ')}.` : '', later.length ? `When the disk answers: ${later.join(', ')}.` : ''].filter(Boolean).join(' '),
   },
 };
 

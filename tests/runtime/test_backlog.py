@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from circusd.runtime.backlog import LEAST_BYTES, Backlog, Tally
-from circusd.runtime.lines import LONGEST_LINE, Heading, Strand, Weaver, plain
+from circusd.runtime.lines import LONGEST_LINE, Heading, Moments, Strand, Weaver, plain
 
 
 @pytest.fixture
@@ -133,8 +133,58 @@ def test_line_without_end_is_not_kept_back_for_ever() -> None:
 def test_heading_is_before_each_line() -> None:
     """Each whole line of a process gets the heading; a fraction of a second is that of the moment."""
     heading = Heading("%H:%M:%S", utc=True)
-    assert heading(7, 3661.5, b"a\n\nb\n") == b"01:01:01 [7] | a\n01:01:01 [7] | \n01:01:01 [7] | b\n"
-    assert Heading("%S.%f", utc=True)(7, 1.25, b"a\n") == b"01.250000 [7] | a\n"
+    one = Strand(7)
+    assert heading(one, 3661.5, b"a\n\nb\n", False) == (
+        b"01:01:01 [7] | a\n01:01:01 [7] | \n01:01:01 [7] | b\n"
+    )
+    assert Heading("%S.%f", utc=True)(one, 1.25, b"a\n", False) == b"01.250000 [7] | a\n"
+
+
+def test_times_in_iso_have_milliseconds_and_a_zone() -> None:
+    """Each moment its own, also within one second, and none rounded into the next."""
+    time = Moments("iso", utc=True)
+    assert [time(3661.5), time(3661.999), time(3662.0), time(0.0004)] == [
+        "1970-01-01T01:01:01.500+00:00",
+        "1970-01-01T01:01:01.999+00:00",
+        "1970-01-01T01:01:02.000+00:00",
+        "1970-01-01T00:00:00.000+00:00",
+    ]
+    assert (
+        Heading("ISO", utc=True)(Strand(7), 1.25, b"a\n", False) == b"1970-01-01T00:00:01.250+00:00 [7] | a\n"
+    )
+
+
+def headed(strand: Strand, *parts: bytes) -> list[bytes]:
+    """What is written of the parts that come one after the other, as the mark and the text of each line."""
+    weaver = Weaver()
+    weaver.join(strand)
+    written = b"".join(weaver.feed(strand, 0.0, part) for part in parts) + weaver.leave(strand)
+    return [line[len(b"00 [1] ") :] for line in written.splitlines()]
+
+
+@pytest.mark.parametrize("step", [1, 7, 64, 1000])
+def test_line_over_the_limit_is_divided_and_marked(step: int) -> None:
+    """However it comes: parts of at most the limit, the later ones with a plus sign, and the next line is a line again."""
+    text = b"x" * 150 + b"\nshort\n" + b"y" * 65 + b"\n"
+    parts = [text[at : at + step] for at in range(0, len(text), step)]
+    strand = Strand(1, Heading("%S", utc=True), limit=64)
+    assert headed(strand, *parts) == [
+        b"| " + b"x" * 64,
+        b"+ " + b"x" * 64,
+        b"+ " + b"x" * 22,
+        b"| short",
+        b"| " + b"y" * 64,
+        b"+ y",
+    ]
+
+
+def test_line_is_not_divided_within_a_letter() -> None:
+    """Of UTF-8; what is none is cut where the limit is."""
+    strand = Strand(1, Heading("%S", utc=True), limit=64)
+    whole = "ä".encode() * 40
+    assert b"".join(line[2:] for line in headed(strand, b"." + whole + b"\n")) == b"." + whole
+    assert [len(line) - 2 for line in headed(strand, b"." + whole + b"\n")] == [63, 18]
+    assert [len(line) - 2 for line in headed(strand, b"\x80" * 100 + b"\n")] == [64, 36]
 
 
 def test_plain_text_keeps_colours_only() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from circusd.runtime import backlog, places
 from circusd.runtime.appendfile import AppendFile
-from circusd.runtime.rotation import TimedRotation
+from circusd.runtime.rotation import Kept, SizeRotation, TimedRotation
 from circusd.runtime.writer import Once, Thread, device_of
 from tests.outputs import LAG, Lag, Outputs, until
 
@@ -288,9 +288,8 @@ def test_rotation_that_fails_is_told_and_the_file_is_written_on(outputs: Outputs
 
 def test_endless_line_is_rotated_all_the_same(tmp_path: Path) -> None:
     """A process that never ends a line can't make a file grow without bound."""
-    from circusd.runtime.rotation import SizeRotation
 
-    file = AppendFile(str(tmp_path / "log"), SizeRotation(100_000, 50))
+    file = AppendFile(str(tmp_path / "log"), SizeRotation(100_000, Kept(50)))
     for _ in range(40):
         assert file.write([b"x" * 50_000]) == 50_000
     file.close()
@@ -312,7 +311,7 @@ def test_endless_line_is_rotated_all_the_same(tmp_path: Path) -> None:
 )
 def test_times_of_rotation(when: str, interval: int, began: float, due: float) -> None:
     """Intervals count from the beginning of the file, days and weekdays by the calendar."""
-    rotation = TimedRotation(when, interval, 0, utc=True)
+    rotation = TimedRotation(when, interval, Kept(), utc=True)
     rotation.begin(began)
     assert not rotation.is_due(due - 1)
     assert rotation.is_due(due)

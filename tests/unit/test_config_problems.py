@@ -70,7 +70,8 @@ def test_all_problems_of_all_files_are_told_at_once(files: Files) -> None:
         ),
         (
             'circus.ini:15: error: [watcher:a] stdout_stream.class: "FileStreem" is no class of streams; expected one of '
-            "FileStream, WatchedFileStream, TimedRotatingFileStream, StdoutStream, FancyStdoutStream, QueueStream, or the "
+            "FileStream, WatchedFileStream, TimedRotatingFileStream, StdoutStream, FancyStdoutStream, QueueStream, "
+            "JsonFileStream, SyslogStream, JournalStream, or the "
             "dotted path of a class; did you mean FileStream?"
         ),
         (

@@ -209,10 +209,9 @@ def test_the_upgrade_page_tells_of_every_command() -> None:
 
 
 def test_the_upgrade_page_lists_exactly_what_is_not_effective() -> None:
-    """Options and classes of streams that are accepted and do nothing (yet), as their tables say."""
+    """Options that are accepted and do nothing (yet), as their tables say."""
     options: list[Option] = [row for table in TABLES.values() for row in table]
     wanted = {row.name for row in options if row.told}
-    wanted |= {row.name for row in STREAM_CLASSES if not row.effective}
     page = text_of(DOCS / "circus.rst")
     section = page.partition("Accepted and without effect\n---")[2].partition("\nCommands\n---")[0]
     assert set(re.findall(r"^   \* - ``(\w+)``$", section, re.M)) == wanted

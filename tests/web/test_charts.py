@@ -398,21 +398,62 @@ def test_one_key_leads_to_the_log(browser: Browser, console: Console) -> None:
             expect(page.locator(".live > .outputs")).to_have_count(1 if width > 1680 else 0)
 
 
-def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, console: Console) -> None:
-    """For each stream, with the reason when it can't be written."""
-    counts = {"read_bytes": 5 << 20, "taken_bytes": 4 << 20, "dropped_bytes": 2048, "waiting_bytes": 0}
-    streams = {
-        "stdout": {**counts, "place": "/var/log/web.log", "failing": "no space left"},
-        "stderr": {"read_bytes": 0},
+def sink(stream: str, **told: Any) -> dict[str, Any]:
+    """A row of the reply of ``sinks``, where all is well."""
+    row = {"watcher": "web", "stream": stream, "name": "", "read_bytes": 5 << 20, "class": "FileStream"}
+    row |= {
+        "place": f"/var/log/web.{stream}",
+        "state": "ok",
+        "failing": "",
+        "since": None,
+        "overflow": "drop_oldest",
     }
-    shown = watcher("web", [process(1)], output={"captured": True, "why": "", "streams": streams})
-    console.daemon.answers["inspect"] = lambda p: {**console.daemon.snapshot(), "watchers": [shown]}
+    row |= {"taken_bytes": 4 << 20, "dropped_bytes": 0, "waiting_bytes": 0, "queue_bytes": 1 << 20}
+    return {**row, "rotations": 0, "reopenings": 0, **told}
+
+
+def test_streams_tell_where_output_goes_and_what_was_lost(browser: Browser, console: Console) -> None:
+    """Each place of each stream in its state, with the reason when it can't be written, and since when; nothing of it acts."""
+    rows = [
+        sink(
+            "stdout",
+            state="failing",
+            failing=f"no space {HOSTILE}",
+            since=time.time() - 75,
+            dropped_bytes=2048,
+        ),
+        sink("stdout", name="central", place=HOSTILE, **{"class": "SyslogStream"}, waiting_bytes=512 << 10),
+        {"watcher": "web", "stream": "stderr", "name": "", "read_bytes": 0, "place": "", "state": "none"},
+    ]
+    console.daemon.answers["sinks"] = lambda p: {"sinks": rows}
     with seen(browser, console, f"{WEB}?tab=streams") as page:
-        stdout = page.locator(".stream").first
-        expect(stdout).to_contain_text("/var/log/web.log")
-        expect(stdout).to_contain_text("▲ 2KiB")
-        expect(stdout).to_contain_text("Problem: no space left")
-        expect(page.locator(".stream").last).to_contain_text("null device")
+        places = page.locator(".stream").first.locator(".place")
+        expect(places).to_have_count(2)
+        first, second = places.all()
+        expect(first).to_contain_text("not written")
+        expect(first).to_contain_text("/var/log/web.stdout")
+        expect(first).to_contain_text("▲ 2KiB")
+        expect(first).to_contain_text("Problem: no space")
+        expect(first).to_contain_text(re.compile(r"for \d:\d\d"))
+        expect(second).to_contain_text("central, SyslogStream")
+        expect(second).to_contain_text("512KiB of 1MiB")
+        expect(page.locator(".stream").last).to_contain_text("kept in memory only")
+        assert "hacked" not in page.title()
+
+
+def test_files_are_put_aside_and_opened_again_by_a_press(browser: Browser, console: Console) -> None:
+    """Of that watcher; what came of it is said, and why not. Where nothing is a file there is nothing to press."""
+    console.daemon.answers["sinks"] = lambda p: {"sinks": [sink("stdout")]}
+    console.daemon.answers["rotate"] = lambda p: {"rotated": ["/var/log/web.stdout"], "pending": []}
+    console.daemon.answers["reopen"] = lambda p: refused("failed", "/var/log/web.stdout: No such file")
+    with seen(browser, console, f"{WEB}?tab=streams") as page:
+        page.get_by_role("button", name="Rotate files").click()
+        expect(page.locator(".said")).to_contain_text("Put aside: /var/log/web.stdout.")
+        assert console.daemon.asked("rotate")[-1] == {"name": "web", "match": "simple"}
+        page.get_by_role("button", name="Open files again").click()
+        expect(page.get_by_role("alert")).to_contain_text("No such file")
+        console.daemon.answers["sinks"] = lambda p: {"sinks": [sink("stdout", **{"class": "SyslogStream"})]}
+        expect(page.get_by_role("button", name="Rotate files")).to_have_count(0)
 
 
 def one_process(properties: dict[str, Any]) -> dict[str, Any]:

@@ -398,22 +398,26 @@ def test_palette_finds_every_command_for_every_watcher(browser: Browser, daemon:
         expect(page.locator("dialog.palette[open]")).to_have_count(0)
 
 
+ACTED_ON = "sh -c 'echo begun; exec sleep 1000'"
 SEVERAL = """
 [circus]
 httpd = 1
 httpd_port = 0
 
 [watcher:web-1]
-cmd = sleep 1000
+cmd = {cmd}
 numprocesses = 2
 tags = front
+stdout_stream.filename = web-1.log
 
 [watcher:web-2]
-cmd = sleep 1000
+cmd = {cmd}
 tags = front
+stdout_stream.filename = web-2.log
 
 [watcher:job]
-cmd = sleep 1000
+cmd = {cmd}
+stdout_stream.filename = job.log
 """
 
 TARGETS = {
@@ -433,23 +437,32 @@ GIVEN = {"set": {"graceful_timeout": "7"}, "signal": {"signum": "KILL"}}
 @pytest.fixture(scope="module")
 def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Three watchers that are acted on by name, list, glob and tag."""
-    with Daemon(SEVERAL, tmp_path_factory.mktemp("crew")) as running:
+    with Daemon(SEVERAL.format(cmd=ACTED_ON), tmp_path_factory.mktemp("crew")) as running:
         yield running
 
 
-def state_of(daemon: Daemon) -> dict[str, tuple[int, frozenset[int], float]]:
-    """What a command may change: how many processes are wanted, which run, and an option."""
+State = tuple[int, frozenset[int], float, int]
+
+
+def state_of(daemon: Daemon) -> dict[str, State]:
+    """What a command may change: how many processes are wanted, which run, an option, and how often its file was begun anew."""
     found = {}
+    anew = {
+        sink["watcher"]: sink["rotations"] + sink["reopenings"]
+        for sink in daemon.call("sinks")["sinks"]
+        if sink["stream"] == "stdout"
+    }
     for shown in daemon.call("inspect")["watchers"]:
         pids = frozenset(p["pid"] for p in shown["processes"] if p["pid"] is not None)
         options = daemon.call("get", name=shown["name"], keys=["graceful_timeout"])["options"]
-        found[shown["name"]] = (shown["numprocesses"], pids, options["graceful_timeout"])
+        name = shown["name"]
+        found[name] = (shown["numprocesses"], pids, options["graceful_timeout"], anew[name])
     return found
 
 
-def is_done(row: Command, before: tuple[int, frozenset[int], float], after: Any) -> bool:
+def is_done(row: Command, before: State, after: Any) -> bool:
     """Whether the watcher is now as the row leaves it behind."""
-    number, pids, _ = before
+    number, pids, _, anew = before
     expected = {
         "rm": lambda: after is None,
         "start": lambda: len(after[1]) == number,
@@ -457,6 +470,8 @@ def is_done(row: Command, before: tuple[int, frozenset[int], float], after: Any)
         "incr": lambda: after[0] == number + 1 == len(after[1]),
         "decr": lambda: after[0] == number - 1 == len(after[1]),
         "set": lambda: after[2] == 7,
+        "reopen": lambda: after[3] == anew + 1,
+        "rotate": lambda: after[3] == anew + 1,
     }
     return bool(expected.get(row.name, lambda: len(after[1]) == number and not after[1] & pids)())
 
@@ -466,7 +481,8 @@ def as_it_was(daemon: Daemon) -> None:
     for name, number in (("web-1", 2), ("web-2", 1), ("job", 1)):
         tags = "front" if name.startswith("web") else ""
         if name not in daemon.call("list")["watchers"]:
-            daemon.call("add", name=name, cmd="sleep 1000", options={"tags": tags})
+            options = {"tags": tags, "stdout_stream.filename": f"{name}.log"}
+            daemon.call("add", name=name, cmd=ACTED_ON, options=options)
         daemon.call("set", name=name, options={"numprocesses": number, "graceful_timeout": 30}, waiting=True)
         daemon.call("start", name=name, waiting=True)
 
@@ -481,6 +497,10 @@ def test_a_command_is_for_one_a_selection_a_glob_a_tag_and_all(
             as_it_was(crew)
             if row.name == "start":
                 crew.call("stop", name="[!c]*", waiting=True)
+            if row.name == "rotate":
+                # An empty file stays.
+                for log in ("web-1.log", "web-2.log", "job.log"):
+                    (crew.folder / log).write_text("a line\n")
             before = state_of(crew)
             open_form(page, crew, f"c/{row.name}")
             page.locator("#f-name").fill(name)
@@ -513,6 +533,10 @@ def test_bar_acts_as_the_forms_do(browser: Browser, crew: Daemon) -> None:
             as_it_was(crew)
             if row.name == "start":
                 crew.call("stop", name="[!c]*", waiting=True)
+            if row.name == "rotate":
+                # An empty file stays.
+                for log in ("web-1.log", "web-2.log", "job.log"):
+                    (crew.folder / log).write_text("a line\n")
             before = state_of(crew)
             page.locator("body").press("*")
             button = page.locator(f'.picked [data-what="{row.name}"]')

@@ -26,10 +26,12 @@ class StreamConfig:
     """Where one of the two streams of a watcher's processes goes."""
 
     classname: str
-    """Short name of one of the known classes, or the dotted path of another."""
+    """Short name of one of the known classes, or the dotted path of another; empty where there are only further ones."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Each option of the class and those of every stream, with defaults filled in; texts as they stand for an unknown
     class."""
+    more: Mapping[str, StreamConfig] = field(default_factory=dict)
+    """Where it goes too, by name."""
 
 
 @dataclass(frozen=True, slots=True)

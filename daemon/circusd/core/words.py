@@ -323,11 +323,13 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             error = fields.get("error")
             return f"hook {fields.get('hook')} refused" + (f": {error}" if error else "")
         case "output.dropped":
-            return f"{fields.get('stream')} can't be written, {fields.get('count')} bytes lost"
+            told = f"{fields.get('stream')} can't be written to {fields.get('place')}: {fields.get('reason')}"
+            return f"{told}, {fields.get('count')} bytes lost"
         case "output.recovered":
-            return f"{fields.get('stream')} is written again, {fields.get('count')} bytes were lost"
+            told = f"{fields.get('stream')} is written to {fields.get('place')} again"
+            return f"{told}, {fields.get('count')} bytes were lost"
         case "output.rotated":
-            return f"{fields.get('stream')} file rotated"
+            return f"{fields.get('stream')} file rotated: {fields.get('file')}"
         case "socket.opened":
             return f"socket {fields.get('socket')} listens on {fields.get('address')}"
         case "socket.closed":

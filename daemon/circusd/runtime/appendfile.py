@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -12,6 +14,7 @@ from circusd.kernel.files import open_log, open_private_log
 from .clock import wall
 from .rotation import SPLIT_BYTES, Rotation
 
+ANOTHER_PROGRAM: Final = "another program rotates it"
 _MOST_PARTS: Final = 1024  # IOV_MAX
 _RETRY: Final = 5.0
 """Seconds after which a rotation that failed is tried again."""
@@ -47,6 +50,8 @@ class AppendFile:
         self.path = path
         self._rotation = rotation
         self.rotations = 0
+        self.reopenings = 0
+        """How often it was opened again because somebody asked for it."""
         self.rotation_error = ""
         """Why the file could not be put aside the last time; empty when it could."""
         self._watched = watched
@@ -59,6 +64,10 @@ class AppendFile:
         self._next_rotation: tuple[Rotation | None, bool] | None = None
         self._given = False
         """It came open, and its name can't be opened."""
+        self._is_due = False
+        """It is to be put aside with the end of the line that is open in it."""
+        self.names = threading.Lock()
+        """Held while files of this log get other names or are deleted."""
 
     @classmethod
     def of(cls, fd: int, name: str) -> AppendFile:
@@ -71,6 +80,11 @@ class AppendFile:
     def configure(self, rotation: Rotation | None, *, watched: bool) -> None:
         """The rule is another from the next write on; may be called in another thread than that."""
         self._next_rotation = (rotation, watched)
+
+    @property
+    def is_given(self) -> bool:
+        """It came open, without a name of which another one could be opened."""
+        return self._given
 
     @property
     def device(self) -> int | None:
@@ -92,6 +106,8 @@ class AppendFile:
         rotation = self._rotation
         if rotation is None:
             return self._write(parts)
+        if self._is_due:
+            return self._write_and_put_aside(b"".join(parts))
         now = wall()
         if rotation.is_due(now):
             if not self._size:
@@ -102,6 +118,23 @@ class AppendFile:
         if not limit or self._size + sum(map(len, parts)) <= limit:
             return self._write(parts)
         return self._write_divided(b"".join(parts), limit)
+
+    def _write_and_put_aside(self, data: bytes) -> int:
+        cut = data.find(b"\n") + 1 if self._open_line else 0
+        written = self._write((data[:cut],)) if cut else 0
+        if written < cut:
+            return written
+        if cut or not self._open_line:
+            self._is_due = False
+            self._put_aside()
+        if cut == len(data):
+            return cut
+        try:
+            return cut + (self._write((data[cut:],)) if self._is_due else self.write((data[cut:],)))
+        except OSError:
+            if not cut:
+                raise
+            return cut
 
     def _write_divided(self, data: bytes, limit: int) -> int:
         at = 0
@@ -152,6 +185,47 @@ class AppendFile:
             self._size += written
         return total
 
+    def rotate(self) -> bool:
+        """The file is put aside now whatever its size, if it has something; False when that waits for the end of a line.
+
+        Raises OSError with the reason when it can't be put aside, and NotAFileError.
+        """
+        self.open()
+        if self._given or self._rotation is None:
+            raise OSError(errno.EINVAL, ANOTHER_PROGRAM)
+        if not self._size:
+            return True
+        self._is_due = self._open_line
+        if self._is_due:
+            return False
+        self._not_before = 0.0
+        if not self._put_aside():
+            raise OSError(errno.EIO, self.rotation_error)
+        return True
+
+    def reopen(self) -> None:
+        """The file that has the name now is the one that is open. Raises OSError when it can't be opened, and the old one
+        stays open; NotAFileError."""
+        if self._given:
+            return
+        self.reopenings += 1
+        if self._fd < 0:
+            self.open()
+            return
+        old, inode, is_open_line = self._fd, self._inode, self._open_line
+        try:
+            self._open()
+        except NotAFileError:
+            self.close()
+            raise
+        self._open_line = is_open_line and inode == self._inode
+        os.close(old)
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The rule by which it is put aside."""
+        return self._next_rotation[0] if self._next_rotation is not None else self._rotation
+
     def open(self) -> None:
         """The file is open, and it is the one that has the name; raises as `write` does."""
         if self._next_rotation is not None:
@@ -163,9 +237,13 @@ class AppendFile:
             return
         status = os.fstat(self._fd)
         self._size = status.st_size
-        if self._given or time.monotonic() < self._not_before:
+        if self._given:
             return
-        if not status.st_nlink or (self._watched and self._moved(status)):
+        if not status.st_nlink:
+            # Nobody would ever find what is written there.
+            self.close()
+            self._open()
+        elif self._watched and time.monotonic() >= self._not_before and self._moved(status):
             self._reopen()
 
     def _begin(self, status: os.stat_result) -> None:
@@ -218,11 +296,14 @@ class AppendFile:
         assert self._rotation is not None and self.path is not None
         try:
             if not self._moved(os.fstat(self._fd)):
-                self._rotation.put_aside(self.path)
+                with self.names:
+                    self._rotation.put_aside(self.path)
                 self.rotations += 1
             old = self._fd
             self._open()
             os.close(old)
+            with self.names:
+                self._rotation.kept.prune(self._rotation.aside(self.path), self._rotation.max_bytes)
         except NotAFileError as error:
             os.close(error.fd)
             self._not_before = time.monotonic() + _RETRY

@@ -14,7 +14,7 @@ from gevent.event import AsyncResult
 from circusd.kernel import files
 
 from .appendfile import AppendFile
-from .rotation import SizeRotation
+from .rotation import Kept, SizeRotation
 from .writer import Once, Thread, Writers
 
 FILE: Final = "audit.log"
@@ -128,7 +128,7 @@ class _Disk:
         self._name = "" if path else name
         state = files.state_path(name)
         self.path = path or (os.path.join(state, FILE) if state else "")
-        self._file = AppendFile(self.path, SizeRotation(FILE_BYTES, BACKUPS), private=True)
+        self._file = AppendFile(self.path, SizeRotation(FILE_BYTES, Kept(BACKUPS)), private=True)
         self._left = b""
         """What the disk has not taken yet."""
 

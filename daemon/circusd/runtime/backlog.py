@@ -106,9 +106,10 @@ class Backlog:
         # From here on the hub's alone.
         self.failing = ""
         """Why it can't be written, in words; empty when it can."""
-        self.complaint = ""
-        """What else is wrong."""
+        self._complaints: dict[str, str] = {}
         self.dropping = False
+        self.since = 0.0
+        """When the trouble began, epoch seconds; 0 when there is none."""
         self._gap = False
         """What came last was dropped."""
         self._gap_torn = False
@@ -385,15 +386,33 @@ class Backlog:
         self._tell_trouble(reason, (tally,))
         self._settle()
 
-    def complain(self, reason: str) -> None:
-        """Something is wrong that does not keep it from being written; an empty reason when it is right again."""
-        self.complaint = reason
+    @property
+    def complaint(self) -> str:
+        """What else is wrong."""
+        return next(iter(self._complaints.values()), "")
+
+    def complain(self, about: str, reason: str) -> None:
+        """Something is wrong that does not keep it from being written; an empty reason when that is right again."""
         if reason:
+            self._complaints[about] = reason
             self._tell_trouble(reason, self.members)
-        else:
+        elif self._complaints.pop(about, None) is not None:
             self._settle()
 
+    @property
+    def state(self) -> str:
+        """``failing`` when it can't be written, ``dropping`` when it is too slow, ``behind`` when pipes are left unread for it,
+        ``recovering`` when it has written again for a moment only, else ``ok``."""
+        if self.failing or self.complaint:
+            return "failing"
+        if self.dropping:
+            return "dropping"
+        if self._told:
+            return "recovering"
+        return "behind" if self._waiting else "ok"
+
     def _tell_trouble(self, reason: str, tallies: Iterable[Tally]) -> None:
+        self.since = self.since or clock.wall()
         for tally in tallies:
             if tally not in self._told:
                 self._told[tally] = None
@@ -409,6 +428,7 @@ class Backlog:
         if clock.now() < self._last_loss + CALM:
             self._settle()
             return
+        self.since = 0.0
         told, self._told = self._told, {}
         for tally in told:
             self._tell("output.recovered", tally)

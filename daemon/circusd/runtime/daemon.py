@@ -552,7 +552,7 @@ class Daemon:
         gevent.spawn(self.quit, words.signal_word(signum))
 
     def _told_to_reload(self, signum: int) -> None:
-        self.settings.reopen_log()
+        self._reopen()
         if self.arbiter.stopping:
             log.info("signal ignored signal=SIGHUP, circusd is stopping")
             return
@@ -563,8 +563,13 @@ class Daemon:
         result.rawlink(lambda _: self.manager.reloaded())
 
     def _told_to_reopen(self, signum: int) -> None:
+        self._reopen()
+        log.info("files opened again signal=SIGUSR1")
+
+    def _reopen(self) -> None:
+        """For programs that have moved files away: circusd's own log, and what streams go to."""
         self.settings.reopen_log()
-        log.info("log opened again signal=SIGUSR1")
+        self.output_services.sinks.reopen()
 
     def _told_nothing(self, signum: int) -> None:
         log.info("signal ignored signal=%s", words.signal_word(signum))

@@ -39,6 +39,7 @@ from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
 from .searching import Searching
 from .setting import Setting
+from .sinkcommands import SinkCommands
 from .socketcommands import SocketCommands
 
 log = logging.getLogger("circusd.controller")
@@ -60,6 +61,7 @@ TARGET_LIMIT = 200
 class Handlers(
     Changing,
     Setting,
+    SinkCommands,
     SocketCommands,
     KeyCommands,
     Reading,

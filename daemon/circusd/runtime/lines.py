@@ -10,23 +10,67 @@ from typing import Final
 
 LONGEST_LINE: Final = 64 << 10
 """Bytes of a line that are kept back at most, waiting for its end."""
+SHORTEST_LIMIT: Final = 64
+"""Bytes of a line that are written as one, whatever limit is asked for."""
 
 COLORS: Final = ("red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
-Form = Callable[[int, float, bytes], bytes]
-"""Turns whole lines of a process (pid, epoch seconds, bytes that end in a newline) into what is written."""
+ISO: Final = "iso"
+"""The time format that is ISO 8601 with milliseconds and the offset from UTC."""
 
 
 class Strand:
     """What one process writes to a place."""
 
-    __slots__ = ("carry", "form", "pid")
+    __slots__ = ("carry", "form", "is_divided", "limit", "pid", "wid")
 
-    def __init__(self, pid: int, form: Form | None = None) -> None:
+    def __init__(self, pid: int, form: Form | None = None, wid: int = 0, limit: int = LONGEST_LINE) -> None:
+        """With a form, lines of more than ``limit`` bytes are divided."""
         self.pid = pid
+        self.wid = wid
         self.form = form
+        self.limit = max(SHORTEST_LIMIT, min(limit, LONGEST_LINE))
         self.carry = b""
         """Bytes that have come and not been written."""
+        self.is_divided = False
+        """What comes next continues a line of which a part was written as a line of its own."""
+
+    def formed(self, wall: float, data: bytes) -> bytes:
+        """Whole lines in their form, those that are too long as several."""
+        assert self.form is not None
+        if len(data) <= self.limit or max(map(len, data.split(b"\n"))) <= self.limit:
+            divided, self.is_divided = self.is_divided, False
+            return self.form(self, wall, data, divided)
+        found: list[bytes] = []
+        for line in data[:-1].split(b"\n"):
+            found += self._parts(wall, line)
+            found.append(self.form(self, wall, self.carry + b"\n", self.is_divided))
+            self.carry, self.is_divided = b"", False
+        return b"".join(found)
+
+    def begun(self, wall: float, line: bytes) -> bytes:
+        """Of a line that has no end yet and is too long, all but the last part in its form; that part is in `carry`."""
+        return b"".join(self._parts(wall, line))
+
+    def _parts(self, wall: float, line: bytes) -> list[bytes]:
+        assert self.form is not None
+        limit = self.limit
+        found: list[bytes] = []
+        at = 0
+        while len(line) - at > limit:
+            cut = at + limit
+            # Not within a letter of UTF-8, if it is one.
+            cut -= next((back for back in range(4) if line[cut - back] & 0xC0 != 0x80), 0)
+            found.append(self.form(self, wall, line[at:cut] + b"\n", self.is_divided))
+            self.is_divided = True
+            at = cut
+        self.carry = line[at:]
+        return found
+
+
+Form = Callable[[Strand, float, bytes, bool], bytes]
+"""Turns whole lines of a process (with epoch seconds, in bytes that end in a newline) into what is written; the last value
+tells that the first of them continues a line that was divided."""
 
 
 class Weaver:
@@ -71,7 +115,7 @@ class Weaver:
         if not data and not mine:
             return b""
         if strand.form is not None:
-            return self._whole(strand.form(strand.pid, wall, data + b"\n"))
+            return self._whole(strand.formed(wall, data + b"\n")) if data else b""
         alone = len(self._strands) == 1 and not self._waiting
         if data.endswith(b"\n") or (alone and self._pen in (None, strand)):
             return self._write(data, strand if mine else None, continues=mine) if data else b""
@@ -86,10 +130,12 @@ class Weaver:
         cut = data.rfind(b"\n") + 1
         rest = data[cut:]
         if strand.form is not None:
-            if len(rest) > LONGEST_LINE:
-                data, cut, rest = data + b"\n", len(data) + 1, b""
-            strand.carry = rest
-            return self._whole(strand.form(strand.pid, wall, data[:cut])) if cut else b""
+            done = strand.formed(wall, data[:cut]) if cut else b""
+            if len(rest) > strand.limit:
+                done += strand.begun(wall, rest)
+            else:
+                strand.carry = rest
+            return self._whole(done) if done else b""
         if len(rest) > LONGEST_LINE or (mine and not cut):
             return self._write(data, strand, continues=mine)
         strand.carry = rest
@@ -120,28 +166,38 @@ class Weaver:
         return data
 
 
-class Heading:
-    """Lines that begin with time and pid: ``TIME [PID] | ``."""
+class Moments:
+    """Times as text, in a form of ``strftime`` or in `ISO`."""
 
     def __init__(self, time_format: str, *, utc: bool = False) -> None:
-        self._format = time_format
+        self._is_iso = time_format.lower() == ISO
+        self._format = "%Y-%m-%dT%H:%M:%S" if self._is_iso else time_format
         self._utc = utc
         self._fine = "%f" in time_format
-        self._last: tuple[int, str] = (-1, "")
+        self._last: tuple[int, str, str] = (-1, "", "")
 
-    def time(self, wall: float) -> str:
-        """The moment in the configured form."""
-        second = int(wall)
-        if not self._fine and self._last[0] == second:
-            return self._last[1]
-        moment = datetime.fromtimestamp(wall, UTC)
-        text = (moment if self._utc else moment.astimezone()).strftime(self._format)
-        self._last = (second, text)
-        return text
+    def __call__(self, wall: float) -> str:
+        """The moment of that time, epoch seconds."""
+        second, millis = divmod(int(wall * 1000 + 1e-4), 1000)
+        if self._fine or self._last[0] != second:
+            moment = datetime.fromtimestamp(wall, UTC)
+            moment = moment if self._utc else moment.astimezone()
+            zone = moment.strftime("%z") if self._is_iso else ""
+            self._last = (second, moment.strftime(self._format), f"{zone[:3]}:{zone[3:5]}")
+        _, text, zone = self._last
+        return f"{text}.{millis:03d}{zone}" if self._is_iso else text
 
-    def __call__(self, pid: int, wall: float, data: bytes) -> bytes:
-        heading = f"{self.time(wall)} [{pid}] | ".encode()
-        return heading + data[:-1].replace(b"\n", b"\n" + heading) + b"\n"
+
+class Heading:
+    """Lines that begin with time and pid: ``TIME [PID] | ``, and ``TIME [PID] + `` for the rest of a line that was divided."""
+
+    def __init__(self, time_format: str, *, utc: bool = False) -> None:
+        self._time = Moments(time_format, utc=utc)
+
+    def __call__(self, strand: Strand, wall: float, data: bytes, divided: bool) -> bytes:
+        time = f"{self._time(wall)} [{strand.pid}]".encode("utf-8", "backslashreplace")
+        first = time + (b" + " if divided else b" | ")
+        return first + data[:-1].replace(b"\n", b"\n" + time + b" | ") + b"\n"
 
 
 class FancyHeading:
@@ -151,16 +207,18 @@ class FancyHeading:
     """
 
     def __init__(self, name: str, color: str | None, time_format: str) -> None:
-        self._heading = Heading(time_format)
+        self._time = Moments(time_format)
         self._name = plain(name)
         code = COLORS.index(color) if color else zlib.crc32(name.encode()) % len(COLORS)
         self._color = f"\x1b[3{code + 1}m"
 
-    def __call__(self, pid: int, wall: float, data: bytes) -> bytes:
-        heading = f"{self._color}{plain(self._heading.time(wall))} [{pid}] {self._name} |\x1b[0m "
+    def __call__(self, strand: Strand, wall: float, data: bytes, divided: bool) -> bytes:
+        heading = f"{self._color}{plain(self._time(wall))} [{strand.pid}] {self._name} "
         text = data.decode("utf-8", "backslashreplace")
+        lines = [plain(line.removesuffix("\r")) for line in text[:-1].split("\n")]
+        bars = ["+" if divided else "|"] + ["|"] * (len(lines) - 1)
         return "".join(
-            f"{heading}{plain(line.removesuffix(chr(13)))}\x1b[0m\n" for line in text[:-1].split("\n")
+            f"{heading}{bar}\x1b[0m {line}\x1b[0m\n" for bar, line in zip(bars, lines, strict=True)
         ).encode("utf-8", "backslashreplace")
 
 

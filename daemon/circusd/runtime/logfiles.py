@@ -20,6 +20,7 @@ from circusd.kernel.diagnosis import in_words
 
 from .fileindex import Mark
 from .history import LONGEST_LINE, newlines
+from .rotation import is_same_content
 
 CHUNK_BYTES: Final = 256 << 10
 FILES_LIMIT: Final = 512
@@ -88,6 +89,7 @@ class LogFile:
         compressed one, below 0 as long as that is not known: its own inode may be that of a file that is gone."""
         self.size = status.st_size
         self.mtime = status.st_mtime
+        self.mtime_ns = status.st_mtime_ns
         self.latest = status.st_mtime
         """No line in it came later."""
         self.marks: list[Mark] = []
@@ -338,6 +340,7 @@ def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
             _try(name, path, found, tried, refused)
         if len(tried) == before:
             break
+    _forget_copies(found)
     # Of two that had the log's own name, one round after the other, the later one is the newer.
     files = [file for file in reversed(found.values()) if file.path == path]
     aside = (file for file in found.values() if file.path != path)
@@ -345,6 +348,15 @@ def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
     for file in files[FILES_LIMIT:]:
         file.close()
     return files[:FILES_LIMIT]
+
+
+def _forget_copies(found: dict[int, LogFile]) -> None:
+    """Of a file that is just being compressed, only one form is left."""
+    plain = {file.mtime_ns: file for file in found.values() if not file.kind}
+    for packed in [file for file in found.values() if file.kind == "gz"]:
+        file = plain.get(packed.mtime_ns)
+        if file is not None and is_same_content(os.fstat(file.fd), os.fstat(packed.fd), packed.fd):
+            found.pop(packed.id).close()
 
 
 def _newest(names: list[str], path: str, refused: Callable[[Unread], None]) -> list[str]:

@@ -19,13 +19,15 @@ from .backlog import Backlog, Piece, Tally
 from .fileindex import FileIndex
 from .rotation import Rotation
 from .timers import Timers
-from .writer import LATER, Thread, Writers
+from .writer import LATER, Once, Thread, Writers
 
 WRITE: Final = 2
 TURN_BYTES: Final = 64 << 10
 """What the hub writes to one place in a turn, about."""
 LAST_WAIT: Final = 1.0
 """Seconds that a closed place has for what it did not take before."""
+
+NO_FILE: Final = "it is a FIFO or a device"
 
 Closed = Callable[[], None]
 
@@ -133,9 +135,7 @@ class FilePlace:
         if self._failing:
             self._failing = False
             self._writers.tell(self.backlog.worked)
-        if (self.file.rotations, self.file.rotation_error) != (self._rotations, self._rotation_error):
-            self._rotations, self._rotation_error = self.file.rotations, self.file.rotation_error
-            self._writers.tell(partial(self._rotated, self._rotation_error))
+        self._look_at_rotations()
         if (device := self.file.device) not in (None, self.device):
             # A link led elsewhere; from here on the other file system's thread writes.
             assert device is not None
@@ -145,9 +145,53 @@ class FilePlace:
             return False
         return more
 
+    def _look_at_rotations(self) -> None:
+        if (self.file.rotations, self.file.rotation_error) != (self._rotations, self._rotation_error):
+            self._rotations, self._rotation_error = self.file.rotations, self.file.rotation_error
+            self._writers.tell(partial(self._rotated, self._rotation_error))
+
     def prepare(self) -> None:
         """The file is made now and not with the first line, so that what is wrong with it is told now."""
         self.backlog.nudge()
+
+    def rotate(self, done: Callable[[str | None], None]) -> None:
+        """The file is put aside; `done` is called in the hub with an empty text, with why that can't be, or with None when it
+        waits for the end of a line."""
+        self._do(lambda: "" if self.file.rotate() else None, done, NO_FILE)
+
+    def open_again(self, done: Callable[[str | None], None]) -> None:
+        """The file that has the name now is the one that is written; `done` is called in the hub as by `rotate`."""
+
+        def run() -> str:
+            self.file.reopen()
+            return ""
+
+        def told(problem: str | None) -> None:
+            if not problem and self.backlog.failing:
+                self.backlog.nudge()
+            done(problem)
+
+        # A FIFO has no old file that could go on being written.
+        self._do(run, told, "")
+
+    def _do(self, what: Callable[[], str | None], done: Callable[[str | None], None], no_file: str) -> None:
+        """By the thread that writes it, which does one thing after the other; of a FIFO or a device, it is only said so."""
+        if self._stream is not None:
+            done(no_file)
+            return
+
+        def run() -> None:
+            try:
+                problem = what()
+            except NotAFileError as found:
+                os.close(found.fd)
+                problem = no_file
+            except OSError as error:
+                problem = failure(error)
+            self._look_at_rotations()
+            self._writers.tell(partial(done, problem))
+
+        self._writers.begin(Once(run, self.device))
 
     def configure(self, rotation: Rotation | None, *, watched: bool) -> None:
         """The file is rotated by another rule from the next write on."""

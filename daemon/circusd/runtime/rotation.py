@@ -1,20 +1,46 @@
-"""When a log file is put aside, and under which name."""
+"""When a log file is put aside, under which name, and which of those that were put aside are kept."""
 
 from __future__ import annotations
 
-import glob
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 SPLIT_BYTES: Final = 64 << 10
 """How much longer than its size a file grows for the sake of a line; a longer line is divided."""
+PACKED: Final = ".gz"
+"""The end of the name of a compressed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of the files that were put aside; the newest ones."""
+
+    count: int = 0
+    """So many at most; 0 for no limit."""
+    total_bytes: int = 0
+    """So much on the disk at most, with the file that is written; 0 for no limit."""
+    compress: bool = False
+
+    def prune(self, names: Sequence[str], reserved: int) -> None:
+        """Of these files, newest first, those are gone that are too many or too much beside so many bytes. Raises OSError."""
+        left = self.total_bytes - reserved
+        for number, name in enumerate(names, 1):
+            if self.total_bytes:
+                left -= _size(name)
+            if (self.count and number > self.count) or (self.total_bytes and left < 0):
+                os.unlink(name)
 
 
 class Rotation(Protocol):
     """A rule."""
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept."""
 
     @property
     def max_bytes(self) -> int:
@@ -27,7 +53,10 @@ class Rotation(Protocol):
         """A file is begun, or was at that time."""
 
     def put_aside(self, path: str) -> None:
-        """The file has another name, and backups over the number are gone. Raises OSError, and then it has its own."""
+        """The file has another name. Raises OSError, and then it has its own."""
+
+    def aside(self, path: str) -> list[str]:
+        """The files that were put aside by a rule of this kind, the newest first. Raises OSError."""
 
 
 @dataclass
@@ -35,8 +64,7 @@ class SizeRotation:
     """The file is put aside before it grows over a size: as ``.1``, what was there before as ``.2`` and so on."""
 
     max_bytes: int
-    backup_count: int
-    """At least 1: without backups nothing could be put aside without being lost."""
+    kept: Kept
 
     def is_due(self, wall: float) -> bool:
         """Never."""
@@ -47,12 +75,37 @@ class SizeRotation:
 
     def put_aside(self, path: str) -> None:
         """See `Rotation`."""
+        found = self._numbered(path)
         last = 1
-        while last < self.backup_count and os.path.lexists(f"{path}.{last}"):
+        while last in found and last != self.kept.count:
             last += 1
         for number in range(last, 1, -1):
-            os.replace(f"{path}.{number - 1}", f"{path}.{number}")
+            for end in found[number - 1]:
+                os.replace(f"{path}.{number - 1}{end}", f"{path}.{number}{end}")
         os.replace(path, f"{path}.1")
+        # The oldest one is written over, which another form of its name would not be.
+        for end in found.get(last, ()):
+            if end not in (found[last - 1] if last > 1 else ("",)):
+                os.unlink(f"{path}.{last}{end}")
+
+    def aside(self, path: str) -> list[str]:
+        """See `Rotation`."""
+        found = self._numbered(path)
+        names: list[str] = []
+        number = 1
+        # What comes after a gap in the numbers is not of our making.
+        while number in found:
+            names += [f"{path}.{number}{end}" for end in found[number]]
+            number += 1
+        return names
+
+    @staticmethod
+    def _numbered(path: str) -> dict[int, list[str]]:
+        """By number, how the names go on: compressed or not, or, for a moment, both."""
+        found: dict[int, list[str]] = {}
+        for match in _beside(path, _NUMBERED):
+            found.setdefault(int(match[1]), []).append(match[2] or "")
+        return found
 
 
 _UNITS: Final = {
@@ -61,7 +114,8 @@ _UNITS: Final = {
     "H": (3600, "%Y%m%d%H"),
     "D": (86400, "%Y%m%d"),
 }
-_BACKUP: Final = re.compile(r"\.\d{8,14}(\.\d+)?$")
+_NUMBERED: Final = re.compile(r"\.([1-9]\d{0,6})(\.gz)?")
+_DATED: Final = re.compile(r"\.(\d{8,14})(?:\.(\d+))?(\.gz)?")
 
 
 class TimedRotation:
@@ -69,11 +123,11 @@ class TimedRotation:
 
     max_bytes = 0
 
-    def __init__(self, when: str, interval: int, backup_count: int, *, utc: bool = False) -> None:
+    def __init__(self, when: str, interval: int, kept: Kept, *, utc: bool = False) -> None:
         """`when` is S, M, H, D, MIDNIGHT or W0 (Monday) to W6; of the last two kinds the interval counts days or weeks."""
         self._when = when.upper()
         self._interval = max(1, interval)
-        self._backups = backup_count
+        self.kept = kept
         self._utc = utc
         self._seconds, self._suffix = _UNITS.get(self._when, _UNITS["D"])
         self._began = 0.0
@@ -109,15 +163,37 @@ class TimedRotation:
         """See `Rotation`."""
         name = f"{path}.{self._moment(self._began).strftime(self._suffix)}"
         number, target = 0, name
-        while os.path.lexists(target):
+        while os.path.lexists(target) or os.path.lexists(target + PACKED):
             # A clock that was set back, or a restart: no backup is written over.
             number += 1
             target = f"{name}.{number}"
         os.replace(path, target)
-        if self._backups:
-            found = [
-                name for name in glob.glob(f"{glob.escape(path)}.*") if _BACKUP.fullmatch(name[len(path) :])
-            ]
-            found.sort(key=lambda name: [int(part) for part in name[len(path) + 1 :].split(".")])
-            for name in found[: -self._backups]:
-                os.unlink(name)
+
+    def aside(self, path: str) -> list[str]:
+        """See `Rotation`."""
+        found = sorted(_beside(path, _DATED), key=lambda match: (match[1], int(match[2] or 0)), reverse=True)
+        return [path + match[0] for match in found]
+
+
+def _beside(path: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    """The ends of the names of other files that begin with that name, as far as they are of the pattern."""
+    folder, name = os.path.split(path)
+    return [
+        match
+        for entry in os.listdir(folder or ".")
+        if entry.startswith(name) and (match := pattern.fullmatch(entry, len(name)))
+    ]
+
+
+def is_same_content(plain: os.stat_result, packed: os.stat_result, fd: int) -> bool:
+    """Whether the one has what the other, which is open as `fd`, holds compressed, by time and size."""
+    if plain.st_mtime_ns != packed.st_mtime_ns or packed.st_size < 18:
+        return False
+    return int.from_bytes(os.pread(fd, 4, packed.st_size - 4), "little") == plain.st_size & 0xFFFFFFFF
+
+
+def _size(name: str) -> int:
+    try:
+        return os.lstat(name).st_size
+    except OSError:
+        return 0

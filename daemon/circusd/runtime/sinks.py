@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -22,9 +22,10 @@ from . import clock
 from .appendfile import AppendFile
 from .backlog import Backlog, Mark, OnEvent, Tally
 from .fileindex import FileIndexes
-from .lines import FancyHeading, Form, Heading, Strand, Weaver
+from .lines import LONGEST_LINE, FancyHeading, Form, Heading, Strand, Weaver
+from .packing import Packer
 from .places import CallPlace, FilePlace, Place, StreamPlace, own_output
-from .rotation import Rotation, SizeRotation, TimedRotation
+from .rotation import Kept, Rotation, SizeRotation, TimedRotation
 from .writer import Writers, device_of
 
 PASSED_ON_BYTES: Final = 1 << 20
@@ -68,16 +69,34 @@ class Source:
         form: Form | None,
         wid: int = 0,
         line: Callable[[], int] | None = None,
+        limit: int = LONGEST_LINE,
     ) -> None:
+        self.parts = [self]
+        """As a `FanSource` has several."""
         self._backlog = shared.place.backlog
         self._weaver = shared.weaver
         self._tally = tally
         self._pid = pid
-        self._strand = Strand(pid, form)
+        self._strand = Strand(pid, form, wid, limit)
         self._wid = wid
         self._line = line
         if self._weaver is not None:
             self._weaver.join(self._strand)
+
+    def inherit(self, other: Source) -> bool:
+        """The line that the process has begun in the same place goes on here, and the other source is closed; False if it is
+        another place, or lines are written in another way."""
+        mine, its = self._strand, other._strand
+        if (
+            self._weaver is None
+            or other._weaver is not self._weaver
+            or (mine.form is None) != (its.form is None)
+        ):
+            return False
+        self._weaver.leave(mine)
+        its.form, its.limit = mine.form, mine.limit
+        self._strand, other._weaver = its, None
+        return True
 
     def write(self, data: bytes, wall: float) -> bool:
         """The bytes, which came at `wall`, are on their way; False when the pipe should be left unread until `wait` says."""
@@ -112,22 +131,41 @@ class Source:
             self._backlog.put(self._tally, self._pid, data, self._mark(now))
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Whose output a sink takes, and how it is written."""
+
+    watcher: str
+    stream: str
+    classname: str
+    form: Form | None = None
+    longest: int = LONGEST_LINE
+    """With a form, longer lines are divided; bytes."""
+    overflow: str = "drop_oldest"
+
+
 class Sink:
     """Where one stream of a watcher goes."""
 
-    def __init__(
-        self, shared: Shared, tally: Tally, form: Form | None, release: Callable[[Shared], None]
-    ) -> None:
+    def __init__(self, shared: Shared, label: Label, release: Callable[[Shared], None]) -> None:
         self._shared = shared
-        self._form = form
+        self._label = label
         self._release = release
-        self.tally = tally
+        self.config: StreamConfig | None = None
+        """What it was made from."""
+        self.tally = Tally(label.watcher, label.stream, label.overflow)
         shared.users += 1
-        shared.place.backlog.members.append(tally)
+        shared.place.backlog.members.append(self.tally)
 
     def source(self, pid: int, wid: int = 0, line: Callable[[], int] | None = None) -> Source:
         """For what process `pid` writes; `line` tells the number of the line that it is in, for the index of the file."""
-        return Source(self._shared, self.tally, pid, self._form, wid, line)
+        label = self._label
+        return Source(self._shared, self.tally, pid, label.form, wid, line, label.longest)
+
+    @property
+    def has_form(self) -> bool:
+        """Whether lines are written in another form than they came in."""
+        return self._label.form is not None
 
     @property
     def file(self) -> str:
@@ -136,15 +174,29 @@ class Sink:
         path = place.file.path if isinstance(place, FilePlace) else None
         return path if path and os.path.isabs(path) else ""
 
+    @property
+    def place(self) -> Place:
+        """Where it writes, perhaps with others."""
+        return self._shared.place
+
     def counters(self) -> dict[str, Any]:
-        """Where it goes, and bytes since it was made."""
-        backlog = self._shared.place.backlog
+        """Where it goes, how it does, and bytes since it was made; times are epoch seconds."""
+        place = self._shared.place
+        backlog = place.backlog
+        file = place.file if isinstance(place, FilePlace) else None
         return {
-            "place": self._shared.place.name,
+            "class": self._label.classname,
+            "place": place.name,
+            "state": backlog.state,
+            "failing": backlog.failing or backlog.complaint,
+            "since": backlog.since or None,
             "taken_bytes": self.tally.taken,
             "dropped_bytes": self.tally.dropped,
             "waiting_bytes": backlog.held,
-            "failing": backlog.failing or backlog.complaint,
+            "queue_bytes": backlog.limit,
+            "overflow": self.tally.policy,
+            "rotations": file.rotations if file is not None else 0,
+            "reopenings": file.reopenings if file is not None else 0,
         }
 
     def close(self) -> None:
@@ -167,48 +219,81 @@ class Sinks:
     _shared: dict[object, Shared] = field(default_factory=dict)
     _closing: list[Shared] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._packer = Packer(self.writers)
+
+    def sinks(
+        self, watcher: str, stream: str, config: StreamConfig | None, before: Mapping[str, Sink] | None = None
+    ) -> dict[str, Sink]:
+        """The sinks of a watcher's stream, the first under an empty name; circusd's own output without a configuration.
+
+        Of the ones from before, those whose configuration is the same are the same.
+        """
+        parts = {"": config if config is None else replace(config, more={})}
+        parts.update(config.more if config is not None else {})
+        found: dict[str, Sink] = {}
+        for name, part in parts.items():
+            known = (before or {}).get(name)
+            sink = known if known is not None and known.config == part else self.sink(watcher, stream, part)
+            if sink is not None:
+                sink.config = part
+                found[name] = sink
+        return found
+
     def sink(self, watcher: str, stream: str, config: StreamConfig | None) -> Sink | None:
-        """The sink of a watcher's stream; without a configuration circusd's own output. None if it goes nowhere."""
+        """The sink of one place; without a configuration circusd's own output. None if it goes nowhere."""
         if config is None:
-            return self._own(watcher, stream, None)
-        tally = Tally(watcher, stream, str(config.options.get("overflow") or "drop_oldest"))
+            return self._own(Label(watcher, stream, ""), 1 if stream == "stdout" else 2)
         row = stream_class(config.classname)
         options = config.options
+        label = Label(
+            watcher,
+            stream,
+            config.classname,
+            longest=_number(options, "line_bytes", LONGEST_LINE),
+            overflow=_text(options, "overflow") or "drop_oldest",
+        )
         if row is None:
-            return self._made(self._call(config), tally, None)
+            return self._made(self._call(config), label) if config.classname else None
         match row.name:
             case "StdoutStream":
-                return self._own(watcher, stream, None, 1, config)
+                return self._own(label, 1)
             case "FancyStdoutStream":
-                form = FancyHeading(
-                    watcher, _text(options, "color"), _text(options, "time_format") or "%Y-%m-%d %H:%M:%S"
+                time_format = _text(options, "time_format") or "%Y-%m-%d %H:%M:%S"
+                return self._own(
+                    replace(label, form=FancyHeading(watcher, _text(options, "color"), time_format)), 1
                 )
-                return self._own(watcher, stream, form, 1, config)
-            case "FileStream" | "WatchedFileStream" | "TimedRotatingFileStream":
-                time_format = _text(options, "time_format")
-                form_ = Heading(time_format, utc=bool(options.get("utc"))) if time_format else None
-                filename = _text(options, "filename")
-                if filename in _OWN:
-                    return self._own(watcher, stream, form_, _OWN[filename], config)
-                return self._made(self._file(config, filename, f"circus-{watcher}-{stream}-"), tally, form_)
-            case _:
+            case "SyslogStream" | "JournalStream":
+                return self._message(config, label)
+            case "QueueStream":
                 # In memory only: that is the history.
                 return None
+            case _:
+                return self._in_file(config, label)
 
-    def _made(self, shared: Shared, tally: Tally, form: Form | None) -> Sink:
-        return Sink(shared, tally, form, self._release)
+    def _made(self, shared: Shared, label: Label) -> Sink:
+        return Sink(shared, label, self._release)
+
+    def _in_file(self, config: StreamConfig, label: Label) -> Sink | None:
+        options = config.options
+        utc = bool(options.get("utc"))
+        form: Form | None = None
+        if label.classname == "JsonFileStream":
+            # Rarely used, like all that is imported where it is first needed.
+            from .messages import JsonLines
+
+            form = JsonLines(label.watcher, label.stream, utc=utc)
+        elif time_format := _text(options, "time_format"):
+            form = Heading(time_format, utc=utc)
+        label = replace(label, form=form)
+        filename = _text(options, "filename")
+        if filename in _OWN:
+            return self._own(label, _OWN[filename])
+        return self._made(self._file(config, filename, f"circus-{label.watcher}-{label.stream}-"), label)
 
     # -- places ----------------------------------------------------------------------------------------------------
 
-    def _own(
-        self,
-        watcher: str,
-        stream: str,
-        form: Form | None,
-        number: int = 0,
-        config: StreamConfig | None = None,
-    ) -> Sink | None:
-        number = number or (1 if stream == "stdout" else 2)
+    def _own(self, label: Label, number: int) -> Sink | None:
         fd = self.own_fds[number - 1]
         try:
             status = os.fstat(fd)
@@ -235,20 +320,20 @@ class Sinks:
             else:
                 place = StreamPlace(backlog, copy, name, closed)
             shared = self._shared[key] = Shared(place, weaves=True)
-        overflow = "drop_oldest" if config is None else str(config.options.get("overflow") or "drop_oldest")
-        return self._made(shared, Tally(watcher, stream, overflow), form)
+        return self._made(shared, label)
 
     def _file(self, config: StreamConfig, filename: str | None, prefix: str) -> Shared:
         path = os.path.abspath(filename) if filename else None
         key: object = ("file", path) if path else object()
         limit = _number(config.options, "queue_bytes", 1 << 20)
         rotation = _rotation(config)
-        watched = config.classname.endswith("WatchedFileStream")
+        watched = config.classname == "WatchedFileStream"
         shared = self._known(key)
         if shared is not None and isinstance(shared.place, FilePlace):
             # The last configuration counts: a changed option of one stream is a changed option of the file.
             shared.place.configure(rotation, watched=watched)
             shared.place.backlog.limit = max(limit, shared.place.backlog.limit)
+            self._pack(shared)
             return shared
         file = AppendFile(path, rotation, watched=watched, prefix=prefix)
         backlog = Backlog(path or "a temporary file", limit, self.on_event)
@@ -265,7 +350,22 @@ class Sinks:
         )
         shared = self._shared[key] = Shared(place, weaves=True)
         place.prepare()
+        self._pack(shared)
         return shared
+
+    def _message(self, config: StreamConfig, label: Label) -> Sink:
+        from .messagesinks import form_of, place_of, target_of
+
+        target = target_of(config)
+        key = ("message", target)
+        limit = _number(config.options, "queue_bytes", 1 << 20)
+        shared = self._known(key)
+        if shared is None:
+            backlog = Backlog(target.name, limit, self.on_event)
+            place = place_of(target, backlog, self.writers, partial(self._closed, key))
+            shared = self._shared[key] = Shared(place, weaves=True)
+        shared.place.backlog.limit = max(limit, shared.place.backlog.limit)
+        return self._made(shared, replace(label, form=form_of(config, label.watcher, label.stream, target)))
 
     def _call(self, config: StreamConfig) -> Shared:
         options = {name: value for name, value in config.options.items() if name not in _OURS}
@@ -296,16 +396,35 @@ class Sinks:
             return
         backlog = shared.place.backlog
         if problem:
-            backlog.complain(f"the file can't be rotated: {problem}")
+            backlog.complain("rotation", f"the file can't be rotated: {problem}")
             return
-        if backlog.complaint:
-            backlog.complain("")
+        backlog.complain("rotation", "")
+        self._pack(shared)
         if clock.now() >= shared.told + _TELL_ROTATION:
             shared.told = clock.now()
             for tally in backlog.members:
                 self.on_event(
                     "output.rotated", tally.watcher, {"stream": tally.stream, "file": shared.place.name}
                 )
+
+    def _pack(self, shared: Shared) -> None:
+        """Old files are compressed, if that is wanted."""
+        place = shared.place
+        rotation = place.file.rotation if isinstance(place, FilePlace) else None
+        if rotation is None or not rotation.kept.compress:
+            return
+        assert isinstance(place, FilePlace)
+
+        def done(problem: str) -> None:
+            place.backlog.complain("packing", f"old files can't be compressed: {problem}" if problem else "")
+
+        self._packer.begin(place.file, done)
+
+    def reopen(self) -> None:
+        """Every file is opened again under its name, so that what another program has moved away is not written any more."""
+        for shared in self._shared.values():
+            if isinstance(shared.place, FilePlace):
+                shared.place.open_again(lambda _: None)
 
     def drained(self) -> bool:
         """Nothing waits to be written."""
@@ -314,6 +433,7 @@ class Sinks:
     def close(self, timeout: float = 2.0) -> bool:
         """All is written and closed, as far as that was possible within `timeout` seconds, in which other greenlets run;
         False if a thread is stuck."""
+        self._packer.close()
         for shared in list(self._shared.values()):
             if not shared.users:
                 continue
@@ -326,16 +446,21 @@ class Sinks:
 
 
 def _rotation(config: StreamConfig) -> Rotation | None:
+    """The rule of a file; None where another program rotates it."""
     options = config.options
-    backups = _number(options, "backup_count", 0)
-    if config.classname.endswith("TimedRotatingFileStream"):
+    kept = Kept(
+        _number(options, "backup_count", 0),
+        _number(options, "total_bytes", 0),
+        compress=options.get("compress") == "gz",
+    )
+    if config.classname == "WatchedFileStream":
+        return None
+    if config.classname == "TimedRotatingFileStream":
         when = _text(options, "rotate_when") or "H"
-        return TimedRotation(
-            when, _number(options, "rotate_interval", 1), backups, utc=bool(options.get("utc"))
-        )
-    size = _number(options, "max_bytes", 0)
-    # Without backups, to rotate would mean to lose: the file grows, as it does in the original.
-    return SizeRotation(size, backups) if size and backups else None
+        return TimedRotation(when, _number(options, "rotate_interval", 1), kept, utc=bool(options.get("utc")))
+    # Where nobody has said what is kept, to rotate would fill the disk with files: the file grows, as in the original.
+    is_limited = kept.count or kept.total_bytes
+    return SizeRotation(_number(options, "max_bytes", 0) if is_limited else 0, kept)
 
 
 def _text(options: Mapping[str, object], name: str) -> str | None:

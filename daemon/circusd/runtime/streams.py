@@ -25,6 +25,7 @@ from circusd.kernel.memory import keep_freed
 
 from . import clock
 from .backlog import OnEvent
+from .fan import Fan, FanSource
 from .fileindex import FileIndexes, Mark
 from .history import LONGEST_LINE, History, StreamKey
 from .sinks import Sink, Sinks, Source
@@ -34,6 +35,8 @@ STREAMS: Final = ("stdout", "stderr")
 READ_BYTES: Final = 64 << 10
 LOUD_BYTES: Final = 512 << 10
 """A read from a pipe that was made larger."""
+FORM_BYTES: Final = 16 << 10
+"""A read of what gets another form line by line, in the hub: it may be nothing but line ends."""
 PIPE_BYTES: Final = 1 << 20
 """The pipe of a process that fills the usual one; where that is not allowed, the usual one stays."""
 GATHER: Final = (0.020, 0.002)
@@ -138,7 +141,7 @@ class Reader:
         key: StreamKey,
         pid: int,
         fd: int,
-        sink: Sink | None,
+        sink: Fan,
         closed: Callable[[Reader], None],
     ) -> None:
         """Reads from `fd`, which it owns, until its end; `closed` is called then, unless it was closed by `close`."""
@@ -147,11 +150,11 @@ class Reader:
         self.read_bytes = 0
         self._services = services
         self._fd = fd
-        self._source: Source | None = self._source_of(sink)
+        self._source: Source | FanSource | None = self._source_of(sink)
         self._closed = closed
         self._capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
         self._grown = False
-        self._most = READ_BYTES
+        self._most = self._most_of(sink)
         self._held = False
         """The sink has no room."""
         self._gather: Gather | None = None
@@ -165,8 +168,11 @@ class Reader:
         self._io = gevent.get_hub().loop.io(fd, READ)
         self._io.start(self._readable)
 
-    def _source_of(self, sink: Sink | None) -> Source | None:
-        return None if sink is None else sink.source(self.pid, self.key.wid, self._line)
+    def _source_of(self, sink: Fan) -> Source | FanSource | None:
+        return sink.source(self.pid, self.key.wid, self._line)
+
+    def _most_of(self, sink: Fan) -> int:
+        return FORM_BYTES if sink.has_form else LOUD_BYTES if self._grown else READ_BYTES
 
     def _line(self) -> int:
         return self._services.history.line_at(self.key)
@@ -240,7 +246,7 @@ class Reader:
         now = clock.now()
         self._level = self._level * math.exp((self._last - now) / GATHER[0]) + len(data)
         self._last = now
-        if not self._grown and self._level > self._capacity / 2:
+        if not self._grown and self._most == READ_BYTES and self._level > self._capacity / 2:
             self._grow()
         self._take(data)
         return len(data) == most
@@ -288,7 +294,7 @@ class Reader:
         left = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0"))[0]
         while left > 0 and self._fd >= 0:
             before = self.read_bytes
-            if self._read(min(left, READ_BYTES)) is None:
+            if self._read(min(left, READ_BYTES, self._most)) is None:
                 break
             left -= self.read_bytes - before
         if self._fd >= 0:
@@ -297,12 +303,16 @@ class Reader:
             if self._source is not None:
                 self._source.flush()
 
-    def turn_to(self, sink: Sink | None) -> None:
+    def turn_to(self, sink: Fan) -> None:
         """From now on another sink gets what is read."""
-        if self._source is not None:
-            self._source.forget(self._go_on)
-            self._source.close()
-        self._source = self._source_of(sink)
+        before, self._source = self._source, self._source_of(sink)
+        if before is not None:
+            before.forget(self._go_on)
+            after = [] if self._source is None else self._source.parts
+            for part in before.parts:
+                if not any(other.inherit(part) for other in after):
+                    part.close()
+        self._most = self._most_of(sink)
         if self._held:
             self._go_on()
 
@@ -342,8 +352,11 @@ class Output:
         self._readers: dict[Reader, None] = {}
         self._read_before = dict.fromkeys(STREAMS, 0)
 
-    def _sink(self, config: WatcherConfig, stream: str) -> Sink | None:
-        return self._services.sinks.sink(config.name, stream, getattr(config, f"{stream}_stream"))
+    def _sink(self, config: WatcherConfig, stream: str, before: Fan | None = None) -> Fan:
+        known = None if before is None else before.sinks
+        return Fan(
+            self._services.sinks.sinks(config.name, stream, getattr(config, f"{stream}_stream"), known)
+        )
 
     def attach(self, wid: int) -> ChildEnds:
         """Pipes for the next process of that slot; their ends for it stay open until `spawned` or `abandon`.
@@ -393,12 +406,12 @@ class Output:
         for stream in STREAMS:
             if getattr(before, f"{stream}_stream") == getattr(config, f"{stream}_stream"):
                 continue
-            old, self._sinks[stream] = self._sinks[stream], self._sink(config, stream)
+            old = self._sinks[stream]
+            self._sinks[stream] = self._sink(config, stream, old)
             for reader in self._readers:
                 if reader.key.stream == stream:
                     reader.turn_to(self._sinks[stream])
-            if old is not None:
-                old.close()
+            old.close(self._sinks[stream])
 
     def _gone(self, reader: Reader) -> None:
         del self._readers[reader]
@@ -406,18 +419,25 @@ class Output:
 
     def files(self) -> dict[str, str]:
         """By stream, the path of the file that it goes to, where it goes to one."""
-        return {stream: sink.file for stream, sink in self._sinks.items() if sink is not None and sink.file}
+        return {stream: sink.file for stream, sink in self._sinks.items() if sink.file}
 
     def counters(self) -> dict[str, dict[str, Any]]:
-        """For each stream the bytes that were read, and what became of them; see `Sink.counters`."""
-        found: dict[str, dict[str, Any]] = {}
-        for stream in STREAMS:
-            sink = self._sinks[stream]
-            read = sum(reader.read_bytes for reader in self._readers if reader.key.stream == stream)
-            found[stream] = {"read_bytes": self._read_before[stream] + read}
-            if sink is not None:
-                found[stream] |= sink.counters()
-        return found
+        """For each stream the bytes that were read, and what became of them; see `Fan.counters`."""
+        return {
+            stream: {"read_bytes": self.read_bytes(stream), **self._sinks[stream].counters()}
+            for stream in STREAMS
+        }
+
+    def read_bytes(self, stream: str) -> int:
+        """What all its processes have written to that stream, as far as it was read."""
+        open_ = sum(reader.read_bytes for reader in self._readers if reader.key.stream == stream)
+        return self._read_before[stream] + open_
+
+    def sinks(self) -> list[tuple[str, str, Sink]]:
+        """All sinks: the stream, the name of a further one, the sink."""
+        return [
+            (stream, name, sink) for stream, fan in self._sinks.items() for name, sink in fan.sinks.items()
+        ]
 
     def close(self) -> None:
         """No pipe is open, and what was read is on its way; processes that still run can't write any more."""
@@ -427,6 +447,5 @@ class Output:
             self._gone(reader)
             reader.close()
         for sink in self._sinks.values():
-            if sink is not None:
-                sink.close()
-        self._sinks = dict.fromkeys(STREAMS)
+            sink.close()
+        self._sinks = {stream: Fan({}) for stream in STREAMS}

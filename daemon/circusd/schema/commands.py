@@ -1207,6 +1207,31 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "reopen",
+        "open log files again",
+        "After another program has moved log files away, as logrotate does: the files of one watcher, or of all, and with no name "
+        "circusd's own log too, are opened again under their names. SIGUSR1 to circusd does the same for all. What a disk that "
+        "does not answer in 5 seconds will do later is told as pending.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (
+            Field("reopened", "strings", "the files"),
+            Field("pending", "strings", "files whose disk has not answered yet"),
+        ),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl reopen web",
+        case=Case(
+            setup=("write loud.log old", "set loud stdout_stream.filename loud.log --waiting"),
+            argv="reopen loud",
+            query="sinks loud",
+            before='"reopenings": 0',
+            after='"reopenings": 1',
+        ),
+    ),
+    Command(
         "restart",
         "stop, then start",
         "Processes are stopped and started again. Without a name every watcher that runs, the "
@@ -1313,6 +1338,31 @@ COMMANDS: tuple[Command, ...] = (
             query="tokens",
             before="deploy",
             after="{gone}",
+        ),
+    ),
+    Command(
+        "rotate",
+        "put log files aside and begin new ones",
+        "The files that a watcher's streams go to are rotated now, as they otherwise are at a size or time: by its number or "
+        "time the old file has another name, and ``backup_count``, ``total_bytes`` and ``compress`` count. A file in which a line "
+        "is open is rotated at its end, and told as pending until then; an empty one stays.",
+        (_name(), _STREAM, _MATCH),
+        (
+            Field("rotated", "strings", "the files"),
+            Field("pending", "strings", "files in which a line is open, or whose disk has not answered yet"),
+        ),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl rotate web",
+        case=Case(
+            setup=("write loud.log old", "set loud stdout_stream.filename loud.log --waiting"),
+            argv="rotate loud",
+            query="sinks loud",
+            before='"rotations": 0',
+            after='"rotations": 1',
         ),
     ),
     Command(
@@ -1453,6 +1503,29 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         example="circusctl signal web HUP",
         case=Case(argv="signal web KILL", query="list web", before="{pids}", after="{other pids}"),
+    ),
+    Command(
+        "sinks",
+        "show where output goes, and how it does there",
+        "Each place that the streams of watchers go to: its state (``ok``; ``behind`` when processes wait for it; ``dropping`` when it is "
+        "too slow and output is lost; ``failing`` with the reason when it can't be written; ``recovering`` when it has just been written "
+        "again; ``none`` where the stream goes to the history only), what it has taken, what waits for it and may wait, and what was lost.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (
+            Field(
+                "sinks",
+                "json",
+                "list of {watcher, stream, name, read_bytes, class, place, state, failing, since, taken_bytes, dropped_bytes, "
+                "waiting_bytes, queue_bytes, overflow, rotations, reopenings}; the name is that of a further place and else empty, the "
+                "class is empty for what is passed on to circusd's own output, "
+                "since is when the trouble began (epoch seconds or null), and what waits is shared by all that go to the same place",
+            ),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl sinks web",
+        case=Case(argv="sinks loud", after="standard output"),
     ),
     Command(
         "start",

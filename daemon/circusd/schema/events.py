@@ -122,19 +122,17 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "output.dropped",
         "",
-        ("watcher", "stream", "count"),
-        "A sink could not keep up or could not write: so many bytes did not reach it.",
+        ("watcher", "stream", "place", "reason", "count"),
+        "A sink could not keep up or could not write: so many bytes did not reach it. Told once until it is over.",
         "warning",
     ),
     EventKind(
         "output.recovered",
         "",
-        ("watcher", "stream", "count"),
+        ("watcher", "stream", "place", "count"),
         "A sink writes again; the count is what was lost (bytes).",
     ),
-    EventKind(
-        "output.rotated", "", ("watcher", "stream", "file"), "A log file reached its size and was rotated."
-    ),
+    EventKind("output.rotated", "", ("watcher", "stream", "file"), "A log file was rotated."),
     EventKind("socket.opened", "", ("socket", "address"), "A managed socket listens."),
     EventKind("socket.closed", "", ("socket",), "A managed socket was closed."),
     EventKind("daemon.started", "", ("pid",), "circusd has started everything that starts by itself."),

@@ -561,7 +561,8 @@ def watcher_option(key: str) -> Option | None:
     """The row of a watcher's key; for ``stdout_stream.X`` the stream's own row under that key."""
     option = find(WATCHER, key)
     if option is not None and option.prefix in ("stdout_stream.", "stderr_stream."):
-        row = stream_option(key.partition(".")[2])
+        # Of a further place the option stands behind its name.
+        row = stream_option(key.rpartition(".")[2])
         if row is not None:
             return replace(row, name=key, section="watcher")
     return option

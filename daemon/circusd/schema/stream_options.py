@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .option import Option
-from .types import BOOL, BYTES, COLOR, COUNT, OVERFLOW, PATH, ROTATE_WHEN, TEXT, ValueType
+from .types import (
+    BOOL,
+    BYTES,
+    COLOR,
+    COMPRESSION,
+    COUNT,
+    OVERFLOW,
+    PATH,
+    ROTATE_WHEN,
+    SYSLOG_ADDRESS,
+    SYSLOG_FACILITY,
+    SYSLOG_FORM,
+    SYSLOG_SEVERITY,
+    TEXT,
+    ValueType,
+)
 from .values import json_text, read_dotted
 
 
@@ -16,16 +31,26 @@ class StreamClass:
     name: str
     doc: str
     options: tuple[Option, ...] = ()
-    effective: bool = True
 
 
 _TIME_FORMAT = Option(
     "time_format",
     TEXT,
     None,
-    "Each line begins with the time in this form of ``strftime``, the pid in brackets and a bar; nothing is put before the "
-    "line when not given.",
+    "Each line begins with the time in this form of ``strftime``, the pid in brackets and a bar; ``iso`` is ISO 8601 with "
+    "milliseconds. Nothing is put before the line when not given, and the file holds what the process wrote, byte for byte.",
     section="stream",
+)
+
+
+def _line_bytes(default: int, doc: str) -> Option:
+    return Option("line_bytes", BYTES, default, doc, section="stream", unit="bytes")
+
+
+_LINE_BYTES = _line_bytes(
+    64 << 10,
+    "With ``time_format``: a longer line is written as several, and those that continue it have a plus sign in place of the "
+    "bar. 64 to 65536.",
 )
 _FILENAME = Option(
     "filename",
@@ -36,8 +61,48 @@ _FILENAME = Option(
     role="admin",
     aka=("file", "path", "logfile"),
 )
+_MAX_BYTES = Option(
+    "max_bytes",
+    BYTES,
+    0,
+    "The file is rotated before it grows over this size; 0 for never. Needs ``backup_count`` or ``total_bytes``: without "
+    "them the file grows, as nothing is thrown away that nobody has set a limit for.",
+    section="stream",
+    unit="bytes",
+    aka=("maxbytes",),
+)
 _BACKUP_COUNT = Option(
-    "backup_count", COUNT, 0, "How many old files are kept.", section="stream", aka=("backups",)
+    "backup_count",
+    COUNT,
+    0,
+    "How many old files are kept; 0 for no limit of their number.",
+    section="stream",
+    aka=("backups",),
+)
+_KEPT = (
+    Option(
+        "total_bytes",
+        BYTES,
+        0,
+        "The oldest files are deleted before the file and all old ones have more together; 0 for no limit.",
+        section="stream",
+        unit="bytes",
+    ),
+    Option(
+        "compress",
+        COMPRESSION,
+        "none",
+        "Old files are compressed, in the background, each as soon as it is put aside.",
+        section="stream",
+    ),
+)
+_SEVERITY = Option("severity", SYSLOG_SEVERITY, "info", "How important the lines are.", section="stream")
+_IDENTIFIER = Option(
+    "identifier",
+    TEXT,
+    None,
+    "Who is told to have written; the watcher's name when not given.",
+    section="stream",
 )
 
 STREAM_CLASSES: tuple[StreamClass, ...] = (
@@ -46,23 +111,17 @@ STREAM_CLASSES: tuple[StreamClass, ...] = (
         "Appends to a file and starts a new one at a size. The class when only a ``filename`` is given.",
         (
             _FILENAME,
-            Option(
-                "max_bytes",
-                BYTES,
-                0,
-                "The file is rotated before it grows over this size; 0 for never.",
-                section="stream",
-                unit="bytes",
-                aka=("maxbytes",),
-            ),
+            _MAX_BYTES,
             _BACKUP_COUNT,
+            *_KEPT,
             _TIME_FORMAT,
+            _LINE_BYTES,
         ),
     ),
     StreamClass(
         "WatchedFileStream",
         "Appends to a file that another program rotates: it is opened again when it was moved away.",
-        (_FILENAME, _TIME_FORMAT),
+        (_FILENAME, _TIME_FORMAT, _LINE_BYTES),
     ),
     StreamClass(
         "TimedRotatingFileStream",
@@ -70,7 +129,9 @@ STREAM_CLASSES: tuple[StreamClass, ...] = (
         (
             _FILENAME,
             _BACKUP_COUNT,
+            *_KEPT,
             _TIME_FORMAT,
+            _LINE_BYTES,
             Option(
                 "rotate_when",
                 ROTATE_WHEN,
@@ -105,7 +166,68 @@ STREAM_CLASSES: tuple[StreamClass, ...] = (
             ),
         ),
     ),
-    StreamClass("QueueStream", "Keeps the output in memory.", effective=False),
+    StreamClass(
+        "QueueStream",
+        "Keeps the output in memory only: in the history, which every stream has, and where ``tail`` and the console read it.",
+    ),
+    StreamClass(
+        "JsonFileStream",
+        "Appends to a file one JSON object for each line: ``time``, ``watcher``, ``wid``, ``pid``, ``stream`` and ``message``; bytes "
+        "that are no UTF-8 are written as ``\\xNN`` in it. What continues a line that was too long has ``continues`` as true.",
+        (
+            _FILENAME,
+            _MAX_BYTES,
+            _BACKUP_COUNT,
+            *_KEPT,
+            _line_bytes(64 << 10, "A longer line is written as several. 64 to 65536."),
+            Option("utc", BOOL, False, "Times are UTC, not local.", section="stream"),
+        ),
+    ),
+    StreamClass(
+        "SyslogStream",
+        "Sends each line to a syslog, of this machine or another one.",
+        (
+            Option(
+                "address",
+                SYSLOG_ADDRESS,
+                "/dev/log",
+                "Where it listens: the path of a unix socket, ``udp://HOST:PORT`` (port 514 when not given) or ``tcp://HOST:PORT`` (601).",
+                section="stream",
+                role="admin",
+            ),
+            Option(
+                "form",
+                SYSLOG_FORM,
+                "rfc5424",
+                "How messages are written: RFC 5424, or the older form, which some know only.",
+                section="stream",
+            ),
+            Option("facility", SYSLOG_FACILITY, "daemon", "What kind of program writes.", section="stream"),
+            _SEVERITY,
+            _IDENTIFIER,
+            _line_bytes(
+                8 << 10,
+                "A longer line is sent as several messages: many take no more than 8 KiB. 64 to 65536.",
+            ),
+        ),
+    ),
+    StreamClass(
+        "JournalStream",
+        "Sends each line to systemd's journal, with the watcher, its slot, pid and stream as fields of their own.",
+        (
+            Option(
+                "address",
+                PATH,
+                "/run/systemd/journal/socket",
+                "The journal's socket.",
+                section="stream",
+                role="admin",
+            ),
+            _SEVERITY,
+            _IDENTIFIER,
+            _line_bytes(48 << 10, "A longer line is sent as several. 64 to 65536."),
+        ),
+    ),
 )
 """The classes that are known by a short name."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .probe_values import read_ready
+from .syslog_values import SYSLOG_FACILITIES, SYSLOG_SEVERITIES, read_syslog_address
 from .values import (
     NO,
     SIGNALS,
@@ -279,6 +280,18 @@ COLOR = _choice("color", ("red", "green", "yellow", "blue", "magenta", "cyan", "
 ROTATE_WHEN = _choice(
     "rotation time", ("S", "M", "H", "D", "MIDNIGHT", "W0", "W1", "W2", "W3", "W4", "W5", "W6"), str.upper
 )
+COMPRESSION = _choice("compression", ("none", "gz"), str.lower)
+SYSLOG_FORM = _choice("syslog form", ("rfc5424", "rfc3164"), str.lower)
+SYSLOG_FACILITY = _choice("syslog facility", tuple(SYSLOG_FACILITIES), str.lower)
+SYSLOG_SEVERITY = _choice("syslog severity", SYSLOG_SEVERITIES, str.lower)
+SYSLOG_ADDRESS = ValueType(
+    "syslog address",
+    "text",
+    "the path of a socket, udp://HOST:PORT or tcp://HOST:PORT",
+    read_syslog_address,
+    json_text(read_syslog_address),
+    str,
+)
 
 TYPES: tuple[ValueType, ...] = (
     TEXT,
@@ -322,4 +335,9 @@ TYPES: tuple[ValueType, ...] = (
     LADDER,
     COLOR,
     ROTATE_WHEN,
+    COMPRESSION,
+    SYSLOG_FORM,
+    SYSLOG_FACILITY,
+    SYSLOG_SEVERITY,
+    SYSLOG_ADDRESS,
 )

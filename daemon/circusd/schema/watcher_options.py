@@ -420,7 +420,8 @@ WATCHER: tuple[Option, ...] = (
         "stdout_stream.NAME",
         TEXT,
         None,
-        "Where standard output goes, with the options of the stream's class; passed on to circusd's own when not given.",
+        "Where standard output goes, with the options of the stream's class; passed on to circusd's own when not given. With "
+        "``stdout_stream.NAME.OPTION`` it goes to further places too, each with a name of its own and a class and options as the first.",
         role="admin",
         pattern=True,
         aka=("stdout_logfile", "stdout", "out_file"),
