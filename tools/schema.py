@@ -108,6 +108,7 @@ _READ: dict[str, list[Schema]] = {
         {"type": ["integer", "null"], "minimum": -1},
         {"type": "string", "pattern": r"^\s*(?:-1|[0-9]*|[A-Za-z]+)\s*$"},
     ],
+    "dependencies": [{"type": "string"}, _LIST],
     "starts": _number(0, 1000),
     "nice value": _number(-20, 19),
     "score": _number(-1000, 1000),

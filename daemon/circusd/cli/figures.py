@@ -119,6 +119,26 @@ def tree(reply: Reply, style: Style) -> str:
     return "\n".join(lines)
 
 
+def graph(reply: Reply, style: Style) -> str:
+    """The reply of ``graph``."""
+    if reply.get("mermaid"):
+        return "\n".join(clean(line) for line in str(reply["mermaid"]).split("\n"))
+    rows = [
+        [
+            clean(str(watcher.get("name"))),
+            clean(str(watcher.get("state"))),
+            ", ".join(_need(need) for need in watcher.get("needs", ())),
+        ]
+        for watcher in reply.get("watchers") or ()
+    ]
+    return "\n".join(columns(rows, style, header=("WATCHER", "STATE", "NEEDS"))) if rows else "no watchers"
+
+
+def _need(need: Mapping[str, Any]) -> str:
+    missing = "" if need.get("met") else " (not yet)"
+    return f"{clean(str(need.get('name')))} {clean(str(need.get('condition')))}{missing}"
+
+
 def _branch(process: Mapping[str, Any]) -> Iterable[list[str]]:
     command = clean(str(process.get("command") or f"({process.get('state')})"))
     yield [*_cells(process), f"{process.get('wid')} {command}"]

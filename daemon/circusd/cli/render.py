@@ -644,6 +644,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "stats": _stats,
     "status": _status,
     "tokens": _tokens,
+    "graph": _later("figures", "graph"),
     "tree": _later("figures", "tree"),
     "version": _number("version"),
     "wait": _waited,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from . import dependencies
 from .access import check_access
 from .document import KINDS, Document, Section
 from .envfile import EnvFiles, words
@@ -133,6 +134,12 @@ def _build(
         files=files,
     )
     check_access(configuration.circus, places, report)
+    dependencies.check(
+        configuration.watchers,
+        [plugin.watcher_name for plugin in plugins],
+        {section.title: section.place("depends_on") for section in watcher_sections},
+        report,
+    )
     if configuration.circus.httpd:
         for section in watcher_sections:
             if section.title.lower() == "circushttpd":

@@ -88,6 +88,9 @@ class WatcherConfig:
     """Class and level, as ``ioprio_set(2)`` has them."""
     oom_score_adj: int | None = None
     priority: int = 0
+    depends_on: tuple[tuple[str, str], ...] = ()
+    """Names of watchers, and in which state each is needed."""
+    restart_with_dependencies: bool = False
     tags: tuple[str, ...] = ()
     use_sockets: bool = False
     on_demand: bool = False

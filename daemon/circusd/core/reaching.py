@@ -17,6 +17,8 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
     match state:
         case "starting" | "stopping":
             return planner.status() == state or State(state) in states
+        case "waiting" if planner.is_held:
+            return True
         case "waiting" | "backoff":
             return State(state) in states
     if queued or planner.job is not None:
@@ -33,9 +35,9 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
         case "failed":
             return watcher_state(planner) == State.FAILED
         case "completed":
-            return _has_ended(planner) and all(s is State.COMPLETED for s in states)
+            return ended_by_itself(planner) and all(s is State.COMPLETED for s in states)
         case "exited":
-            return _has_ended(planner) and State.EXITED in states
+            return ended_by_itself(planner) and State.EXITED in states
     return False
 
 
@@ -48,14 +50,14 @@ def hopeless(planner: Planner, state: str, *, queued: bool, now: float) -> str:
             return "its processes are started again when they end, as respawn is on"
         if state == "exited" and planner.policy.respawn:
             return f"its processes are started again when they fail, as respawn_on is {FAILURE}"
-        if watcher_state(planner) == State.FAILED or _has_ended(planner):
+        if watcher_state(planner) == State.FAILED or ended_by_itself(planner):
             return explain(planner, now)
-    if state in _BY_STARTING and (watcher_state(planner) == State.FAILED or _has_ended(planner)):
+    if state in _BY_STARTING and (watcher_state(planner) == State.FAILED or ended_by_itself(planner)):
         return explain(planner, now)
     return ""
 
 
-def _has_ended(planner: Planner) -> bool:
+def ended_by_itself(planner: Planner) -> bool:
     """Whether it is down because its processes have ended by themselves."""
     states = [process.state for process in planner.processes.values()]
     return not planner.wanted and bool(set(states) & _ENDED) and all(s in GONE for s in states)

@@ -82,6 +82,8 @@ class Planner:
         self.job: Job | None = None
         self.failure = ""
         """Why it was given up, in words."""
+        self.gate = ""
+        """What has to come before a start, in words; nothing where nothing has to."""
         self.leaving: set[int] = set()
         """Slots that vanish when their process is gone."""
         self.outgoing: set[int] = set()
@@ -165,6 +167,27 @@ class Planner:
             self._end_job(why)
             if starting and self.wanted and not self.up:
                 self.job = Job(0, "stop", command="cancel", since=now)
+        return self._drive(now)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a start is under way that waits for others."""
+        return self.job is not None and self.job.phase == "dependencies"
+
+    def hold(self, why: str, now: float) -> list[Effect]:
+        """A start waits until this is called without a reason."""
+        if why != self.gate:
+            self.gate = why
+            if self.is_held and why:
+                self._effects.append(Publish("watcher.waiting", {"reason": why}))
+        return self._drive(now)
+
+    def forbid(self, why: str, now: float) -> list[Effect]:
+        """The start that waits will not come about: what has to come before it can't."""
+        if self.is_held:
+            self.failure = why
+            self._effects.append(Publish("watcher.failed", {"reason": why}))
+            self._end_job(why)
         return self._drive(now)
 
     def happen(self, wid: int, event: Happening, now: float) -> list[Effect]:
@@ -438,6 +461,11 @@ class Planner:
         )
 
     def _advance_start(self, job: Job, now: float) -> None:
+        if job.phase == "dependencies" and not self.gate:
+            job.phase = "new"
+        if job.phase == "new" and self.gate and not self.wanted:
+            job.phase = "dependencies"
+            self._effects.append(Publish("watcher.waiting", {"reason": self.gate}))
         if job.phase == "new":
             job.total = self.policy.numprocesses
             job.kept = self.pids()
@@ -511,7 +539,10 @@ class Planner:
             job.stopped = stopped
             if job.phase == "new":
                 return
-        elif job.phase in ("before_start", "filling", "after_start", "done") and self.job is job:
+        elif (
+            job.phase in ("dependencies", "before_start", "filling", "after_start", "done")
+            and self.job is job
+        ):
             self._advance_start(job, now)
 
     def _advance_scale(self, job: Job, now: float) -> None:

@@ -108,6 +108,8 @@ def watcher_state(planner: Planner) -> str:
     status = planner.status()
     if planner.failure:
         return State.FAILED.value
+    if planner.is_held:
+        return State.WAITING.value
     if status in ("starting", "stopping"):
         return status
     # One that runs and is not ready is on its way, whatever else is.
@@ -124,6 +126,8 @@ def explain(planner: Planner, now: float) -> str:
     job = planner.job
     if status == "stopped":
         return _why_stopped(planner)
+    if planner.is_held:
+        return f"It is to be started, and waits for {planner.gate}."
     if status == "stopping":
         left = [p for p in planner.processes.values() if p.state is State.STOPPING]
         if left:
@@ -177,6 +181,8 @@ def progress(planner: Planner) -> str:
     job = planner.job
     if job is None:
         return ""
+    if planner.is_held:
+        return f"waits for {planner.gate}"
     if job.phase == "stopping new":
         return f"undone, as {job.error}"
     if job.phase == "stopping old":
@@ -315,6 +321,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{fields.get('key')} changed"
         case "watcher.reload_failed":
             return f"reload given up: {fields.get('reason')}"
+        case "watcher.waiting":
+            return f"waits for {fields.get('reason')}"
         case "watcher.failed":
             return f"given up: {fields.get('reason')}"
         case "hook.succeeded":
@@ -345,6 +353,24 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
         case "client.refused":
             return f"refused uid {fields.get('uid')} at {fields.get('door')}: {fields.get('reason')}"
     return event.rpartition(".")[2]
+
+
+def mermaid(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A flowchart of watchers with what they need: its text, in which names are nothing but labels."""
+    listed = list(rows)
+    numbers = {row["name"]: f"w{at}" for at, row in enumerate(listed)}
+    boxes = [f'    {numbers[row["name"]]}["{_label(row["name"])}<br>{row["state"]}"]' for row in listed]
+    lines = ["flowchart LR", *boxes]
+    for row in listed:
+        for need in row["needs"]:
+            arrow = "-->" if need["met"] else "-.->"
+            lines.append(f"    {numbers[need['name']]} {arrow}|{need['condition']}| {numbers[row['name']]}")
+    return "\n".join(lines)
+
+
+def _label(name: str) -> str:
+    # Mermaid reads markup in labels; its own escapes are numbers of characters.
+    return "".join(c if c.isalnum() or c in " _.-" else f"#{ord(c)};" for c in name)
 
 
 def is_down(process: Process) -> bool:

@@ -25,6 +25,7 @@ from circusd.kernel import proc, users
 from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
 
 from . import clock
+from .dependencies import Dependencies
 from .journal import Journal
 from .probes import Surroundings
 from .reaper import Reaper
@@ -112,6 +113,7 @@ class Arbiter:
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
+        self.dependencies = Dependencies(self)
         self._greenlet = gevent.spawn(self._run)
 
     # -- the queue -----------------------------------------------------------------------------------------------
@@ -180,6 +182,7 @@ class Arbiter:
     def changed(self, watcher: Watcher | str) -> None:
         """Whoever watches is told that the watcher may look different."""
         self.on_change(watcher)
+        self.dependencies.changed()
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -238,11 +241,18 @@ class Arbiter:
     # -- all at once ---------------------------------------------------------------------------------------------
 
     def start_all(
-        self, names: Iterable[str] | None = None, command: str = "start", order: Begins | None = None
+        self,
+        names: Iterable[str] | None = None,
+        command: str = "start",
+        order: Begins | None = None,
+        *,
+        to_the_end: bool = True,
     ) -> AsyncResult[Any]:
         """Watchers are started by priority, one after another with ``warmup_delay`` between; by default those with autostart.
 
-        The result is a list of names with their `JobEnded` or error.
+        Those that depend on others, or that others depend on, hold nobody up: they begin side by side, each as soon as what it
+        needs is there. The result is a list of names with their `JobEnded` or error; unless ``to_the_end``, without these, as
+        some of them may wait for a person.
         """
         if names is None:
             names = [n for n, w in self.watchers.items() if w.config.autostart]
@@ -251,6 +261,8 @@ class Arbiter:
 
         def run() -> list[tuple[str, JobEnded | CircusError]]:
             results: list[tuple[str, JobEnded | CircusError]] = []
+            later: list[tuple[str, Ticket]] = []
+            entangled = self.dependencies.entangled()
             for i, name in enumerate(queue):
                 watcher = self.watchers.get(name)
                 if watcher is None or self.stopping:
@@ -260,8 +272,12 @@ class Arbiter:
                     continue
                 if i and self.warmup_delay > 0:
                     gevent.sleep(self.warmup_delay)
-                results.append((name, _outcome(watcher.submit(self.job("start", command, order=order)))))
-            return results
+                ticket = watcher.submit(self.job("start", command, order=order))
+                if name not in entangled:
+                    results.append((name, _outcome(ticket)))
+                elif to_the_end:
+                    later.append((name, ticket))
+            return [*results, *((name, _outcome(ticket)) for name, ticket in later)]
 
         return in_background(run)
 
@@ -270,7 +286,8 @@ class Arbiter:
     ) -> AsyncResult[Any]:
         """Watchers are stopped in the reverse order of their start: groups of one priority together, the lowest first."""
         chosen = list(self.watchers if names is None else names)
-        groups = stop_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
+        priorities = {n: self.watchers[n].config.priority for n in chosen}
+        groups = stop_groups(priorities, chosen, self.dependencies.needs())
         _count(order, chosen)
 
         def run() -> list[tuple[str, JobEnded | CircusError]]:
@@ -306,7 +323,8 @@ class Arbiter:
         With ``only_wanted``, one that does not run when its turn has come is passed over.
         """
         chosen = list(names)
-        groups = start_groups({n: self.watchers[n].config.priority for n in chosen}, chosen)
+        priorities = {n: self.watchers[n].config.priority for n in chosen}
+        groups = start_groups(priorities, chosen, self.dependencies.needs())
         _count(order, chosen)
 
         def run() -> list[tuple[str, JobEnded | CircusError]]:

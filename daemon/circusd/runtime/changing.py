@@ -47,8 +47,12 @@ class Changing:
                 those = [name for name in those if self.arbiter.watchers[name].config.autostart]
             return Later(self.arbiter.start_all(those, order=c.order), all_done)
         watchers = select(seen(self.arbiter, c), p)
+        names = _names(watchers)
+        needed = [n for n in self.arbiter.dependencies.to_start(names) if n in seen(self.arbiter, c).watchers]
         if len(watchers) > 1:
-            return Later(self.arbiter.start_all(_names(watchers), order=c.order), all_done)
+            return Later(self.arbiter.start_all([*names, *needed], order=c.order), all_done)
+        if needed:
+            self.arbiter.start_all(needed, f"start for {watchers[0].name}")
         return one(watchers[0].submit(self.arbiter.job("start", order=c.order)), ("started", "kept"))
 
     def cmd_stop(self, p: dict[str, Any], c: Context) -> Reply:
@@ -142,6 +146,7 @@ class Changing:
         config = watcher_from_options(
             name, {k: v for k, v in given.items() if v is not None or k.startswith("rlimit_")}
         )
+        self.arbiter.dependencies.check(config)
         if owner is not None:
             endpointowner.check_command(config)
         start = truthy(p.get("start"))

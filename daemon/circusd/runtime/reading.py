@@ -9,6 +9,7 @@ from gevent.event import AsyncResult
 
 from circusd.config.model import WatcherConfig, describe
 from circusd.core.lifecycle import Process
+from circusd.core.words import mermaid
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
 from circusd.schema.events import EventFilter
@@ -187,6 +188,12 @@ class Reading:
             in_background(lambda: snapshot.inspect(self.arbiter, {}, names, c.person.scope)),
             lambda reply: {"watchers": [{key: view[key] for key in keys} for view in reply["watchers"]]},
         )
+
+    def cmd_graph(self, p: dict[str, Any], c: Context) -> Reply:
+        mine = seen(self.arbiter, c).watchers
+        names = [w.name.lower() for w in select(seen(self.arbiter, c), p)] if p.get("name") else list(mine)
+        rows = self.arbiter.dependencies.graph(names, mine)
+        return {"watchers": rows, **({"mermaid": mermaid(rows)} if truthy(p.get("mermaid")) else {})}
 
     def cmd_wait(self, p: dict[str, Any], c: Context) -> Reply:
         timeout = None if p.get("timeout") is None else as_seconds(p["timeout"], "timeout")

@@ -24,6 +24,8 @@ _STOP, _FAILURE, _START = "at the next stop", "at the next failure", "at the nex
 _END = "when a process ends"
 _NEXT_USE: Mapping[str, str] = {
     "autostart": "when circusd is started",
+    "depends_on": _START,
+    "restart_with_dependencies": _START,
     "priority": "at the next start or stop of several watchers",
     "graceful_timeout": _STOP,
     "stop_signal": _STOP,
@@ -121,7 +123,9 @@ def _check(watcher: Watcher, options: Mapping[str, Any]) -> None:
     stays_single = watcher.config.singleton and "singleton" not in options
     if number is not None and stays_single and as_int(number, "numprocesses") > 1:
         raise Conflict("Singleton watcher has a single process", hint="set singleton to false first")
-    with_options(watcher.config, options)
+    config = with_options(watcher.config, options)
+    if "depends_on" in options:
+        watcher.arbiter.dependencies.check(config)
 
 
 class _Change:

@@ -45,6 +45,7 @@ from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, Sp
 from circusd.schema.probe_values import WORDS
 
 from . import clock
+from .dependencies import BY_NEEDS
 from .notifications import happenings
 from .probes import Surroundings
 from .sockets import is_program
@@ -196,7 +197,12 @@ class Watcher:
         if len(self._line) >= LINE_LIMIT:
             ticket.result.set_exception(Conflict(f"{LINE_LIMIT} commands wait for {self.name} already"))
             return ticket
-        if job.kind in SUPERSEDES and not self._is_stopping():
+        if self.planner.is_held and job.kind in ("scale", "apply"):
+            # It may wait for long, and what is changed meanwhile counts when it begins.
+            if self._prepare(ticket):
+                ticket.result.set(JobEnded(job.id))
+                self.arbiter.changed(self)
+        elif job.kind in SUPERSEDES and not self._is_stopping():
             self._supersede_line(job)
             self._line.append(ticket)
             self.arbiter.post(self, self._begin_next, True)
@@ -204,6 +210,16 @@ class Watcher:
             self._line.append(ticket)
             self.arbiter.post(self, self._begin_next)
         return ticket
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether commands are under way, or wait for their turn."""
+        return self.planner.job is not None or bool(self._line)
+
+    def release(self, why: str, hopeless: str) -> None:
+        """A start that waits goes on where there is no reason (``why``) not to, and ends where there is no hope."""
+        now = clock.now()
+        self._carry_out(self.planner.forbid(hopeless, now) if hopeless else self.planner.hold(why, now))
 
     def _is_stopping(self) -> bool:
         """Whether a stop is under way or next in line: a second one has nothing to push aside."""
@@ -237,6 +253,8 @@ class Watcher:
                 self.arbiter.changed(self)
                 continue
             before = self._ticket
+            if ticket.job.kind in BY_NEEDS:
+                self.planner.gate = self.arbiter.dependencies.before(self)
             effects = self.planner.begin(ticket.job, clock.now())
             self._ticket = ticket
             self._carry_out(effects, before)
@@ -352,6 +370,7 @@ class Watcher:
                 self.restarts.append(clock.now())
                 self.restarts_ever += 1
                 self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
+                self.arbiter.dependencies.restarted(self)
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
 
     def restarts_last_hour(self) -> int:

@@ -626,6 +626,30 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="globaloptions", after="endpoint"),
     ),
     Command(
+        "graph",
+        "show which watchers need which others",
+        "Each watcher with what it depends on, in which state that is needed, and whether it is so; those that need nothing come first, "
+        "and each comes after all that it needs. ``--mermaid`` writes the picture as Mermaid, which many editors and wikis draw.",
+        (
+            _name(False, "only this watcher with all that it needs, or those that match"),
+            _MATCH,
+            Field("mermaid", "bool", "as text of Mermaid"),
+        ),
+        (
+            Field(
+                "watchers",
+                "json",
+                "list of {name, state, status, needs}; ``needs`` lists {name, condition, met}",
+            ),
+            Field("mermaid", "string", "the picture, where it was asked for"),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl graph web",
+        case=Case(argv="graph web", after="web"),
+    ),
+    Command(
         "grep",
         "search what processes wrote",
         "Lines of the daemon's history that match, and with ``--files`` those of the log files too: the one that is written, those "

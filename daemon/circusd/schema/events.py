@@ -58,6 +58,12 @@ EVENTS: tuple[EventKind, ...] = (
         "A watcher was given up: nothing more happens by itself.",
         "error",
     ),
+    EventKind(
+        "watcher.waiting",
+        "",
+        ("watcher", "reason"),
+        "A watcher is to be started, and waits for what it depends on.",
+    ),
     EventKind("process.started", "spawn", _PROCESS, "A process runs."),
     EventKind(
         "process.ready",

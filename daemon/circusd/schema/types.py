@@ -22,6 +22,7 @@ from .values import (
     format_hook,
     format_io_priority,
     format_ladder,
+    format_needs,
     format_number,
     format_statuses,
     format_words,
@@ -33,6 +34,7 @@ from .values import (
     json_io_priority,
     json_ladder,
     json_limit,
+    json_needs,
     json_octal,
     json_seconds,
     json_signal,
@@ -52,6 +54,7 @@ from .values import (
     read_io_priority,
     read_ladder,
     read_limit,
+    read_needs,
     read_octal,
     read_paths,
     read_seconds,
@@ -239,6 +242,16 @@ SOCKET_TYPE = _choice(
     ("SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET"),
     _socket_word("SOCK_"),
 )
+NEEDS = ValueType(
+    "dependencies",
+    "text",
+    "names of watchers with spaces or commas between them, each with a colon and started, ready, completed or completed_successfully "
+    "behind it where it is not ready",
+    read_needs,
+    json_needs,
+    format_needs,
+    is_told_as_text=True,
+)
 CPUS = ValueType(
     "processors",
     "text",
@@ -328,6 +341,7 @@ TYPES: tuple[ValueType, ...] = (
     OVERFLOW,
     FAMILY,
     SOCKET_TYPE,
+    NEEDS,
     CPUS,
     IO_PRIORITY,
     RESPAWN_ON,

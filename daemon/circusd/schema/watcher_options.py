@@ -14,6 +14,7 @@ from .types import (
     IO_PRIORITY,
     LADDER,
     LIMIT,
+    NEEDS,
     NICE,
     NUMBER,
     OOM_SCORE,
@@ -389,6 +390,23 @@ WATCHER: tuple[Option, ...] = (
         aka=("oomscoreadjust", "oom_score"),
     ),
     Option("priority", NUMBER, 0, "Watchers with a higher number are started earlier and stopped later."),
+    Option(
+        "depends_on",
+        NEEDS,
+        (),
+        "The watchers that it needs, such as ``db cache:started migrate:completed_successfully``. It is started once all are as they "
+        "are needed: ``ready`` (where nothing is said), ``started``, ``completed`` (ended by itself) or ``completed_successfully``. "
+        "``start NAME`` starts them too. It is stopped before them.",
+        aka=("requires", "after", "needs", "wants"),
+    ),
+    Option(
+        "restart_with_dependencies",
+        BOOL,
+        False,
+        "When a process of a watcher in ``depends_on`` was started again, be it by command or after its end, all processes of this one "
+        "are too, as soon as what they need is there.",
+        aka=("partof", "bindsto", "cascade"),
+    ),
     Option(
         "tags",
         WORDS,
