@@ -569,6 +569,23 @@ def test_many_watchers_cost_what_is_seen(tmp_path: Path) -> None:
         assert len(window.drawn) - size < 20_000
 
 
+def test_a_flood_of_keys_is_survived(tmp_path: Path) -> None:
+    """However many come at once, with however many rows: those that nobody can have meant are passed over."""
+    watchers = [view(f"w{i:03}", 4, 10_000 + 4 * i) for i in range(500)]
+    with scripted_daemon(tmp_path, scripted(watchers)) as daemon, before(daemon) as window:
+        window.see(r"^… 24\d\d more")
+        window.press("cmtR" * 500)
+
+        def is_left() -> bool:
+            # The key may be among those that are passed over.
+            if window.process.poll() is None:
+                window.press("q")
+                window._take(0.2)
+            return window.process.poll() == 0
+
+        eventually(is_left, within=30, what="q leaves it")
+
+
 def test_nothing_to_show_is_said(tmp_path: Path) -> None:
     """A daemon without a watcher has an empty table, and keys that mean a row say what is missing."""
     with scripted_daemon(tmp_path, scripted([])) as daemon, before(daemon) as window:

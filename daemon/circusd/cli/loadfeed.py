@@ -144,7 +144,11 @@ def connected(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[L
     with Client(endpoint, timeout=limit_of(endpoint)) as client:
         told = client.call("globaloptions", {"option": "stats_endpoint"})["options"]
     link = PublishedLink(_beside(str(told["stats_endpoint"]), endpoint), keep, endpoint)
-    return link, link.open()
+    try:
+        return link, link.open()
+    except Unavailable as problem:
+        hint = "Circus publishes what it measures only where its file says statsd = 1"
+        raise Unavailable(problem.text, hint=hint) from None
 
 
 def _beside(told: str, reached: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,10 @@ QUIET_SECONDS = 5.0
 MESSAGE_SECONDS = 10.0
 """For how long a result stands, unless a key is pressed."""
 
+MOST_KEYS = 200
+"""Keys that are taken at once; nobody types more, and what else is sent means none."""
+
+_STILL = ("up", "down", "pageup", "pagedown", "home", "end")
 _MOST_BELOW = 100
 _DEEDS = {action.key: action for action in ACTIONS}
 
@@ -58,6 +62,8 @@ class Live:
         self._is_old = True
         self._below_due = 0.0
         self._left_out = 0
+        self._is_moved = True
+        """Whether other rows may be shown than those that are known."""
         self._height = 1
 
     def run(self) -> None:
@@ -70,21 +76,29 @@ class Live:
                 self._draw()
                 keys = screen.wait(self._pause())
                 self._feed.turn()
-                for key in keys:
-                    # What one key has changed is what the next one means.
-                    self._arrange()
-                    if not self._press(key):
-                        return
+                if not self._press_all(keys[:MOST_KEYS]):
+                    return
                 self._ask_below()
                 # A key, a resize, and a moment that has come are shown at once.
                 self._is_old = self._is_old or bool(keys)
                 self._due = 0.0 if keys else self._due
+
+    def _press_all(self, keys: Sequence[str]) -> bool:
+        """Whether it goes on."""
+        for key in keys:
+            # What one key has changed is what the next one means.
+            if not self._layers and self._is_moved:
+                self._arrange()
+            if not self._press(key):
+                return False
+        return True
 
     # -- what comes in ----------------------------------------------------------------------------------------------
 
     def _took(self, is_new: bool) -> None:
         self._heard = time.monotonic()
         self._is_old |= is_new
+        self._is_moved |= is_new
 
     def _gone(self, problem: CircusError) -> None:
         self._problem = problem.text
@@ -135,6 +149,7 @@ class Live:
         return [*lines, *[""] * (height - len(lines) - len(below)), *below][:height]
 
     def _arrange(self) -> None:
+        self._is_moved = False
         self._rows = self._view.rows(self._source, self._below if self._view.view == "tree" else {})
 
     def _table(self, sight: Sight, room: int) -> list[str]:
@@ -219,6 +234,7 @@ class Live:
     def _press(self, key: str) -> bool:
         """Whether it goes on."""
         self._message = ("", "")
+        self._is_moved |= bool(self._layers) or key not in _STILL
         if key == "ctrl-l":
             self._screen.clear()
         elif self._layers:
