@@ -209,9 +209,9 @@ def test_share_of_the_processor_is_measured_between_looks(run: Run) -> None:
     one, other = Sampler(), Sampler()
     for sampler in (one, other):
         assert [share(sampler, child.pid) for child in (busy, idle)] == [0, 0]
-    eventually(lambda: share(one, busy.pid) > 5, every=0.1)
+    eventually(lambda: share(one, busy.pid) > 0, every=0.1, within=20)
     assert share(one, idle.pid) == 0
-    assert share(other, busy.pid) > 0
+    eventually(lambda: share(other, busy.pid) > 0, every=0.1, within=20)
 
 
 def test_process_that_is_gone_has_no_info(run: Run) -> None:

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 
 from circusd.kernel import proc
 
-SWEEP_SHARE: Final = 0.02
+SWEEP_SHARE: Final = 0.01
 """The most of one processor that sweeps take where many processes are nobody's concern here."""
+STRANGERS_SECONDS: Final = 10.0
+"""For so long a process that was nobody's concern is believed to be none: it can't become a descendant, but its pid another's."""
 
 Rest = Callable[[], object]
 """Called after each small piece of work."""
@@ -65,7 +67,8 @@ def own(pid: int) -> Own | None:
 
 def together(roots: Iterable[int], rest: Rest = bool) -> dict[int, Together]:
     """Each of these processes that is there, with all below it: one sweep for all."""
-    return _sums(_sweep(set(roots), rest))
+    trees, _ = _sweep(set(roots), rest, frozenset())
+    return _sums(trees)
 
 
 class Meter:
@@ -75,14 +78,18 @@ class Meter:
         self._last: dict[int, _Reading] = {}
         self._itself: _Reading | None = None
         self._members: dict[int, list[Own]] = {}
-        self._sweep_at = 0.0
+        self._sweep_at = self._meet_at = 0.0
+        self._strangers: frozenset[int] = frozenset()
 
     def look(self, roots: Collection[int], rest: Rest = bool) -> dict[int, tuple[float, int]]:
         """For each that runs, with all below it: per cent of one processor since the last look (first 0), RSS in bytes."""
         began = time.monotonic()
         if began >= self._sweep_at or not self._members.keys() >= set(roots):
             busy = time.thread_time()
-            self._members = _sweep(set(roots), rest)
+            if began >= self._meet_at:
+                self._strangers, self._meet_at = frozenset(), began + STRANGERS_SECONDS
+            self._members, listed = _sweep(set(roots), rest, self._strangers)
+            self._strangers = listed - {one.pid for tree in self._members.values() for one in tree}
             # Of a large table with little that is ours, not every look reads all.
             self._sweep_at = began + (time.thread_time() - busy) / SWEEP_SHARE
         else:
@@ -112,28 +119,29 @@ def _share(before: _Reading | None, after: _Reading) -> float:
     return round(max(0, after[1] - before[1]) * 100 / proc.TICKS / (after[2] - before[2]), 1)
 
 
-def _sweep(roots: set[int], rest: Rest) -> dict[int, list[Own]]:
-    """Each root, and behind it all below it."""
+def _sweep(
+    roots: set[int], rest: Rest, strangers: frozenset[int]
+) -> tuple[dict[int, list[Own]], frozenset[int]]:
+    """Each root, and behind it all below it; and the pids of all that there are. Strangers are not looked at."""
     # The children of these are no descendants of a root; of a machine's processes they are most.
-    strangers = {0, 1, 2, os.getpid()}
+    others = {0, 1, 2, os.getpid()}
     first: dict[int, list[Own]] = {}
     by_parent: dict[int, list[Own]] = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        row = own(int(name))
+    listed = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())
+    for pid in listed - (strangers - roots):
+        row = own(pid)
         rest()
         if row is None:
             continue
         if row.pid in roots:
             first[row.pid] = [row]
-        elif row.ppid not in strangers:
+        elif row.ppid not in others:
             by_parent.setdefault(row.ppid, []).append(row)
     for members in first.values():
         for member in members:
             # Taken out: two reads of a moving table could show a circle.
             members.extend(by_parent.pop(member.pid, ()))
-    return first
+    return first, listed
 
 
 def _again(members: list[Own], rest: Rest) -> list[Own]:

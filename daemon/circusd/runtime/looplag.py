@@ -6,14 +6,13 @@ turns, and a turn that was too long is seen whenever it was, not only if a probe
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from gevent.hub import get_hub
-
-from . import clock
 
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Seconds; turns are counted by the first of these that is not below them."""
@@ -37,16 +36,17 @@ class _Slice:
 class LoopLag:
     """Watches the loop of this thread until it is closed."""
 
-    def __init__(self, *, now: Callable[[], float] = clock.now, watch: bool = True) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.monotonic, watch: bool = True) -> None:
         """Without ``watch``, `turn` has to be called for each turn."""
         self._now = now
         self._began = 0.0
         began = now()
-        self._slices = deque([_Slice(began)], maxlen=SLICES)
+        self._current = _Slice(began)
+        self._slices = deque([self._current], maxlen=SLICES)
         self._until = began + SLICE
-        self.counts = [0] * (len(BOUNDS) + 1)
-        """How many turns there were since the start, by the bounds; the last number is of those beyond them."""
-        self.seconds = 0.0
+        self._counts = [0] * (len(BOUNDS) + 1)
+        """How many turns there were since the start, those of the slice under way left out."""
+        self._seconds = 0.0
         """What they took together."""
         self._watchers: list[Any] = []
         if watch:
@@ -79,16 +79,22 @@ class LoopLag:
     def turn(self, took: float, now: float) -> None:
         """A turn of that many seconds has ended."""
         if now >= self._until:
-            self._slices.append(_Slice(now))
-            self._until = now + SLICE
-        current = self._slices[-1]
-        place = bisect_left(BOUNDS, took)
+            self._next_slice(now)
+        current = self._current
+        # There are thousands of short ones in a second: they cost no search.
+        place = 0 if took <= BOUNDS[0] else bisect_left(BOUNDS, took)
         current.counts[place] += 1
         current.seconds[place] += took
         if took > current.longest:
             current.longest = took
-        self.counts[place] += 1
-        self.seconds += took
+
+    def _next_slice(self, now: float) -> None:
+        ended = self._current
+        self._counts = [sum(pair) for pair in zip(self._counts, ended.counts, strict=True)]
+        self._seconds += sum(ended.seconds)
+        self._current = _Slice(now)
+        self._slices.append(self._current)
+        self._until = now + SLICE
 
     def view(self) -> dict[str, float]:
         """What one who came at any moment of the last minute has waited for: in half of all moments, in all but one of a
@@ -112,10 +118,11 @@ class LoopLag:
     def histogram(self) -> dict[str, Any]:
         """All turns since the start: ``le`` (bounds), ``counts`` (up to each, and all of them) and ``sum`` (seconds)."""
         counts, total = [], 0
-        for count in self.counts:
-            total += count
+        for earlier, count in zip(self._counts, self._current.counts, strict=True):
+            total += earlier + count
             counts.append(total)
-        return {"le": list(BOUNDS), "counts": counts, "sum": round(self.seconds, 6)}
+        seconds = self._seconds + sum(self._current.seconds)
+        return {"le": list(BOUNDS), "counts": counts, "sum": round(seconds, 6)}
 
 
 def _quantile(counts: list[int], seconds: list[float], longest: float, share: float) -> float:
