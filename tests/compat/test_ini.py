@@ -77,6 +77,7 @@ INTENDED: dict[str, Difference] = {
     "watcher.args": Difference(lambda theirs, ours: theirs == "" and ours is None, "none is none"),
     "watcher.env": Difference(_same_environment, "without __name__; a process knows its watcher and virtualenv; variables are "
                               "replaced in [env:NAME] too"),
+    "watcher.retry_in": NUMBER,
     "watcher.uid": NUMBER,
     "watcher.gid": NUMBER,
     "watcher.executable": Difference(lambda theirs, ours: theirs is None, "the original reads it and throws it away"),
