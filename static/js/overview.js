@@ -213,9 +213,9 @@ function Sockets() {
 
 const EVENT_SHAPES = [
   [/^process\.(exited|backoff)$/, 'wait'],
-  [/^(process\.(failed|refused)|watcher\.failed|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
+  [/^(process\.(failed|refused|unready)|watcher\.(failed|reload_failed)|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
   [/^(watcher|socket)\.(stopped|removed|closed)$/, 'rest'],
-  [/^(process\.started|watcher\.(started|added|scaled|reloaded)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],
+  [/^(process\.(started|ready)|watcher\.(started|added|scaled|reloaded$)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],
   [/^process\.signalled$|^daemon\.stopping$/, 'stopping'],
 ];
 

@@ -226,7 +226,7 @@ export function rank(watcher) {
 }
 
 export function needsYou(watcher) {
-  return rank(watcher) < 2;
+  return rank(watcher) < 2 || Boolean(watcher.setback && !watcher.job);
 }
 
 export function isStopped(watcher) {

@@ -60,7 +60,7 @@ def scene(console: Console) -> Console:
                 process(2, awaits="notify", ready_by=now + 600, side="new", said="loading"),
             ],
             state="starting",
-            detail="reloading 0 of 1, 1 not ready",
+            detail="reloading 0 of 1",
             explain="Process 2 is not ready yet, and has 600 s left: it has not said READY=1.",
             numprocesses=1,
             job={"id": 9, "command": "reload", "done": 0, "total": 1, "text": "process 2 is not ready yet"},

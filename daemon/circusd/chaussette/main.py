@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
@@ -22,6 +23,8 @@ HELLO = "circusd.chaussette.loading.hello"
 GRACEFUL_SECONDS = 30
 """As ``graceful_timeout`` of a watcher: when that is over circusd ends the process anyway."""
 BACKLOG = 2048
+TRIES, TRY_SECONDS = 100, 0.1
+"""How often, and how long apart, the word that it serves is tried to be given."""
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 OK, FAILED, WRONG = 0, 1, 2
@@ -178,7 +181,11 @@ def _serving(
 
 def _ready(notify: Notify, row: Backend, sock: Any) -> None:
     log.info("%s serves at %s", row.name, _place(sock.getsockname()))
-    notify.send(READY=1, STATUS=f"serves by {row.name}")
+    for _ in range(TRIES):
+        # Whoever reads may have much to read: unheard, this worker would never count as ready.
+        if notify.send(READY=1, STATUS=f"serves by {row.name}"):
+            return
+        time.sleep(TRY_SECONDS)
 
 
 def _place(address: Any) -> str:

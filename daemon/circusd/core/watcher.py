@@ -334,6 +334,10 @@ class Planner:
             self.leaving.discard(wid)
             self.outgoing.discard(wid)
             del self.processes[wid]
+            if self.job is not None:
+                # Another process may get the number, and is none of those that the job knows.
+                self.job.renewed.discard(wid)
+                self.job.queue = [other for other in self.job.queue if other != wid]
             self._effects.append(Vacate(wid))
 
     def _want(self, now: float) -> None:

@@ -85,9 +85,9 @@ def detail(planner: Planner) -> str:
     if job is not None and job.kind == "reload":
         parts.append(f"reloading {job.done} of {job.total}")
     elif planner.setback:
-        parts.append("the last reload failed")
+        parts.append("reload failed")
     waiting = len(planner.awaited)
-    if waiting:
+    if waiting and not (job is not None and job.kind == "reload"):
         parts.append(f"{waiting} not ready")
     slots = list(planner.processes.values())
     for state, words in (

@@ -26,7 +26,7 @@ log = logging.getLogger("circusd.notify")
 READ: Final = 1
 A_TURN: Final = 32
 """Messages that are read before others get their turn,"""
-PAUSE: Final = 0.02
+PAUSE: Final = 0.05
 """and seconds until more are read then: one process that sends without end costs no more than that."""
 STATUS_CHARACTERS: Final = 200
 QUIET_SECONDS: Final = 60.0
