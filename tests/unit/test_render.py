@@ -184,6 +184,18 @@ HOSTILE = "a\x1b]0;x\x07\x1b[2J\nb\x9b31m\u202ec\udc80\x7f\t"
             "output",
             {"lines": [{"time": 1, "watcher": HOSTILE, "wid": 1, "text": HOSTILE, "stream": "stderr"}]},
         ),
+        (
+            "sinks",
+            {
+                "time": 9.0,
+                "sinks": [
+                    dict.fromkeys(("watcher", "stream", "name", "place", "state", "failing"), HOSTILE)
+                    | {"since": 1.0, "taken_bytes": 1}
+                ],
+            },
+        ),
+        ("rotate", {"rotated": [HOSTILE], "pending": [HOSTILE]}),
+        ("reopen", {"reopened": [HOSTILE], "pending": []}),
         ("ping", {"version": HOSTILE, "pid": 1}),
         ("version", {"version": HOSTILE}),
         ("weblink", {"link": HOSTILE, "expires": 1}),

@@ -75,37 +75,33 @@ class SizeRotation:
 
     def put_aside(self, path: str) -> None:
         """See `Rotation`."""
-        found = self._numbered(path)
-        last = 1
-        while last in found and last != self.kept.count:
-            last += 1
+        found = _numbered(path, self.kept.count)
+        last = len(found) if self.kept.count and len(found) == self.kept.count else len(found) + 1
         for number in range(last, 1, -1):
-            for end in found[number - 1]:
+            for end in found[number - 2]:
                 os.replace(f"{path}.{number - 1}{end}", f"{path}.{number}{end}")
         os.replace(path, f"{path}.1")
         # The oldest one is written over, which another form of its name would not be.
-        for end in found.get(last, ()):
-            if end not in (found[last - 1] if last > 1 else ("",)):
+        for end in found[last - 1] if last == len(found) else ():
+            if end not in (found[last - 2] if last > 1 else ("",)):
                 os.unlink(f"{path}.{last}{end}")
 
     def aside(self, path: str) -> list[str]:
         """See `Rotation`."""
-        found = self._numbered(path)
-        names: list[str] = []
-        number = 1
-        # What comes after a gap in the numbers is not of our making.
-        while number in found:
-            names += [f"{path}.{number}{end}" for end in found[number]]
-            number += 1
-        return names
+        return [f"{path}.{number}{end}" for number, ends in enumerate(_numbered(path), 1) for end in ends]
 
-    @staticmethod
-    def _numbered(path: str) -> dict[int, list[str]]:
-        """By number, how the names go on: compressed or not, or, for a moment, both."""
-        found: dict[int, list[str]] = {}
-        for match in _beside(path, _NUMBERED):
-            found.setdefault(int(match[1]), []).append(match[2] or "")
-        return found
+
+def _numbered(path: str, most: int = 0) -> list[list[str]]:
+    """Of each number from 1 on how the names go on: compressed or not, or, for a moment, both; what comes after a gap is
+    not of our making."""
+    found: list[list[str]] = []
+    while not most or len(found) < most:
+        name = f"{path}.{len(found) + 1}"
+        ends = [end for end in ("", PACKED) if os.path.lexists(name + end)]
+        if not ends:
+            break
+        found.append(ends)
+    return found
 
 
 _UNITS: Final = {
@@ -114,7 +110,6 @@ _UNITS: Final = {
     "H": (3600, "%Y%m%d%H"),
     "D": (86400, "%Y%m%d"),
 }
-_NUMBERED: Final = re.compile(r"\.([1-9]\d{0,6})(\.gz)?")
 _DATED: Final = re.compile(r"\.(\d{8,14})(?:\.(\d+))?(\.gz)?")
 
 
