@@ -39,6 +39,7 @@ from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
+from circusd.kernel.sockets import FIRST_OF_MANAGER
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
 
@@ -104,6 +105,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
         hooks=frozenset(config.hooks),
+        on_demand=config.on_demand,
     )
 
 
@@ -368,10 +370,12 @@ class Watcher:
     def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
         config, services = self.config, self.arbiter.services
         sockets, named = self.arbiter.sockets.for_process(config, stack)
+        listen = named if config.listen_fds else {}
+        told = {**sockets, **{name: FIRST_OF_MANAGER + n for n, name in enumerate(listen)}}
         launch = build(
             config,
             wid,
-            {**sockets, **extra},
+            {**told, **extra},
             base_env=services.base_env,
             base_dir=services.base_dir,
             is_program=is_program,
@@ -396,7 +400,8 @@ class Watcher:
             groups=self.credentials.groups,
             limits=limits,
             stdin=stdin,
-            pass_fds=(*named, *extra.values()),
+            pass_fds=(*(() if listen else named.values()), *extra.values()),
+            listen=listen,
             nofile=services.nofile,
             oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,
             scheduling=Scheduling(

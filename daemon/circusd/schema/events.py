@@ -31,6 +31,12 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "watcher.started", "start", ("watcher",), "A watcher was started: its processes are on their way."
     ),
+    EventKind(
+        "watcher.waiting",
+        "",
+        ("watcher", "reason"),
+        "A watcher is meant to run as soon as something has come; the reason says what: ``socket``, a connection.",
+    ),
     EventKind("watcher.stopped", "stop", ("watcher",), "The last process of a stopping watcher is gone."),
     EventKind("watcher.reloaded", "reload", ("watcher",), "A reload of the watcher's processes has ended."),
     EventKind(
