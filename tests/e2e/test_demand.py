@@ -37,7 +37,7 @@ def lazy(folder: Path, port: int, options: str = "", words: str = "", more: str 
     (folder / "serve.py").write_text(SERVE)
     return f"""
 [watcher:lazy]
-cmd = {sys.executable} {folder}/serve.py $(circus.sockets.web) {words}
+cmd = {sys.executable} -S {folder}/serve.py $(circus.sockets.web) {words}
 on_demand = True
 {options}
 
@@ -46,7 +46,7 @@ cmd = sleep 1000
 autostart = False
 
 [watcher:beside]
-cmd = {sys.executable} {folder}/serve.py $(circus.sockets.beside)
+cmd = {sys.executable} -S {folder}/serve.py $(circus.sockets.beside)
 on_demand = True
 
 [socket:web]
@@ -180,11 +180,11 @@ def test_visitors_at_any_moment_are_answered_while_it_is_stopped_again_and_again
     """Also those who come in the middle of a stop."""
     with Daemon(lazy(tmp_path, port, "idle_timeout = 0.1"), tmp_path):
         pids = set()
-        for n in range(60):
+        for n in range(25):
             pids.add(said_at(port))
-            time.sleep(0.05 + 0.01 * (n % 15))
+            time.sleep(0.05 + 0.02 * (n % 8))
         assert "" not in pids
-        assert len(pids) > 5, "it was stopped in between"
+        assert len(pids) > 2, "it was stopped in between"
 
 
 def test_a_process_that_ends_after_each_visitor_is_started_for_each(tmp_path: Path, port: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 
+from circusd.kernel import proc
 from circusd.kernel.sockets import again
 from circusd.schema.errors import Conflict
 
@@ -32,6 +36,10 @@ REST: Final = 0.1
 LOOKS: Final = 4
 """How often within ``idle_timeout`` it is looked whether connections are still open, while there are some."""
 LONGEST_LOOK: Final = 60.0
+PATIENCE, PAUSE = 0.25, 0.0005
+"""Seconds that processes have to come to rest for the last look, and how often it is seen whether they have."""
+_ASKED_BEFORE: Final = frozenset({"before_stop", "before_signal"})
+Looked = Callable[..., None]
 
 
 class Arrival:
@@ -71,6 +79,8 @@ class Vigil:
     """A start is on its way."""
     quiet_since: float | None = None
     """Of one that runs: since when there is no connection."""
+    held: list[proc.Identity] = field(default_factory=list)
+    """Processes that are stopped for the moment of the last look."""
     timer: tuple[Any, ...] = field(default=())
 
 
@@ -119,6 +129,10 @@ class Demand:
         if vigil.timer:
             self._arbiter.timers.cancel(vigil.timer)
             vigil.timer = ()
+        held, vigil.held = vigil.held, []
+        for member in held:
+            with contextlib.suppress(OSError):
+                proc.signal_process(member, signal.SIGCONT)
 
     def _sockets_changed(self) -> None:
         for watcher in list(self._vigils):
@@ -191,23 +205,28 @@ class Demand:
         step = min(watcher.config.idle_timeout / LOOKS, LONGEST_LOOK)
         self._later(watcher, vigil, clock.now() + step, self._look)
 
-    def _look(self, watcher: Watcher, vigil: Vigil) -> None:
+    def _look(self, watcher: Watcher, vigil: Vigil, told: Looked | None = None) -> None:
         vigil.timer = ()
         try:
             # Copies: they are there also when a socket is closed meanwhile.
             socks = [again(e.sock) for e in self._sockets_of(watcher)]
         except OSError:
+            self._calm(vigil)
             self._later(watcher, vigil, clock.now() + RETRY, self._look)
             return
-        gevent.spawn(self._count, watcher, vigil, socks)
+        gevent.spawn(self._count, watcher, vigil, socks, told or self._looked)
 
-    def _count(self, watcher: Watcher, vigil: Vigil, socks: list[socket.socket]) -> None:
+    def _count(self, watcher: Watcher, vigil: Vigil, socks: list[socket.socket], told: Looked) -> None:
         try:
-            is_busy = gevent.get_hub().threadpool.apply(_is_busy, (socks,))
+            is_busy = gevent.get_hub().threadpool.apply(_is_busy, (socks, vigil.held))
+        except Exception:
+            # Whatever it is, processes must not be held for it.
+            log.exception("it can't be seen whether it is idle watcher=%r", watcher.name)
+            is_busy = True
         finally:
             for sock in socks:
                 sock.close()
-        self._post(watcher, vigil, partial(self._looked, is_busy=is_busy))
+        self._post(watcher, vigil, partial(told, is_busy=is_busy))
 
     def _looked(self, watcher: Watcher, vigil: Vigil, *, is_busy: bool) -> None:
         idle = watcher.config.idle_timeout
@@ -222,24 +241,51 @@ class Demand:
             self._later(watcher, vigil, vigil.quiet_since + idle, self._look)
         else:
             self._calm(vigil)
-            log.info(
-                "no connection for %g s, it is stopped until the next one watcher=%r", idle, watcher.name
-            )
-            watcher.submit(self._arbiter.job("restart", "idle"), partial(self._still_idle, watcher))
+            self._hold_still(watcher, vigil)
+            self._look(watcher, vigil, self._looked_last)
+
+    def _hold_still(self, watcher: Watcher, vigil: Vigil) -> None:
+        """Its processes are stopped for a moment: whoever one of them accepted now would be answered by none."""
+        if _ASKED_BEFORE & set(watcher.config.hooks):
+            # A hook may have to do with the processes.
+            return
+        try:
+            vigil.held = proc.tree(watcher.identities(), self._arbiter.table())
+        except OSError:
+            return  # no descriptor is left to look with
+        for member in vigil.held:
+            with contextlib.suppress(OSError):
+                proc.signal_process(member, signal.SIGSTOP)
+
+    def _looked_last(self, watcher: Watcher, vigil: Vigil, *, is_busy: bool) -> None:
+        if is_busy:
+            self._stir(watcher, vigil)
+            return
+        idle = watcher.config.idle_timeout
+        log.info("no connection for %g s, it is stopped until the next one watcher=%r", idle, watcher.name)
+        # They go on with the stop signal, and so not as before: see `_calm`.
+        watcher.submit(self._arbiter.job("restart", "idle"), partial(self._still_idle, watcher, vigil))
 
     def _stir(self, watcher: Watcher, vigil: Vigil) -> None:
         self._calm(vigil)
         self._look_later(watcher, vigil)
 
-    @staticmethod
-    def _still_idle(watcher: Watcher) -> None:
-        if not watcher.config.on_demand:
+    def _still_idle(self, watcher: Watcher, vigil: Vigil) -> None:
+        if self._vigils.get(watcher) is not vigil or not watcher.config.on_demand:
             raise Conflict(f"{watcher.name}: not idle any more")
 
 
-def _is_busy(socks: Iterable[socket.socket]) -> bool:
-    """Whether a connection is open or waits, or a datagram; asks the kernel, in a thread as it walks its tables for that."""
+def _is_busy(socks: Iterable[socket.socket], held: Iterable[proc.Identity]) -> bool:
+    """Whether a connection is open or waits, or a datagram, or one of those processes still goes on.
+
+    Asks the kernel, in a thread as it walks its tables for that.
+    """
     # Loaded when it is first wanted: most daemons have no such watcher.
     from circusd.kernel import sockdiag
 
+    until = time.monotonic() + PATIENCE
+    while not all(proc.is_at_rest(member.pid) for member in held):
+        if time.monotonic() > until:
+            return True
+        time.sleep(PAUSE)
     return any(sockdiag.queue_of(s).waiting or sockdiag.connections_of(s) for s in socks)

@@ -638,6 +638,10 @@ class Watcher:
         for key in options:
             self.tell("watcher.updated", key=key)
 
+    def identities(self) -> list[Identity]:
+        """Its live processes."""
+        return [self._roots[pid].identity for pid in self.planner.pids() if pid in self._roots]
+
     # -- changes -------------------------------------------------------------------------------------------------
 
     def reconfigure(self, config: WatcherConfig, credentials: Credentials) -> None:
