@@ -77,6 +77,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "use_sockets",
             "on_demand",
+            "idle_timeout",
+            "listen_fds",
             "stdin_socket",
             "close_child_stdin",
             "close_child_stdout",

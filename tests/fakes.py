@@ -18,7 +18,7 @@ from circusd.core.effects import (
     Spawn,
     Vacate,
 )
-from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State
+from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State, is_held
 from circusd.core.watcher import SUPERSEDES, Job, Planner
 
 SAYINGS = (Kind.BECAME_READY, Kind.BECAME_READY, Kind.UNREADY, Kind.SAID)
@@ -139,6 +139,11 @@ class World:
         """How many processes can be counted on."""
         return sum(p.serves for p in self.planner.processes.values())
 
+    def connect(self) -> None:
+        """Somebody connects to what waits for that, as the runtime is told of it."""
+        if self.planner.asleep:
+            self.command("start", demanded=True)
+
     def cancel(self) -> None:
         """The command under way is cancelled where it can be, as the runtime does it."""
         planner = self.planner
@@ -247,8 +252,11 @@ class World:
     def order(self) -> None:
         """Some command, as a careless person would give it."""
         r = self.random
-        kind = r.choice(("start", "start", "stop", "restart", "reload", "scale", "scale", "kill", "cancel"))
+        kinds = ("start", "start", "stop", "restart", "reload", "scale", "scale", "kill", "cancel", "connect")
+        kind = r.choice(kinds)
         match kind:
+            case "connect":
+                self.connect()
             case "cancel":
                 self.cancel()
             case "scale":
@@ -318,7 +326,11 @@ class World:
                 assert probed or (wid, "probe") in self.timers, f"nobody looks whether it is ready, {why}"
             if process.state is State.STARTING:
                 assert wid in self.spawns, f"a start that nobody carries out, {why}"
-            if process.state is State.WAITING:
+            if is_held(process):
+                job = planner.job
+                changes = job is not None and (job.kind == "stop" or job.phase in ("filling", "before_start"))
+                assert planner.asleep or changes or wid in planner.leaving, f"nobody listens for it, {why}"
+            elif process.state is State.WAITING:
                 assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why}"
         if self.reload is not None:
             if planner.wanted:
@@ -328,6 +340,10 @@ class World:
             if planner.job is not self.reload:
                 self.reload = None
         assert set(self.live) <= set(processes), "a live process is forgotten"
+        if planner.asleep:
+            assert planner.wanted and planner.policy.on_demand, "it sleeps though nobody wants it to"
+            up = [p for p in processes.values() if p.state in (State.STARTING, State.RUNNING, State.READY)]
+            assert not up, "it runs and sleeps\n" + "\n".join(self.history[-40:])
         counted = [p for p in planner.active if p.state in ALIVE and p.state is not State.STOPPING]
         if planner.job is None and planner.wanted:
             assert len(counted) <= planner.policy.numprocesses, "more processes than wanted\n" + "\n".join(

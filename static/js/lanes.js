@@ -12,7 +12,7 @@ const MOST = 12; // lanes
 const NEAR = 11; // pixels that one mark stands for
 const SIZE = 11;
 const HEIGHT = 20;
-const NEED = ['fail', 'wait', 'stopping', 'start', 'run', 'rest', 'lost'];
+const NEED = ['fail', 'wait', 'stopping', 'start', 'run', 'idle', 'rest', 'lost'];
 const STEPS = [10, 30, 60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 24 * 3600];
 
 const isIll = (event) => event.level === 'warning' || event.level === 'error';

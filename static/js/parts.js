@@ -18,6 +18,7 @@ export function watcherState(watcher) {
   // What it is at says more than "active", and what differs still stands after it.
   if (doing && detail.startsWith(doing)) word = detail;
   else if (doing && watcher.status === 'active') word = `${doing}${job.total > 1 ? ` ${say.outOf(job.done, job.total)}` : ''}${detail ? `, ${detail}` : ''}`;
+  else if (watcher.status === 'active' && watcher.processes.length && watcher.processes.every((process) => process.reason === 'socket')) word = say.waitingFor('socket');
   if (watcher.state === 'stopping') {
     const last = Math.max(0, ...watcher.processes.map((process) => process.stop_by || 0));
     if (last > now()) word += `, ${wait(last - now())} left`;
@@ -56,7 +57,7 @@ export function progress(job) {
 export function processState(process) {
   let word = processWord[process.state] || process.state;
   if (process.state === 'backoff' && process.next_try) word = `backoff, ${wait(process.next_try - now())}`;
-  else if (process.state === 'waiting' && process.reason) word = `waiting for ${process.reason}`;
+  else if (process.state === 'waiting' && process.reason && process.reason !== 'socket') word = say.waitingFor(process.reason);
   else if (process.state === 'stopping' && process.stop_by) word = `stopping, ${wait(process.stop_by - now())} left`;
   else if (['failed', 'exited', 'completed'].includes(process.state) && process.exit) {
     if (process.exit.signal) word += `, signal ${process.exit.signal}`;

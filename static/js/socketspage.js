@@ -29,7 +29,8 @@ function Holders({ row }) {
   if (!row.watchers.length) return html`<span class="dim">${words.byNobody}</span>`;
   return html`<span class="holders">${row.watchers.map((name) => {
     const pids = row.processes.filter((process) => process.watcher === name).map((process) => process.pid);
-    return html`<span><a class="name" href=${address({ name })} dir="auto">${visible(name)}</a> <small class="dim" title=${pids.join(', ')}>${words.processes(pids.length)}${pids.length && pids.length <= 4 ? html`: ${pids.join(', ')}` : ''}</small></span>`;
+    const number = row.awaited_by?.includes(name) ? words.byConnection : words.processes(pids.length);
+    return html`<span><a class="name" href=${address({ name })} dir="auto">${visible(name)}</a> <small class="dim" title=${pids.join(', ')}>${number}${pids.length && pids.length <= 4 ? html`: ${pids.join(', ')}` : ''}</small></span>`;
   })}</span>`;
 }
 

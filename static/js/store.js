@@ -205,7 +205,7 @@ export function watcherNamed(name) {
 
 /** The shape of an inner state. */
 export const shapeOf = {
-  running: 'run', ready: 'run', starting: 'start', waiting: 'start', stopping: 'stopping',
+  running: 'run', ready: 'run', starting: 'start', waiting: 'idle', stopping: 'stopping',
   backoff: 'wait', exited: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
 };
 

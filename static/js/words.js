@@ -1,7 +1,7 @@
 // Every phrase that more than one place says, and every sentence of the console's own: one place, ready to be translated.
 
 export const states = {
-  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', fail: 'failed', rest: 'stopped', lost: 'not known',
+  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known',
 };
 
 /** The word for one inner state of a process. */
@@ -37,6 +37,7 @@ export const say = {
   events: 'Events',
   log: 'Log',
   restarts: 'restarts, 1 h',
+  waitingFor: (reason) => `waiting, ${reason}`,
   output: 'output',
   linesPerSecond: ' lines/s',
   asking: 'Asking circusd',
@@ -291,6 +292,7 @@ export const sockets = {
   bytes: 'B',
   of: 'of',
   byNobody: 'nobody',
+  byConnection: 'started by a connection',
   processes: (count) => `${count} ${count === 1 ? 'process' : 'processes'}`,
   help: 'Waiting: connections that no process has accepted yet, of the backlog. Turned away: since the socket was opened, as its queue was full. A dash stands for what the kernel does not tell.',
   kinds: { SOCK_STREAM: { AF_INET: 'TCP', AF_INET6: 'TCP, IPv6', AF_UNIX: 'unix' }, SOCK_DGRAM: { AF_INET: 'UDP', AF_INET6: 'UDP, IPv6', AF_UNIX: 'unix, datagrams' } },

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon
+from tests.daemon import BIN, Daemon
 from tests.namespace import InNamespace
 from tests.waiting import eventually
 
@@ -119,16 +120,84 @@ print(urllib.request.urlopen("http://127.0.0.1:{port}/", timeout=5).read().decod
 """
 
 
+APPLICATION = """
+import os
+
+def app(environ, start_response):
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+def wsgi_socket(folder: Path) -> str:
+    """The example with a real application beside it; only the program's path is ours."""
+    (folder / "my.py").write_text(APPLICATION)
+    return (FILES / "wsgi-socket.ini").read_text().replace("chaussette", str(BIN / "chaussette"))
+
+
 def test_the_wsgi_workers_accept_on_one_socket(tmp_path: Path) -> None:
     """Five workers share the socket that circusd owns, and it outlives each of them."""
-    server = program(tmp_path / "chaussette", WSGI)
-    ini = (FILES / "wsgi-socket.ini").read_text().replace("chaussette", str(server))
-    with InNamespace(ini, tmp_path) as daemon:
+    with InNamespace(wsgi_socket(tmp_path), tmp_path) as daemon:
         assert len(daemon.pids("web")) == 5
-        eventually(lambda: daemon.inside(GET.format(port=8000)).strip().isdigit(), within=10)
+        eventually(lambda: daemon.inside(GET.format(port=8000)).strip().isdigit(), within=20)
         heals(daemon, "web")
-        answered = int(eventually(lambda: daemon.inside(GET.format(port=8000)).strip(), within=10))
+        answered = int(eventually(lambda: daemon.inside(GET.format(port=8000)).strip(), within=20))
         assert answered in daemon.pids("web")
+
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1; {user}
+events {{}}
+http {{
+    access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+    fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    upstream app {{ server {server} fail_timeout=0; }}
+    server {{
+        listen 127.0.0.1:8080;
+        location / {{ proxy_pass http://app; proxy_set_header Host $http_host; }}
+    }}
+}}
+"""
+
+MANY = """
+import urllib.request
+said = {urllib.request.urlopen("http://127.0.0.1:8080/", timeout=20).read().decode() for _ in range(100)}
+print(*said)
+"""
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix"])
+def test_nginx_stands_in_front_of_the_wsgi_workers(way: str, tmp_path: Path) -> None:
+    """Debian's nginx, by TCP to the example as it is, and by a unix socket; all is answered, also while workers are replaced."""
+    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx") or pytest.fail("nginx is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="circus-nginx-"))
+    ini, server = wsgi_socket(tmp_path), "127.0.0.1:8000"
+    if way == "unix":
+        ini = ini.replace("host = 0.0.0.0\nport = 8000", f"path = {folder}/web.sock")
+        server = f"unix:{folder}/web.sock"
+    user = "user root;" if os.getuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, server=server, user=user))
+    try:
+        with InNamespace(
+            f"{ini}\n[watcher:nginx]\ncmd = {nginx} -c {folder}/nginx.conf\n", tmp_path
+        ) as daemon:
+            eventually(lambda: daemon.inside(GET.format(port=8080)).strip().isdigit(), within=30)
+            before = set(daemon.pids("web"))
+            assert set(map(int, daemon.inside(MANY).split())) <= before
+            reload = subprocess.Popen(
+                [daemon.program("circusctl"), "reload", "web", "--waiting", "--timeout", "60"],
+                env=daemon.environ,
+                stdout=subprocess.DEVNULL,
+            )
+            try:
+                while reload.poll() is None:
+                    daemon.inside(MANY)
+            finally:
+                assert reload.wait(60) == 0
+            assert not before & set(map(int, daemon.inside(MANY).split()))
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_insight_stack_writes_its_files(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ VALUES = {
     "tags": "web,critical",
     "use_sockets": "true",
     "on_demand": "false",
+    "idle_timeout": "60",
+    "listen_fds": "true",
     "essential": "true",
     "stdin_socket": "shared",
     "close_child_stdin": "false",

@@ -97,7 +97,7 @@ def test_nginx_in_front_reaches_the_workers(way: str, tmp_path: Path) -> None:
             .replace("/run/shop", str(folder))
         )
         if way == "tcp":
-            server = re.sub(r"server unix:\S+", f"server 127.0.0.1:{inner};", server)
+            server = re.sub(r"server unix:\S+", f"server 127.0.0.1:{inner}", server)
         conf = folder / "nginx.conf"
         conf.write_text(
             f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\nworker_processes 1; user root;\n"

@@ -111,22 +111,21 @@ def test_legacy_and_later_options_are_accepted_and_told(files: Files) -> None:
     text = (
         "[circus]\ncheck_delay = 5\nstatsd = True\nuse_papa = 1\npapa_endpoint = x\nssh_server = y\nstream_backend = z\n"
         "httpd_close_outputs = 1\nstatsd_close_outputs = 1\nprereload_fn = a.b\n"
-        "[watcher:a]\ncmd = x\ncheck_flapping = True\nflapping_window = 7\nuse_papa = True\non_demand = True\n"
+        "[watcher:a]\ncmd = x\ncheck_flapping = True\nflapping_window = 7\nuse_papa = True\n"
         "stdout_stream.class = WatchedFileStream\nstdout_stream.filename = /x\nstdout_stream.refresh_time = 1\n"
         "[socket:s]\nport = 1\nuse_papa = 1\n"
     )
     loaded = files.load(text)
     assert loaded.configuration is not None
     assert {problem.severity for problem in loaded.problems} == {"note"}
-    assert len(loaded.problems) == 15
+    assert len(loaded.problems) == 14
     assert all("accepted" in str(problem) for problem in loaded.problems)
-    assert loaded.configuration.watchers[0].on_demand
     assert loaded.configuration.watchers[0].extras == {
         "check_flapping": "True",
         "flapping_window": "7",
         "use_papa": "True",
     }
-    off = "[circus]\nstatsd = False\nmulticast_endpoint =\n[watcher:a]\ncmd = x\non_demand = no\n"
+    off = "[circus]\nstatsd = False\nmulticast_endpoint =\n[watcher:a]\ncmd = x\n"
     assert files.problems(off) == []
 
 

@@ -137,12 +137,17 @@ def held(why: str = "db to be ready, which is starting") -> Planner:
 def test_a_held_start_starts_nothing_and_says_what_it_waits_for() -> None:
     """Until it is released; then it is a start like any other."""
     web = held()
-    assert (web.is_held, web.status(), watcher_state(web), web.processes) == (True, "starting", "waiting", {})
+    assert (web.waits_for_others, web.status(), watcher_state(web), web.processes) == (
+        True,
+        "starting",
+        "waiting",
+        {},
+    )
     assert explain(web, 1.0) == "It is to be started, and waits for db to be ready, which is starting."
     told = web.hold("db to be ready, which is backoff", 2.0)
     assert told == [Publish("watcher.waiting", {"reason": "db to be ready, which is backoff"})]
     assert [e for e in web.hold("", 3.0) if isinstance(e, Spawn)] == [Spawn(1), Spawn(2)]
-    assert not web.is_held
+    assert not web.waits_for_others
 
 
 def test_a_held_start_ends_when_there_is_no_hope_or_it_is_stopped_or_cancelled() -> None:
@@ -170,7 +175,7 @@ def test_a_restart_stops_first_and_waits_then() -> None:
     web.gate = "db to be ready, which is starting"
     web.begin(Job(2, "restart"), 2.0)
     web.happen(1, Happening(Kind.EXITED, signal=15), 3.0)
-    assert web.is_held
+    assert web.waits_for_others
     assert Spawn(1) in web.hold("", 4.0)
     web.happen(1, Happening(Kind.SPAWNED, pid=6), 5.0)
     assert (web.job, web.status()) == (None, "active")

@@ -52,6 +52,7 @@ def policy_by_chance(seed: int) -> Policy:
         ready=r.choice(("auto", "started", "notify", "probe")),
         start_timeout=r.choice((0.0, 2.0, 60.0)),
         hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
+        on_demand=r.random() > 0.7,
     )
 
 
@@ -83,6 +84,11 @@ def test_after_any_history_start_brings_up_exactly_the_wanted_number(block: int)
         world.settle()
         world.command("start")
         world.settle()
+        if world.planner.policy.on_demand:
+            assert world.planner.asleep
+            assert not world.live
+            world.connect()
+            world.settle()
         if world.planner.policy.always and not world.planner.policy.start_limit_burst:
             assert len(world.live) == world.planner.policy.numprocesses, "\n".join(world.history[-60:])
 
@@ -393,3 +399,64 @@ def test_after_spawn_that_refuses_kills_and_stops() -> None:
 def test_alive_and_gone_do_not_overlap() -> None:
     """The named groups of states are what they say."""
     assert not ALIVE & GONE
+
+
+def lazy(**options: object) -> World:
+    """A world whose watcher has been started and waits for a connection."""
+    world = World(1, Policy(numprocesses=2, on_demand=True, **options))  # type: ignore[arg-type]
+    world.command("start")
+    world.settle()
+    return world
+
+
+def test_a_start_on_demand_waits_and_a_connection_starts_all_once() -> None:
+    """The start has its end at once; hooks are asked when somebody comes."""
+    world = lazy(hooks=frozenset({"before_start", "after_start"}))
+    assert len(world.ended) == 1
+    assert world.planner.asleep
+    assert [(p.state, p.reason) for p in world.planner.processes.values()] == [(State.WAITING, "socket")] * 2
+    assert not world.hooks
+    world.connect()
+    assert world.hooks[0].hook == "before_start"
+    world.settle()
+    assert len(world.live) == 2
+    assert world.published.count("watcher.started") == 1
+    world.command("start", demanded=True)
+    assert len(world.live) == 2, "a second connection finds it running"
+
+
+def test_a_hook_that_refuses_a_connection_is_not_asked_again_and_again() -> None:
+    """It is given up until somebody starts it."""
+    world = lazy(hooks=frozenset({"before_start"}))
+    world.connect()
+    world.answer(ok=False)
+    assert not world.planner.asleep
+    assert world.planner.status() == "stopped"
+    world.command("start")
+    world.settle()
+    assert world.planner.asleep
+    assert not world.planner.failure
+
+
+def test_without_respawn_the_end_is_the_next_wait_and_quick_failures_wait_longer() -> None:
+    """A visitor is waited for at once after a life, after a moment when it ended at once, and longer when it failed."""
+    world = lazy(respawn=False)
+    rests = []
+    for code, lived in ((0, 5.0), (0, 0.01), (1, 0.01), (1, 0.01), (1, 5.0)):
+        world.connect()
+        world.settle()
+        world.now += lived
+        for wid in list(world.live):
+            world.die(wid, code)
+        assert world.planner.asleep
+        rests.append(round(world.planner.wakes_at - world.now, 3))
+    assert rests == [0, 0.1, 0.1, 0.2, 0]
+
+
+def test_what_is_cancelled_before_it_has_begun_is_stopped() -> None:
+    """Else the same connection would begin it again."""
+    world = lazy(hooks=frozenset({"before_start"}))
+    world.connect()
+    world.cancel()
+    world.settle()
+    assert world.planner.status() == "stopped"

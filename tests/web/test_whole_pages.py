@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,59 @@ def go(page: Page, circusd: Daemon, part: str) -> None:
     page.wait_for_url("**/d/circus/")
     page.goto(f"{page.url}{part}")
     page.get_by_text("live", exact=True).wait_for(state="attached")
+
+
+LAZY = """\
+[circus]
+httpd = 1
+httpd_port = 0
+
+[socket:front]
+host = 127.0.0.1
+port = 0
+
+[watcher:lazy]
+cmd = {python} {folder}/serve.py $(circus.sockets.front)
+numprocesses = 2
+on_demand = true
+"""
+
+SERVE = """
+import socket, sys
+s, held = socket.socket(fileno=int(sys.argv[1])), []
+s.setblocking(True)
+while True:
+    held.append(s.accept()[0])
+    held[-1].sendall(b"here")
+"""
+
+
+def test_a_watcher_that_waits_for_a_connection_is_shown_so_until_one_comes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """In the list, on its own page and among the sockets; a shape and a word, and nobody is needed."""
+    (tmp_path / "serve.py").write_text(SERVE)
+    with (
+        Daemon(LAZY.format(python=sys.executable, folder=tmp_path), tmp_path) as circusd,
+        opened(browser, "about:blank") as page,
+    ):
+        go(page, circusd, "")
+        row = page.locator('tr[data-watcher="lazy"]')
+        expect(row.locator(".st")).to_have_text("waiting, socket")
+        expect(row.locator(".pips")).to_have_attribute("aria-label", "2 waiting")
+        expect(page.locator("#page")).to_contain_text("1 watcher waits for a connection")
+        go(page, circusd, "sockets/")
+        held = page.locator('tr[data-socket="front"] .c-held')
+        expect(held).to_contain_text("started by a connection")
+        go(page, circusd, "w/lazy")
+        expect(page.locator("#page")).to_contain_text("the first one starts its 2 processes")
+        expect(page.locator('#page [role="treegrid"] .st').first).to_have_text("waiting")
+        port = next(one["port"] for one in circusd.call("listsockets")["sockets"] if one["name"] == "front")
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            assert client.recv(10) == b"here"
+            expect(page.locator("#page")).to_contain_text("All 2 processes run.")
+            go(page, circusd, "sockets/")
+            expect(held).to_contain_text("2 processes")
 
 
 def test_a_client_that_waits_is_seen_in_the_queue(browser: Browser, circusd: Daemon) -> None:

@@ -119,7 +119,10 @@ def sockets(reply: Reply, style: Style) -> str:
     for sock in reply.get("sockets", ()):
         address = sock["path"] if "path" in sock else f"{sock.get('host')}:{sock.get('port')}"
         waiting, limit = _told(sock.get("waiting")), _told(sock.get("limit"))
-        holders = ", ".join(map(str, sock.get("watchers", ()))) or "-"
+        asleep = sock.get("awaited_by", ())
+        holders = (
+            ", ".join(f"{w} (waits)" if w in asleep else str(w) for w in sock.get("watchers", ())) or "-"
+        )
         pids = ", ".join(str(row.get("pid")) for row in sock.get("processes", ())) or "-"
         cells = (
             sock["name"],

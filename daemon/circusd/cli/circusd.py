@@ -13,7 +13,7 @@ from circusd.config.forms import FORMS
 from circusd.config.ini import Loaded, load
 from circusd.config.problems import Problem
 from circusd.config.records import CircusConfig, Configuration
-from circusd.kernel import signals
+from circusd.kernel import listenfds, signals
 from circusd.kernel.daemonize import Report, daemonize
 from circusd.kernel.notify import Notify
 from circusd.kernel.sockets import from_manager
@@ -194,6 +194,9 @@ def _run(
     configuration = loaded.configuration
     assert configuration is not None
     circus = configuration.circus
+    # Before anything is opened that stays open.
+    handed = {name: socket.socket(fileno=listenfds.above(sock.detach())) for name, sock in handed.items()}
+    listenfds.reserve()
     # Everything heavy is imported after the configuration was found good: a mistake is told at once.
     from circusd.runtime.daemon import Daemon, Settings
     from circusd.runtime.logs import Log

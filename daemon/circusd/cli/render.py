@@ -149,13 +149,20 @@ def _audit(reply: Reply, style: Style) -> str:
     return "\n".join(lines) or "nothing yet"
 
 
+def _word(watcher: Mapping[str, Any]) -> str:
+    """The original's word, or ours where that says more."""
+    state = str(watcher.get("state"))
+    says_more = state in ("failed", "backoff") or (state == "waiting" and watcher["status"] == "active")
+    return state if says_more else str(watcher["status"])
+
+
 def status_table(reply: Reply, style: Style) -> str:
     """The reply of ``inspect`` as people want it: one line for each watcher, and first what needs them."""
     now = float(reply.get("daemon", {}).get("time") or reply.get("time") or 0)
     rows, colors = [], []
     for watcher in reply.get("watchers", ()):
         processes = watcher.get("processes", ())
-        state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
+        state = _word(watcher)
         up = [p["started"] for p in processes if p.get("started") and p.get("state") in ("running", "ready")]
         tries = [p["next_try"] for p in processes if p.get("next_try")]
         detail = [watcher.get("detail") or ""]
@@ -190,7 +197,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
     """The reply of ``inspect NAME`` for people: the sentence that explains it, and its processes."""
     now = float(reply.get("daemon", {}).get("time") or reply.get("time") or 0)
     (watcher,) = reply["watchers"]
-    state = watcher["state"] if watcher.get("state") in ("failed", "backoff") else watcher["status"]
+    state = _word(watcher)
     lines = [
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
         prose(clean(watcher.get("explain") or ""), style),
@@ -202,9 +209,8 @@ def watcher_text(reply: Reply, style: Style) -> str:
         end = process.get("exit") or {}
         note = []
         if process.get("reason"):
-            note.append(
-                f"waits for its {process['reason']}" if process["state"] == "waiting" else process["reason"]
-            )
+            what = "a connection" if process["reason"] == "socket" else f"its {process['reason']}"
+            note.append(f"waits for {what}" if process["state"] == "waiting" else process["reason"])
         if process.get("side"):
             note.append(str(process["side"]))
         if process.get("awaits") and not process.get("reason"):

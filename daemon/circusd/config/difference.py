@@ -53,7 +53,9 @@ def _keys(old: object, new: object, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_adjusted(old: SocketConfig, new: SocketConfig) -> bool:
-    return old != new and replace(old, **{key: getattr(new, key) for key in _ADJUSTABLE}) == new
+    # What the umask would be without the option was that of the moment of opening.
+    keys = (*_ADJUSTABLE, "umask") if new.path and new.umask is not None else _ADJUSTABLE
+    return old != new and replace(old, **{key: getattr(new, key) for key in keys}) == new
 
 
 def _change(old: WatcherConfig, new: WatcherConfig) -> WatcherChange | None:

@@ -94,6 +94,8 @@ class WatcherConfig:
     tags: tuple[str, ...] = ()
     use_sockets: bool = False
     on_demand: bool = False
+    idle_timeout: float = 0
+    listen_fds: bool = False
     stdin_socket: str | None = None
     close_child_stdin: bool = True
     close_child_stdout: bool = False

@@ -22,6 +22,10 @@ COMMAND_KEYS = ("cmd", "args", "shell_args")
 """The options in which names are replaced when a process is started."""
 
 
+CONSOLE = "circushttpd"
+"""The socket of the console: who asks for all does not mean this one."""
+
+
 def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
     """Each text in which names are replaced at the start, with its option: the command, what tells readiness, and values of
     the environment."""
@@ -43,14 +47,15 @@ def command_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
 
 
 def inherited_sockets(watcher: WatcherConfig, known: Collection[str]) -> tuple[str, ...]:
-    """Which of the known sockets the watcher's processes inherit: those that it names; all if it only says ``use_sockets``."""
+    """Which of the known sockets the watcher's processes inherit: those that it names; if it only says ``use_sockets``, all
+    but the console's."""
     names: dict[str, None] = {}
     for _, text in start_texts(watcher):
         for name, _ in references(text):
             if name.startswith("sockets."):
                 names[name.removeprefix("sockets.")] = None
     if watcher.use_sockets and not names:
-        names = dict.fromkeys(known)
+        names = dict.fromkeys(name for name in known if name != CONSOLE)
     if watcher.stdin_socket:
         names[watcher.stdin_socket.lower()] = None
     return tuple(name for name in names if name in known)
@@ -77,6 +82,12 @@ def check_references(
             f"there is no socket named {watcher.stdin_socket}",
             _socket_words(sockets),
             did_you_mean(watcher.stdin_socket.lower(), tuple(sockets)),
+        )
+    if watcher.on_demand and not inherited_sockets(watcher, sockets):
+        report.warning(
+            places.get("on_demand", place),
+            "no connection can start it, as it uses no socket",
+            hint="name one by $(circus.sockets.NAME) in cmd, args or env, or set use_sockets",
         )
 
 

@@ -39,6 +39,9 @@ UNDECIDED = frozenset({State.WAITING, State.STARTING})
 EXIT, FAILURE = "exit", "failure"
 """What ``respawn_on`` may say."""
 
+SOCKET = "socket"
+"""What a process waits for that the first connection starts; until then this is where it is meant to be."""
+
 WAITING_REASONS = ("hook", "dependency", "budget", "socket", "schedule")
 
 
@@ -46,6 +49,7 @@ class Kind(StrEnum):
     """What can happen to a process."""
 
     START = "start"
+    HOLD = "hold"
     ALLOWED = "allowed"
     FORBIDDEN = "forbidden"
     SPAWNED = "spawned"
@@ -78,6 +82,7 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
@@ -134,6 +139,7 @@ class Policy:
     start_timeout: float = 60.0
     """0 for no end."""
     hooks: frozenset[str] = frozenset()
+    on_demand: bool = False
 
     @property
     def always(self) -> bool:
@@ -195,6 +201,16 @@ class Process:
         return self.state in GONE and self.next_try is None
 
 
+def is_held(process: Process) -> bool:
+    """Whether it waits for a connection: nothing is under way."""
+    return process.state is State.WAITING and process.reason == SOCKET
+
+
+def is_undecided(process: Process) -> bool:
+    """Whether a start of it is under way."""
+    return process.state in UNDECIDED and not is_held(process)
+
+
 Result = tuple[Process, tuple[Effect, ...]]
 Cell = Callable[[Process, Happening, float, Policy], Result]
 
@@ -239,6 +255,17 @@ def start_anew(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 def tried_again(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It had been given up for a while."""
     return start_anew(p, e, now, policy) if p.next_try is not None else (p, ())
+
+
+def hold(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It is to be started, and something has to come first that may take as long as it likes."""
+    calm = (CancelTimer(p.wid, "backoff"),) if p.next_try is not None else ()
+    return replace(p, state=State.WAITING, since=now, reason=e.text, next_try=None, again=False), calm
+
+
+def release(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """What it waited for has come; a hook is waited for by its answer alone."""
+    return start_anew(p, e, now, policy) if is_held(p) else (p, ())
 
 
 def allowed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -595,6 +622,7 @@ def after_spawn_forbidden(p: Process, e: Happening, now: float, policy: Policy) 
 _S, _K = State, Kind
 _DOWN: dict[Kind, Cell] = {
     _K.START: start_anew,
+    _K.HOLD: hold,
     _K.ALLOWED: ignore,
     _K.FORBIDDEN: ignore,
     _K.SPAWNED: late_spawn,
@@ -617,6 +645,7 @@ _DOWN: dict[Kind, Cell] = {
 }
 _UP: dict[Kind, Cell] = {
     _K.START: ignore,
+    _K.HOLD: ignore,
     _K.ALLOWED: ignore,
     _K.FORBIDDEN: after_spawn_forbidden,
     _K.SPAWNED: ignore,
@@ -642,13 +671,28 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
     _S.EXITED: {**_DOWN, _K.STOP: stay_down},
     _S.COMPLETED: {**_DOWN, _K.STOP: stay_down},
     _S.FAILED: {**_DOWN, _K.BACKOFF_OVER: tried_again, _K.STOP: stay_down},
-    _S.BACKOFF: {**_DOWN, _K.BACKOFF_OVER: launch, _K.STOP: stay_down},
-    _S.WAITING: {**_DOWN, _K.START: ignore, _K.ALLOWED: allowed, _K.FORBIDDEN: forbidden, _K.STOP: stay_down},
-    _S.STARTING: {**_DOWN, _K.START: ignore, _K.SPAWNED: spawned, _K.REFUSED: refused, _K.STOP: stay_down},
+    _S.BACKOFF: {**_DOWN, _K.HOLD: ignore, _K.BACKOFF_OVER: launch, _K.STOP: stay_down},
+    _S.WAITING: {
+        **_DOWN,
+        _K.START: release,
+        _K.HOLD: ignore,
+        _K.ALLOWED: allowed,
+        _K.FORBIDDEN: forbidden,
+        _K.STOP: stay_down,
+    },
+    _S.STARTING: {
+        **_DOWN,
+        _K.START: ignore,
+        _K.HOLD: ignore,
+        _K.SPAWNED: spawned,
+        _K.REFUSED: refused,
+        _K.STOP: stay_down,
+    },
     _S.RUNNING: _UP,
     _S.READY: {**_UP, _K.BECAME_READY: ignore},
     _S.STOPPING: {
         _K.START: start_after_stop,
+        _K.HOLD: ignore,
         _K.ALLOWED: ignore,
         _K.FORBIDDEN: ignore,
         _K.SPAWNED: ignore,

@@ -17,7 +17,7 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
     match state:
         case "starting" | "stopping":
             return planner.status() == state or State(state) in states
-        case "waiting" if planner.is_held:
+        case "waiting" if planner.waits_for_others:
             return True
         case "waiting" | "backoff":
             return State(state) in states

@@ -10,8 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from . import backoff
 from .effects import ArmTimer, CallHook, CancelTimer, Effect, JobEnded, Publish, Signal, Vacate
-from .lifecycle import ALIVE, GONE, SIGHUP, UNDECIDED, Happening, Kind, Policy, Process, State, step
+from .lifecycle import (
+    ALIVE,
+    GONE,
+    SIGHUP,
+    SOCKET,
+    UNDECIDED,
+    Happening,
+    Kind,
+    Policy,
+    Process,
+    State,
+    ended_well,
+    is_held,
+    is_undecided,
+    step,
+)
 from .words import ending
 
 
@@ -29,6 +45,8 @@ class Job:
     since: float = 0.0
     number: int = 0
     """Of scale: the new number of processes."""
+    demanded: bool = False
+    """Of start: somebody has connected; otherwise what is ``on_demand`` begins to wait for that."""
     graceful: bool = True
     batch: int = 0
     """Of reload: how many are replaced at a time; 0 for all."""
@@ -69,6 +87,9 @@ TIMERS = {
 WATCHER_TIMERS = ("warmup", "settle")
 """Timers of the watcher as a whole."""
 
+LEAST_REST = 0.1
+"""Seconds that a watcher without respawn waits before the next connection starts it, when it ended that soon after the last."""
+
 
 class Planner:
     """State of one watcher, and the rules that move it."""
@@ -79,6 +100,12 @@ class Planner:
         self.processes: dict[int, Process] = {}
         self.wanted = False
         """Whether the watcher is meant to run."""
+        self.asleep = False
+        """Whether it is meant to run from the next connection on, and nothing of it runs before."""
+        self.wakes_at = 0.0
+        """While it is asleep: a connection starts it no sooner than that."""
+        self.waits_at: tuple[str, ...] = ()
+        """While it is asleep: the sockets at which it waits, as the runtime knows them."""
         self.job: Job | None = None
         self.failure = ""
         """Why it was given up, in words."""
@@ -93,6 +120,7 @@ class Planner:
         """Since it was started, one of its processes has said by itself that it is ready."""
         self.setback = ""
         """Why the last reload was given up; nothing after one that was not, and after a start."""
+        self._quick_ends = 0
         self._armed: dict[str, float] = {}
         """For when the watcher's own timers are armed."""
         self._effects: list[Effect] = []
@@ -165,12 +193,12 @@ class Planner:
         else:
             starting = job.phase == "filling"
             self._end_job(why)
-            if starting and self.wanted and not self.up:
+            if (starting and self.wanted and not self.up) or (job.demanded and self.asleep):
                 self.job = Job(0, "stop", command="cancel", since=now)
         return self._drive(now)
 
     @property
-    def is_held(self) -> bool:
+    def waits_for_others(self) -> bool:
         """Whether a start is under way that waits for others."""
         return self.job is not None and self.job.phase == "dependencies"
 
@@ -178,13 +206,13 @@ class Planner:
         """A start waits until this is called without a reason."""
         if why != self.gate:
             self.gate = why
-            if self.is_held and why:
+            if self.waits_for_others and why:
                 self._effects.append(Publish("watcher.waiting", {"reason": why}))
         return self._drive(now)
 
     def forbid(self, why: str, now: float) -> list[Effect]:
         """The start that waits will not come about: what has to come before it can't."""
-        if self.is_held:
+        if self.waits_for_others:
             self.failure = why
             self._effects.append(Publish("watcher.failed", {"reason": why}))
             self._end_job(why)
@@ -203,7 +231,8 @@ class Planner:
     ) -> list[Effect]:
         """A hook has answered: truth lets things go on, anything else has the consequence of the original's table."""
         if wid is not None:
-            if wid in self.processes:
+            # One that was asked about a process before it was stopped has nothing to say to what waits now.
+            if wid in self.processes and not is_held(self.processes[wid]):
                 if not ok:
                     refused = f"{hook} refused: {text}" if text else f"{hook} refused"
                     self._step(wid, Happening(Kind.FORBIDDEN, text=text, chance=chance), now)
@@ -221,7 +250,9 @@ class Planner:
             return self._drive(now)
         job = self.job
         if job is not None and job.phase == hook:
-            if hook == "before_start" and not ok:
+            if hook == "before_start" and not ok and self.asleep:
+                self._give_up(f"before_start refused: {text}" if text else "before_start refused", now)
+            elif hook == "before_start" and not ok:
                 self.failure = f"before_start refused: {text}" if text else "before_start refused"
                 self._effects.append(Publish("watcher.failed", {"reason": self.failure}))
                 self._end_job(self.failure)
@@ -341,14 +372,36 @@ class Planner:
             self._effects.append(Vacate(wid))
 
     def _want(self, now: float) -> None:
-        if not self.wanted:
+        if not self.wanted or self.asleep:
             self.wanted = True
+            self.asleep = False
             self.failure = self.setback = ""
             self.speaks = False
             self._effects.append(Publish("watcher.started"))
 
+    def _fall_asleep(self, now: float, rest: float = 0.0) -> None:
+        """It is to run from the next connection on."""
+        self.wanted = self.asleep = True
+        self.wakes_at = now + rest
+        self.failure = self.setback = ""
+        self._effects.append(Publish("watcher.waiting", {"reason": SOCKET}))
+
+    def _rest(self) -> float:
+        """How long a connection has to wait for what has just ended by itself: only what ends soon could go on without end."""
+        ends = [p.exit for p in self.active if p.exit is not None]
+        if not any(end.lived is not None and end.lived < self.policy.settle_time for end in ends):
+            self._quick_ends = 0
+            return self.policy.restart_delay
+        failed = not all(ended_well(end, self.policy) for end in ends)
+        self._quick_ends = self._quick_ends + 1 if failed else 0
+        wait = backoff.delay(self._quick_ends, self.policy.backoff, self.policy.backoff_max, 0.5)
+        return max(LEAST_REST, wait, self.policy.restart_delay)
+
     def _fill(self, now: float) -> None:
         slots = self.active
+        if self.asleep:
+            for process in slots:
+                self._step(process.wid, Happening(Kind.HOLD, text=SOCKET), now)
         target = self.policy.numprocesses
         if len(slots) > target:
             # Slots without a process go first, then those that serve not yet or no more, then the oldest.
@@ -356,13 +409,14 @@ class Planner:
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
         wid = 0
         for _ in range(target - len(slots)):
-            if not self._warm(now):
+            if not (self.asleep or self._warm(now)):
                 return
             wid += 1
             while wid in self.processes:
                 wid += 1
             self.processes[wid] = Process(wid, since=now)
-            self._step(wid, Happening(Kind.START), now)
+            event = Happening(Kind.HOLD, text=SOCKET) if self.asleep else Happening(Kind.START)
+            self._step(wid, event, now)
             self._pace(wid, now)
 
     def _warm(self, now: float) -> bool:
@@ -388,7 +442,7 @@ class Planner:
 
     def _pace(self, wid: int, now: float) -> None:
         # The start is on its way though its outcome is not known: the next one keeps its distance from this moment.
-        if self.processes[wid].state in UNDECIDED and self.policy.warmup_delay > 0:
+        if is_undecided(self.processes[wid]) and self.policy.warmup_delay > 0:
             self.last_spawn = now
 
     def _dismiss(self, wids: Iterable[int], now: float) -> None:
@@ -403,7 +457,7 @@ class Planner:
             self.job.stopped.append(pid)
 
     def _stop_all(self, now: float) -> None:
-        self.wanted = False
+        self.wanted = self.asleep = False
         self.outgoing.clear()
         self._calm(*WATCHER_TIMERS)
         for wid in sorted(self.processes):
@@ -419,7 +473,7 @@ class Planner:
         self._stop_all(now)
 
     def _notice_end(self, now: float) -> None:
-        """A watcher whose last process has ended, and is not started again, is stopped."""
+        """A watcher whose last process has ended, and is not started again, is stopped, or waits for the next connection."""
         if not self.wanted or self.policy.always or self._is_stopping():
             return
         if (
@@ -428,7 +482,11 @@ class Planner:
             or self.job is not None
         ):
             return
-        if self.processes and all(p.is_final for p in self.processes.values()):
+        if not self.processes or not all(p.is_final for p in self.processes.values()):
+            return
+        if self.policy.on_demand and not any(p.state is State.FAILED for p in self.processes.values()):
+            self._fall_asleep(now, self._rest())
+        else:
             self.wanted = False
             self._effects.append(Publish("watcher.stopped"))
 
@@ -461,31 +519,40 @@ class Planner:
     def _decided(self) -> bool:
         slots = self.active
         return len(slots) >= self.policy.numprocesses and not any(
-            p.state in UNDECIDED or p.is_awaited for p in slots
+            is_undecided(p) or p.is_awaited for p in slots
         )
 
     def _advance_start(self, job: Job, now: float) -> None:
+        fresh = self.asleep or not self.wanted
+        if job.phase == "new":
+            if fresh and self.policy.on_demand and not job.demanded:
+                if not self.asleep:
+                    self._fall_asleep(now)
+                return self._end_job()
+            if job.demanded and not self.asleep:
+                return self._end_job()
         if job.phase == "dependencies" and not self.gate:
             job.phase = "new"
-        if job.phase == "new" and self.gate and not self.wanted:
+        if job.phase == "new" and self.gate and fresh:
             job.phase = "dependencies"
             self._effects.append(Publish("watcher.waiting", {"reason": self.gate}))
         if job.phase == "new":
             job.total = self.policy.numprocesses
             job.kept = self.pids()
-            if not self.wanted and "before_start" in self.policy.hooks:
+            if fresh and "before_start" in self.policy.hooks:
                 job.phase = "before_start"
                 self._effects.append(CallHook("before_start"))
-                return
-            fresh = not self.wanted
+                return None
             self._want(now)
             job.phase = "filling"
-            job.queue = [p.wid for p in self.active if p.state in GONE or p.state is State.BACKOFF]
+            job.queue = [
+                p.wid for p in self.active if p.state in GONE or p.state is State.BACKOFF or is_held(p)
+            ]
             if not fresh and not job.queue and self._decided():
                 job.phase = "done"
         if job.phase == "filling":
             job.queue = [w for w in job.queue if w in self.processes] or [
-                p.wid for p in self.active if p.state is State.STOPPED
+                p.wid for p in self.active if p.state is State.STOPPED or is_held(p)
             ]
             while job.queue and self._warm(now):
                 wid = job.queue.pop(0)
@@ -493,7 +560,7 @@ class Planner:
                 self._pace(wid, now)
             job.done = sum(p.serves for p in self.active)
             if job.queue or not self._decided():
-                return
+                return None
             if job.started and "after_start" in self.policy.hooks:
                 job.phase = "after_start"
                 self._effects.append(CallHook("after_start"))
@@ -501,6 +568,7 @@ class Planner:
                 job.phase = "done"
         if job.phase == "done":
             self._end_job()
+        return None
 
     def _advance_stop(self, job: Job, now: float) -> None:
         if job.phase == "new":
@@ -512,6 +580,10 @@ class Planner:
                 return
             job.kept = [] if self.wanted or job.total else [0]
             job.phase = "stopping"
+            if self.asleep and not job.total:
+                # Nothing of it runs: a hook has nothing to be asked about.
+                self._effects.append(Publish("watcher.stopped"))
+                job.phase = "after stop"
             self._stop_all(now)
         if job.phase == "stopping":
             job.done = job.total - len(self.pids())
@@ -581,7 +653,7 @@ class Planner:
                     continue
                 job.awaited[wid] = process.pid
                 job.stopped.append(process.pid)
-                again = self.wanted and wid not in self.leaving
+                again = self.wanted and not self.asleep and wid not in self.leaving
                 event = Happening(Kind.STOP, signum=job.signum, grace=job.grace, again=again)
                 self._step(wid, event, now)
             job.total = len(job.awaited)
@@ -599,6 +671,9 @@ class Planner:
             # a start.
             job.kind = "restart" if self.wanted else "start"
             return self._advance(now)
+        if job.phase == "new" and self.asleep:
+            # Nothing runs, and what is started next has everything that is new.
+            return self._end_reload()
         if job.phase == "new" and self.policy.send_hup and not job.replaces:
             for process in self.active:
                 if process.pid is not None:

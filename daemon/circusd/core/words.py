@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, FAILURE, GONE, Exit, Policy, Process, State, missing
+from .lifecycle import ALIVE, FAILURE, GONE, SOCKET, Exit, Policy, Process, State, is_held, missing
 
 if TYPE_CHECKING:
     from .watcher import Job, Planner
@@ -89,7 +89,9 @@ def detail(planner: Planner) -> str:
     waiting = len(planner.awaited)
     if waiting and not (job is not None and job.kind == "reload"):
         parts.append(f"{waiting} not ready")
-    slots = list(planner.processes.values())
+    if planner.asleep:
+        parts.append("waits for a connection")
+    slots = [p for p in planner.processes.values() if not is_held(p)]
     for state, words in (
         (State.FAILED, "failed"),
         (State.BACKOFF, "in backoff"),
@@ -108,7 +110,7 @@ def watcher_state(planner: Planner) -> str:
     status = planner.status()
     if planner.failure:
         return State.FAILED.value
-    if planner.is_held:
+    if planner.waits_for_others:
         return State.WAITING.value
     if status in ("starting", "stopping"):
         return status
@@ -126,7 +128,7 @@ def explain(planner: Planner, now: float) -> str:
     job = planner.job
     if status == "stopped":
         return _why_stopped(planner)
-    if planner.is_held:
+    if planner.waits_for_others:
         return f"It is to be started, and waits for {planner.gate}."
     if status == "stopping":
         left = [p for p in planner.processes.values() if p.state is State.STOPPING]
@@ -143,6 +145,8 @@ def explain(planner: Planner, now: float) -> str:
                 "is ended with SIGKILL."
             )
         return "It is being stopped."
+    if planner.asleep and status == "active":
+        return _why_asleep(planner)
     up = sum(p.state in (State.RUNNING, State.READY) for p in planner.processes.values())
     parts: list[str] = []
     if job is not None and job.kind == "reload":
@@ -181,7 +185,7 @@ def progress(planner: Planner) -> str:
     job = planner.job
     if job is None:
         return ""
-    if planner.is_held:
+    if planner.waits_for_others:
         return f"waits for {planner.gate}"
     if job.phase == "stopping new":
         return f"undone, as {job.error}"
@@ -231,6 +235,18 @@ def _why_not_again(policy: Policy) -> str:
     return f"as it has ended well and respawn_on is {FAILURE}" if policy.respawn else "as respawn is off"
 
 
+def _why_asleep(planner: Planner) -> str:
+    n = planner.policy.numprocesses
+    if not planner.waits_at:
+        return (
+            "It waits for a connection, and none can come: there is no socket that it names. "
+            "Add one, or set on_demand to false."
+        )
+    where = f"socket{'s' if len(planner.waits_at) > 1 else ''} {' or '.join(planner.waits_at)}"
+    then = "starts its process" if n == 1 else f"starts its {n} processes"
+    return f"It waits for a connection to {where}; the first one {then}."
+
+
 def _tries(p: Process, max_retry: int) -> str:
     return f", try {p.refusals + 1} of {max_retry + 1}" if max_retry >= 0 else f", try {p.refusals + 1}"
 
@@ -265,7 +281,7 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
         undone = planner.setback and planner.job is None
         if state == State.FAILED or undone or any(_is_ill(p) for p in planner.processes.values()):
             ill.append(f"{name}: {explain(planner, now)}")
-        elif state in (State.STARTING, State.STOPPING, State.WAITING):
+        elif state in (State.STARTING, State.STOPPING, State.WAITING) and not planner.asleep:
             busy.append(name)
     rest = f"{count(processes, 'process')} of {count(len(planners), 'watcher')} run."
     if ill:
@@ -277,7 +293,10 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     if not planners:
         return {"title": "Nothing to run yet", "text": "Add a watcher to begin.", "level": "calm"}
     stopped = sum(planner.status() == "stopped" for planner in planners.values())
+    asleep = sum(planner.asleep for planner in planners.values())
     tail = f" {count(stopped, 'watcher')} stopped." if stopped else ""
+    if asleep:
+        tail += f" {count(asleep, 'watcher')} {'waits' if asleep == 1 else 'wait'} for a connection."
     return {"title": "All is well", "text": rest + tail, "level": "calm"}
 
 
@@ -322,7 +341,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
         case "watcher.reload_failed":
             return f"reload given up: {fields.get('reason')}"
         case "watcher.waiting":
-            return f"waits for {fields.get('reason')}"
+            reason = fields.get("reason")
+            return "waits for a connection" if reason == SOCKET else f"waits for {reason}"
         case "watcher.failed":
             return f"given up: {fields.get('reason')}"
         case "hook.succeeded":

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Final, NoReturn
 
-from . import signals
+from . import listenfds, signals
 
 START_SECONDS: Final = 60.0
 """So long the caller waits for a daemon that has neither opened everything nor failed."""
@@ -73,7 +73,7 @@ def daemonize(patience: float = START_SECONDS) -> Report:
             # One of them is that of the folder itself, closed already.
             with contextlib.suppress(OSError):
                 os.close(fd)
-    return Report(writer)
+    return Report(listenfds.above(writer))
 
 
 def _wait(reader: int, first: int, patience: float) -> NoReturn:

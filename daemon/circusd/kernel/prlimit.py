@@ -1,10 +1,14 @@
-"""Limits that only the child may have: prlimit of util-linux, compiled and tiny, is executed before the program."""
+"""Limits that only the child may have: prlimit of util-linux, compiled and tiny, is executed before the program.
+
+Whatever is executed before a program is waited for here, prlimit or a shell.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from circusd.kernel import pidfd as pidfds
@@ -37,28 +41,32 @@ def find_prlimit(program: str) -> str:
     )
 
 
-def await_exec(pid: int, pidfd: int, prlimit: str, program: str, cwd: str | None, uid: int | None) -> None:
-    """The process runs the program and not prlimit any more, or it is too early to tell after `PATIENCE`.
+def await_exec(
+    pid: int, pidfd: int, helpers: Sequence[str], program: str, cwd: str | None, uid: int | None
+) -> None:
+    """The process runs the program and none of the helpers any more, or it is too early to tell after `PATIENCE`.
 
-    If prlimit ended without having executed it, the process is reaped, the pidfd closed and the SpawnError raised
-    that an exec without prlimit would have led to.
+    If one of them ended without having executed it, the process is reaped, the pidfd closed and the SpawnError raised
+    that an exec without them would have led to.
     """
-    own = _identity(prlimit)
-    if _identity(os.path.join(cwd or "", program)) == own:
+    own = {_identity(helper) for helper in helpers}
+    if _identity(os.path.join(cwd or "", program)) in own:
         return
     deadline = time.monotonic() + PATIENCE
-    while (running := _identity(f"/proc/{pid}/exe")) == own:
+    while (running := _identity(f"/proc/{pid}/exe")) in own - {None}:
         if time.monotonic() > deadline:
             return
         time.sleep(PAUSE)
-    if running is not None or _comm(pid) != os.path.basename(prlimit):
+    comm = _comm(pid)
+    if running is not None or comm not in map(os.path.basename, helpers):
         return
-    # It is ending, and it still has prlimit's name: the program was never reached.
+    # It is ending, and it still has a helper's name: the program was never reached.
     result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
     if result is None or result.si_code != os.CLD_EXITED:
         return
     code = result.si_status
-    if code not in (FAILED, NOT_EXECUTED, NOT_FOUND):
+    is_prlimit = comm == os.path.basename(PRLIMIT[0])
+    if code not in (NOT_EXECUTED, NOT_FOUND) and not (is_prlimit and code == FAILED):
         return
     pidfds.reap(pidfd)
     os.close(pidfd)

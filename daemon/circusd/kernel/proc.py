@@ -141,6 +141,16 @@ def why_it_stays(pid: int) -> str:
     return f"{sort.get(found.state, 'it runs on')} (state {found.state}){place}"
 
 
+def is_at_rest(pid: int) -> bool:
+    """Whether no thread of it goes on: each is stopped, or there is none any more."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return True
+    stats = (_text(f"/proc/{pid}/task/{task}/stat") for task in tasks)
+    return all(stat.rpartition(")")[2].strip()[:1] in ("", "T", "t", "Z", "X") for stat in stats)
+
+
 def _field(pid: int, name: str) -> str:
     for line in _text(f"/proc/{pid}/status").splitlines():
         if line.startswith(name + ":"):

@@ -28,6 +28,9 @@ from .sockets import LISTENING
 NLM_F_DUMP: Final = 0x300
 NLMSG_DONE: Final = 3
 LISTEN: Final = 10
+FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING = 4, 5, 8, 9, 11
+OPEN: Final = (ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING)
+"""One side may have closed its half: the other can go on to send."""
 
 # Family, protocol, padding, states, inode, what is to be told, cookie.
 UNIX_REQUEST: Final = struct.Struct("=BBxxLLL8s")
@@ -96,8 +99,8 @@ def connections_of(sock: socket.socket) -> int | None:
     try:
         if sock.family == socket.AF_UNIX:
             return sum(1 for _ in _unix_connections(os.fsencode(sock.getsockname())))
-        # One without an inode waits in the queue still.
-        return sum(1 for _, _, inode in _tcp_sockets(sock, ESTABLISHED) if inode)
+        # One without an inode waits in the queue still, or is no process's any more.
+        return sum(1 for _, _, inode in _tcp_sockets(sock, *OPEN) if inode)
     except OSError:
         return None
 
@@ -130,12 +133,12 @@ def _unix_connections(path: bytes) -> Iterator[None]:
             yield
 
 
-def _tcp_sockets(sock: socket.socket, state: int) -> Iterator[tuple[int, int, int]]:
-    """Those in that state with the address of this one: what is queued in either direction, and the inode."""
+def _tcp_sockets(sock: socket.socket, *states: int) -> Iterator[tuple[int, int, int]]:
+    """Those in these states with the address of this one: what is queued in either direction, and the inode."""
     host, port = sock.getsockname()[:2]
     address = socket.inet_pton(sock.family, str(host).split("%", 1)[0])
     wanted = TUPLE.pack(port, 0, bytes(16), bytes(16), bytes(4), NO_COOKIE)
-    request = REQUEST.pack(sock.family, socket.IPPROTO_TCP, 0, 1 << state) + wanted
+    request = REQUEST.pack(sock.family, socket.IPPROTO_TCP, 0, sum(1 << state for state in states)) + wanted
     for body in _asked(request, NLM_F_DUMP):
         if len(body) < ANSWER_HEAD.size + TUPLE.size + ANSWER_TAIL.size:
             continue

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -131,6 +132,47 @@ def beside(held: socket.socket, spec: SocketSpec) -> socket.socket:
         sock.listen(spec.backlog)
         sock.setblocking(spec.blocking)
     return sock
+
+
+def again(sock: socket.socket) -> socket.socket:
+    """The same socket by a second descriptor; raises OSError.
+
+    Not by its ``dup``, which makes it blocking or not as Python has noted it here: processes that share it have chosen since.
+    """
+    return socket.socket(fileno=os.dup(sock.fileno()))
+
+
+SO_ATTACH_FILTER: Final = 26
+# A classic BPF program: of what has SYN and not ACK among its flags nothing is taken, of everything else all.
+ONLY_WHO_IS_COMING: Final = (
+    (0x30, 0, 0, 13),
+    (0x54, 0, 0, 0x12),
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+
+
+def close_entrance(sock: socket.socket, file: SocketFile | None) -> bool:
+    """Nobody new comes into the queue of this listening socket, whoever has it; who is in it or on his way stays.
+
+    Others are not answered by TCP, so that they try again in a second; a unix socket's file is gone. False where that can't
+    be done.
+    """
+    if file is not None:
+        return unlink(file)
+    if sock.type != socket.SOCK_STREAM or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    import ctypes  # for a moment that most daemons never see
+
+    code = b"".join(struct.pack("=HBBI", *line) for line in ONLY_WHO_IS_COMING)
+    kept = ctypes.create_string_buffer(code, len(code))
+    try:
+        program = struct.pack("@HP", len(ONLY_WHO_IS_COMING), ctypes.addressof(kept))
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

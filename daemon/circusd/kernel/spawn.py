@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from circusd.kernel import limits, prlimit, proc, scheduling, users
+from circusd.kernel import limits, listenfds, prlimit, proc, scheduling, users
 from circusd.kernel.diagnosis import explain_exec, foresee, in_words
 from circusd.schema.errors import ConfigError, SpawnError
 
@@ -34,7 +34,8 @@ class SpawnSpec:
     """Everything that a process starts with.
 
     ``stdin``, ``stdout``, ``stderr``: descriptors of this process, None for the null device. ``pass_fds`` keep their
-    numbers in the child. ``limits``: (soft, hard) by name, -1 for unlimited; they win over ``nofile``, the limits on
+    numbers in the child. ``listen``: sockets by name that it gets by systemd's protocol, from descriptor 3 on, in that
+    order. ``limits``: (soft, hard) by name, -1 for unlimited; they win over ``nofile``, the limits on
     descriptors of before this daemon raised its own. None means "as this process" everywhere else.
     """
 
@@ -51,6 +52,7 @@ class SpawnSpec:
     stdout: int | None = None
     stderr: int | None = None
     pass_fds: tuple[int, ...] = ()
+    listen: Mapping[str, int] = field(default_factory=dict)
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
     scheduling: scheduling.Scheduling = scheduling.AS_HERE
@@ -93,8 +95,9 @@ class LimitPlan(NamedTuple):
 def spawn(spec: SpawnSpec) -> Child:
     """The program runs in a session of its own, with default signal dispositions and an empty signal mask.
 
-    It has the descriptors 0 to 2 and `pass_fds`, no others. Raises SpawnError with the stage that failed: fork,
-    descriptors, limits, scheduling, chdir, user, groups, exec, interpreter or permission. The caller owns the pidfd, and nothing
+    It has the descriptors 0 to 2, `pass_fds` and those of `listen`, no others. Raises SpawnError with the stage that failed:
+    fork, descriptors, environment, limits, scheduling, chdir, user, groups, exec, interpreter or permission. The caller owns the
+    pidfd, and nothing
     but the pidfd reaps the process. To be called from one thread at a time.
     """
     program = locate(spec)
@@ -106,23 +109,25 @@ def spawn(spec: SpawnSpec) -> Child:
         stack.callback(os.close, null)
         _keep_some(null, program)
         plan = _plan_limits(spec, program)
+        env, before = _before(spec, plan, program)
         argv, executable = list(spec.argv), program
-        if plan.by_prlimit:
+        if before:
             if refusal := foresee(program, spec.cwd):
                 raise refusal
-            executable = prlimit.find_prlimit(program)
-            argv = [executable, *plan.by_prlimit, "--", program, *argv[1:]]
+            executable = before[0]
+            argv = [*before, program, *argv[1:]]
+        placed = stack.enter_context(listenfds.placed(tuple(spec.listen.values()), program))
         _prepare_here(spec, plan, program, stack)
         try:
             popen = subprocess.Popen(
                 argv,
                 executable=executable,
-                env=spec.env,
+                env=env,
                 cwd=spec.cwd,
                 stdin=null if spec.stdin is None else spec.stdin,
                 stdout=null if spec.stdout is None else spec.stdout,
                 stderr=null if spec.stderr is None else spec.stderr,
-                pass_fds=spec.pass_fds,
+                pass_fds=(*placed, *spec.pass_fds),
                 start_new_session=True,
                 umask=-1 if spec.umask is None else spec.umask,
                 **identity,
@@ -135,9 +140,22 @@ def spawn(spec: SpawnSpec) -> Child:
         popen.returncode = 0
     child = Child(popen.pid, _open_pidfd(popen.pid, program))
     scheduling.give_nice(child.pid, spec.scheduling)
-    if plan.by_prlimit:
-        prlimit.await_exec(child.pid, child.pidfd, executable, program, spec.cwd, identity.get("user"))
+    if before:
+        helpers = [word for word in before if word == executable or word in listenfds.SHELLS]
+        prlimit.await_exec(child.pid, child.pidfd, helpers, program, spec.cwd, identity.get("user"))
     return child
+
+
+def _before(spec: SpawnSpec, plan: LimitPlan, program: str) -> tuple[Mapping[str, str], list[str]]:
+    """The environment, and the words of what is executed before the program."""
+    env, words = spec.env, []
+    if plan.by_prlimit:
+        words = [prlimit.find_prlimit(program), *plan.by_prlimit, "--"]
+    if spec.listen:
+        told = {**env, **listenfds.variables(tuple(spec.listen))}
+        shell, env = listenfds.by_shell(told, program)
+        words += shell
+    return env, words
 
 
 def locate(spec: SpawnSpec) -> str:

@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
@@ -32,6 +32,9 @@ from .reaper import Reaper
 from .sockets import Sockets
 from .timers import Timers
 from .watcher import Credentials, Ticket, Watcher
+
+if TYPE_CHECKING:
+    from .demand import Demand
 
 log = logging.getLogger("circusd.arbiter")
 
@@ -110,6 +113,7 @@ class Arbiter:
         """Whose they are and why they stay: processes that not even SIGKILL has ended, and that nobody waits for any more."""
         self._left: list[Watcher] = []
         """Removed watchers whose processes were left running."""
+        self._demand: Demand | None = None
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -181,8 +185,18 @@ class Arbiter:
 
     def changed(self, watcher: Watcher | str) -> None:
         """Whoever watches is told that the watcher may look different."""
+        if isinstance(watcher, Watcher) and (watcher.config.on_demand or watcher.planner.asleep):
+            self._see_to_demand(watcher)
         self.on_change(watcher)
         self.dependencies.changed()
+
+    def _see_to_demand(self, watcher: Watcher) -> None:
+        if self._demand is None:
+            # Loaded with the first such watcher: most daemons have none.
+            from .demand import Demand
+
+            self._demand = Demand(self)
+        self._demand.follow(watcher)
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -232,6 +246,8 @@ class Arbiter:
             return
         watcher.tell("watcher.removed")
         watcher.close(left_running=left_running)
+        if self._demand is not None:
+            self._demand.forget(watcher)
         if left_running:
             self._left.append(watcher)
         else:
@@ -350,6 +366,8 @@ class Arbiter:
 
     def close(self) -> None:
         """The greenlet, the timers and the outputs are no more; what was written is with its sinks."""
+        if self._demand is not None:
+            self._demand.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

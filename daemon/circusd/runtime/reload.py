@@ -98,6 +98,7 @@ class Reload:
         """The configuration is in force. Raises Failed when some of it could not be done; the rest is."""
         daemon = self._daemon
         problems: list[str] = []
+        self._sockets.drain()
         self._remove(problems)
         problems += self._sockets.carry_out()
         self._change(problems)

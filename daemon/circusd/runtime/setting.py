@@ -40,6 +40,7 @@ _NEXT_USE: Mapping[str, str] = {
     "start_limit_burst": _END,
     "start_limit_interval": _END,
     "retry_in": _FAILURE,
+    "on_demand": _START,
     "max_retry": _FAILURE,
     "backoff": _FAILURE,
     "backoff_max": _FAILURE,

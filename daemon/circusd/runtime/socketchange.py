@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
+
+import gevent
 
 from circusd.config.difference import Difference
 from circusd.config.records import SocketConfig
 from circusd.schema.errors import CircusError, ConfigError, Conflict
 
+from . import clock
 from .arbiter import Arbiter
 from .sockets import Entry, Sockets
+
+PATIENCE: Final = 5.0
+"""Seconds that processes have to accept who waits in the queue of a socket that is closed."""
+LOOK: Final = 0.01
 
 
 class SocketChange:
@@ -53,14 +61,36 @@ class SocketChange:
         for entry in self._prepared:
             entry.close()
 
+    def drain(self) -> None:
+        """Connections in the queues of sockets that are about to be closed are with the processes that accept from them.
+
+        For that nobody new comes in; it lasts no longer than `PATIENCE`, and no time where nothing runs.
+        """
+        served = {
+            name
+            for watcher in self._arbiter.watchers.values()
+            if watcher.planner.up
+            for name in self._sockets.named_by(watcher.config)
+        }
+        closing = [
+            entry
+            for name in self._plan.sockets_closed
+            if name in served and (entry := self._sockets.get(name)) is not None and entry.close_entrance()
+        ]
+        until = clock.now() + PATIENCE
+        while any(entry.waiting() for entry in closing) and clock.now() < until:
+            gevent.sleep(LOOK)
+
     def carry_out(self) -> list[str]:
         """The sockets are those of the new configuration; what is not so, in sentences.
 
-        Watchers whose processes hold an address that is wanted for another socket are stopped; see `start_again`.
+        Watchers whose processes hold an address that is wanted for another socket are stopped; see `start_again`. The file of
+        a unix socket is nobody's to hold.
         """
         problems: list[str] = []
-        if self._waiting:
-            problems += self._stop_holders({_address(s) for s in self._waiting})
+        held = {_address(s) for s in self._waiting if not s.path}
+        if held:
+            problems += self._stop_holders(held)
         for name in self._plan.sockets_closed:
             self._sockets.close(name)
         for entry in self._prepared:

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 
 from circusd.config.sections import socket_from_options
+from circusd.kernel.sockets import again
 from circusd.schema.errors import BadRequest, Conflict, NotFound
 from circusd.schema.nearest import nearest
 
@@ -56,16 +57,17 @@ class SocketCommands:
         if not truthy(p.get("details")):
             return {"sockets": rows}
         holders = [
-            (w.name, w.planner.processes, set(self.arbiter.sockets.named_by(w.config)))
+            (w.name, w.planner, set(self.arbiter.sockets.named_by(w.config)))
             for w in c.person.scope.of_those(self.arbiter.watchers).values()
         ]
         for row in rows:
-            held = [(name, slots) for name, slots, named in holders if row["name"] in named]
+            held = [(name, planner) for name, planner, named in holders if row["name"] in named]
             row["watchers"] = sorted(name for name, _ in held)
+            row["awaited_by"] = sorted(name for name, planner in held if planner.asleep)
             row["processes"] = [
                 {"watcher": name, "wid": wid, "pid": slot.pid}
-                for name, slots in sorted(held, key=lambda one: one[0])
-                for wid, slot in sorted(slots.items())
+                for name, planner in sorted(held, key=lambda one: one[0])
+                for wid, slot in sorted(planner.processes.items())
                 if slot.pid is not None
             ]
         return Later(in_background(partial(with_queues, self.arbiter.sockets, rows)), _listed)
@@ -97,7 +99,7 @@ def _listed(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def with_queues(sockets: Sockets, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with what the kernel tells of each; it is asked in a thread, as it walks its tables for that."""
     # Copies: the thread's are there also when a socket is closed meanwhile.
-    kept = {entry.name: entry.sock.dup() for entry in sockets.entries()}
+    kept = {entry.name: again(entry.sock) for entry in sockets.entries()}
     try:
         told = gevent.get_hub().threadpool.apply(_told, (kept,))
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +46,30 @@ class Entry:
 
     def adjust(self, config: SocketConfig) -> None:
         """What can change while it listens is as in that configuration of it."""
+        if self.file is not None and config.umask is not None and config.umask != self.config.umask:
+            try:
+                kernel.set_mode(self.file, 0o777 & ~config.umask)
+            except OSError as error:
+                log.warning("the mode of socket %s stays as it is: %s", self.name, error.strerror)
         self.config = config
         self.sock.setblocking(config.blocking)
         if self.sock.type in kernel.LISTENING and not config.so_reuseport:
             # Again: only its queue changes.
             self.sock.listen(config.backlog)
+
+    def close_entrance(self) -> bool:
+        """Nobody new comes into its queue; False if that can't be done."""
+        closed = not self.config.so_reuseport and kernel.close_entrance(self.sock, self.file)
+        if closed:
+            self.file = None
+        return closed
+
+    def waiting(self) -> int:
+        """How many connections are in its queue."""
+        # Loaded when it is first wanted.
+        from circusd.kernel.sockdiag import queue_of
+
+        return queue_of(self.sock).waiting or 0
 
     def close(self) -> None:
         """It does not listen here any more; its file is gone if it is still ours."""
@@ -86,6 +105,8 @@ class Sockets:
         self._journal = journal
         self._entries: dict[str, Entry] = {}
         self._handed = dict(handed or {})
+        self.on_change: Callable[[], None] = lambda: None
+        """Told when a socket has come or gone."""
 
     def open(self, config: SocketConfig) -> Entry:
         """The socket listens. Raises ConfigError or Conflict with a sentence; may switch greenlets to look up a host."""
@@ -123,6 +144,7 @@ class Sockets:
         self.close(entry.name)
         self._entries[entry.name] = entry
         self._journal.tell("socket.opened", socket=entry.name, address=entry.address)
+        self.on_change()
 
     def open_all(self, configs: Iterable[SocketConfig]) -> None:
         """All of them listen, or none of them and one error names every problem."""
@@ -152,6 +174,7 @@ class Sockets:
         if entry is not None:
             entry.close()
             self._journal.tell("socket.closed", socket=entry.name)
+            self.on_change()
 
     def entries(self) -> list[Entry]:
         """All sockets, by descriptor."""
@@ -169,8 +192,8 @@ class Sockets:
         """The sockets that a watcher's processes inherit."""
         return list(inherited_sockets(config, self._entries))
 
-    def for_process(self, config: WatcherConfig, stack: ExitStack) -> tuple[dict[str, int], tuple[int, ...]]:
-        """Descriptors by name for a process that is about to be started, and those of them that it inherits.
+    def for_process(self, config: WatcherConfig, stack: ExitStack) -> tuple[dict[str, int], dict[str, int]]:
+        """Descriptors by name for a process that is about to be started, and those of them that it inherits, in order.
 
         With ``so_reuseport`` it gets a socket of its own, which `stack` closes here. Raises Conflict, ConfigError.
         """
@@ -182,7 +205,7 @@ class Sockets:
                 own = kernel.beside(entry.sock, spec_of(entry.config))
                 stack.callback(own.close)
                 known[name] = own.fileno()
-        return known, tuple(known[name] for name in named)
+        return known, {name: known[name] for name in named}
 
     def listing(self) -> list[dict[str, Any]]:
         """The original's ``listsockets``."""

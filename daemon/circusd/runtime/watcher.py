@@ -40,6 +40,7 @@ from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
+from circusd.kernel.sockets import FIRST_OF_MANAGER
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
 from circusd.schema.probe_values import WORDS
@@ -116,6 +117,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         ready_interval=config.ready_interval,
         start_timeout=config.start_timeout,
         hooks=frozenset(config.hooks),
+        on_demand=config.on_demand,
     )
 
 
@@ -197,7 +199,7 @@ class Watcher:
         if len(self._line) >= LINE_LIMIT:
             ticket.result.set_exception(Conflict(f"{LINE_LIMIT} commands wait for {self.name} already"))
             return ticket
-        if self.planner.is_held and job.kind in ("scale", "apply"):
+        if self.planner.waits_for_others and job.kind in ("scale", "apply"):
             # It may wait for long, and what is changed meanwhile counts when it begins.
             if self._prepare(ticket):
                 ticket.result.set(JobEnded(job.id))
@@ -423,10 +425,12 @@ class Watcher:
     def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
         config, services = self.config, self.arbiter.services
         sockets, named = self.arbiter.sockets.for_process(config, stack)
+        listen = named if config.listen_fds else {}
+        told = {**sockets, **{name: FIRST_OF_MANAGER + n for n, name in enumerate(listen)}}
         launch = build(
             config,
             wid,
-            {**sockets, **extra},
+            {**told, **extra},
             base_env=services.base_env,
             base_dir=services.base_dir,
             is_program=is_program,
@@ -456,7 +460,8 @@ class Watcher:
             groups=self.credentials.groups,
             limits=limits,
             stdin=stdin,
-            pass_fds=(*named, *extra.values()),
+            pass_fds=(*(() if listen else named.values()), *extra.values()),
+            listen=listen,
             nofile=services.nofile,
             oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,
             scheduling=Scheduling(
@@ -752,6 +757,10 @@ class Watcher:
             return
         for key in options:
             self.tell("watcher.updated", key=key)
+
+    def identities(self) -> list[Identity]:
+        """Its live processes."""
+        return [self._roots[pid].identity for pid in self.planner.pids() if pid in self._roots]
 
     # -- changes -------------------------------------------------------------------------------------------------
 

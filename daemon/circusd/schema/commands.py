@@ -921,7 +921,7 @@ COMMANDS: tuple[Command, ...] = (
                 "sockets",
                 "json",
                 "one object for each, by descriptor; with details also {family, type, watchers, processes, waiting, limit, dropped, "
-                "connections}, with null where the kernel does not tell",
+                "connections}, with null where the kernel does not tell, and awaited_by: the watchers that the next connection starts",
             ),
         ),
         scope="socket",

@@ -31,6 +31,13 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "watcher.started", "start", ("watcher",), "A watcher was started: its processes are on their way."
     ),
+    EventKind(
+        "watcher.waiting",
+        "",
+        ("watcher", "reason"),
+        "A watcher is meant to run as soon as something has come; the reason says what: ``socket``, a connection, or in words what it "
+        "depends on.",
+    ),
     EventKind("watcher.stopped", "stop", ("watcher",), "The last process of a stopping watcher is gone."),
     EventKind("watcher.reloaded", "reload", ("watcher",), "A reload of the watcher's processes has ended."),
     EventKind(
@@ -57,12 +64,6 @@ EVENTS: tuple[EventKind, ...] = (
         ("watcher", "reason"),
         "A watcher was given up: nothing more happens by itself.",
         "error",
-    ),
-    EventKind(
-        "watcher.waiting",
-        "",
-        ("watcher", "reason"),
-        "A watcher is to be started, and waits for what it depends on.",
     ),
     EventKind("process.started", "spawn", _PROCESS, "A process runs."),
     EventKind(
