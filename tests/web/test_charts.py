@@ -546,6 +546,15 @@ def test_axe_finds_nothing_at_charts_sections_and_processes(
             "changed": {"graceful_timeout": 30.0},
         },
         "events": lambda p: {"events": history()["events"]},
+        "sinks": lambda p: {
+            "sinks": [
+                sink("stdout"),
+                sink(
+                    "stdout", name="central", state="failing", failing="refused", since=1.0, dropped_bytes=9
+                ),
+                sink("stderr", state="behind"),
+            ]
+        },
     }
     console.daemon.watchers["web"] = watcher("web", [process(1), process(2)])
     with seen(browser, console, WEB, **look) as page:
@@ -559,6 +568,8 @@ def test_axe_finds_nothing_at_charts_sections_and_processes(
         for tab, box in (("options", "options"), ("events", "happened"), ("streams", "outputs")):
             page.goto(f"{console.origin}{WEB}?tab={tab}")
             expect(page.locator(f".{box} h2")).to_be_visible()
+            if tab == "streams":
+                expect(page.locator(".place")).to_have_count(3)
             looked.finds_nothing(tab)
         page.goto(f"{console.origin}/d/stage/p/web/1")
         expect(page.locator(".facts").first).to_be_visible()
