@@ -21,11 +21,7 @@ from .ini import load
 from .interpolate import expand_dollars
 from .problems import Place, Problem, Report
 from .reading import add_text, read_file
-from .writing import Data, write_ini, write_toml
-
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
-_NUMBERS = ("number", "duration", "bytes")
-"""The form elements of options that are numbers in a file that knows numbers."""
+from .writing import Data, typed, write_ini, write_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +165,8 @@ def _data(section: Section, key: str, entry: Entry) -> Data:
     value = entry.value
     if isinstance(value, tuple):
         return list(value)
-    option = _option(section, key)
-    if section.kind in ("watcher", "circus", "socket") and option is not None:
-        if option.type is BOOL and value in ("true", "false"):
-            return value == "true"
-        if option.type.widget in _NUMBERS and _NUMBER.fullmatch(value):
-            number = float(value) if "." in value else int(value)
-            return number if str(number) == value else value
-    return value
+    is_ours = section.kind in ("watcher", "circus", "socket")
+    return typed(_option(section, key) if is_ours else None, value)
 
 
 # --- ini -----------------------------------------------------------------------------------------------------------

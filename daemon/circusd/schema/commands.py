@@ -1280,7 +1280,7 @@ COMMANDS: tuple[Command, ...] = (
         "What ``set``, ``incr``, ``decr``, ``add``, ``rm``, ``addsocket`` and ``rmsocket`` have changed since the files were "
         "read is put into them: each option where it stands, every other line, comments and order as they are. Shows the "
         "difference first, without the values of variables, and asks; ``--yes`` does not ask. Refused when a file has changed "
-        "on disk since it was read: ``reloadconfig`` first, or ``--force``. Only ini files are written. ``--undo`` puts back what the "
+        "on disk since it was read: ``reloadconfig`` first, or ``--force``. ``--undo`` puts back what the "
         "files said before the last save, unless they have changed since; what is in force stays so.",
         (
             Field(
