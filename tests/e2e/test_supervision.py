@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,7 +132,8 @@ def test_what_can_not_be_started_says_the_stage_and_harms_nobody(
     web = shared.pids("web")
     settings = {**options, "max_retry": -1}
     cmd = settings.pop("cmd")
-    shared.call("add", name="ill", cmd=cmd, options=settings, start=True, waiting=True)
+    with pytest.raises(Refused, match="(?i)^ill: .*" + re.escape(words)):
+        shared.call("add", name="ill", cmd=cmd, options=settings, start=True, waiting=True)
     process = shared.watcher("ill")["processes"][0]
     assert process["state"] == "backoff"
     assert process["next_try"] is not None
@@ -145,7 +147,8 @@ def test_a_bad_interpreter_is_named(shared: Daemon, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
-    shared.call("add", name="ill", cmd=str(script), start=True, waiting=True)
+    with pytest.raises(Refused, match="/no/such/interpreter"):
+        shared.call("add", name="ill", cmd=str(script), start=True, waiting=True)
     end = shared.watcher("ill")["processes"][0]["exit"]
     assert end["stage"] == "interpreter"
     assert "/no/such/interpreter" in end["text"]
@@ -154,13 +157,17 @@ def test_a_bad_interpreter_is_named(shared: Daemon, tmp_path: Path) -> None:
 def test_max_retry_gives_up_and_start_tries_again(shared: Daemon) -> None:
     """After max_retry it has failed, is stopped on the wire, and explains itself."""
     options = {"max_retry": 1, "backoff": 0.05}
-    shared.call("add", name="ill", cmd="/no/such/program", options=options, start=True, waiting=True)
+    shared.call("add", name="ill", cmd="/no/such/program", options=options)
+    done = shared.ctl("start", "ill", "--waiting", check=False)
+    assert (done.returncode, "could not execute /no/such/program" in done.stderr) == (3, True)
     eventually(lambda: shared.watcher("ill")["processes"][0]["state"] == "failed")
     view = shared.watcher("ill")
     assert view["status"] == "stopped"
     assert "/no/such" in view["explain"]
-    shared.call("start", name="ill", waiting=True)
-    assert shared.watcher("ill")["processes"][0]["attempts"] == 1
+    for command in ("start", "restart"):
+        with pytest.raises(Refused, match="could not execute /no/such/program: there is no folder"):
+            shared.call(command, name="ill", waiting=True)
+        assert shared.watcher("ill")["processes"][0]["attempts"] == 1
 
 
 def test_quick_deaths_back_off_and_show_the_next_try(shared: Daemon) -> None:

@@ -18,7 +18,6 @@ from .document import KINDS, Document, Entry, Section, Value
 from .environment import patterns_of
 from .forms import ENDINGS, form_of
 from .ini import load
-from .interpolate import expand_dollars
 from .problems import Place, Problem, Report
 from .reading import add_text, read_file
 from .writing import Data, typed, write_ini, write_toml
@@ -184,10 +183,7 @@ def _for_ini(document: Document, report: Report) -> dict[str, Section]:
             option = _option(section, key)
             if isinstance(entry.value, tuple):
                 entry.value = _joined(section, key, entry.value, option, report)
-            # A reference at its end may come to nothing, and then the space behind it is the end.
-            if section.kind == "env" and any(
-                text != text.strip() for text in (entry.value, expand_dollars(entry.value, {}))
-            ):
+            if section.kind == "env" and entry.value != entry.value.strip():
                 place = moved.get(section.name, section).place(key)
                 report.error(place, "begins or ends with a space, which can't be written in an ini file")
             if section.kind == "env" or (option is not None and option.type in (COMMAND, ARGS)):

@@ -1200,7 +1200,16 @@ COMMANDS: tuple[Command, ...] = (
         "rmkey",
         "revoke the key of a client on another machine",
         "It is let in no more, and the connections that it has end.",
-        (Field("name", doc="what the client is called", required=True, positional=True, metavar="NAME"),),
+        (
+            Field(
+                "name",
+                doc="what the client is called",
+                required=True,
+                positional=True,
+                metavar="NAME",
+                target="key",
+            ),
+        ),
         (Field("ended", "int", "how many connections have ended"),),
         role="admin",
         effect="destroy",
