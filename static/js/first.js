@@ -67,8 +67,8 @@ export function FirstPage({ visit }) {
       visit(address({ name }));
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      // What was added and could not be started has a page that says why; the news of it may come after the reply.
-      if (error.code === 'failed' || byName().some((watcher) => watcher.name === name)) visit(address({ name })); else setFailed(error);
+      // What was added and could not be started has a page that says why.
+      if (byName().some((watcher) => watcher.name === name)) visit(address({ name })); else setFailed(error);
     } finally {
       view.first = false;
       setBusy(false);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -132,8 +131,7 @@ def test_what_can_not_be_started_says_the_stage_and_harms_nobody(
     web = shared.pids("web")
     settings = {**options, "max_retry": -1}
     cmd = settings.pop("cmd")
-    with pytest.raises(Refused, match="(?i)^ill: .*" + re.escape(words)):
-        shared.call("add", name="ill", cmd=cmd, options=settings, start=True, waiting=True)
+    shared.call("add", name="ill", cmd=cmd, options=settings, start=True, waiting=True)
     process = shared.watcher("ill")["processes"][0]
     assert process["state"] == "backoff"
     assert process["next_try"] is not None
@@ -147,8 +145,7 @@ def test_a_bad_interpreter_is_named(shared: Daemon, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
-    with pytest.raises(Refused, match="/no/such/interpreter"):
-        shared.call("add", name="ill", cmd=str(script), start=True, waiting=True)
+    shared.call("add", name="ill", cmd=str(script), start=True, waiting=True)
     end = shared.watcher("ill")["processes"][0]["exit"]
     assert end["stage"] == "interpreter"
     assert "/no/such/interpreter" in end["text"]

@@ -83,7 +83,7 @@ def test_f34_a_higher_limit_heals_it(tmp_path: Path) -> None:
     ini = "[watcher:many]\ncmd = sleep 100000\nnumprocesses = 150\nmax_retry = -1\nbackoff_max = 0.5\n"
     with Daemon(ini + "autostart = false\n", tmp_path) as daemon:
         soft_limit(daemon, resource.RLIMIT_NOFILE, 256)
-        with pytest.raises(Refused, match="^many: [0-9]+ of 150 processes: .*descriptors"):
+        with pytest.raises(Refused, match=r"^many: [0-9]+ of 150 processes: .*descriptors"):
             daemon.call("start", name="many", waiting=True)
         before = daemon.pids("many")
         assert 40 <= len(before) < 100

@@ -409,7 +409,8 @@ class Planner:
             else:
                 job.phase = "done"
         if job.phase == "done":
-            self._end_job(self._refused())
+            # What was to be added has been, as the original says too.
+            self._end_job("" if job.command == "add" else self._refused())
 
     def _refused(self) -> str:
         """Why processes could not be started, in words; nothing when all of them could. They are tried again nevertheless."""

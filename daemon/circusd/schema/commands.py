@@ -175,6 +175,12 @@ _READ_REPLY = (
     Field("unsearched", "json", "list of {file, reason}: what could not be read"),
     Field("notes", "strings", "what is not exact, such as the times in a file that circusd has no index of"),
 )
+_KEY = Field(
+    "key",
+    "json",
+    "a text: an earlier search of the same client with the same key is cancelled by this one, and a page that goes on with a "
+    "``cursor`` is had quicker; ``grep`` with ``limit`` 0 only ends what has that key",
+)
 _PERSON = Field(
     "person", doc="name of the person", required=True, positional=True, metavar="PERSON", target="person"
 )
@@ -659,12 +665,7 @@ COMMANDS: tuple[Command, ...] = (
             _ORDER,
             _CURSOR,
             Field("text", "json", "plain text instead of ``pattern``"),
-            Field(
-                "key",
-                "json",
-                "a text: an earlier search of the same client with the same key is cancelled by this one; with ``limit`` 0 that is "
-                "all that is done",
-            ),
+            _KEY,
             _MATCH,
         ),
         (
@@ -978,6 +979,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("after", doc="the lines after the one with this id", metavar="ID"),
             _ORDER,
             _CURSOR,
+            _KEY,
             _MATCH,
         ),
         (
