@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,40 @@ def test_a_pattern_that_never_ends_stops_nothing(browser: Browser, circusd: Daem
         expect(page.locator(".alert-box li").first).to_contain_text("takes too long")
         write(circusd, "web", "hello")
         expect(marks(page)).to_contain_text("hello")
+
+
+INJECTED = """async () => {
+    const { own } = await import(new URL('pages.js', document.querySelector('script[type=module]').src));
+    const { feed, lines } = own.pane.reading;
+    const from = lines.from('web', 1, 0);
+    const midnight = (Math.floor(Date.now() / 86400000) + 1) * 86400;
+    for (let number = 0; number < 300; number += 1) lines.line(from, 1, 1e6 + number, midnight + 86400 * Math.floor(number / 100) - 5 + (number % 100) * 0.1, `line ${number}`);
+    feed.fresh();
+}"""
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_a_day_stands_above_its_first_line(browser: Browser, circusd: Daemon, wrap: bool) -> None:
+    """And takes no line's place: what is scrolled to is where it belongs, lines cut or wrapped."""
+    with opened(browser, "about:blank") as page:
+        page.add_init_script("localStorage.setItem('circus.log', '{\"zone\":\"utc\",\"wrap\":%s}')" % str(wrap).lower())
+        go(page, circusd, "logs/?w=web")
+        expect(page.locator(".ln .tx").last).to_have_text("web begins")
+        page.evaluate(INJECTED)
+        expect(page.locator(".ln .tx").last).to_have_text("line 299")
+        page.locator(".log").focus()
+        page.keyboard.press("Home")
+        expect(page.locator(".ln .tx").first).to_have_text("web begins")
+        days = set()
+        for _ in range(30):
+            days |= set(page.locator(".day").evaluate_all("(all) => all.map((one) => one.dataset.day)"))
+            if page.locator(".ln", has_text="line 299").count():
+                break
+            page.locator(".log").evaluate("(log) => { log.scrollTop += log.clientHeight * 0.7; }")
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert len(days) == 3
+        rows = page.locator(".rows > *").evaluate_all(
+            "(all) => all.map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom])"
+        )
+        assert all(after[0] >= before[1] - 0.5 for before, after in itertools.pairwise(rows))
+        assert violations(page) == []
