@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,7 +165,10 @@ INJECTED = """async () => {
     const { feed, lines } = own.pane.reading;
     const from = lines.from('web', 1, 0);
     const midnight = (Math.floor(Date.now() / 86400000) + 1) * 86400;
-    for (let number = 0; number < 300; number += 1) lines.line(from, 1, 1e6 + number, midnight + 86400 * Math.floor(number / 100) - 5 + (number % 100) * 0.1, `line ${number}`);
+    for (let number = 0; number < 300; number += 1) {
+        const time = midnight + 86400 * Math.floor(number / 100) - 5 + (number % 100) * 0.1;
+        lines.line(from, 1, 1e6 + number, time, `line ${number}`);
+    }
     feed.fresh();
 }"""
 
@@ -173,7 +177,8 @@ INJECTED = """async () => {
 def test_a_day_stands_above_its_first_line(browser: Browser, circusd: Daemon, wrap: bool) -> None:
     """And takes no line's place: what is scrolled to is where it belongs, lines cut or wrapped."""
     with opened(browser, "about:blank") as page:
-        page.add_init_script("localStorage.setItem('circus.log', '{\"zone\":\"utc\",\"wrap\":%s}')" % str(wrap).lower())
+        habits = json.dumps({"zone": "utc", "wrap": wrap})
+        page.add_init_script(f"localStorage.setItem('circus.log', '{habits}')")
         go(page, circusd, "logs/?w=web")
         expect(page.locator(".ln .tx").last).to_have_text("web begins")
         page.evaluate(INJECTED)
@@ -187,7 +192,9 @@ def test_a_day_stands_above_its_first_line(browser: Browser, circusd: Daemon, wr
             if page.locator(".ln", has_text="line 299").count():
                 break
             page.locator(".log").evaluate("(log) => { log.scrollTop += log.clientHeight * 0.7; }")
-            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            page.evaluate(
+                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
         assert len(days) == 3
         rows = page.locator(".rows > *").evaluate_all(
             "(all) => all.map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom])"
