@@ -320,7 +320,8 @@ def test_of_a_secret_its_name_may_be_seen() -> None:
     assert secrets(text_of("x.yaml", yaml)) == [
         "x-e: &e", "  K: ***", "watcher:", "  a:", "    cmd: x", "    env: {<<: ***", "    api_token: ***", "    ***", "    ***", "",
     ]  # fmt: skip
-    assert secrets(text_of("x.yaml", "a: [\n\nb")) == [" ***", "", " ***"]
+    for path in ("x.yaml", "x.toml"):
+        assert secrets(text_of(path, "a: [\n\nb")) == [" ***", "", " ***"]
 
 
 VALUES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 
 from .forms import bare
@@ -20,7 +21,12 @@ class TomlText(TreeText):
 
     def _scan(self) -> Scan:
         if self._read is None or self._read.text is not self._text:
-            self._read = Scan(self._text)
+            try:
+                # The scan takes it for granted that it is TOML.
+                tomllib.loads(self._text)
+                self._read = Scan(self._text)
+            except RecursionError:
+                raise ValueError("is nested too deeply") from None
         return self._read
 
     def _leaves(self) -> Iterator[Leaf]:
