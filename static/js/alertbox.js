@@ -1,7 +1,7 @@
 // What a person wants to be told of: a form for one more, those that there are, and what the browser lets the page do.
 
 import { useLayoutEffect, useReducer, useRef, useState } from '../vendor/hooks.js';
-import { forget, permission, want, wanted } from './alerts.js';
+import { forget, permission, trouble, want, wanted } from './alerts.js';
 import { told } from './alertwords.js';
 import { visible } from './ansi.js';
 import { html, mark } from './shapes.js';
@@ -41,6 +41,7 @@ export function AlertBox({ seed, exact, watchers, onClose }) {
     <p id="alert-help" class=${problem ? 'is-fail' : 'dim'} role=${problem ? 'alert' : undefined}>${problem || told.how}</p>
     <${Browser} redraw=${redraw} />
     <h4>${told.yours}</h4>
+    ${all.length > 0 && trouble() && html`<p class="is-fail" role="alert">${told.notHeard(trouble())}</p>`}
     ${all.length ? html`<ul>${all.map(({ rule, failed }) => html`<li key=${JSON.stringify(rule)}><code dir="auto">${visible(rule.q)}</code><span class="dim" dir="auto">${told.from(rule.watchers && rule.watchers.map(visible))}</span>${failed && html`<span class="st is-fail">${mark('fail')}<span>${told.late}</span></span>`}
       <button class="btn small icon quiet" type="button" aria-label=${told.remove(visible(rule.q))} title=${told.remove(visible(rule.q))} onClick=${() => { forget(rule); redraw(); input.current.focus(); }}>×</button></li>`)}</ul>` : html`<p class="dim">${told.none}</p>`}</form>`;
 }

@@ -24,6 +24,7 @@ let watches = []; // {rule, pattern, names, told, more, busy, failed}
 let marks = []; // newest first: {rule, watcher, wid, time, text, address, more}
 let stream = null;
 let followed = ''; // what it follows
+let problem = ''; // why it does not
 let last = new Map(); // by source: the number of its last line
 let epoch = '';
 let drawn = () => {};
@@ -39,6 +40,9 @@ function keep(rules) {
   try { if (rules.length) localStorage.setItem(alertsKey, JSON.stringify(rules)); else localStorage.removeItem(alertsKey); } catch { /* A browser that keeps nothing forgets them with the page. */ }
   take(rules);
 }
+
+/** Why nothing is looked for, if so. */
+export const trouble = () => problem;
 
 /** What is looked for: `{rule, failed}` each. */
 export const wanted = () => watches;
@@ -86,7 +90,7 @@ function listen() {
   if (!watches.length) {
     stream?.close();
     stream = null;
-  } else if (!stream) stream = follow(names, 0, { take: (run) => look(run), ended: () => {}, opened: () => {} });
+  } else if (!stream) stream = follow(names, 0, { take: (run) => look(run), ended: (error) => { problem = error.text; }, opened: () => { problem = ''; } });
   else if (key !== followed) stream.change(names);
   followed = key;
 }

@@ -9,6 +9,7 @@ export const told = {
   many: (most) => `${most} at most: take one back first`,
   same: 'You are told of that already',
   yours: 'You are told of',
+  notHeard: (why) => `Nothing is looked for now: ${why}`,
   none: 'You have not asked for any yet.',
   remove: (what) => `Do not tell me of ${what} any more`,
   late: 'takes too long, and is not looked for',
