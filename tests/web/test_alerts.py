@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.daemon import Daemon
+from tests.waiting import eventually
 from tests.web.browser import opened
 
 INI = """\
@@ -89,7 +90,7 @@ def test_a_line_is_told_on_whatever_page_one_is(browser: Browser, circusd: Daemo
         page.get_by_text("live", exact=True).wait_for(state="attached")
         # The page is another one now, and looks for the lines again.
         expect(marks(page)).to_have_count(0)
-        page.wait_for_function("document.querySelector('.alerts')")
+        expect(page.locator(".alerts")).to_be_attached()
         write(circusd, "web", "no space <left> on 2", "no space <left> on 3")
         expect(marks(page)).to_have_count(1)
         write(circusd, "web", *["no space <left> on 4"] * 5)
@@ -140,7 +141,7 @@ def test_the_browser_tells_of_it_while_the_page_is_hidden(browser: Browser, circ
         ask(page, "disk empty")
         page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
         write(circusd, "queue", "disk empty\\u202e, out of sight")
-        page.wait_for_function("notes.length === 1")
+        eventually(lambda: page.evaluate("notes.length") == 1)
         ((title, body),) = page.evaluate("notes")
         assert title == "circus: queue 1"
         assert body.startswith("disk empty")
