@@ -44,18 +44,7 @@ from .live import Live
 from .metrics import Door
 from .proxies import Proxies
 from .sending import Places
-
-PAGES: Mapping[str, str] = {
-    "events": "Events",
-    "sockets": "Sockets",
-    "daemon": "Daemon",
-    "plugins": "Plugins",
-    "audit": "Audit",
-    "people": "People",
-    "p": "Process",
-    "logs": "Logs",
-}
-"""Pages beside those of watchers and commands: the part of the address and the title; ``static/js/pages.js`` has the same."""
+from .words import PAGES, SAY
 
 _NEXT = re.compile(r"/d/[\w%.~/:@-]*", re.ASCII)
 
@@ -157,7 +146,7 @@ def daemon_home(console: Console, name: str) -> HTTPResponse:
     return redirect(f"/d/{quote(console.bridge(name).name, safe='')}/")
 
 
-def page(console: Console, name: str, title: str = "Watchers") -> HTTPResponse:
+def page(console: Console, name: str, title: str = SAY["watchers"]) -> HTTPResponse:
     """The console's page; what it shows comes over its live connection."""
     bridge = console.bridge(name)
     try:
@@ -200,7 +189,7 @@ def watcher_page(console: Console, name: str, rest: str) -> HTTPResponse:
 
 def commands_page(console: Console, name: str) -> HTTPResponse:
     """The page that lists what can be done."""
-    return page(console, name, title="Commands")
+    return page(console, name, title=SAY["commands"])
 
 
 def command_page(console: Console, name: str, command: str) -> HTTPResponse:
@@ -215,7 +204,7 @@ def command_page(console: Console, name: str, command: str) -> HTTPResponse:
 
 
 def login_page(console: Console) -> HTTPResponse:
-    return html(console.templates.page("login.html", prefix(), title="Open the console"))
+    return html(console.templates.page("login.html", prefix(), title=SAY["open"]))
 
 
 def static(console: Console, version: str, path: str) -> HTTPResponse:

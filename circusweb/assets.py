@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from . import tables
+from .words import SAY
 
 _HERE = Path(__file__).resolve().parent
 
@@ -131,4 +132,4 @@ class Templates:
     def page(self, name: str, prefix: str, **values: Any) -> str:
         """The text of a page of a console that is below that path."""
         asset = partial(self._assets.address, prefix=prefix)
-        return self._environment.get_template(name).render(prefix=prefix, asset=asset, **values)
+        return self._environment.get_template(name).render(prefix=prefix, asset=asset, say=SAY, **values)

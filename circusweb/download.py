@@ -45,9 +45,10 @@ def download(bridge: Bridge, watcher: str) -> HTTPResponse:
     asked = typed(_fields(command), given, "a download")
     kind, prefix = asked.pop("format", "text"), asked.pop("prefix", False)
     asked |= {"match": "simple", "order": "oldest"}
-    key = f"download {secrets.token_hex(8)}"
+    # By its key circusd goes on where the page before has ended, also in the middle of a compressed file.
+    asked["key"] = f"download {secrets.token_hex(8)}"
     if command == "grep":
-        asked |= {"name": watcher, "limit": PAGE_LINES, "key": key}
+        asked |= {"name": watcher, "limit": PAGE_LINES}
     else:
         asked |= {"names": [watcher], "lines": PAGE_LINES}
     shown = _as_json if kind == "jsonl" else _as_text(prefix=prefix)
@@ -92,9 +93,8 @@ def _pages(
                 yield shown({"error": f"the download ends early: {problem}"}).encode()
                 return
     finally:
-        if command == "grep":
-            # Of one that nobody takes any more nothing goes on.
-            bridge.cast("grep", {"limit": 0, "key": asked["key"]}, session=session)
+        # Of one that nobody takes any more nothing goes on.
+        bridge.cast("grep", {"limit": 0, "key": asked["key"]}, session=session)
 
 
 def _told(

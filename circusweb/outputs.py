@@ -2,6 +2,10 @@
 
 So circusd makes each push once, however many look at it. A page that does not keep up is passed over, and gets a stream of
 its own again as soon as it can take more: by it the page sees what it has missed.
+
+A stream is shared by those whom circusd has told to see the same watchers, whoever they are: what is on it depends on nothing
+else. Nobody gets anything of it before circusd has opened, and filled, a stream for his own session; and whoever is changed or
+logged out loses his sessions and with them the stream of states that each page has for itself, which ends the page's logs.
 """
 
 from __future__ import annotations
@@ -9,14 +13,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import gevent
 from gevent.lock import BoundedSemaphore
 
 from circusd.schema.errors import CircusError, NoSession, Unavailable
 
-from .auth import Credential, Person
+from .auth import Person
 from .bridge import Bridge, Follow
 
 CREDIT = 1 << 18
@@ -47,6 +50,8 @@ _PAST = '"past":true}'
 """The end of a push with lines of before."""
 
 Take = Callable[[str, str, int], None]
+Scope = tuple[tuple[str, ...], ...]
+"""Of a person, as circusd has told it."""
 
 
 class Shared:
@@ -278,7 +283,7 @@ class Outputs:
     """All logs that are followed."""
 
     def __init__(self) -> None:
-        self._shared: dict[tuple[Bridge, Person, tuple[str, ...]], Shared] = {}
+        self._shared: dict[tuple[Bridge, Scope, tuple[str, ...]], Shared] = {}
 
     def log(
         self,
@@ -288,9 +293,9 @@ class Outputs:
         take: Take,
         ended: Callable[[CircusError], None],
     ) -> Log:
-        """A log that is not open yet. What is shared is shared among pages of one person, who may see the same."""
+        """A log that is not open yet. It has a stream together with those of people who may see exactly the same watchers."""
         wanted = tuple(sorted(topics))
-        key = (bridge, replace(person, session=Credential("")), wanted)
+        key = (bridge, person.scope, wanted)
         self._shared = {known: shared for known, shared in self._shared.items() if shared.logs}
         shared = self._shared.setdefault(key, Shared(bridge, wanted))
         return Log(shared, bridge, wanted, person.session, take, ended)

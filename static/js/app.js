@@ -2,7 +2,7 @@
 
 import { render } from '../vendor/preact.js';
 import { useEffect, useReducer, useState } from '../vendor/hooks.js';
-import { base } from './page.js';
+import { alertsKey, base } from './page.js';
 import { html } from './shapes.js';
 import { Foot, Notice, Top } from './frame.js';
 import { Keys } from './help.js';
@@ -75,5 +75,7 @@ root.replaceChildren();
 render(html`<${Console} />`, root);
 listen({ place: () => place, redraw: touch, keys: () => openKeys(), palette: (begin) => openPalette(begin), visit });
 connect();
+// Lines that somebody wants to be told of are looked for on every page; most people have asked for none.
+try { if (localStorage.getItem(alertsKey)) import('./alerts.js').catch(() => {}); } catch { /* A browser that keeps nothing has none. */ }
 // Countdowns, ages, and whether what is shown has grown old; not where the load has just been told, each second too.
 setInterval(() => { if (Date.now() - drawnAt > 500) touch(); }, 1000);

@@ -4,6 +4,7 @@
 import uPlot from '../vendor/uplot.js';
 import { isGap } from './track.js';
 
+const DRAG = 5; // pixels from which on it is no click
 const MOST_WIDS = 24; // processes that are told apart; of more only the sum is drawn
 const SOURCES = 8;
 const AHEAD = 0.05; // share of the range that is kept free for what is to come
@@ -79,9 +80,44 @@ export class Chart {
       event.preventDefault();
       view.zoom(event.deltaY > 0 ? 1.4 : 1 / 1.4, this.at());
     }, { passive: false });
+    this.byTouch();
     this.watch = new ResizeObserver(() => this.resize());
     this.watch.observe(host);
     this.resize();
+  }
+
+  /** A finger or pen that goes sideways chooses a range, as a mouse does; up and down it scrolls the page: see the style sheet. */
+  byTouch() {
+    const { over } = this.made;
+    let from = null;
+    const place = (event) => Math.max(0, Math.min(over.clientWidth, event.clientX - over.getBoundingClientRect().left));
+    const select = (to) => {
+      const box = { left: Math.min(from, to), top: 0, width: Math.abs(to - from), height: over.clientHeight };
+      for (const plot of this.view.plots()) plot.made.setSelect(box, false);
+    };
+    over.addEventListener('pointerdown', (event) => {
+      if (event.pointerType === 'mouse' || !event.isPrimary) return;
+      from = place(event);
+      over.setPointerCapture(event.pointerId);
+    });
+    over.addEventListener('pointermove', (event) => {
+      if (from === null || event.pointerType === 'mouse' || !event.isPrimary) return;
+      const to = place(event);
+      this.made.setCursor({ left: to, top: 1 });
+      if (Math.abs(to - from) > DRAG) select(to);
+    });
+    const end = (event, isMeant) => {
+      if (from === null || event.pointerType === 'mouse' || !event.isPrimary) return;
+      const to = place(event);
+      if (isMeant && Math.abs(to - from) > DRAG) {
+        select(to);
+        this.view.owner = this;
+        this.selected(this.made);
+      } else select(from);
+      from = null;
+    };
+    over.addEventListener('pointerup', (event) => end(event, true));
+    over.addEventListener('pointercancel', (event) => end(event, false));
   }
 
   destroy() {
@@ -100,7 +136,7 @@ export class Chart {
       width: 300, height: this.height, pxAlign: 1, padding: [6, 2, 0, 0],
       legend: { show: false },
       cursor: {
-        y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 5 },
+        y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAG },
         sync: { key: this.view.key, setSeries: false },
         bind: { dblclick: () => () => { this.view.reset(); return null; } },
       },

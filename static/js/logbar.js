@@ -5,11 +5,14 @@ import { count, word } from './format.js';
 import { html, icon } from './shapes.js';
 import { LEVELS } from './level.js';
 import { STREAMS } from './lines.js';
+import { Part } from './later.js';
 import { base } from './page.js';
 import { own } from './pages.js';
 import { context, habits, moment, parsed, setHabit, shifted } from './query.js';
 import { now } from './store.js';
 import { read, say, verbs } from './words.js';
+
+const ALERTS = { part: 'alertbox', name: 'readmenu', sheet: 'alerts', load: () => import('./alertbox.js').then((module) => module.AlertBox) };
 
 const turned = (list, at) => list.map((on, i) => (i === at ? !on : on));
 
@@ -129,7 +132,7 @@ function Chips({ query, setQuery }) {
     ${query.columns.map((column) => html`<button class="chip" type="button" aria-label=${read.remove(column)} onClick=${() => setQuery({ ...query, columns: without(query.columns, column) })}>${read.columnChip} <code>${column}</code> ×</button>`)}</div>`;
 }
 
-export function Bar({ reading, feed, query, setQuery, hidden, menu, setMenu, heading, watchers, tools, search, pane }) {
+export function Bar({ reading, feed, query, setQuery, hidden, menu, setMenu, seed, heading, watchers, tools, search, pane }) {
   pane.habit = (name, value) => { setHabit(name, value); reading.redraw(); reading.changed(); };
   const set = (more) => setQuery({ ...query, ...more });
   const { problem, view } = reading;
@@ -154,9 +157,11 @@ export function Bar({ reading, feed, query, setQuery, hidden, menu, setMenu, hea
       <${Streams} query=${query} set=${set} />
       <button class="btn small quiet" type="button" aria-expanded=${String(menu === 'time')} aria-keyshortcuts="t" onClick=${() => toggle('time')}>${read.goTo} <kbd>t</kbd></button>
       <button class="btn small icon quiet" type="button" aria-label=${read.wrap} title=${`${read.wrap} (w)`} aria-pressed=${String(habits.wrap)} aria-keyshortcuts="w" onClick=${() => pane.habit('wrap', !habits.wrap)}>${icon('wrap')}</button>
+      <button class="btn small icon quiet" type="button" aria-label=${read.tellMe} title=${read.tellMe} aria-expanded=${String(menu === 'alert')} onClick=${() => (menu === 'alert' ? setMenu('') : pane.alert(null))}>${icon('bell')}</button>
       <button class="btn small icon quiet" type="button" aria-label=${read.more} title=${read.more} aria-expanded=${String(menu === 'more')} onClick=${() => toggle('more')}>${icon('more')}</button>
       <button class="btn small" type="button" aria-pressed=${String(following)} aria-keyshortcuts="f" data-ctl=${tail} onClick=${() => own.pane.toggle()}>${icon('down')}${following ? verbs.following : verbs.follow} <kbd>f</kbd></button>
       ${menu === 'time' && html`<${TimeBox} reading=${reading} feed=${feed} onClose=${() => setMenu('')} />`}
+      ${menu === 'alert' && html`<${Part} row=${ALERTS} seed=${seed} exact=${query.exact} watchers=${watchers} onClose=${() => setMenu('')} />`}
       ${menu === 'more' && html`<${Menu} reading=${reading} query=${query} setQuery=${setQuery} watchers=${watchers} pane=${pane} tools=${tools} />`}
     </div><${Chips} query=${query} setQuery=${setQuery} />`;
 }

@@ -41,6 +41,7 @@ function picture(name, href) {
  *
  * version   grows when rows that are drawn have to be drawn anew
  * clock     the time of a line as text
+ * day, dayWord   the day of a time as a number, and that in words: it stands above the first line of another day
  * colour    1 to 8 for a source
  * named     whether the name of the watcher stands before each line
  * columns   the fields that are shown of lines that are JSON; none shows the lines as they are
@@ -49,7 +50,7 @@ function picture(name, href) {
  * at, here, now, chosen   the row of the keyboard, that of the address, that of the match one is at, and [from, to] chosen
  */
 export const plainLook = () => ({
-  version: 1, clock: String, colour: () => 1, named: false, columns: [], patterns: [], folded: false, turned: new Set(), wrap: false,
+  version: 1, clock: String, day: () => 0, dayWord: String, colour: () => 1, named: false, columns: [], patterns: [], folded: false, turned: new Set(), wrap: false,
   at: -1, here: -1, now: -1, chosen: null,
 });
 
@@ -68,6 +69,7 @@ class Row {
     this.row = -1;
     this.kind = -1;
     this.classes = 'ln';
+    this.day = ''; // that begins with it
     this.element.circusRow = this;
   }
 
@@ -143,10 +145,18 @@ class Row {
     else this.classes = kind === GAP ? 'gap' : 'cut';
   }
 
+  /** Another day begins with it than that of the row before; nothing where none does. */
+  begin(day) {
+    if (day === this.day) return;
+    this.day = day;
+    if (day) this.element.dataset.day = day; else delete this.element.dataset.day;
+  }
+
   /** What changes while the line stays. */
   paint(look) {
     const { row } = this;
     let name = this.classes;
+    if (this.day) name += ' day';
     if (row === look.at) name += ' at';
     if (row === look.here) name += ' here';
     if (row === look.now) name += ' now';
@@ -198,7 +208,9 @@ export class LogView {
 
   measure() {
     this.window = this.scroller.clientHeight;
-    const line = parseFloat(getComputedStyle(this.scroller).getPropertyValue('--line')) || 20;
+    const style = getComputedStyle(this.scroller);
+    const line = parseFloat(style.getPropertyValue('--line')) || 20;
+    this.dayHeight = parseFloat(style.getPropertyValue('--day')) || 0;
     const width = this.scroller.clientWidth;
     if (line === this.line && (width === this.width || !this.look.wrap)) { this.width = width; return; }
     this.line = line;
@@ -297,7 +309,7 @@ export class LogView {
     for (let pass = 0; pass < PASSES; pass += 1) {
       this.place();
       this.fillRows();
-      if (!this.look.wrap || !this.measureRows()) break;
+      if (!this.measureRows()) break;
     }
     for (const row of this.rows.values()) row.paint(this.look);
     this.locate();
@@ -337,6 +349,7 @@ export class LogView {
       if (!keep.has(number)) { this.rows.delete(number); this.release(row); }
     }
     let next = this.body.firstChild;
+    let before = from > 0 ? sieve.at(from - 1) : undefined;
     for (const number of wanted) {
       let row = this.rows.get(number);
       if (!row) {
@@ -344,6 +357,8 @@ export class LogView {
         this.rows.set(number, row);
       }
       row.fill(number);
+      row.begin(this.dayBefore(number, before));
+      before = number;
       if (row.element === next) next = next.nextSibling;
       else this.body.insertBefore(row.element, next);
     }
@@ -354,12 +369,21 @@ export class LogView {
     }
   }
 
+  /** The day that begins with a row, in words, where that before it is of another one. */
+  dayBefore(number, before) {
+    const { look, lines } = this;
+    if (before === undefined || !this.dayHeight) return '';
+    const day = look.day(lines.time(number));
+    return day !== look.day(lines.time(before)) && !Number.isNaN(day) ? look.dayWord(day) : '';
+  }
+
   /** Whether a row is higher or lower than was known. */
   measureRows() {
     let news = false;
     for (const [number, row] of this.rows) {
       row.paint(this.look);
-      if (this.tall.set(number, row.element.offsetHeight - this.line)) news = true;
+      const more = (this.look.wrap ? row.element.offsetHeight - this.line : 0) + (row.day ? this.dayHeight : 0);
+      if (this.tall.set(number, more)) news = true;
     }
     return news;
   }

@@ -17,6 +17,9 @@ export const page = {
 
 export const base = `${page.prefix}/d/${encodeURIComponent(page.daemon)}`;
 
+/** Under which the browser keeps what this person wants to be told of; see `alerts.js`. */
+export const alertsKey = `circus.alerts ${base} ${page.person}`;
+
 const ROLES = ['viewer', 'operator', 'admin'];
 
 /** Whether the person's role reaches what needs the other. */

@@ -110,6 +110,15 @@ export function lineClock(epoch) {
   return `${hands(at)}.${String(at.getUTCMilliseconds()).padStart(3, '0')}`;
 }
 
+/** The day of a moment, as a number that grows; and in words. */
+export function dayOf(epoch) {
+  return Math.floor(shifted(epoch).getTime() / 86400000);
+}
+
+export function dayWord(day) {
+  return new Date(day * 86400000).toLocaleDateString(document.documentElement.lang, { timeZone: 'UTC', weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+}
+
 /** Day and time in full, with the zone. */
 export function fullClock(epoch) {
   const at = shifted(epoch);

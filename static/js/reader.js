@@ -12,7 +12,7 @@ import { Finding, Found } from './search.js';
 import { Sieve } from './sieve.js';
 import { base } from './page.js';
 import { own } from './pages.js';
-import { colourOf, habits, lineClock, parsed, picksOf } from './query.js';
+import { colourOf, dayOf, dayWord, habits, lineClock, parsed, picksOf } from './query.js';
 import { Bar } from './logbar.js';
 import { Whole } from './wholeline.js';
 import { store } from './store.js';
@@ -29,7 +29,7 @@ export class Reading {
   constructor(feed) {
     this.feed = feed;
     this.look = plainLook();
-    this.look.clock = lineClock;
+    Object.assign(this.look, { clock: lineClock, day: dayOf, dayWord });
     this.views = []; // the first one is that of the keys; each with the watcher that it shows alone, if any
     this.pattern = null;
     this.find = null;
@@ -268,6 +268,7 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
   const reading = useMemo(() => new Reading(feed), [feed]);
   const [whole, setWhole] = useState(-1);
   const [menu, setMenu] = useState('');
+  const [seed, setSeed] = useState(''); // what the form for one more alert begins with
   const [spoken, setSpoken] = useState('');
   const [finding, setFinding] = useState(null);
   const { lines } = feed;
@@ -324,6 +325,10 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
       setSpoken(read.linkCopied);
     },
     time: () => setMenu('time'),
+    alert: async (line) => {
+      setSeed(line === null ? query.q : (await import('./alerts.js')).like(line));
+      setMenu('alert');
+    },
     toTime: async (time) => {
       const isHere = !feed.past && lines.count > 0 && lines.time(lines.first) <= time;
       if (isHere || await feed.at(time)) reading.view.showTime(time);
@@ -370,7 +375,7 @@ export function Reader({ feed, watchers, query, setQuery, heading, blank, split 
   const hidden = lines.count - (reading.view ? reading.view.sieve.shown : lines.count);
   const gaveUp = reading.pattern?.failed || reading.find?.failed;
   return html`<section class="sheet pane reader" aria-labelledby="l-h">
-    <${Bar} reading=${reading} feed=${feed} query=${query} setQuery=${setQuery} hidden=${hidden} menu=${menu} setMenu=${setMenu} heading=${heading} watchers=${watchers} tools=${tools} search=${search} pane=${pane} />
+    <${Bar} reading=${reading} feed=${feed} query=${query} setQuery=${setQuery} hidden=${hidden} menu=${menu} setMenu=${setMenu} seed=${seed} heading=${heading} watchers=${watchers} tools=${tools} search=${search} pane=${pane} />
     ${above}
     ${gaveUp && html`<div class="note" role="alert"><span class="st is-fail">${mark('fail')}<span>${read.gaveUp}</span></span><span class="why">${read.gaveUpWhy}</span></div>`}
     ${feed.error && html`<div class="note" role="alert"><span class="st is-fail">${mark('fail')}<span>${feed.error.text || feed.error}</span></span><button class="btn small quiet" type="button" onClick=${() => { feed.error = null; redraw(); }}>${verbs.dismiss}</button></div>`}

@@ -7,7 +7,7 @@ import { html, icon, mark } from './shapes.js';
 import { Lines } from './lines.js';
 import { LogView, plainLook } from './logview.js';
 import { parse, Pattern } from './match.js';
-import { colourOf, habits, lineClock } from './query.js';
+import { colourOf, dayOf, dayWord, habits, lineClock } from './query.js';
 import { Sieve } from './sieve.js';
 import { read, verbs } from './words.js';
 
@@ -95,7 +95,7 @@ export function Found({ finding, named: isNamed, onLine, onClose }) {
   const scroller = useRef();
   const view = useRef();
   useEffect(() => {
-    const look = { ...plainLook(), clock: lineClock, named: isNamed, wrap: habits.wrap, colour: (source) => colourOf(source.watcher), patterns: finding.pattern.inverse ? [] : [[finding.pattern, '']] };
+    const look = { ...plainLook(), clock: lineClock, day: dayOf, dayWord, named: isNamed, wrap: habits.wrap, colour: (source) => colourOf(source.watcher), patterns: finding.pattern.inverse ? [] : [[finding.pattern, '']] };
     view.current = new LogView(scroller.current, finding.lines, new Sieve(finding.lines), look);
     return () => view.current.destroy();
   }, [finding]);

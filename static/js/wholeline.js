@@ -37,6 +37,7 @@ export function Whole({ reading, row, query, setQuery, onClose }) {
       <b>${fullClock(lines.time(row))}</b><span dir="auto">${visible(source.watcher)}</span><span>${read.processOf(source.wid, lines.pid(row))}</span><span>${STREAMS[source.stream]}</span><span>${read.lineNumber(count(lines.number(row)))}</span>
       <span class="grow"></span>
       ${object && html`<button class="btn small quiet" type="button" aria-pressed=${String(raw)} onClick=${() => setRaw(!raw)}>${read.asWritten}</button>`}
+      <button class="btn small" type="button" onClick=${() => own.pane.alert(hasEscapes(written) ? strip(written) : written)}>${icon('bell')}${read.tellMeLike}</button>
       <a class="btn small" href=${address} onClick=${(event) => { event.preventDefault(); own.pane.link(); }}>${read.copyLink} <kbd>l</kbd></a>
       <button class="btn small" type="button" onClick=${copy}>${icon('copy')}${verbs.copyLine}</button><button class="btn small" type="button" onClick=${onClose}>${verbs.close} <kbd>Esc</kbd></button></header>
     ${pretty ? html`<dl class="json" tabindex="0" aria-label=${read.fields}>${fieldsOf(object).slice(0, FIELDS).map(([name, value]) => html`<${Field} key=${name} name=${name} value=${value} query=${query} setQuery=${setQuery} />`)}</dl>`

@@ -543,6 +543,8 @@ export const read = {
   toGo: (count) => `${count} to go`,
   levels: 'Levels',
   streams: 'Streams',
+  tellMe: 'Tell me when a line comes',
+  tellMeLike: 'Tell me of such lines',
   goTo: 'Go to time',
   goToTime: 'Go to the time',
   timeExample: '14:05 or 10 min ago',

@@ -26,7 +26,17 @@ READY = "READY>"
 WATCHERS = ["web", "plugin:watch", "odd name", "$(touch trap)", "bad\x1b[31m", "two\nlines"]
 
 
+ROWS = {
+    "people": [{"person": "ada"}, {"person": "$(touch trap)"}],
+    "tokens": [{"id": 41, "person": "ada", "token": "deploy"}],
+    "keys": [{"name": "laptop"}],
+    "sessions": [{"id": "3f2a9c01d4e7"}],
+}
+
+
 def answer(request: dict[str, Any]) -> dict[str, Any]:
+    if request["command"] in ROWS:
+        return {request["command"]: ROWS[request["command"]]}
     if request["command"] != "list":
         return {"status": "error", "reason": "no", "errno": 3}
     if request["properties"].get("name") == "web":
@@ -119,11 +129,18 @@ LINES = {
     "globaloptions pubsub\t": ["globaloptions", "pubsub_endpoint"],
     "keys ad\t": ["keys", "add"],
     "addkey --role op\t": ["addkey", "--role", "operator"],
+    "rmkey la\t": ["rmkey", "laptop"],
+    "keys rm la\t": ["keys", "rm", "laptop"],
+    "password ad\t": ["password", "ada"],
+    "addperson ad\t": ["addperson", "ad"],
+    "addtoken ad\t": ["addtoken", "ada"],
+    "rmtoken 4\t": ["rmtoken", "41"],
+    "endsession 3f\t": ["endsession", "3f2a9c01d4e7"],
 }
 
 
 def test_what_was_begun_is_completed(shell: str, daemon: ScriptedDaemon, tmp_path: Path) -> None:
-    """Commands, flags, choices, options and signals of the tables; watchers and processes of the daemon."""
+    """Commands, flags, choices, options and signals of the tables; watchers, processes, people and keys of the daemon."""
     with started(shell, tmp_path, environment(tmp_path, daemon.endpoint)) as terminal:
         assert {line: completed(terminal, "circusctl " + line) for line in LINES} == LINES
 
@@ -167,6 +184,7 @@ def test_live_names_are_plain_lines_and_never_a_complaint(daemon: ScriptedDaemon
     done = names("watchers", endpoint=daemon.endpoint, home=tmp_path)
     assert done.stdout.splitlines() == ["web", "plugin:watch", "odd name", "$(touch trap)"]
     assert names("processes", "web", endpoint=daemon.endpoint, home=tmp_path).stdout == "7701\n8802\n"
+    assert names("tokens", endpoint=daemon.endpoint, home=tmp_path).stdout == "41\n"
     for words in (["sockets"], ["processes"], ["nonsense"], [], ["watchers", "--endpoint", "nonsense"]):
         done = names(*words, endpoint=daemon.endpoint, home=tmp_path)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -165,17 +165,170 @@ def test_another_file_can_be_named_for_what_is_new(daemon: Daemon) -> None:
     assert kept(daemon) == [MAIN, MORE + "\n[watcher:extra]\ncmd = sleep 1000\n"]
 
 
-def test_other_forms_of_files_are_refused_for_now(tmp_path: Path) -> None:
-    """With a clear text, and nothing written."""
+TREES = {
+    "toml": """\
+# The shop's machine.
+[circus]
+include = "more.yaml"
+
+[watcher.web]
+# two are enough
+cmd = "sleep 1000"
+numprocesses = 2   # at night
+
+[watcher.web.env]
+TOKEN = "old-secret"   # of the shop
+
+[socket]
+front = { host = "127.0.0.1", port = 0 }
+
+# The end.
+""",
+    "yaml": """\
+# The shop's machine.
+circus:
+    include:   more.yaml
+
+watcher:
+    web:
+        # two are enough
+        cmd:   sleep 1000
+        numprocesses: 2   # at night
+        env:
+            TOKEN: old-secret   # of the shop
+
+socket:
+    front: {host: 127.0.0.1, port: 0}
+
+# The end.
+""",
+}
+TREE_MORE = """\
+# Written by somebody else.
+watcher:
+  worker: {cmd: sleep 1000}   # it has little to do
+  leaves:
+    cmd: sleep 1000
+
+env:
+  ALL: 1
+"""
+NEW = {
+    "toml": """
+[watcher.extra]
+cmd = "sh -c 'echo \\"a  b\\"'"
+copy_env = true
+stdout_stream.class = "FileStream"
+stdout_stream.filename = "/dev/null"
+""",
+    "yaml": """\
+    extra:
+        cmd: sh -c 'echo "a  b"'
+        copy_env: true
+        stdout_stream:
+            class: FileStream
+            filename: /dev/null
+""",
+}
+
+
+def expected(form: str) -> str:
+    """The main file after the changes of the test below."""
+    text = TREES[form].replace("old-secret", "new-secret")
+    if form == "toml":
+        text = text.replace("2   # at night\n", "3   # at night\nmax_age = 3600\n")
+        return text.replace("port = 0 }", "port = 0, backlog = 7 }") + NEW[form]
+    text = text.replace("2   # at", "3   # at")
+    text = text.replace("the shop\n\nsocket", "the shop\n        max_age: 3600\n" + NEW[form] + "\nsocket")
+    return text.replace("port: 0}", "port: 0, backlog: 7}")
+
+
+@pytest.fixture(params=sorted(TREES))
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon with a main file of that form, which includes another one in YAML."""
     daemon = Daemon("", tmp_path)
-    daemon.config = tmp_path / "circus.toml"
-    daemon.config.write_text('[watcher.web]\ncmd = "sleep 1000"\n')
+    daemon.config.unlink()
+    daemon.config = tmp_path / f"circus.{request.param}"
+    daemon.config.write_text(TREES[request.param])
+    (tmp_path / "more.yaml").write_text(TREE_MORE)
     with daemon:
-        daemon.ctl("incr", "web", "--waiting")
+        yield daemon
+
+
+def changed(daemon: Daemon) -> None:
+    """Options, variables, a watcher that comes and one that goes, a socket that is opened anew with other options."""
+    daemon.ctl("set", "web", "numprocesses", "3", "max_age", "1h", "--waiting")
+    daemon.ctl("set", "web", "env", "ALL=1,TOKEN=new-secret", "--waiting")
+    daemon.ctl("set", "worker", "tags", "slow,night", "--waiting")
+    daemon.ctl("rm", "leaves", "--waiting")
+    daemon.ctl(
+        "add", "--copy-env", "--stdout-stream.filename", "/dev/null", "extra", "sh", "-c", 'echo "a  b"'
+    )
+    daemon.ctl("rmsocket", "front")
+    daemon.ctl("addsocket", "front", "--host", "127.0.0.1", "--port", "0", "--backlog", "7")
+
+
+def test_files_in_toml_and_yaml_keep_all_that_was_not_changed(tree: Daemon) -> None:
+    """Their comments, their order and the way in which they are written; it can be undone, and a new daemon reads it."""
+    form, more = tree.config.suffix[1:], tree.folder / "more.yaml"
+    changed(tree)
+    shown = tree.ctl("save", "--dry-run").stdout
+    assert tree.config.read_text() == TREES[form]
+    assert "secret" not in shown
+    assert "********" in shown
+    saved(tree, "--yes")
+    assert tree.config.read_text() == expected(form)
+    assert more.read_text() == TREE_MORE.replace(
+        "{cmd: sleep 1000}", "{cmd: sleep 1000, tags: [slow, night]}"
+    ).replace("  leaves:\n    cmd: sleep 1000\n", "")
+    assert tree.ctl("save", "--dry-run").stdout == "nothing to save\n"
+    shown = tree.ctl("save", "--undo", "--dry-run").stdout
+    assert "secret" not in shown
+    tree.ctl("save", "--undo", "--yes")
+    assert (tree.config.read_text(), more.read_text()) == (TREES[form], TREE_MORE)
+    tree.ctl("save", "--yes")
+    assert tree.config.read_text() == expected(form)
+    tree.stop()
+    tree.start()
+    assert len(tree.pids("web")) == 3
+    assert tree.ctl("save", "--dry-run").stdout == "nothing to save\n"
+
+
+def test_what_stands_for_several_watchers_is_not_changed_for_one(tmp_path: Path) -> None:
+    """An alias has no place for an option of one's own; with a clear text, and nothing written."""
+    daemon = Daemon("", tmp_path)
+    daemon.config = tmp_path / "circus.yaml"
+    text = "x-all: &all {cmd: sleep 1000}\nwatcher:\n  one: *all\n  two: *all\n"
+    daemon.config.write_text(text)
+    with daemon:
+        daemon.ctl("incr", "one", "--waiting")
         done = daemon.ctl("save", "--yes", check=False)
         assert done.returncode == 3
-        assert "only ini files can be saved so far" in done.stderr
-        assert daemon.config.read_text() == '[watcher.web]\ncmd = "sleep 1000"\n'
+        assert "watcher one can't be saved: has no place, as watcher.one is no table" in done.stderr
+        assert daemon.config.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("[circus]\nwarmup_delay = 0\n", "[circus]\nwarmup_delay = 2\n"),
+        ("[circus]\n", "[circus]\ndebug = true\n"),
+    ],
+)
+def test_a_change_of_the_daemons_own_options_is_a_conflict_too(tmp_path: Path, text: str, other: str) -> None:
+    """Whoever edited [circus] alone is not passed over either."""
+    watcher = "\n[watcher:web]\ncmd = sleep 1000\n"
+    with Daemon(text + watcher, tmp_path) as daemon:
+        daemon.ctl("incr", "web", "--waiting")
+        before = daemon.config.read_text()
+        daemon.config.write_text(before.replace(text, other))
+        assert daemon.call("drift")["on_disk"] is True
+        done = daemon.ctl("save", "--yes", check=False)
+        assert (done.returncode, "has changed on disk since it was read" in done.stderr) == (3, True)
+        daemon.ctl("save", "--yes", "--force")
+        assert daemon.config.read_text() == before.replace(text, other).replace(
+            "cmd = sleep 1000\n", "cmd = sleep 1000\nnumprocesses = 2\n"
+        )
 
 
 def asked(daemon: Daemon, answer: bytes) -> tuple[int, str]:

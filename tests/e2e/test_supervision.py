@@ -154,13 +154,18 @@ def test_a_bad_interpreter_is_named(shared: Daemon, tmp_path: Path) -> None:
 def test_max_retry_gives_up_and_start_tries_again(shared: Daemon) -> None:
     """After max_retry it has failed, is stopped on the wire, and explains itself."""
     options = {"max_retry": 1, "backoff": 0.05}
-    shared.call("add", name="ill", cmd="/no/such/program", options=options, start=True, waiting=True)
+    shared.call("add", name="ill", cmd="/no/such/program", options=options)
+    done = shared.ctl("start", "ill", "--waiting", check=False)
+    assert (done.returncode, "could not execute /no/such/program" in done.stderr) == (3, True)
     eventually(lambda: shared.watcher("ill")["processes"][0]["state"] == "failed")
     view = shared.watcher("ill")
     assert view["status"] == "stopped"
     assert "/no/such" in view["explain"]
-    shared.call("start", name="ill", waiting=True)
-    assert shared.watcher("ill")["processes"][0]["attempts"] == 1
+    for command in ("start", "restart"):
+        with pytest.raises(Refused, match="could not execute /no/such/program: there is no folder"):
+            shared.call(command, name="ill", waiting=True)
+        # It counts anew; the next try may have been made already.
+        assert shared.watcher("ill")["processes"][0]["attempts"] in (1, 2)
 
 
 def test_quick_deaths_back_off_and_show_the_next_try(shared: Daemon) -> None:

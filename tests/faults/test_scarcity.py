@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from circusd.client import Client
-from circusd.schema.errors import CircusError
+from circusd.schema.errors import CircusError, Refused
 from tests.daemon import Daemon
 from tests.faults.measures import (
     MEGABYTE,
@@ -83,7 +83,8 @@ def test_f34_a_higher_limit_heals_it(tmp_path: Path) -> None:
     ini = "[watcher:many]\ncmd = sleep 100000\nnumprocesses = 150\nmax_retry = -1\nbackoff_max = 0.5\n"
     with Daemon(ini + "autostart = false\n", tmp_path) as daemon:
         soft_limit(daemon, resource.RLIMIT_NOFILE, 256)
-        daemon.call("start", name="many", waiting=True)
+        with pytest.raises(Refused, match=r"^many: [0-9]+ of 150 processes: .*descriptors"):
+            daemon.call("start", name="many", waiting=True)
         before = daemon.pids("many")
         assert 40 <= len(before) < 100
         soft_limit(daemon, resource.RLIMIT_NOFILE, 1024)

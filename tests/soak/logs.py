@@ -248,28 +248,34 @@ class Client:
                     self.lines += push.count(b"at=")
 
 
-def cookie_of(daemon: Daemon) -> tuple[int, str]:
-    """The console's port and a session's cookie."""
+def cookies_of(daemon: Daemon, people: int) -> tuple[int, list[str]]:
+    """The console's port, and a cookie of a session of each of so many people."""
     import http.client
 
-    link = daemon.call("weblink")["link"]
-    found = re.match(r"http://127\.0\.0\.1:(\d+)/login#token=(.+)", link)
+    found = re.match(r"http://127\.0\.0\.1:(\d+)/", daemon.call("weblink")["link"])
     assert found
-    port = int(found[1])
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    headers = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{port}"}
-    connection.request("POST", "/login", json.dumps({"token": found[2]}), headers)
-    answer = connection.getresponse()
-    answer.read()
-    return port, str(answer.headers["Set-Cookie"]).partition(";")[0]
+    port, cookies = int(found[1]), []
+    for number in range(people):
+        who = {"person": f"person{number}", "password": "as long as it has to be"}
+        daemon.call("addperson", role="viewer", **who)
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        headers = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{port}"}
+        connection.request("POST", "/login", json.dumps(who), headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        cookies.append(str(answer.headers["Set-Cookie"]).partition(";")[0])
+    return port, cookies
 
 
-def clients(count: int = 100, rate: int = 2_000, seconds: float = 20, stalled: int = 0) -> None:
-    """So many pages that follow one log; some of them never read."""
+def clients(
+    count: int = 100, rate: int = 2_000, seconds: float = 20, people: int = 10, stalled: int = 0
+) -> None:
+    """So many pages of so many people that follow one log; some of them never read."""
     with flood(rate) as daemon:
-        port, cookie = cookie_of(daemon)
+        port, cookies = cookies_of(daemon, people)
         measured = shares(daemon)
-        made = [Client(port, cookie) for _ in range(count)]
+        made = [Client(port, cookies[number % people]) for number in range(count)]
         selector = selectors.DefaultSelector()
         for client in made:
             selector.register(client.sock, selectors.EVENT_READ, client)
@@ -286,7 +292,7 @@ def clients(count: int = 100, rate: int = 2_000, seconds: float = 20, stalled: i
         )
         serve(time.monotonic() + 2)
         before = {name: process.memory_info().rss for name, process in measured.items()}
-        deaf = [Client(port, cookie, reads=False) for _ in range(stalled)]
+        deaf = [Client(port, cookies[0], reads=False) for _ in range(stalled)]
         for client in deaf:
             # It says what a page says, and then neither reads nor acknowledges.
             eventually(lambda client=client: (client.receive(), client._is_open)[1], what="it is open")
@@ -303,6 +309,7 @@ def clients(count: int = 100, rate: int = 2_000, seconds: float = 20, stalled: i
         delays = sorted(delay for client in made for delay in client.delays)
         figures = {
             "clients": count,
+            "people": people,
             "stalled": stalled,
             "lines/s of each": sum(client.lines for client in made) / count / seconds,
             "p50 ms": delays[len(delays) // 2] * 1000,

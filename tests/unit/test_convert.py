@@ -341,10 +341,21 @@ def test_a_watchers_model_has_no_part_that_is_compared_by_nothing() -> None:
             assert meaning(Configuration(watchers=(one,))) != meaning(Configuration(watchers=(other,)))
 
 
-def test_a_space_that_a_reference_may_leave_at_an_edge_is_told(tmp_path: Path) -> None:
-    """Of a variable that is not there nothing comes, and an ini file would lose the space behind it."""
-    path = tmp_path / "c.yaml"
-    path.write_text("env:\n  A: $NOT_THERE 0\n")
-    _, converted = step(str(path), "ini")
-    assert converted.text is None
-    assert [problem.line for problem in converted.problems] == [2]
+@pytest.mark.parametrize("form", ["ini", "toml", "yaml"])
+def test_a_space_that_a_reference_leaves_at_an_edge_is_in_no_form(tmp_path: Path, form: str) -> None:
+    """Of a variable that is not there nothing comes, and the space behind it is nobody's; one that is written is meant."""
+    path = tmp_path / "c.ini"
+    path.write_text("[env]\nA = $NOT_THERE 0\nB = 0 $NOT_THERE\n[watcher:a]\ncmd = x\n")
+    _, converted = step(str(path), form)
+    assert converted.text is not None, converted.problems
+    other = tmp_path / f"other.{form}"
+    other.write_text(converted.text)
+    for name in (path, other):
+        configuration = load(str(name), {}).configuration
+        assert configuration is not None
+        assert configuration.env == {"A": "0", "B": "0"}
+    exact = tmp_path / "exact.toml"
+    exact.write_text('env = { A = " $NOT_THERE 0 ", B = " 1" }\n')
+    configuration = load(str(exact), {}).configuration
+    assert configuration is not None
+    assert configuration.env == {"A": "  0 ", "B": " 1"}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from circusd.config.forms import form_of
 from circusd.config.model import Configuration, HookConfig
-from circusd.config.tomlfile import _Scan
+from circusd.config.tomlfile import Scan
 from tests.inifiles import Files
 
 INI = """
@@ -543,7 +543,7 @@ def test_the_scan_finds_what_the_standard_library_reads(text: str) -> None:
     except ValueError:
         tables = tomllib.loads(TOML + TRICKY)
         text = TOML + TRICKY
-    places = _Scan(text).places
+    places = Scan(text).places
     for path, value in leaves(tables):
         line, token = places[path]
         again = tomllib.loads(f"x = {token}")["x"]

@@ -1,4 +1,4 @@
-"""What the console says stands in modules of words: no other has a phrase in its markup or its strings."""
+"""What the console says stands in modules of words: no other, and no template, has a phrase in its markup or its strings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from circusweb import words
 
 STATIC = Path(__file__).parents[2] / "static"
 WORDS = "words.js"
@@ -145,6 +147,42 @@ MODULES = [path for path in sorted((STATIC / "js").glob("*.js")) if not path.nam
 def test_no_module_speaks_for_itself(module: Path) -> None:
     """Who translates the console has one module to translate."""
     assert phrases(module.read_text(), classes()) == []
+
+
+TEMPLATES = sorted((STATIC.parent / "templates").rglob("*.html"))
+_JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.S)
+_COMMENT = re.compile(r"<!--.*?-->", re.S)
+
+
+def spoken(template: str) -> list[str]:
+    """What a template says itself."""
+    bare = _CODE.sub(" ", _COMMENT.sub(" ", _JINJA.sub(" ", template)))
+    said = [match[2] for match in re.finditer(rf'\b({"|".join(SPOKEN)})="([^"]*)"', bare)]
+    # Attributes may stand in a block of their own.
+    parts = _TAG.split(re.sub(r'[\w-]+="[^"]*"', " ", bare))
+    return [part.strip() for part in (*said, *parts) if _LETTERS.search(part)]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_no_template_speaks_for_itself(template: Path) -> None:
+    """Who translates the pages of the server has one module to translate."""
+    assert spoken(template.read_text()) == []
+
+
+def test_what_a_template_says_is_found() -> None:
+    """Text and attributes, but no code, no comment and no value."""
+    assert spoken('<p title="Here">{{ a }} more</p><!-- why --><code>circusctl</code>{# so #}') == [
+        "Here",
+        "more",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(words.SAY))
+def test_every_phrase_of_the_server_is_said(name: str) -> None:
+    """In a template, or as a title."""
+    sources = [*TEMPLATES, STATIC.parent / "circusweb" / "app.py"]
+    text = "".join(path.read_text() for path in sources)
+    assert f"say.{name} " in text or f'SAY["{name}"]' in text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from circusd.core.effects import ArmTimer, CancelTimer, KillTree, Publish, Signal, Spawn
+from circusd.core.effects import ArmTimer, CancelTimer, JobEnded, KillTree, Publish, Signal, Spawn
 from circusd.core.lifecycle import (
     ALIVE,
     GONE,
@@ -22,6 +22,7 @@ from circusd.core.lifecycle import (
     State,
     step,
 )
+from circusd.core.watcher import Job, Planner
 from circusd.core.words import ending
 from tests.fakes import World
 
@@ -236,6 +237,23 @@ def test_a_program_that_cannot_be_started_is_given_up_after_max_retry() -> None:
     assert process.state is State.FAILED
     assert told.count("process.refused") == 3
     assert told[-1] == "process.failed"
+
+
+def test_a_start_ends_with_why_processes_could_not_be_started() -> None:
+    """Some or all of them; they are tried again all the same, and a start of those that could be ends without an error."""
+    planner = Planner("web", Policy(numprocesses=2))
+    planner.begin(Job(1, "start"), 0.0)
+    planner.happen(1, Happening(Kind.SPAWNED, pid=5), 0.0)
+    (told,) = [
+        e
+        for e in planner.happen(2, Happening(Kind.REFUSED, text="no such file"), 0.0)
+        if isinstance(e, JobEnded)
+    ]
+    assert told == JobEnded(1, "1 of 2 processes: no such file", started=(5,))
+    assert planner.processes[2].state is State.BACKOFF
+    planner.begin(Job(2, "start"), 1.0)
+    (told,) = [e for e in planner.happen(2, Happening(Kind.SPAWNED, pid=6), 1.0) if isinstance(e, JobEnded)]
+    assert told == JobEnded(2, "", started=(6,), kept=(5,))
 
 
 def test_stop_signals_then_kills_the_tree() -> None:

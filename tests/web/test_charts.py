@@ -150,6 +150,33 @@ def test_a_range_that_is_dragged_is_zoomed_to_while_the_time_goes_on(
         expect(told(page, "cpu")).to_contain_text("15.0 % at the end")
 
 
+def test_a_range_is_chosen_by_a_finger_too(browser: Browser, console: Console) -> None:
+    """That goes sideways: less than that is a tap, which takes the log there; upwards the page is scrolled."""
+    console.daemon.answers["history"] = lambda p: history(period=5)
+    with seen(browser, console, WEB) as page:
+        expect(told(page, "cpu")).to_contain_text("5 minutes")
+        touch = page.context.new_cdp_session(page)
+        touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        box = over(page, "rss")
+
+        def put(kind: str, *at: float) -> None:
+            points = [{"x": box["x"] + box["width"] * at[0], "y": box["y"] + at[1]}] if at else []
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        put("touchStart", 0.2, 20)
+        for share in (0.25, 0.3, 0.4, 0.5):
+            put("touchMove", share, 22)
+        expect(page.locator(".p-cpu .u-select")).to_have_css("width", re.compile("[1-9].*px"))
+        put("touchEnd")
+        expect(page.get_by_role("button", name="Back to now")).to_be_visible()
+        assert re.search("9[3-6] seconds", told(page, "cpu").inner_text())
+        expect(page.locator(".p-cpu .u-select")).to_have_css("width", "0px")
+        page.get_by_role("button", name="Back to now").click()
+        put("touchStart", 0.6, 20)
+        put("touchEnd")
+        expect(page.get_by_role("button", name="Back to now")).to_have_count(0)
+
+
 def test_the_wheel_with_ctrl_zooms_around_the_pointer(browser: Browser, console: Console) -> None:
     """Without Ctrl the page scrolls, as everywhere."""
     console.daemon.answers["history"] = lambda p: history(period=5)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 
+from circusd.client import Client
 from tests.daemon import Daemon
 from tests.ports import free_port
 from tests.waiting import eventually
@@ -246,3 +249,48 @@ def test_the_whole_log_comes_through_the_real_daemon(tmp_path: Path) -> None:
         rows = [json.loads(text) for text in get(f"{base}?files=1&pattern=9999&format=jsonl").splitlines()]
         assert [row["text"] for row in rows] == [wanted[9999], wanted[19999]]
         connection.close()
+        eventually(lambda: not searchers(daemon), within=20)
+
+
+def searchers(daemon: Daemon) -> list[int]:
+    """The searching processes of the daemon."""
+    found = psutil.Process(daemon.pid).children()
+    return [process.pid for process in found if "circusd.cli.searcher" in process.cmdline()]
+
+
+def test_pages_of_one_search_are_made_by_one_process_that_goes_on(tmp_path: Path) -> None:
+    """A compressed file is unpacked once for all of them; what was asked for in between changes nothing; a key ends it."""
+    (tmp_path / "writer.py").write_text(WRITER)
+    ini = INI.replace("httpd = 1", "httpd = 0")
+    with Daemon(ini.format(port=0, python=sys.executable, folder=tmp_path), tmp_path) as daemon:
+        eventually(lambda: "line 19999 " in (tmp_path / "web.log").read_text(), within=30)
+        whole = b"".join(b"old %d %d\n" % (n, n * n * 7919) for n in range(60_000))
+        packed = tmp_path / "web.log.9.gz"
+        packed.write_bytes(gzip.compress(whole))
+        os.utime(packed, (1000, 1000))
+        asked = {"names": ["web"], "files": True, "order": "oldest", "lines": 5000}
+        with Client(daemon.endpoint, timeout=60) as client:
+            lines, read, cursor, pids = [], 0, None, set()
+            for _ in range(12):
+                reply = client.call(
+                    "output", {**asked, "key": "one", **({"cursor": cursor} if cursor else {})}
+                )
+                lines += [line["text"] for line in reply["lines"]]
+                read += reply["searched"]["bytes"]
+                cursor = reply["newer"]
+                pids |= set(searchers(daemon))
+            assert lines == whole.decode().splitlines()
+            assert len(pids) == 1
+            # The last page has begun with the next file.
+            assert read <= packed.stat().st_size + 110_000
+            for number in range(6):
+                client.call("output", {**asked, "key": f"other {number}"})
+            assert len(searchers(daemon)) == 4
+            assert pids.isdisjoint(searchers(daemon))
+            # Its process is gone, and it goes on nevertheless.
+            reply = client.call("output", {**asked, "key": "one", "cursor": cursor})
+            assert [line["text"] for line in reply["lines"]][:1] == ["line 0 of the log é"]
+            assert client.call("grep", {"limit": 0, "key": "one"})["lines"] == []
+            eventually(lambda: len(searchers(daemon)) == 3)
+        # The others waited for a client that is gone.
+        eventually(lambda: not searchers(daemon))

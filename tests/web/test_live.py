@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -482,10 +483,11 @@ class FollowedBridge:
 def test_logs_are_shared_by_those_alone_who_see_the_same(
     first: list[list[str]], second: list[list[str]], streams: list[str]
 ) -> None:
-    """Two sessions of one person have a stream together where their patterns are the same, list by list."""
+    """Two people have a stream together where their patterns are the same, list by list, whatever else they may do."""
     bridge: Any = FollowedBridge()
     outputs = Outputs()
-    for name, patterns in (("one", first), ("two", second)):
-        person = person_of(bridge, Credential(name, address=json.dumps(patterns)))
+    for name, role, patterns in (("one", "admin", first), ("two", "viewer", second)):
+        told = person_of(bridge, Credential(name, address=json.dumps(patterns)))
+        person = replace(told, name=name, role=role)
         outputs.log(bridge, person, ["output."], lambda *push: None, lambda problem: None).open(0)
     assert bridge.sessions == streams

@@ -1,6 +1,6 @@
 """``circusctl completion``: scripts for bash, zsh and fish, made from the tables of commands and options.
 
-What never changes stands in the script; names of watchers, processes and sockets are asked from the daemon by
+What never changes stands in the script; names of watchers, processes, people and so on are asked from the daemon by
 ``circusctl --names``. All three read the line in the same way: options of circusctl, the command, then its own.
 """
 
@@ -11,11 +11,21 @@ import signal
 from collections.abc import Iterable, Sequence
 
 from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of, verbs_of
+from circusd.cli.names import LISTED
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field, find
 
 SHELLS = ("bash", "zsh", "fish")
 
-_TARGETS = {"watcher": "watchers", "process": "processes", "socket": "sockets", "option": "options"}
+_TARGETS = {
+    "watcher": "watchers",
+    "process": "processes",
+    "socket": "sockets",
+    "option": "options",
+    "person": "people",
+    "token": "tokens",
+    "key": "keys",
+    "session": "sessions",
+}
 
 
 def script(shell: str) -> str:
@@ -48,9 +58,13 @@ def places(row: Command) -> list[str]:
     fields = positionals_of(row)
     found = []
     if verbs := verbs_of(row):
-        found.append("=" + ",".join(verbs))
+        # What a verb takes is behind it.
+        meant = [find(f"{row.name} {verb}") for verb in verbs]
+        kinds = [kind for other in meant if other is not None for kind in places(other)[:1] if kind != "-"]
+        found += ["=" + ",".join(verbs), *(["+".join(dict.fromkeys(kinds))] if kinds else [])]
     for number, field in enumerate(fields):
-        kinds = [kind_of(field)]
+        # Who is added has a name that nothing has yet.
+        kinds = [kind_of(field) if row.name != f"add{field.target}" else ""]
         # What may be left out has the next one in its place.
         for before, after in enumerate(fields[number + 1 :], number):
             if fields[before].required:
@@ -193,7 +207,7 @@ _circusctl_live() {
 _circusctl_list() {
     case $1 in
 __LISTS__
-        watchers|sockets|daemons) _circusctl_live "$1" ;;
+        __LIVE__|daemons) _circusctl_live "$1" ;;
         processes) _circusctl_live processes "$_circusctl_watcher" ;;
         '='*) printf '%s\n' "${1#?}" | tr , '\n' ;;
     esac
@@ -220,7 +234,11 @@ def _posix_tables() -> str:
         f"        {kind}) printf '%s\\n' {' '.join(map(shlex.quote, names))} ;;"
         for kind, names in lists().items()
     )
-    return "\n".join(lines) + "\n" + _POSIX_LIST.replace("__LISTS__", shown)
+    return (
+        "\n".join(lines)
+        + "\n"
+        + _POSIX_LIST.replace("__LISTS__", shown).replace("__LIVE__", "|".join(LISTED))
+    )
 
 
 _BASH = r"""# Completion of circusctl for bash: made by "circusctl completion bash" from the tables of its commands.
@@ -416,7 +434,7 @@ function __circusctl_list
 __LISTS__
         case '=*'
             string split , -- (string sub -s 2 -- $argv[1])
-        case watchers sockets processes daemons
+        case __LIVE__ processes daemons
             set -q __circusctl_far[1]; and return
             set -l asked $argv[1]
             test $asked = processes; and set -a asked $__circusctl_watcher
@@ -541,7 +559,8 @@ def _fish() -> str:
     shown = "\n".join(
         f"        case {kind}\n            printf '%s\\n' {_words(names)}" for kind, names in lists().items()
     )
-    return _FISH.replace("__TABLES__", "\n".join(tables)).replace("__LISTS__", shown)
+    script = _FISH.replace("__TABLES__", "\n".join(tables)).replace("__LISTS__", shown)
+    return script.replace("__LIVE__", " ".join(LISTED))
 
 
 def _plain(field: Field) -> str:

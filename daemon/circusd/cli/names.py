@@ -8,10 +8,21 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from circusd.client import Client, find_endpoint, running_daemons, runtime_bases
 from circusd.schema.errors import CircusError
+
+LISTED = {
+    "watchers": ("list", "watchers", ""),
+    "sockets": ("listsockets", "sockets", "name"),
+    "people": ("people", "people", "person"),
+    "tokens": ("tokens", "tokens", "id"),
+    "keys": ("keys", "keys", "name"),
+    "sessions": ("sessions", "sessions", "id"),
+}
+"""By the kind of names the command that lists them, where they are in its reply, and what of each row is the name."""
 
 TIMEOUT = 0.5
 """Seconds until a shell gets nothing: who has pressed Tab waits for it."""
@@ -28,7 +39,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def names(asked: Sequence[str], options: dict[str, str]) -> list[str]:
-    """Daemons, watchers, sockets, or with the name of a watcher its processes; raises CircusError."""
+    """Daemons, what is in `LISTED`, or with the name of a watcher its processes; raises CircusError."""
     kind = asked[0] if asked else ""
     if kind == "daemons":
         return list(running_daemons(runtime_bases(os.environ, os.geteuid())))
@@ -39,13 +50,17 @@ def names(asked: Sequence[str], options: dict[str, str]) -> list[str]:
     if endpoint.startswith("/"):
         endpoint = "ipc://" + endpoint
     with Client(endpoint, timeout=TIMEOUT) as client:
-        if kind == "watchers":
-            return list(client.call("list")["watchers"])
         if kind == "processes":
             return [str(pid) for pid in client.call("list", {"name": name})["pids"]]
-        if kind == "sockets":
-            return [str(sock["name"]) for sock in client.call("listsockets")["sockets"]]
+        if kind in LISTED:
+            return listed(kind, client.call(LISTED[kind][0]))
     return []
+
+
+def listed(kind: str, reply: Mapping[str, Any]) -> list[str]:
+    """The names of that kind in the reply of the command that lists them."""
+    _, place, column = LISTED[kind]
+    return [str(row[column] if column else row) for row in reply.get(place) or ()]
 
 
 def safe(found: Iterable[object]) -> Iterable[str]:

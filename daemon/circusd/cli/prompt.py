@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from circusd.cli.arguments import GLOBAL
 from circusd.cli.history import History, history_file
+from circusd.cli.names import LISTED, listed
 from circusd.cli.session import Session
 from circusd.cli.terminal import prose
 from circusd.client import running_daemons, runtime_bases
@@ -159,34 +160,28 @@ class Prompt:
 
         if kind.startswith("="):
             return kind[1:].split(",")
-        if kind == "watchers":
-            return self._asked("watchers")
+        if kind in LISTED:
+            return self._asked(kind)
         if kind == "processes":
-            return self._asked("pids", given[0]) if given else []
-        if kind == "sockets":
-            return self._sockets()
+            return self._asked(kind, given[0]) if given else []
         if kind == "daemons":
             return list(running_daemons(runtime_bases(self._session.environ, os.geteuid())))
         return completion.lists().get(kind, [])
 
-    def _sockets(self) -> list[str]:
-        try:
-            return [
-                str(sock.get("name")) for sock in self._session.call("listsockets", {}).get("sockets", ())
-            ]
-        except CircusError:
-            return []
-
-    def _asked(self, key: str, *names: str) -> list[str]:
-        """What ``list`` answers, kept for a moment."""
-        moment, known = self._known.get((key, *names), (0.0, []))
+    def _asked(self, kind: str, *names: str) -> list[str]:
+        """What the daemon has of that kind, or the processes of a watcher; kept for a moment."""
+        moment, known = self._known.get((kind, *names), (0.0, []))
         if time.monotonic() - moment > _FRESH_SECONDS or not moment:
             try:
-                reply = self._session.call("list", {"name": names[0]} if names else {})
-                known = [str(item) for item in reply.get(key, ())]
+                if names:
+                    known = [
+                        str(pid) for pid in self._session.call("list", {"name": names[0]}).get("pids", ())
+                    ]
+                else:
+                    known = listed(kind, self._session.call(LISTED[kind][0], {}))
             except CircusError:
                 known = []
-            self._known[key, *names] = (time.monotonic(), known)
+            self._known[kind, *names] = (time.monotonic(), known)
         return known
 
 

@@ -1,4 +1,4 @@
-"""The process that searches the memory and the log files for one request; see `circusd.runtime.searches` for its other side.
+"""The process that searches the memory and the log files for a request, page by page; see `circusd.runtime.searches`.
 
 It is a process because nothing else can be ended: a regular expression may match for ever, and a disk may never answer.
 Frames go both ways over a socket: four bytes of length, then JSON; behind the answer come the lines of its replies, JSON too,
@@ -22,6 +22,7 @@ from circusd.runtime.history import History
 from circusd.runtime.linequery import Query
 from circusd.runtime.linesearch import Search
 from circusd.runtime.logfiles import size_of
+from circusd.runtime.unpacking import Unfinished
 from circusd.schema.errors import BadRequest, CircusError
 
 NICE: Final = 10
@@ -43,10 +44,16 @@ class Searcher:
         self._socket = sock
         self._reported = 0.0
         self._total = 0
+        self._files = Unfinished()
 
-    def run(self) -> None:
-        """The answer, or the error, was sent."""
-        task, _ = self._receive()
+    def run(self) -> NoReturn:
+        """One answer after the other, or errors, were sent; the process ends when nobody asks any more."""
+        while True:
+            task, _ = self._receive()
+            _let_compute(CPU_SECONDS)
+            self._answer(task)
+
+    def _answer(self, task: dict[str, Any]) -> None:
         lines: list[bytes] = []
         try:
             self._total = sum(size_of(log["path"]) for log in task["queries"][0]["logs"] if log["path"])
@@ -83,7 +90,7 @@ class Searcher:
 
         # Compiling may take for ever too.
         self._arm(MATCH_SECONDS)
-        return Search(query, give, self._report).run()
+        return Search(query, give, self._report, self._files).run()
 
     def _report(self, read: int) -> None:
         self._arm(MATCH_SECONDS)
@@ -126,15 +133,23 @@ def _too_slow(signum: int, frame: FrameType | None) -> NoReturn:
     raise TooSlow
 
 
+def _limit(limit: int, most: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _let_compute(seconds: int) -> None:
+    """From now on so many seconds of the processor are left."""
+    _limit(resource.RLIMIT_CPU, int(time.process_time()) + seconds)
+
+
 def main() -> None:
     """Search as the socket says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     fd = parser.parse_args().fd
     os.nice(NICE)
-    for limit, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, CPU_SECONDS)):
-        _, hard = resource.getrlimit(limit)
-        resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     signal.signal(signal.SIGVTALRM, _too_slow)
     # An interrupt at the terminal of a circusd in the foreground is for circusd.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,14 +18,9 @@ from .document import KINDS, Document, Entry, Section, Value
 from .environment import patterns_of
 from .forms import ENDINGS, form_of
 from .ini import load
-from .interpolate import expand_dollars
 from .problems import Place, Problem, Report
 from .reading import add_text, read_file
-from .writing import Data, write_ini, write_toml
-
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
-_NUMBERS = ("number", "duration", "bytes")
-"""The form elements of options that are numbers in a file that knows numbers."""
+from .writing import Data, typed, write_ini, write_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +164,8 @@ def _data(section: Section, key: str, entry: Entry) -> Data:
     value = entry.value
     if isinstance(value, tuple):
         return list(value)
-    option = _option(section, key)
-    if section.kind in ("watcher", "circus", "socket") and option is not None:
-        if option.type is BOOL and value in ("true", "false"):
-            return value == "true"
-        if option.type.widget in _NUMBERS and _NUMBER.fullmatch(value):
-            number = float(value) if "." in value else int(value)
-            return number if str(number) == value else value
-    return value
+    is_ours = section.kind in ("watcher", "circus", "socket")
+    return typed(_option(section, key) if is_ours else None, value)
 
 
 # --- ini -----------------------------------------------------------------------------------------------------------
@@ -194,10 +183,7 @@ def _for_ini(document: Document, report: Report) -> dict[str, Section]:
             option = _option(section, key)
             if isinstance(entry.value, tuple):
                 entry.value = _joined(section, key, entry.value, option, report)
-            # A reference at its end may come to nothing, and then the space behind it is the end.
-            if section.kind == "env" and any(
-                text != text.strip() for text in (entry.value, expand_dollars(entry.value, {}))
-            ):
+            if section.kind == "env" and entry.value != entry.value.strip():
                 place = moved.get(section.name, section).place(key)
                 report.error(place, "begins or ends with a space, which can't be written in an ini file")
             if section.kind == "env" or (option is not None and option.type in (COMMAND, ARGS)):

@@ -24,7 +24,7 @@ class Entry:
     key: str = ""
     """How the option is written there, where that is not its name (``rlimits.nofile``)."""
     exact: bool = False
-    """Spaces at the ends of the value are meant: in an ini file nobody can mean them."""
+    """Spaces that stand at the ends of the value are meant: in an ini file nobody can mean them."""
 
 
 @dataclass(slots=True)

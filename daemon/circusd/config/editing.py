@@ -1,16 +1,21 @@
-"""Changes of single options in the text of an ini file: every other line stays as it is, comments and order included."""
+"""Changes of single options in the text of a file: every other line stays as it is, comments and order included."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 from circusd.schema.options import TABLES, find
 from circusd.schema.secrets import is_secret_name
 
 from .document import Document, Section
+from .forms import form_of
 from .problems import Report
 from .reading import add_text
+
+if TYPE_CHECKING:
+    from .treetext import TreeText
 
 _OPTION = re.compile(r"(?P<head>[^:=\s][^:=]*?\s*[:=][^\S\n]*)(?P<value>.*)")
 _COMMENT = re.compile(r"\s+;.*")
@@ -33,6 +38,8 @@ class IniText:
 
     def set(self, section: str, option: str, value: str) -> None:
         """The option has that value: where it stands, else as the last one of its section, which is made if need be."""
+        # Nothing at all would be the default.
+        value = value or '""'
         found = self._section(section)
         if found is None:
             self._append([f"[{section}]", *_written(f"{option} = ", value)])
@@ -58,7 +65,12 @@ class IniText:
             self._drop([at, *self._continuations(at)])
 
     def remove(self, section: str) -> None:
-        """No block of that section is left; what stands behind its last option, before the next section, stays."""
+        """Nothing of that section is left, nor of its variables; what stands behind its last option stays."""
+        self._remove(section)
+        if section.startswith("watcher:"):
+            self._remove(f"env:{section.partition(':')[2]}")
+
+    def _remove(self, section: str) -> None:
         while (found := self._section(section)) is not None:
             begin, end = found.line - 1, self._last_line(found)
             del self._lines[begin : end + 1]
@@ -70,6 +82,18 @@ class IniText:
         """Whether the section (and the option in it) stands in this file."""
         found = self._section(section)
         return found is not None and (not option or option in found.entries)
+
+    def has_variables(self, watcher: str) -> bool:
+        """Whether this file has a section of variables that are for that watcher alone."""
+        return self.has(f"env:{watcher}")
+
+    def set_variable(self, watcher: str, name: str, value: str) -> None:
+        """The watcher has that variable, in a section that is for it alone."""
+        self.set(f"env:{watcher}", name, value)
+
+    def take_variable(self, watcher: str, name: str) -> None:
+        """That section does not have the variable."""
+        self.take_away(f"env:{watcher}", name)
 
     def secrets(self) -> list[str | None]:
         """Of each line that holds a secret, what may be seen of it; None for the others.
@@ -136,6 +160,24 @@ class IniText:
         while self._lines and not self._lines[-1].strip():
             self._lines.pop()
         self._lines += [*([""] if self._lines else []), *block, ""]
+
+
+Text: TypeAlias = "IniText | TreeText"
+"""The text of a file in any of the forms."""
+
+
+def text_of(path: str, text: str) -> Text:
+    """The text of that file, to be edited as its form wants it."""
+    form = form_of(path)
+    if form == "toml":
+        from .tomltext import TomlText
+
+        return TomlText(path, text)
+    if form == "yaml":
+        from .yamltext import YamlText
+
+        return YamlText(path, text)
+    return IniText(path, text)
 
 
 def _is_secret(kind: str, option: str) -> bool:

@@ -71,9 +71,15 @@ class Layers:
                 value = expand_dollars(expand(text, lookup), self._environ)
                 if "\0" in value or "\0" in name:
                     self._report.error(section.place(name), "holds a NUL byte")
-                layer[name] = value if entry.exact else value.strip()
+                layer[name] = _trimmed(value, text if entry.exact else "")
             env.update(layer)
         return env
+
+
+def _trimmed(value: str, written: str) -> str:
+    """Without the spaces at its ends, unless they stand there in the file: those that a reference leaves are nobody's."""
+    value = value if written[:1].isspace() else value.lstrip()
+    return value if written[-1:].isspace() else value.rstrip()
 
 
 def patterns_of(name: str) -> tuple[str, ...] | None:

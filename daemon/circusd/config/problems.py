@@ -91,6 +91,10 @@ class Report:
             raise ConfigError(self.errors)
 
 
+class Unwritable(Exception):
+    """A file is written in a way that leaves no place for a change; the text says where."""
+
+
 def quoted(value: object) -> str:
     """The value as it is shown in a problem, cut when it is long."""
     text = value if isinstance(value, str) else repr(value)

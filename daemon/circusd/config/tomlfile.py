@@ -6,7 +6,7 @@ import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from .problems import Place, Report
 from .tree import MOST_LEVELS, Node
@@ -42,7 +42,7 @@ def read_toml(text: str, file: str, report: Report) -> Node | None:
         return None
     try:
         tables = tomllib.loads(text)
-        places = _Scan(text).places
+        places = Scan(text).places
     except RecursionError:
         report.error(Place(file), "is nested too deeply", f"{MOST_LEVELS} levels at most")
         return None
@@ -76,11 +76,35 @@ def _node(
     return Node(token.replace("_", "") if isinstance(value, (int, float)) else token, line)
 
 
-class _Scan:
+class Heading(NamedTuple):
+    """A line ``[…]``."""
+
+    path: Path
+    start: int
+    end: int
+
+
+class Pair(NamedTuple):
+    """A key with its value."""
+
+    path: Path
+    heading: int
+    """The number of the heading that it stands under; -1 if under none."""
+    inline: Path | None
+    """The table in braces that it stands in."""
+    start: int
+    value: int
+    """Where its value begins."""
+    end: int
+
+
+class Scan:
     """Where each key of a text stands that is known to be TOML, and the token of each value that is no text or table."""
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.headings: list[Heading] = []
+        self.pairs: list[Pair] = []
         self.position = 0
         self.starts = [match.end() for match in re.finditer("\n", text)]
         self.places: dict[Path, tuple[int, str]] = {}
@@ -91,7 +115,7 @@ class _Scan:
         table: Path = ()
         while self._skip(_SPACE) < len(self.text):
             if self.text.startswith("[", self.position):
-                line = self._line()
+                line, start = self._line(), self.position
                 is_array = self.text.startswith("[[", self.position)
                 self.position += 2 if is_array else 1
                 table = self._resolved(tuple(self._keys()))
@@ -101,6 +125,7 @@ class _Scan:
                     self.places.setdefault(table, (line, ""))
                     table = (*table, number)
                 self.position += 2 if is_array else 1
+                self.headings.append(Heading(table, start, self.position))
                 self._note(table, line)
             else:
                 self._pair(table)
@@ -121,13 +146,15 @@ class _Scan:
         if token or path not in self.places:
             self.places[path] = (line, token)
 
-    def _pair(self, table: Path) -> None:
-        line = self._line()
+    def _pair(self, table: Path, inline: Path | None = None) -> None:
+        line, start = self._line(), self.position
         path = (*table, *self._keys())
         self.position += 1
         self._skip(_BLANK)
         self._note(path, line)
+        value = self.position
         self._value(path, line)
+        self.pairs.append(Pair(path, len(self.headings) - 1, inline, start, value, self.position))
 
     def _keys(self) -> Iterator[str]:
         """The parts of a dotted key; afterwards the position is at what follows it."""
@@ -158,7 +185,7 @@ class _Scan:
         number = 0
         while self.text[self._skip(_SPACE)] not in "]}":
             if mark == "{":
-                self._pair(path)
+                self._pair(path, path)
             else:
                 line = self._line()
                 self._note((*path, number), line)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
+
+from circusd.schema.option import Option
+from circusd.schema.types import BOOL
 
 from .document import Document
 from .forms import bare
 
 Data: TypeAlias = "str | bool | int | float | list[str] | dict[str, Data]"
 """What a table holds."""
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
+_NUMBERS = ("number", "duration", "bytes")
+"""The form elements of options that are numbers in a file that knows numbers."""
+
+
+def typed(option: Option | None, text: str) -> str | bool | int | float:
+    """The value of an option as a number or a boolean where it is read back as the same text."""
+    if option is not None and option.type is BOOL and text in ("true", "false"):
+        return text == "true"
+    if option is not None and option.type.widget in _NUMBERS and _NUMBER.fullmatch(text):
+        number = float(text) if "." in text else int(text)
+        return number if str(number) == text else text
+    return text
 
 
 def write_ini(document: Document) -> str:
@@ -31,7 +49,9 @@ def write_toml(tables: Mapping[str, Data]) -> str:
 
 
 def _blocks(table: Mapping[str, Data], path: tuple[str, ...]) -> Iterator[Sequence[str]]:
-    lines = [f"{bare(key)} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    lines = [
+        f"{bare(key)} = {toml_value(value)}" for key, value in table.items() if not isinstance(value, dict)
+    ]
     inner = {key: value for key, value in table.items() if isinstance(value, dict)}
     if path and (lines or not inner):
         yield [f"[{'.'.join(map(bare, path))}]", *lines]
@@ -39,8 +59,9 @@ def _blocks(table: Mapping[str, Data], path: tuple[str, ...]) -> Iterator[Sequen
         yield from _blocks(value, (*path, key))
 
 
-def _toml(value: Data) -> str:
+def toml_value(value: Data) -> str:
+    """The value as it stands behind the key."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     # JSON's texts and numbers are TOML's, but for the one control character that JSON lets stand
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import yaml
@@ -172,6 +172,68 @@ class _Reader:
                 merged.setdefault(name, node)
 
 
+@dataclass(slots=True)
+class Part:
+    """A value, and where it stands in the text."""
+
+    kind: str
+    """``scalar``, ``alias``, ``list`` or ``table``."""
+    start: int
+    end: int
+    column: int
+    """How far in it begins."""
+    text: str = ""
+    """Of a scalar."""
+    style: str | None = None
+    """Its quotes, or the mark before a text of several lines."""
+    is_flow: bool = False
+    """Whether it is in braces or brackets."""
+    pairs: list[tuple[Part, Part]] | None = None
+    """Of a table."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing stands behind its key."""
+        return self.kind == "scalar" and self.start == self.end
+
+
+def parts_of(text: str) -> Part:
+    """The value of the file, with all that is in it, aliases as they stand there. Raises ValueError where it is no YAML."""
+    try:
+        events = iter(yaml.parse(text, Loader=_LOADER))
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                return _part(text, next(events), events)
+    except (yaml.YAMLError, RecursionError) as problem:
+        raise ValueError(str(problem)) from None
+    return Part("scalar", 0, 0, 0)
+
+
+def _part(text: str, event: Any, events: Iterator[Any]) -> Part:
+    part = Part("alias", event.start_mark.index, event.end_mark.index, event.start_mark.column)
+    last = None
+    if isinstance(event, yaml.MappingStartEvent):
+        part.kind, part.pairs, part.is_flow = "table", [], bool(event.flow_style)
+        while not isinstance(end := next(events), yaml.MappingEndEvent):
+            key = _part(text, end, events)
+            last = _part(text, next(events), events)
+            part.pairs.append((key, last))
+    elif isinstance(event, yaml.SequenceStartEvent):
+        part.kind, part.is_flow = "list", bool(event.flow_style)
+        while not isinstance(end := next(events), yaml.SequenceEndEvent):
+            last = _part(text, end, events)
+    elif isinstance(event, yaml.ScalarEvent):
+        part.kind, part.text, part.style = "scalar", event.value, event.style
+        if event.style in ("|", ">"):
+            part.end = part.start + len(text[part.start : part.end].rstrip())
+        return part
+    else:
+        return part
+    # By indentation it ends where something else begins.
+    part.end = end.end_mark.index if part.is_flow or last is None else last.end
+    return part
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes what is repeated twice, without an anchor."""
 
@@ -194,3 +256,19 @@ def write_yaml(tables: Mapping[str, Data]) -> str:
         tables, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
     )
     return text if tables else ""
+
+
+def yaml_value(data: Data, style: str | None = None) -> str:
+    """The value on one line, as it may stand behind a key with or without braces around; a text in those quotes if need be."""
+    if isinstance(data, str) and ("\n" in data or _LINE_ENDS.search(data)):
+        style = '"'
+    text: str = yaml.dump(
+        [data],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        default_style=style if isinstance(data, str) else None,
+        width=float("inf"),
+    )
+    return text.strip()[1:-1]

@@ -567,8 +567,19 @@ class Planner:
             else:
                 job.phase = "done"
         if job.phase == "done":
-            self._end_job()
+            # What was to be added has been, as the original says too.
+            self._end_job("" if job.command == "add" else self._refused())
         return None
+
+    def _refused(self) -> str:
+        """Why processes could not be started, in words; nothing when all of them could. They are tried again nevertheless."""
+        slots = self.active
+        lost = [p for p in slots if p.refusals and p.exit is not None]
+        if not lost:
+            return ""
+        some = f"{len(lost)} of {len(slots)} processes: " if len(lost) < len(slots) else ""
+        why = lost[0].exit.text if lost[0].exit is not None else ""
+        return f"{some}{why or 'it could not be started'}"
 
     def _advance_stop(self, job: Job, now: float) -> None:
         if job.phase == "new":

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from .fileindex import SPACING_SECONDS, Mark, by_file
 from .history import LONGEST_LINE, History, Line, StreamKey
 from .linequery import DONE, Found, Pair, Place, Query, Wanted, name_of, walk
-from .logfiles import Chunk, LogFile, Unread, damage, open_files
+from .logfiles import Chunk, LogFile, Unread, open_files
+from .unpacking import Unfinished, damage
 
 ROW_BYTES: Final = 200
 """What a line takes in a reply beside its text."""
@@ -91,6 +92,7 @@ class LogRows:
         given: tuple[History, list[Mark]],
         told: Told,
         tick: Tick,
+        unfinished: Unfinished | None = None,
     ) -> None:
         self.at: Place | None = None
         """How far its files are read."""
@@ -105,6 +107,7 @@ class LogRows:
         self._history, self._marks = given
         self._told = told
         self._tick = tick
+        self._unfinished = unfinished
         self._part = 0
         self._unpacked_by = 0.0
         self._order = _FOREVER if query.is_older else 0.0
@@ -123,7 +126,7 @@ class LogRows:
         """Raises Late."""
         query, log = self._query, self._log
         files = (
-            open_files(log.path, self._told.refuse)
+            open_files(log.path, self._told.refuse, self._unfinished)
             if log.path and (query.is_older or self._reads_files())
             else []
         )

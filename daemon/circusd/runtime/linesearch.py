@@ -14,6 +14,7 @@ from .fileindex import Mark
 from .history import History
 from .linequery import DONE, Log, Position, Query, line_id, matcher, name_of
 from .linerows import ROW_BYTES, Late, LogRows, Row, Told
+from .unpacking import Unfinished
 
 Give = Callable[[int], tuple[History, list[Mark]]]
 """The memory of a log's streams, and its index."""
@@ -22,11 +23,15 @@ Give = Callable[[int], tuple[History, list[Mark]]]
 class Search:
     """A page, read log by log: never more lines are held than twice what a page may have."""
 
-    def __init__(self, query: Query, give: Give, report: Callable[[int], None]) -> None:
-        """``report`` is told how many bytes of files were read, now and then. Raises BadRequest for a wrong pattern."""
+    def __init__(
+        self, query: Query, give: Give, report: Callable[[int], None], files: Unfinished | None = None
+    ) -> None:
+        """``report`` is told how many bytes of files were read, now and then; ``files`` are those that an earlier page has not
+        read to their end. Raises BadRequest for a wrong pattern."""
         self._query = query
         self._give = give
         self._report = report
+        self._files = files
         self._told = Told()
         self._began = time.monotonic()
         self._wanted = matcher(
@@ -52,7 +57,7 @@ class Search:
         query = self._query
         history, marks = self._give(number)
         log = self._logs[number] = LogRows(
-            number, query, self._wanted, (history, marks), self._told, self._tick
+            number, query, self._wanted, (history, marks), self._told, self._tick, self._files
         )
         rows: list[Row] = []
         matches = size = 0

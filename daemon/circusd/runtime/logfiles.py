@@ -12,7 +12,6 @@ import re
 import stat
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from io import BufferedReader, FileIO
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
@@ -21,8 +20,8 @@ from circusd.kernel.diagnosis import in_words
 from .fileindex import Mark
 from .history import LONGEST_LINE, newlines
 from .rotation import is_same_content
+from .unpacking import CHUNK_BYTES, Unfinished, Unpacked
 
-CHUNK_BYTES: Final = 256 << 10
 FILES_LIMIT: Final = 512
 """Files of one log that are looked at; the newest ones."""
 
@@ -76,13 +75,16 @@ class Chunk(NamedTuple):
 class LogFile:
     """One open file of a log."""
 
-    def __init__(self, path: str, fd: int, kind: str, *, grows: bool = False) -> None:
+    def __init__(
+        self, path: str, fd: int, kind: str, *, grows: bool = False, unfinished: Unfinished | None = None
+    ) -> None:
         """Owns the descriptor. ``kind`` is ``gz``, ``xz``, ``bz2``, or empty for plain text; of a file that grows, a line
         that has no end is none yet."""
         status = os.fstat(fd)
         self.path = path
         self.fd = fd
         self.kind = kind
+        self.unfinished = unfinished
         self._grows = grows
         self.id = -status.st_ino if kind else status.st_ino
         """Tells the file from others of the log, also when it is compressed later: the inode that it was written as. Of a
@@ -108,8 +110,8 @@ class LogFile:
         """The lines that begin at ``start`` or after it and before ``end``, from the first. Raises OSError and what
         the modules of compression raise (OSError, EOFError, ValueError or their own error)."""
         end = self.end if end is None else end
-        with _Source(self, tick) as source:
-            at = source.skip(start)
+        with _Source(self, start, tick) as source:
+            at = source.skip()
             rest = b""
             while at < end and (data := source.read(at + len(rest))):
                 data = rest + data
@@ -236,85 +238,57 @@ class LogFile:
 
 
 class _Source:
-    """The content of a file from its beginning on; in a with block."""
+    """The content of a file from some place on; in a with block."""
 
-    def __init__(self, file: LogFile, tick: Tick) -> None:
+    def __init__(self, file: LogFile, start: int, tick: Tick) -> None:
         self._file = file
+        self._start = start
         self._tick = tick
-        self._raw: FileIO | None = None
-        self._stream: BufferedReader | None = None
+        self._content: Unpacked | None = None
         self._told = 0
 
     def __enter__(self) -> _Source:
         if self._file.kind:
-            os.lseek(self._file.fd, 0, os.SEEK_SET)
-            self._raw = FileIO(self._file.fd, "rb", closefd=False)
-            self._stream = _unpacked(self._raw, self._file.kind)
+            if self._file.unfinished is not None:
+                self._content = self._file.unfinished.take(self._file.fd, self._file.kind, self._start)
+            else:
+                self._content = Unpacked(self._file.fd, self._file.kind)
+            self._told = self._content.packed
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for opened in (self._stream, self._raw):
-            if opened is not None:
-                opened.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._content is None:
+            return
+        if self._file.unfinished is not None and kind in (None, GeneratorExit):
+            self._file.unfinished.give_back(self._file.fd, self._content)
+        else:
+            self._content.close()
 
-    def skip(self, start: int) -> int:
-        """What is before ``start`` is passed over; returns where that leads."""
-        if self._stream is None:
-            return start
-        at = 0
-        while at < start and (data := self._stream.read(min(CHUNK_BYTES, start - at))):
-            at += len(data)
-            self._tell(0)
-        return at
+    def skip(self) -> int:
+        """What is before the place is passed over; returns where that leads."""
+        content = self._content
+        if content is None:
+            return self._start
+        while content.end < self._start and content.read(content.end):
+            self._tell()
+        return min(self._start, content.end)
 
     def read(self, at: int) -> bytes:
         """Some bytes from ``at`` on; none at the end."""
-        if self._stream is not None:
-            data = self._stream.read(CHUNK_BYTES)
-            self._tell(len(data))
+        if self._content is not None:
+            data = self._content.read(at)
+            self._tell()
             return data
         data = os.pread(self._file.fd, max(0, min(CHUNK_BYTES, self._file.size - at)), at)
         self._file.shrunk = self._file.shrunk or (not data and at < self._file.size)
         self._tick(len(data))
         return data
 
-    def _tell(self, _: int) -> None:
-        read = os.lseek(self._file.fd, 0, os.SEEK_CUR)
+    def _tell(self) -> None:
+        assert self._content is not None
+        read = self._content.packed
         self._tick(max(0, read - self._told))
         self._told = max(self._told, read)
-
-
-def _unpacked(raw: FileIO, kind: str) -> BufferedReader:
-    # Loaded when there is such a file.
-    match kind:
-        case "gz":
-            import gzip
-
-            return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
-        case "bz2":
-            import bz2
-
-            return bz2.BZ2File(raw, "rb")  # type: ignore[return-value]
-        case _:
-            import lzma
-
-            return lzma.LZMAFile(raw, "rb")  # type: ignore[return-value]
-
-
-def damage(kind: str) -> tuple[type[Exception], ...]:
-    """What reading a damaged file of that kind may raise."""
-    found = (OSError, EOFError, ValueError, MemoryError)
-    match kind:
-        case "gz":
-            import zlib
-
-            return (*found, zlib.error)
-        case "xz":
-            import lzma
-
-            return (*found, lzma.LZMAError)
-        case _:
-            return found
 
 
 def _before(chunk: Chunk, end: int) -> Chunk:
@@ -328,7 +302,9 @@ def _first_from(marks: list[Mark], offset: int) -> int:
     return bisect_left(marks, offset, key=attrgetter("offset"))
 
 
-def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
+def open_files(
+    path: str, refused: Callable[[Unread], None], unfinished: Unfinished | None = None
+) -> list[LogFile]:
     """The files of the log that is written at ``path``, open, the newest first; those that can't be read are told."""
     found: dict[int, LogFile] = {}
     tried: set[tuple[str, int]] = set()
@@ -337,7 +313,7 @@ def open_files(path: str, refused: Callable[[Unread], None]) -> list[LogFile]:
         before = len(tried)
         refuse = refused if not tried else lambda _: None
         for name in _newest(_names(path, refuse), path, refuse):
-            _try(name, path, found, tried, refused)
+            _try(name, path, found, (tried, unfinished), refused)
         if len(tried) == before:
             break
     _forget_copies(found)
@@ -417,9 +393,10 @@ def _try(
     name: str,
     path: str,
     found: dict[int, LogFile],
-    tried: set[tuple[str, int]],
+    known: tuple[set[tuple[str, int]], Unfinished | None],
     refused: Callable[[Unread], None],
 ) -> None:
+    tried, unfinished = known
     try:
         status = os.lstat(name)
     except OSError as problem:
@@ -431,7 +408,7 @@ def _try(
         return
     tried.add((name, status.st_ino))
     try:
-        file = _open(name, is_current=name == path)
+        file = _open(name, unfinished, is_current=name == path)
     except FileNotFoundError:
         return
     except OSError as problem:
@@ -443,7 +420,7 @@ def _try(
         found[file.id] = file
 
 
-def _open(name: str, *, is_current: bool) -> LogFile:
+def _open(name: str, unfinished: Unfinished | None, *, is_current: bool) -> LogFile:
     """Raises OSError, with a reason, for what is not read."""
     # As where it is written: links of the administrator lead to logs, those of others anywhere.
     status = os.lstat(name)
@@ -466,7 +443,8 @@ def _open(name: str, *, is_current: bool) -> LogFile:
         os.close(fd)
         raise OSError(errno.EINVAL, problem_)
     kind = name.rpartition(".")[2]
-    return LogFile(name, fd, kind if kind in _PACKED and not is_current else "", grows=is_current)
+    packed = kind if kind in _PACKED and not is_current else ""
+    return LogFile(name, fd, packed, grows=is_current, unfinished=unfinished)
 
 
 def _number(name: str, path: str) -> int:

@@ -172,7 +172,7 @@ class Reload:
         starting = [name for name in added if self._after[name][0].autostart]
         for name, outcome in daemon.arbiter.start_all(starting, "reloadconfig").get() or []:
             if isinstance(outcome, CircusError):
-                problems.append(f"{name}: {outcome}")
+                problems.append(f"{name}: {str(outcome).removeprefix(f'{name}: ')}")
 
 
 def _circus(old: CircusConfig, new: CircusConfig) -> CircusConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from circusd.config.drift import Drift, same, socket_drift, watcher_drift
-from circusd.config.editing import IniText
-from circusd.config.forms import form_of
+from circusd.config.editing import Text, text_of
 from circusd.config.ini import load
+from circusd.config.problems import Unwritable
 from circusd.config.records import Configuration, SocketConfig, WatcherConfig
 from circusd.schema.errors import CircusError, ConfigError, Conflict
 
@@ -117,7 +117,7 @@ def drift(daemon: Daemon) -> dict[str, Any]:
         in_force, on_disk = daemon.saved or (None, daemon.configuration)
         known = on_disk if in_force is daemon.configuration else daemon.configuration
         disk = _loaded(daemon.settings.path)
-        changed = (_content(disk), disk.circus) != (_content(known), known.circus)
+        changed = _content(disk) != _content(known)
     except ConfigError as error:
         problems = [str(problem) for problem in error.problems]
     return {
@@ -157,12 +157,12 @@ def _planned(daemon: Daemon, target: str, force: bool) -> Saving:
     if not saving.drifts:
         saving.configuration, saving.on_disk = before, disk
         return saving
-    edited = _edited(saving, disk, target)
+    edited = _aside(_edited, saving, disk, target)
     texts = {name: text.text for name, text in edited.items()}
     after = _loaded(path, texts, "can't be saved, the file would be wrong then: ")
     _check(saving, (disk, after), before, running)
     for name, text in edited.items():
-        _add(saving, name, text)
+        _aside(_add, saving, name, text)
     there = {w.name.lower() for w in disk.watchers}
     for watcher in after.watchers:
         current = running[0].get(watcher.name.lower(), watcher)
@@ -197,7 +197,7 @@ def _aside(act: Callable[..., Any], *args: Any) -> Any:
 
 
 def _content(configuration: Configuration) -> tuple[object, ...]:
-    return configuration.watchers, configuration.sockets, configuration.plugins
+    return configuration.circus, configuration.watchers, configuration.sockets, configuration.plugins
 
 
 def _find(daemon: Daemon, saving: Saving) -> Forced:
@@ -222,54 +222,47 @@ def _find(daemon: Daemon, saving: Saving) -> Forced:
     return running, opened
 
 
-def _edited(saving: Saving, disk: Configuration, target: str) -> dict[str, IniText]:
-    """The texts of the files with the changes in them; only those that change."""
-    texts: dict[str, IniText] = {}
+def _edited(saving: Saving, disk: Configuration, target: str) -> dict[str, Text]:
+    """The texts of the files with the changes in them; only those that change. Touches the disk."""
+    texts: dict[str, Text] = {}
     for name in disk.files:
-        data = _aside(_bytes, name)
-        saving.old[name] = data
-        if form_of(name) == "ini":
-            texts[name] = IniText(name, data.removeprefix(BOM).decode("utf-8", "replace"))
+        data = saving.old[name] = _bytes(name)
+        texts[name] = text_of(name, data.removeprefix(BOM).decode("utf-8", "replace"))
     where = next((name for name in disk.files if os.path.realpath(name) == os.path.realpath(target)), None)
     if where is None:
         raise ConfigError([f"{target} is not read by {disk.files[0]}: it would not be found there again"])
     before = {name: text.text for name, text in texts.items()}
     for drift in saving.drifts:
-        _put(drift, texts, where)
+        try:
+            _put(drift, texts.values(), texts[where])
+        except Unwritable as problem:
+            raise ConfigError([f"{drift.section.replace(':', ' ', 1)} can't be saved: {problem}"]) from None
     return {name: text for name, text in texts.items() if text.text != before[name]}
 
 
-def _put(drift: Drift, texts: Mapping[str, IniText], where: str) -> None:
-    holders = [text for text in texts.values() if text.has(drift.section)]
-    if not holders and (not drift.added or where not in texts):
-        raise ConfigError(
-            [f"{drift.section} stands in a file of another form: only ini files can be saved so far"]
-        )
+def _put(drift: Drift, texts: Collection[Text], where: Text) -> None:
+    """Each option goes where it stands; what is new to where the section stands, or to the text for what is new."""
+    holders = [text for text in texts if text.has(drift.section)]
     if drift.removed:
-        for text in texts.values():
+        for text in texts:
             text.remove(drift.section)
-            text.remove(f"env:{drift.section.partition(':')[2]}")
         return
-    home = holders[0] if holders else texts[where]
+    home = holders[0] if holders else where
     for option, value in drift.options.items():
         if value is None:
             for text in holders:
                 text.take_away(drift.section, option)
         else:
             there = next((text for text in holders if text.has(drift.section, option)), home)
-            there.set(drift.section, option, value or '""')
-    _put_variables(drift, texts.values(), home)
-
-
-def _put_variables(drift: Drift, texts: Iterable[IniText], home: IniText) -> None:
-    section = f"env:{drift.section.partition(':')[2]}"
-    holders = [text for text in texts if text.has(section)]
+            there.set(drift.section, option, value)
+    watcher = drift.section.partition(":")[2]
+    holders = [text for text in texts if text.has_variables(watcher)]
     for name, value in drift.env.items():
         if value is None:
             for text in holders:
-                text.take_away(section, name)
+                text.take_variable(watcher, name)
         else:
-            (holders[0] if holders else home).set(section, name, value or '""')
+            (holders[0] if holders else home).set_variable(watcher, name, value)
 
 
 def _check(
@@ -315,7 +308,7 @@ def _differing(found: Any, aim: Any, *, is_new: bool) -> list[str]:
     return [key for key in keys if key not in ("name", "extras")]
 
 
-def _add(saving: Saving, name: str, text: IniText) -> None:
+def _add(saving: Saving, name: str, text: Text) -> None:
     old = saving.old[name]
     bom = BOM if old.startswith(BOM) else b""
     saving.new[name] = bom + text.text.encode()

@@ -1,7 +1,8 @@
 """Searches under way: each in a process of its own that is started for it, answered what it asks for, and ended.
 
 See `circusd.cli.searcher` for the other side. How many there are is bounded, for all and for each client; one whose client
-is gone, whose session has ended or that was cancelled is killed at once.
+is gone, whose session has ended or that was cancelled is killed at once. Where a client has named the search by a key and
+there is more to read, its process waits a while for the next page: it knows its place in compressed files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -40,6 +41,10 @@ SEARCHES: Final = 32
 """of which there are so many in all,"""
 SEARCHES_PER_CLIENT: Final = 2
 """and so many of one session or connection."""
+KEPT: Final = 4
+"""Processes that wait for the next page,"""
+KEPT_SECONDS: Final = 30.0
+"""and for so long."""
 PATIENCE: Final = 60.0
 """Seconds after which a process is killed that has not answered though its own time is over."""
 MESSAGE_LIMIT: Final = 64 << 20
@@ -86,6 +91,8 @@ class Searches:
         self._oom_score_adj = oom_score_adj
         self._turns = BoundedSemaphore(AT_ONCE)
         self._searches: dict[Search, None] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        """By client and key, that which was used last at the end."""
 
     def begin(
         self, queries: Sequence[Query], order: Order, connection: bytes, session: str, key: str
@@ -95,7 +102,7 @@ class Searches:
         ``session`` is the `accounts.fingerprint` of the session that asks; one of the same client with the same key ends.
         """
         owner = session or connection.hex()
-        self.replace(owner, key)
+        self._supersede(owner, key)
         if len(self._searches) >= SEARCHES:
             raise Conflict(
                 f"{SEARCHES} searches are under way or wait already", hint="circusctl jobs lists them"
@@ -115,7 +122,11 @@ class Searches:
         return search.result
 
     def replace(self, owner: str, key: str) -> None:
-        """The search of that client with that key, if there is a key, has ended."""
+        """The search of that client with that key, if there is a key, has ended, and nothing waits for its next page."""
+        self._supersede(owner, key)
+        self._drop([kept for kept in self._kept.values() if (kept.owner, kept.key) == (owner, key)])
+
+    def _supersede(self, owner: str, key: str) -> None:
         for search in list(self._searches):
             if key and search.owner == owner and search.key == key:
                 self._end(search, Conflict("another search has taken its place"))
@@ -125,17 +136,20 @@ class Searches:
         for search in list(self._searches):
             if search.connection == connection:
                 self._end(search, Conflict("the connection has ended"))
+        self._drop([kept for kept in self._kept.values() if kept.connection == connection])
 
     def end_session(self, session: str) -> None:
         """The session (its `accounts.fingerprint`) has ended, and its searches with it."""
         for search in list(self._searches):
             if session and search.owner == session:
                 self._end(search, Conflict("the session is over"))
+        self._drop([kept for kept in self._kept.values() if session and kept.owner == session])
 
     def close(self) -> None:
         """No searching process is left."""
         for search in list(self._searches):
             self._end(search, Conflict("circusd is stopping"))
+        self._drop(list(self._kept.values()))
 
     def _end(self, search: Search, error: CircusError) -> None:
         if self._searches.pop(search, self) is None:
@@ -157,8 +171,35 @@ class Searches:
             else:
                 search.result.set(answer)
 
+    # -- processes that wait for the next page -----------------------------------------------------------------------
+
+    def _take(self, search: Search) -> _Process:
+        """The process that has answered the page before, if it still waits; else a new one."""
+        kept = self._kept.pop((search.owner, search.key), None) if search.key else None
+        if kept is None:
+            return _Process(self._start, self._reaper)
+        kept.timer.kill(block=False)
+        if not kept.process.has_ended:
+            return kept.process
+        kept.process.end()
+        return _Process(self._start, self._reaper)
+
+    def _keep(self, search: Search, process: _Process) -> None:
+        kept = _Kept(search.owner, search.key, search.connection, process)
+        kept.timer = gevent.spawn_later(KEPT_SECONDS, self._drop, [kept])
+        self._kept[search.owner, search.key] = kept
+        self._drop(list(self._kept.values())[:-KEPT])
+
+    def _drop(self, those: Iterable[_Kept]) -> None:
+        for kept in those:
+            del self._kept[kept.owner, kept.key]
+            kept.process.end()
+            if kept.timer is not gevent.getcurrent():
+                kept.timer.kill(block=False)
+
     def _answer(self, search: Search, order: Order) -> list[dict[str, Any]]:
-        process = _Process(self._start, self._reaper)
+        process = self._take(search)
+        is_kept = False
         limit = sum(query.seconds for query in search.queries) + PATIENCE
         try:
             with gevent.Timeout(limit, TimedOut("the searching process does not answer")):
@@ -176,9 +217,15 @@ class Searches:
                     elif "error" in told:
                         raise _error(told["error"])
                     else:
-                        return process.replies(told)
+                        replies = process.replies(told)
+                        break
+            if search.key and search in self._searches and any(reply["more"] for reply in replies):
+                self._keep(search, process)
+                is_kept = True
+            return replies
         finally:
-            process.end()
+            if not is_kept:
+                process.end()
 
     def _give(self, process: _Process, query: Query, number: int) -> None:
         """The memory of a log's streams, as a copy, so that nothing can change it meanwhile."""
@@ -203,6 +250,17 @@ class Searches:
         )
 
 
+@dataclass(slots=True, eq=False)
+class _Kept:
+    """A process that waits for the next page of what it has read."""
+
+    owner: str
+    key: str
+    connection: bytes
+    process: _Process
+    timer: Any = None
+
+
 class _Process:
     """One searching process, and the socket to it."""
 
@@ -221,6 +279,11 @@ class _Process:
 
     def _ended(self, status: ExitStatus) -> None:
         self._status = status
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing answers any more."""
+        return self._status is not None
 
     def send(self, message: dict[str, Any], fd: int = -1) -> None:
         """The message is on its way, with a copy of the descriptor. Raises Failed."""

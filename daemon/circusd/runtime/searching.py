@@ -93,7 +93,7 @@ class Searching:
         elif p.get("before") or p.get("after"):
             field = "before" if p.get("before") else "after"
             query.position = self._from_line(_text(p, field), field, c.person.scope)
-        later = self._search(queries, p, c, watchers)
+        later = self._search(queries, p, c, watchers, _text(p, "key"))
         return Later(later.result, lambda replies: {**later.payload(replies), "watchers": meant})
 
     def _named(self, p: dict[str, Any], c: Context, names: Iterable[Any]) -> list[Watcher]:

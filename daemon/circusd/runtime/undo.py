@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from circusd.config.editing import IniText
+from circusd.config.editing import Text, text_of
 from circusd.kernel import files
 from circusd.schema.errors import CircusError, Conflict, NotFound
 from circusd.schema.secrets import MASK
@@ -122,12 +122,12 @@ def write_all(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> None:
 
 def difference(path: str, old: bytes, new: bytes) -> str:
     """The unified difference of two contents of a file, with secrets hidden."""
-    before, after = (IniText(path, data.removeprefix(BOM).decode("utf-8", "replace")) for data in (old, new))
+    before, after = (text_of(path, data.removeprefix(BOM).decode("utf-8", "replace")) for data in (old, new))
     lines = difflib.unified_diff(_masked(before), _masked(after), path, path, lineterm="")
     return "".join(line.partition("\0")[0] + "\n" for line in lines)
 
 
-def _masked(text: IniText) -> list[str]:
+def _masked(text: Text) -> list[str]:
     """The lines with secrets hidden; a hash behind a NUL byte keeps those apart that differ."""
     shown = []
     for line, seen in zip(text.lines, text.secrets(), strict=True):

@@ -175,6 +175,12 @@ _READ_REPLY = (
     Field("unsearched", "json", "list of {file, reason}: what could not be read"),
     Field("notes", "strings", "what is not exact, such as the times in a file that circusd has no index of"),
 )
+_KEY = Field(
+    "key",
+    "json",
+    "a text: an earlier search of the same client with the same key is cancelled by this one, and a page that goes on with a "
+    "``cursor`` is had quicker; ``grep`` with ``limit`` 0 only ends what has that key",
+)
 _PERSON = Field(
     "person", doc="name of the person", required=True, positional=True, metavar="PERSON", target="person"
 )
@@ -700,12 +706,7 @@ COMMANDS: tuple[Command, ...] = (
             _ORDER,
             _CURSOR,
             Field("text", "json", "plain text instead of ``pattern``"),
-            Field(
-                "key",
-                "json",
-                "a text: an earlier search of the same client with the same key is cancelled by this one; with ``limit`` 0 that is "
-                "all that is done",
-            ),
+            _KEY,
             _MATCH,
         ),
         (
@@ -1040,6 +1041,7 @@ COMMANDS: tuple[Command, ...] = (
             Field("after", doc="the lines after the one with this id", metavar="ID"),
             _ORDER,
             _CURSOR,
+            _KEY,
             _MATCH,
         ),
         (
@@ -1290,7 +1292,16 @@ COMMANDS: tuple[Command, ...] = (
         "rmkey",
         "revoke the key of a client on another machine",
         "It is let in no more, and the connections that it has end.",
-        (Field("name", doc="what the client is called", required=True, positional=True, metavar="NAME"),),
+        (
+            Field(
+                "name",
+                doc="what the client is called",
+                required=True,
+                positional=True,
+                metavar="NAME",
+                target="key",
+            ),
+        ),
         (Field("ended", "int", "how many connections have ended"),),
         role="admin",
         effect="destroy",
@@ -1395,7 +1406,7 @@ COMMANDS: tuple[Command, ...] = (
         "What ``set``, ``incr``, ``decr``, ``add``, ``rm``, ``addsocket`` and ``rmsocket`` have changed since the files were "
         "read is put into them: each option where it stands, every other line, comments and order as they are. Shows the "
         "difference first, without the values of variables, and asks; ``--yes`` does not ask. Refused when a file has changed "
-        "on disk since it was read: ``reloadconfig`` first, or ``--force``. Only ini files are written. ``--undo`` puts back what the "
+        "on disk since it was read: ``reloadconfig`` first, or ``--force``. ``--undo`` puts back what the "
         "files said before the last save, unless they have changed since; what is in force stays so.",
         (
             Field(
