@@ -41,7 +41,7 @@ numprocesses = 1
 # table that loses its role is noticed.
 DECIDES = (
     *("cmd", "args", "shell", "shell_args", "executable", "working_dir"),
-    *("uid", "gid", "env", "env_file", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver"),
+    *("uid", "gid", "env", "env_file", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver", "ready"),
     *(f"hooks.{hook}" for hook in HOOKS),
     *(
         f"{stream}.{key}"
@@ -49,6 +49,8 @@ DECIDES = (
         for key in ("class", "filename", "anything")
     ),
     *("hooks", "stdout_stream", "stderr_stream"),
+    # What it may take from others.
+    *("nice", "cpu_affinity", "io_priority", "oom_score_adj"),
 )
 
 # None of them is a name of an option, and none must become one.
