@@ -38,6 +38,8 @@ class CircusPlugin:
     """
 
     name = ""
+    topics: tuple[str, ...] = ("watcher.",)
+    """What it hears: the beginnings of topics on the endpoint of events."""
 
     def __init__(
         self,
@@ -75,6 +77,9 @@ class CircusPlugin:
     def handle_recv(self, data: tuple[bytes, bytes]) -> None:
         """Called for each event with its topic and its JSON text; see `split_data` and `load_message`."""
         raise NotImplementedError
+
+    def handle_subscribed(self) -> None:
+        """Called when events begin to come, and when they come again after they were lost."""
 
     # -- for the plugin's use --------------------------------------------------------------------------------------
 
@@ -136,12 +141,16 @@ class CircusPlugin:
         if not self.running:
             return
         try:
-            self._events = subscribe(self.pubsub_endpoint, ["watcher."])
+            self._events = subscribe(self.pubsub_endpoint, self.topics)
         except CircusError as problem:
             self._try_again(problem)
             return
         self._lost = None
         self.loop.asyncio_loop.add_reader(self._events.fileno(), self._read)
+        try:
+            self.handle_subscribed()
+        except Exception:
+            log.exception("handle_subscribed failed")
 
     def _try_again(self, problem: CircusError) -> None:
         now = time.monotonic()
