@@ -11,7 +11,7 @@ from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of
 from circusd.cli.circusd import parser as circusd_parser
 from circusd.cli.codes import CODES
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
-from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import CIRCUS, PLUGIN, PLUGIN_CLASSES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
 from circusd.version import __version__
 
 DATE = "2026-11-01"
@@ -352,6 +352,15 @@ def _ini() -> Iterator[str]:
         yield f".SS {_text(row.name)}"
         yield _prose(row.doc if row.effective else f"{row.doc} Accepted, not yet effective.")
         yield from _options(row.options)
+    yield ".SH PLUGINS"
+    yield _prose(
+        "The plugins that come with circusd, by what stands behind ``use``, and what may stand in the section of each beside the "
+        "options of a watcher:"
+    )
+    for plugin in PLUGIN_CLASSES:
+        yield f".SS {_text(plugin.name)}"
+        yield _prose(plugin.doc)
+        yield from _options(plugin.options)
     yield ".SH ENVIRONMENT OF PROCESSES"
     yield _prose(
         "``[env]`` holds variables for all watchers, ``[env:NAME,PATTERN*]`` for those whose names fit; later ones win. ``$NAME`` in "

@@ -48,7 +48,9 @@ class CircusClient:
         ssh_keyfile: str | None = None,
     ) -> None:
         if ssh_server is not None:
-            raise CallError("a daemon on another machine is reached by a key: see newkey and addkey, or by circusctl --ssh")
+            raise CallError(
+                "a daemon on another machine is reached by a key: see newkey and addkey, or by circusctl --ssh"
+            )
         try:
             self.endpoint = endpoint or find_endpoint()
         except CircusError as problem:
@@ -128,7 +130,9 @@ class CircusConsumer:
         self.timeout = timeout
         if endpoint is None:
             with CircusClient() as client:
-                endpoint = client.send_message("globaloptions", option="pubsub_endpoint")["options"]["pubsub_endpoint"]
+                endpoint = client.send_message("globaloptions", option="pubsub_endpoint")["options"][
+                    "pubsub_endpoint"
+                ]
         self.endpoint = str(endpoint)
         self._subscription: Subscription | None = subscribe(self.endpoint, self.topics)
 

@@ -21,9 +21,9 @@ from . import zmtp
 from .schema.errors import ProtocolError, Refused, TimedOut, Unavailable
 
 if TYPE_CHECKING:
-    from .circusclient import AsyncCircusClient as AsyncCircusClient
-    from .circusclient import CallError as CallError
-    from .circusclient import CircusClient as CircusClient
+    from .circusclient import AsyncCircusClient as AsyncCircusClient  # noqa: PLC0414 (exported)
+    from .circusclient import CallError as CallError  # noqa: PLC0414 (exported)
+    from .circusclient import CircusClient as CircusClient  # noqa: PLC0414 (exported)
 
 TIMEOUT = 5.0
 """Seconds that a request may take when nothing else is said; the original's number."""

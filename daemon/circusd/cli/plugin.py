@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from circusd import original
 from circusd.cli.remote import CURVE, beside, by_key, is_there
 from circusd.cli.session import FAR_TIMEOUT, endpoint_of
 from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, Client
-from circusd import original
 from circusd.plugins.dotted import in_words, resolve
 from circusd.schema.errors import CircusError
 from circusd.schema.plugin_options import plugin_class
@@ -58,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="the key for a daemon on another machine, at a tcp:// --endpoint",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("plugin", nargs="?", metavar="CLASS", help="short name or dotted path of the plugin's class")
+    parser.add_argument(
+        "plugin", nargs="?", metavar="CLASS", help="short name or dotted path of the plugin's class"
+    )
     return parser
 
 

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from circusd.schema.options import HOOKS, WATCHER, Option, find, near_miss, watcher_option
-from circusd.schema.values import RLIMITS
+from circusd.schema.values import NO, RLIMITS
 
 from .problems import Place, Problem, Report, did_you_mean, quoted
 from .records import (
@@ -321,6 +321,8 @@ def plugin_watcher(
         },
     )
     section = f"plugin:{plugin.name}"
+    if plugin.options.get("active", "").strip().lower() in NO:
+        raw["autostart"] = Raw(False, Place(section=section, option="active"))
     for key, text in plugin.watcher_options.items():
         raw[key] = Raw(text, Place(section=section, option=key), from_file=True)
     report = Report()

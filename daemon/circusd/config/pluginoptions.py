@@ -27,4 +27,6 @@ def check_plugin(known: PluginClass, raw: Mapping[str, Raw], place: Place, repor
         report.error(place, f"has no {option.name}, which {known.name} needs", option.type.expected)
     if known.library and find_spec(known.library) is None:
         hint = f"pip install 'circusweb[{known.extra}]'"
-        report.warning(place, f"{known.name} needs the library {known.library}, which is not installed", hint=hint)
+        report.warning(
+            place, f"{known.name} needs the library {known.library}, which is not installed", hint=hint
+        )

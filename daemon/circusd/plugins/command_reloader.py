@@ -122,7 +122,9 @@ def program_of(options: Mapping[str, Any]) -> str:
     """Path of the file that a watcher with these options runs: its script where the program is an interpreter."""
     args = options.get("args") or []
     try:
-        words = shlex.split(options.get("cmd") or "") + (shlex.split(args) if isinstance(args, str) else list(args))
+        words = shlex.split(options.get("cmd") or "") + (
+            shlex.split(args) if isinstance(args, str) else list(args)
+        )
     except ValueError:
         return ""
     folder = options.get("working_dir") or os.getcwd()

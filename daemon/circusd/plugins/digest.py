@@ -61,7 +61,9 @@ class Template:
 
 def plain(text: str) -> str:
     """On one line, not too long, and without characters that a terminal or a mail would obey."""
-    text = "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text[: LONGEST_LINE + 1])
+    text = "".join(
+        letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text[: LONGEST_LINE + 1]
+    )
     return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}…"
 
 
@@ -101,7 +103,14 @@ class Message:
         """In a few words."""
         if len(self.events) == 1 and self.count == 1:
             return about(self.events[0])
-        names = list(dict.fromkeys([*(e["watcher"] for e in self.events if e.get("watcher")), *(w for w, _, _ in self.again if w)]))
+        names = list(
+            dict.fromkeys(
+                [
+                    *(e["watcher"] for e in self.events if e.get("watcher")),
+                    *(w for w, _, _ in self.again if w),
+                ]
+            )
+        )
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         return f"{self.count} events" + (f" of {shown}" if names else "")
 

@@ -78,7 +78,9 @@ class Notify(CircusPlugin):
         self.timeout: float = chosen["timeout"]
         self.title = Template("title", chosen["title"], TITLE_FIELDS)
         self.line = Template("template", chosen["template"], LINE_FIELDS)
-        self.digest = Digest(**{key: chosen[key] for key in ("level", "events", "watchers", "gather", "repeat", "rate", "per")})
+        self.digest = Digest(
+            **{key: chosen[key] for key in ("level", "events", "watchers", "gather", "repeat", "rate", "per")}
+        )
         self.about: Mapping[str, str] = {"daemon": "circusd", "host": socket.gethostname()}
         self._timer: Any = None
 
@@ -120,7 +122,9 @@ class Notify(CircusPlugin):
         if message.counted:
             lines.append(f"and {message.counted} more events")
         lines += [
-            f"{plain(watcher)}: {kind} came {count} more times" if watcher else f"{kind} came {count} more times"
+            f"{plain(watcher)}: {kind} came {count} more times"
+            if watcher
+            else f"{kind} came {count} more times"
             for watcher, kind, count in message.again
         ]
         return " ".join(title.split()), "\n".join(lines)
@@ -141,7 +145,9 @@ class Notify(CircusPlugin):
                     service.under_way += 1
                     self._send(service, title, body, message.level, 0)
                 else:
-                    log.warning("%s does not keep up: a message about %d events is lost", service.name, message.count)
+                    log.warning(
+                        "%s does not keep up: a message about %d events is lost", service.name, message.count
+                    )
         self._arm()
 
     def _send(self, service: Service, title: str, body: str, level: str, tries: int) -> None:
@@ -155,7 +161,9 @@ class Notify(CircusPlugin):
 
     def _sent(self, service: Service, title: str, body: str, level: str, tries: int, problem: str) -> None:
         if problem and tries < len(TRY_AGAIN):
-            log.warning("%s could not be told: %s; tried again in %g s", service.name, problem, TRY_AGAIN[tries])
+            log.warning(
+                "%s could not be told: %s; tried again in %g s", service.name, problem, TRY_AGAIN[tries]
+            )
             self.loop.call_later(TRY_AGAIN[tries], self._send, service, title, body, level, tries + 1)
             return
         service.under_way -= 1

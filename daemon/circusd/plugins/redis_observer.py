@@ -31,7 +31,9 @@ class RedisObserver(BaseObserver):
         try:
             import redis
         except ImportError as problem:
-            raise ValueError(f"the library redis is missing: pip install 'circusweb[redis]' ({problem})") from problem
+            raise ValueError(
+                f"the library redis is missing: pip install 'circusweb[redis]' ({problem})"
+            ) from problem
         self.timeout: float = self.settings["timeout"]
         self.restart_on_timeout: str | None = self.settings["restart_on_timeout"]
         self.redis = redis.from_url(

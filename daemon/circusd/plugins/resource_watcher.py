@@ -77,8 +77,12 @@ class ResourceWatcher(BaseObserver):
             log.warning("%s is restarted: %s", self.watcher, why)
             self.cast("restart", name=self.watcher, match="simple")
             return
-        log.warning("child %s of %s gets signal %s: %s", index, self.watcher, self.settings["child_signal"], why)
-        self.cast("signal", name=self.watcher, signum=self.settings["child_signal"], childpid=index, match="simple")
+        log.warning(
+            "child %s of %s gets signal %s: %s", index, self.watcher, self.settings["child_signal"], why
+        )
+        self.cast(
+            "signal", name=self.watcher, signum=self.settings["child_signal"], childpid=index, match="simple"
+        )
 
     def complaints(self, infos: Iterable[Mapping[str, Any]]) -> set[str]:
         """What is wrong with these processes, as keys of `WORDS`."""

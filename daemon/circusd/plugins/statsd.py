@@ -51,7 +51,7 @@ class StatsdClient:
         """One value for that name; of those with a sample rate, only so many of them go out."""
         rate = self.sample_rate if sample_rate is None else sample_rate
         if rate < 1:
-            if random.random() >= rate:  # noqa: S311 (no secret hangs on it)
+            if random.random() >= rate:
                 return
             value += f"|@{rate:g}"
         if self.prefix:

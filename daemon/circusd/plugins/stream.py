@@ -140,7 +140,7 @@ class FancyStdoutStream(StdoutStream):
     def __init__(self, color: str | None = None, time_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.time_format = time_format or "%Y-%m-%d %H:%M:%S"
-        chosen = color if color in self.colors else random.choice(self.colors)  # noqa: S311 (a colour)
+        chosen = color if color in self.colors else random.choice(self.colors)
         self.color_code = self.colors.index(chosen) + 1
 
     def __call__(self, data: Data) -> None:

@@ -164,9 +164,7 @@ def _loop_rate(doc: str, default: int = 60) -> Option:
     return _option("loop_rate", SECONDS, default, doc, unit="s", aka=("interval", "period", "every"))
 
 
-ACTIVE = _option(
-    "active", BOOL, True, "A plugin that is not active ends at once; set ``autostart`` to keep it from starting."
-)
+ACTIVE = _option("active", BOOL, True, "A plugin that is not active is not started.")
 
 PLUGIN_CLASSES: tuple[PluginClass, ...] = (
     PluginClass(
@@ -177,9 +175,7 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
         "A watcher may have values of its own for all of these options: ``flapping.window = 5`` in its section.",
         (
             ACTIVE,
-            _option(
-                "attempts", COUNT, 2, "So many deaths of one process one after the other are looked at."
-            ),
+            _option("attempts", COUNT, 2, "So many deaths of one process one after the other are looked at."),
             _option(
                 "window",
                 SECONDS,
@@ -188,7 +184,9 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
                 "circusd waited before it started the process again does not count.",
                 unit="s",
             ),
-            _option("retry_in", SECONDS, 7, "After this time the stopped watcher is started again.", unit="s"),
+            _option(
+                "retry_in", SECONDS, 7, "After this time the stopped watcher is started again.", unit="s"
+            ),
             _option(
                 "max_retry",
                 RETRIES,
@@ -214,8 +212,18 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
             _option("watcher", NAME, None, "Which watcher.", aka=("name", "watchers")),
             _option("service", NAME, None, "The former name of ``watcher``."),
             _loop_rate("How often it is looked at."),
-            _option("max_cpu", DECIMAL, 90, "Percent of a processor; more, by any process, is too much. 0 for no limit."),
-            _option("min_cpu", DECIMAL, None, "Percent of a processor; this or less, by any process, is too little."),
+            _option(
+                "max_cpu",
+                DECIMAL,
+                90,
+                "Percent of a processor; more, by any process, is too much. 0 for no limit.",
+            ),
+            _option(
+                "min_cpu",
+                DECIMAL,
+                None,
+                "Percent of a processor; this or less, by any process, is too little.",
+            ),
             _option("max_mem", AMOUNT, 90.0, "More memory than this, by any process, is too much."),
             _option("min_mem", AMOUNT, None, "Less memory than this, by any process, is too little."),
             _option(
@@ -267,8 +275,12 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
                 secret=True,
                 aka=("url",),
             ),
-            _option("timeout", SECONDS, 5, "After this time without an answer it counts as not there.", unit="s"),
-            _option("restart_on_timeout", NAME, None, "The watcher that is restarted when there is no answer."),
+            _option(
+                "timeout", SECONDS, 5, "After this time without an answer it counts as not there.", unit="s"
+            ),
+            _option(
+                "restart_on_timeout", NAME, None, "The watcher that is restarted when there is no answer."
+            ),
             _loop_rate("How often it is asked."),
             *_statsd("redis_observer"),
         ),
@@ -348,7 +360,7 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
                 "urls",
                 URLS,
                 None,
-                "Where to: addresses of `Apprise <https://github.com/caronc/apprise>`__, such as "
+                "Where to: addresses of Apprise (see its list at github.com/caronc/apprise), such as "
                 "``mailtos://USER:PASSWORD@HOST?to=ADDRESS``, ``slack://TOKEN_A/TOKEN_B/TOKEN_C`` or ``jsons://HOST/PATH`` (a "
                 "webhook). Each gets every message.",
                 secret=True,
@@ -358,8 +370,7 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
                 "level",
                 EVENT_LEVEL,
                 "warning",
-                "Events of this level and worse are told, but the end of a process that circusd was asked to stop is not; the "
-                "`table of events <events.rst>`__ has the levels.",
+                "Events of this level and worse are told, but the end of a process that circusd was asked to stop is not.",
             ),
             _option(
                 "events",
@@ -391,7 +402,9 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
                 "The same event of the same watcher is told once in this time, and counted until then. 0 to tell each.",
                 unit="s",
             ),
-            _option("rate", COUNT, 20, "No more messages than this in ``per``.", aka=("max_messages", "limit")),
+            _option(
+                "rate", COUNT, 20, "No more messages than this in ``per``.", aka=("max_messages", "limit")
+            ),
             _option("per", SECONDS, 3600, "The time that ``rate`` is for.", unit="s"),
             _option(
                 "title",
@@ -408,7 +421,9 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
                 "``{text}``, ``{number}`` and the event's own fields are replaced; a field that an event does not have is empty.",
                 aka=("body", "message"),
             ),
-            _option("timeout", SECONDS, 30, "After this time a service that does not answer has failed.", unit="s"),
+            _option(
+                "timeout", SECONDS, 30, "After this time a service that does not answer has failed.", unit="s"
+            ),
         ),
         needs=("urls",),
         library="apprise",
