@@ -216,7 +216,7 @@ class Arbiter(ArbiterView):
     def _said(self) -> str:
         assert self._link is not None
         self._link.settimeout(1)
-        parts = []
+        parts: list[bytes] = []
         with contextlib.suppress(OSError):
             while (part := self._link.recv(SAID)) and len(parts) < 16:
                 parts.append(part)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from circusd.plugins.digest import LINE_FIELDS, MOST_LINES, TITLE_FIELDS, Digest, Template, plain
+from circusd.plugins.ends import AskedFor
 from circusd.schema.events import EVENTS
 
 
@@ -81,6 +82,25 @@ def test_end_that_was_asked_for_worries_nobody() -> None:
     assert box.wake_at() is None
     box.take(event(), 2)
     assert box.wake_at() == 7
+
+
+@pytest.mark.parametrize(
+    ("signum", "end", "asked_for"),
+    [
+        (15, {"code": 3, "signal": None}, True),
+        (9, {"code": None, "signal": 9}, True),
+        (1, {"code": 0, "signal": None}, True),
+        (10, {"code": None, "signal": 10}, True),
+        (1, {"code": 3, "signal": None}, False),
+        (10, {"code": None, "signal": 11}, False),
+    ],
+)
+def test_crash_after_a_signal_to_reload_is_a_crash(signum: int, end: dict[str, Any], asked_for: bool) -> None:
+    """Only who sends a signal that ends wants an end; after others a clean one, or one by that signal, was meant."""
+    ends = AskedFor()
+    ends.hear(event("process.signalled", signum=signum))
+    assert ends.hear(event(**end)) is asked_for
+    assert ends.hear(event(**end)) is False
 
 
 def test_repeated_event_is_counted_and_the_count_is_told() -> None:

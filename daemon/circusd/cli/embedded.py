@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     threading.Thread(target=_end_with, args=(link,), name="program", daemon=True).start()
     errors = sys.stderr
     copy = _Copy(errors)
-    sys.stderr = copy  # type: ignore[assignment]
+    sys.stderr = copy
     try:
         code = circusd.main(words[1:])
     finally:

@@ -317,6 +317,8 @@ def plugin_watcher(
             "copy_path": True,
             # Unlike the original's, what it reports as an error is kept: without it nobody learns why it does not run.
             "close_child_stdout": not debug,
+            # Its start alone may take longer than a watcher's processes need to be taken for well.
+            "settle_time": 10,
             "env": dict(plugin.env),
         },
     )

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from circusd.schema.events import EVENTS, LEVELS
 
+from .ends import AskedFor
+
 MOST_LINES: Final = 50
 """Events that one message tells one by one; more are counted."""
 
@@ -139,7 +141,7 @@ class Digest:
     _known: OrderedDict[tuple[str, str], Known] = field(default_factory=OrderedDict)
     _again: list[tuple[str, str, int]] = field(default_factory=list)
     _sent: deque[float] = field(default_factory=deque)
-    _signalled: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    _ends: AskedFor = field(default_factory=AskedFor)
 
     def take(self, event: Mapping[str, Any], now: float) -> None:
         """The event will be told, or counted, or is of no interest."""
@@ -186,15 +188,8 @@ class Digest:
         return message
 
     def _judged(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The end of a process that circusd had told to end is nothing to worry about."""
-        if event["event"] == "process.signalled":
-            self._signalled[event["pid"]] = None
-            while len(self._signalled) > MOST_KNOWN:
-                self._signalled.popitem(last=False)
-        elif event["event"] == "process.exited" and event["pid"] in self._signalled:
-            del self._signalled[event["pid"]]
-            return {**event, "level": "info"}
-        return event
+        """The end of a process that was asked for is nothing to worry about."""
+        return {**event, "level": "info"} if self._ends.hear(event) else event
 
     def _wanted(self, event: Mapping[str, Any]) -> bool:
         watcher, kind = event.get("watcher"), str(event["event"])

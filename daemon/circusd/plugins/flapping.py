@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,10 @@ from typing import Any
 from circusd.schema.errors import CircusError
 
 from . import CircusPlugin
+from .ends import AskedFor
 from .settings import own_settings, settings
 
 log = logging.getLogger("circusd.plugin")
-
-MOST_SIGNALLED = 10_000
-"""Processes that were told to stop and have not been heard of since; of those that are never heard of, the oldest go."""
 
 
 @dataclass(slots=True)
@@ -34,7 +32,7 @@ class _Watched:
 
 
 class Flapping(CircusPlugin):
-    """See its options; a death counts unless circusd had sent the process a signal to stop it."""
+    """See its options; a death counts unless it was asked for."""
 
     name = "flapping"
     topics = ("event.",)
@@ -50,7 +48,7 @@ class Flapping(CircusPlugin):
         super().__init__(endpoint, pubsub_endpoint, check_delay, ssh_server=ssh_server, **config)
         self.settings = settings(self.name, config)
         self.watched: dict[str, _Watched] = {}
-        self._signalled: OrderedDict[int, None] = OrderedDict()
+        self._ends = AskedFor()
 
     def handle_subscribed(self) -> None:
         """What was missed may have changed anything but the timers that run."""
@@ -66,15 +64,9 @@ class Flapping(CircusPlugin):
         """One event."""
         event = self.load_message(data[1])
         name, kind = event.get("watcher", ""), event["event"]
-        if kind == "process.signalled":
-            self._signalled[event["pid"]] = None
-            while len(self._signalled) > MOST_SIGNALLED:
-                self._signalled.popitem(last=False)
-        elif kind == "process.exited":
-            if event["pid"] in self._signalled:
-                del self._signalled[event["pid"]]
-            else:
-                self._died(name, event["wid"], float(event["lived"]))
+        was_asked_for = self._ends.hear(event)
+        if kind == "process.exited" and not was_asked_for:
+            self._died(name, event["wid"], float(event["lived"]))
         elif kind == "watcher.removed":
             watched = self.watched.pop(name, None)
             if watched is not None:

@@ -50,14 +50,16 @@ class ResourceWatcher(BaseObserver):
             seen.add(PARENT)
             self._judge(PARENT, processes)
         if self.settings["process_children"]:
-            for child in (child for info in processes for child in info.get("children", ())):
+            for parent, child in (
+                (info["pid"], child) for info in processes for child in info.get("children", ())
+            ):
                 if _measured([child]):
                     seen.add(child["pid"])
-                    self._judge(child["pid"], [child])
+                    self._judge(child["pid"], [child], parent)
         for index in self.counts.keys() - seen:
             del self.counts[index]
 
-    def _judge(self, index: str | int, infos: list[dict[str, Any]]) -> None:
+    def _judge(self, index: str | int, infos: list[dict[str, Any]], parent: int = 0) -> None:
         found = self.complaints(infos)
         counts = self.counts.setdefault(index, Counter())
         for kind in WORDS:
@@ -70,19 +72,16 @@ class ResourceWatcher(BaseObserver):
         if times > self.settings["max_count"]:
             del self.counts[index]
             self.statsd.increment(f"_resource_watcher.{bucket_of(self.watcher)}.restarting")
-            self._act(index, f"{WORDS[worst]}, {times} times in a row")
+            self._act(index, parent, f"{WORDS[worst]}, {times} times in a row")
 
-    def _act(self, index: str | int, why: str) -> None:
+    def _act(self, index: str | int, parent: int, why: str) -> None:
         if index == PARENT:
             log.warning("%s is restarted: %s", self.watcher, why)
             self.cast("restart", name=self.watcher, match="simple")
             return
-        log.warning(
-            "child %s of %s gets signal %s: %s", index, self.watcher, self.settings["child_signal"], why
-        )
-        self.cast(
-            "signal", name=self.watcher, signum=self.settings["child_signal"], childpid=index, match="simple"
-        )
+        signum = self.settings["child_signal"]
+        log.warning("child %s of %s gets signal %s: %s", index, self.watcher, signum, why)
+        self.cast("signal", name=self.watcher, signum=signum, pid=parent, childpid=index, match="simple")
 
     def complaints(self, infos: Iterable[Mapping[str, Any]]) -> set[str]:
         """What is wrong with these processes, as keys of `WORDS`."""

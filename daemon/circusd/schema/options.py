@@ -544,7 +544,8 @@ PLUGIN: tuple[Option, ...] = (
         None,
         "The plugin's class: one of those below by its short name, or any by its dotted path. Every other key is passed to it, and "
         "those that are a watcher's options are also that: a plugin "
-        "is a watcher named ``plugin:NAME`` with priority 1, one process, ``copy_env`` and ``copy_path`` on.",
+        "is a watcher named ``plugin:NAME`` with priority 1, one process, ``copy_env`` and ``copy_path`` on, and a ``settle_time`` of "
+        "10 s.",
         apply="watcher",
         section="plugin",
         role="admin",
