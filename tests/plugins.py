@@ -10,13 +10,22 @@ from tests.waiting import eventually
 
 
 def until_it_hears(daemon: Daemon, *names: str) -> None:
-    """These plugins are subscribed to events."""
+    """These plugins are subscribed to events, and have got one."""
 
-    def all_hear() -> bool:
-        rows = {row["name"]: row for row in daemon.call("plugins")["plugins"]}
-        return all(any(door["channel"] == "events" for door in rows[name]["doors"]) for name in names)
+    def sent(name: str) -> int | None:
+        for row in daemon.call("plugins")["plugins"]:
+            if row["name"] == name:
+                return sum(door["sent"] for door in row["doors"] if door["channel"] == "events")
+        return None
 
-    eventually(all_hear, within=30, what=f"{names} hear")
+    def hears(name: str) -> bool:
+        before = sent(name)
+        # An event that is of no interest to anybody.
+        daemon.call("set", name=f"plugin:{name}", options={"priority": 1}, waiting=True)
+        return before is not None and (sent(name) or 0) > before
+
+    for name in names:
+        eventually(lambda name=name: hears(name), within=30, every=0.1, what=f"{name} hears")  # type: ignore[misc]
 
 
 def said(daemon: Daemon, name: str) -> str:
