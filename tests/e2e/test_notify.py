@@ -179,7 +179,7 @@ def test_service_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
             text = (
                 said(daemon, "tell")
                 + daemon.log.read_text()
-                + str(daemon.call("options", name="plugin:tell"))
+                + str(daemon.call("plugins"))
             )
             assert "pass-word" not in text
             assert "token-4711" not in text

@@ -101,9 +101,9 @@ class Flapping(CircusPlugin):
         self._judge(name, watched)
 
     def _judge(self, name: str, watched: _Watched) -> None:
-        """The watcher is stopped unless one of its processes is well."""
+        """The watcher is stopped unless one of its processes is well, or it is a plugin or the console."""
         reply = self.call("inspect", name=name)
-        if reply.get("status") != "ok":
+        if reply.get("status") != "ok" or reply["watchers"][0]["kind"] != "watcher":
             return
         rows = reply["watchers"][0]["processes"]
         long_ago = reply["time"] - watched.options["window"] - 1

@@ -172,6 +172,7 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
         "flapping.Flapping",
         "Stops a watcher whose processes die again and again, tries it again later, and gives it up in the end. Each process is "
         "judged by itself and no stop that was asked for counts: as long as one process of the watcher is well, it is not stopped. "
+        "Plugins and the console never are. "
         "A watcher may have values of its own for all of these options: ``flapping.window = 5`` in its section.",
         (
             ACTIVE,
