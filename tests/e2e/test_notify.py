@@ -176,11 +176,7 @@ def test_service_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
             bad.status = 200
             eventually(lambda: bad.posted, within=30)
             assert bad.posted == good.posted
-            text = (
-                said(daemon, "tell")
-                + daemon.log.read_text()
-                + str(daemon.call("plugins"))
-            )
+            text = said(daemon, "tell") + daemon.log.read_text() + str(daemon.call("plugins"))
             assert "pass-word" not in text
             assert "token-4711" not in text
 

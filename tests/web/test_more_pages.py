@@ -337,7 +337,9 @@ def test_plugins_tell_what_they_do_and_say(browser: Browser, scene: Console) -> 
     }
     with seen(browser, scene, "plugins/") as page:
         flapping = page.locator('[data-plugin="broken"]')
-        expect(flapping.locator(".does")).to_contain_text("Stops a watcher whose processes die again and again.")
+        expect(flapping.locator(".does")).to_contain_text(
+            "Stops a watcher whose processes die again and again."
+        )
         expect(flapping.locator(".does code")).to_have_text("flapping.X")
         expect(flapping.locator("dl.told div", has_text="retry_in").first).to_contain_text("4")
         flapping.locator("summary").click()
