@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import re
+import secrets
+import select
 import shlex
 import shutil
 import signal
@@ -23,15 +25,12 @@ from itertools import count
 from typing import Any
 
 from .client import Client, runtime_bases
-from .schema.errors import CircusError, TimedOut, Unavailable
+from .schema.errors import Unavailable
 from .schema.nearest import nearest
 from .schema.options import CIRCUS, find
 from .views import ArbiterView
 
 __all__ = ["Arbiter", "ThreadedArbiter", "Watcher", "get_arbiter"]
-
-PATIENCE = 0.05
-"""Seconds between two looks whether the daemon has come up."""
 
 SAID = 16 << 10
 """Bytes that are read of what a daemon says that could not start."""
@@ -109,7 +108,7 @@ class Arbiter(ArbiterView):
     # -- life ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """The daemon has started everything, run, and ended; with ``background`` it runs when this comes back.
+        """The daemon has started everything, run, and ended; with ``background`` it has only started everything.
 
         In the main thread, SIGTERM, SIGINT and SIGQUIT end it in order meanwhile, and SIGHUP makes it reload. Raises
         Unavailable, with what it said, if it can't start.
@@ -167,11 +166,17 @@ class Arbiter(ArbiterView):
         with open(config, "w", encoding="ascii") as file:
             file.write(_yaml(self._document))
         environ = {**os.environ, "PYTHONPATH": _python_path(os.environ)}
+        # Those that this program may have are about itself.
+        for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+            environ.pop(name, None)
         if not self._is_named:
             # Nobody will look for what a daemon of this name has kept.
             environ["CIRCUS_STATE_DIR"] = os.path.join(self._folder, "state")
         self._link, theirs = socket.socketpair()
-        with theirs:
+        with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            # In no folder, as the path of one may be too long; nobody guesses the name.
+            environ["NOTIFY_SOCKET"] = f"@circus-program-{secrets.token_hex(16)}"
+            ready.bind(f"\0{environ['NOTIFY_SOCKET'][1:]}")
             words = [
                 sys.executable,
                 "-P",
@@ -189,29 +194,31 @@ class Arbiter(ArbiterView):
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        client = Client(f"ipc://{self._runtime(environ)}/commands.sock")
-        while not self._answers(client):
-            if self._process.poll() is not None:
-                said = self._said()
-                self._wait()
-                raise Unavailable(said or f"circusd has ended with code {self.exit_code} before it was up")
-        self._client = client
+            theirs.close()
+            is_up = self._await(ready)
+        if is_up:
+            self._client = Client(f"ipc://{self._runtime(environ)}/commands.sock")
+            return
+        said = self._said()
+        self._wait()
+        # One that was told to stop while it started has done as it was told.
+        if self.exit_code:
+            raise Unavailable(said or f"circusd has ended with code {self.exit_code} before it was up")
+
+    def _await(self, ready: socket.socket) -> bool:
+        """Whether the daemon has started everything, and not ended before."""
+        assert self._process is not None
+        assert self._link is not None
+        while True:
+            readable, _, _ = select.select([ready, self._link], [], [])
+            if ready in readable and b"READY=1" in ready.recv(4096).split(b"\n"):
+                return True
+            if self._link in readable:
+                return False
 
     def _runtime(self, environ: Mapping[str, str]) -> str:
         """The daemon's runtime folder, as it chooses it itself: in the first of those that may be."""
         return os.path.join(runtime_bases(environ, os.geteuid())[0], self.name)
-
-    def _answers(self, client: Client) -> bool:
-        assert self._process is not None
-        try:
-            client.call("ping", timeout=1)
-            return True
-        except TimedOut:
-            return False
-        except CircusError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE)
-            return False
 
     def _said(self) -> str:
         assert self._link is not None
