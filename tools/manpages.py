@@ -11,7 +11,16 @@ from circusd.cli.arguments import GLOBAL, flag_name, flags_of, positionals_of
 from circusd.cli.circusd import parser as circusd_parser
 from circusd.cli.codes import CODES
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
-from circusd.schema.options import CIRCUS, PLUGIN, PLUGIN_CLASSES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN,
+    PLUGIN_CLASSES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+)
 from circusd.version import __version__
 
 DATE = "2026-11-01"

@@ -10,7 +10,16 @@ from schema import schema
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS
-from circusd.schema.options import CIRCUS, PLUGIN, PLUGIN_CLASSES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN,
+    PLUGIN_CLASSES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+)
 
 WIDTH = 100
 
@@ -137,7 +146,11 @@ def _options() -> Iterable[str]:
     for plugin in PLUGIN_CLASSES:
         yield _heading(plugin.name, "~")
         yield _fill(plugin.doc)
-        needed = f" It needs ``{plugin.library}``: ``pip install 'circusweb[{plugin.extra}]'``." if plugin.extra else ""
+        needed = (
+            f" It needs ``{plugin.library}``: ``pip install 'circusweb[{plugin.extra}]'``."
+            if plugin.extra
+            else ""
+        )
         yield _fill(f"Its class is ``{plugin.use}``.{needed}")
         for option in plugin.options:
             yield _option(option, "^")

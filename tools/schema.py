@@ -10,7 +10,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from circusd.schema.options import CIRCUS, HOOKS, PLUGIN, PLUGIN_CLASSES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import (
+    CIRCUS,
+    HOOKS,
+    PLUGIN,
+    PLUGIN_CLASSES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+)
 from circusd.schema.types import BOOL, FAMILY, LEVEL, MOST_PROCESSES, SIGNAL, SOCKET_TYPE, TYPES, ValueType
 from circusd.schema.values import RLIMITS
 

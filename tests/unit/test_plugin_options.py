@@ -154,6 +154,19 @@ def test_values_are_read_by_the_table() -> None:
         settings("flapping", {"attempts": "many"})
 
 
+def test_options_of_the_plugin_are_not_its_watchers(tmp_path: Path) -> None:
+    """Where both have one of that name it is the plugin's; a class of one's own shares them, as in the original."""
+    path = tmp_path / "circus.ini"
+    path.write_text(
+        "[plugin:a]\nuse = flapping\nmax_retry = 0\nmax_age = 3\n[plugin:b]\nuse = my.own.Plugin\nmax_retry = 0\n"
+    )
+    loaded = load(str(path), {}).configuration
+    assert loaded is not None
+    first, second = (plugin_watcher(plugin, "circus-plugin") for plugin in loaded.plugins)
+    assert (first.max_retry, first.max_age, second.max_retry) == (5, 3, 0)
+    assert loaded.plugins[0].options["max_retry"] == "0"
+
+
 def test_inactive_plugin_is_not_started(tmp_path: Path) -> None:
     """``active = false`` is what it says, for anybody's plugin."""
     path = tmp_path / "circus.ini"

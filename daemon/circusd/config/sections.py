@@ -7,7 +7,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, WATCHER, Option, find, near_miss, plugin_class
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN,
+    SOCKET,
+    WATCHER,
+    Option,
+    find,
+    near_miss,
+    plugin_class,
+    plugin_options,
+)
 from circusd.schema.values import format_words
 
 from .document import Section, Value
@@ -172,7 +182,11 @@ def read_plugin(section: Section, lookup: Lookup, env: Mapping[str, str], report
     if (known := plugin_class(path)) is not None:
         check_plugin(known, raw, section.place(), report)
     options = {name: _text(item.value) for name, item in raw.items()}
-    watcher_options = {name: text for name, text in options.items() if _is_watchers(name)}
+    # what a shipped plugin's own table has is the plugin's alone: its max_retry is not that of its watcher
+    own = plugin_options(path)
+    watcher_options = {
+        name: text for name, text in options.items() if _is_watchers(name) and not find(own, name)
+    }
     plugin = PluginConfig(section.title, path, options, watcher_options, env)
     # those options go through a watcher's reading now, so that wrong ones are told with the rest
     shared = {name: raw[name] for name in watcher_options}
