@@ -152,7 +152,7 @@ def test_events_are_counted_and_loads_sent(tmp_path: Path) -> None:
             for key in ("cpu_max", "cpu_sum", "mem_pct_max", "mem_pct_sum", "mem_max", "mem_sum"):
                 assert f"{head}web.{key}" in names
                 assert f"{head}down.{key}" not in names
-            assert not [name for name in names if "plugin" in name.replace("circus.", "")]
+            assert not [name for name in names if name.startswith(f"{head}plugin")]
 
 
 def test_statsd_that_is_not_there_is_said_once(tmp_path: Path) -> None:
