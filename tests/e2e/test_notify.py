@@ -172,7 +172,7 @@ def test_service_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
             until_it_hears(daemon, "tell")
             kill(daemon)
             eventually(lambda: "json (address 2) could not be told" in said(daemon, "tell"), within=30)
-            assert "tried again in 0.5 s" in said(daemon, "tell")
+            eventually(lambda: "tried again in 0.5 s" in said(daemon, "tell"))
             bad.status = 200
             eventually(lambda: bad.posted, within=30)
             assert bad.posted == good.posted

@@ -58,7 +58,7 @@ def test_redis_is_told_of_and_restarted_when_it_does_not_answer(tmp_path: Path) 
             before = count(daemon, "redis", "process.started")
             daemon.call("signal", name="redis", signum="STOP")
             eventually(lambda: count(daemon, "redis", "process.started") > before, within=20)
-            assert "redis is restarted: redis does not answer" in said(daemon, "redis")
+            eventually(lambda: "redis is restarted: redis does not answer" in said(daemon, "redis"))
             assert f"{head}error:1|c" in statsd.texts
             assert f"{head}restart_on_error:1|c" in statsd.texts
             # Once it answers, it is left alone.
@@ -198,7 +198,7 @@ def test_page_that_fails_restarts_its_watcher(
             assert count(daemon, "web", "process.exited") == 0
             answers.answer = answer
             eventually(lambda: count(daemon, "web", "process.exited") > 0, within=20)
-            assert why in said(daemon, "web")
+            eventually(lambda: why in said(daemon, "web"))
             for message in ("error:1|c", f"error.{code}:1|c", "restart_on_error:1|c"):
                 assert head + message in statsd.texts
             answers.answer = Answers.fine

@@ -95,6 +95,22 @@ class CircusPlugin:
         """The command is sent; no reply comes."""
         self.client.cast(command, props)
 
+    def hear_out(self, quiet: float = 0.3, most: float = 2.0) -> None:
+        """Events that are on their way have been received: until none comes for ``quiet`` seconds, or ``most`` are over.
+
+        For a `handle_stop` that wants to know of its reason.
+        """
+        until = time.monotonic() + most
+        while self._events is not None and time.monotonic() < until:
+            try:
+                data = self._events.receive(quiet)
+            except CircusError:
+                return
+            try:
+                self.handle_recv(data)
+            except Exception:
+                log.exception("handle_recv failed")
+
     @staticmethod
     def split_data(data: tuple[bytes, bytes]) -> tuple[str, str, bytes]:
         """The watcher's name as it stands in topics, the event's name, and the JSON text."""

@@ -115,14 +115,15 @@ class Flapping(CircusPlugin):
         watched.lives.clear()
         watched.unwell.clear()
         most, wait = watched.options["max_retry"], watched.options["retry_in"]
-        self.cast("stop", name=name, match="simple")
         if most >= 0 and watched.tries >= most:
             watched.tries = 0
             log.warning("%s flaps: stopped for good, after it was tried again %d times", name, most)
+            self.cast("stop", name=name, match="simple")
             return
         watched.tries += 1
         limit = "" if most < 0 else f" of {most}"
         log.warning("%s flaps: stopped, and tried again in %g s, try %d%s", name, wait, watched.tries, limit)
+        self.cast("stop", name=name, match="simple")
         watched.timer = self.loop.call_later(wait, self._start, name, watched)
 
     def _start(self, name: str, watched: _Watched) -> None:

@@ -95,7 +95,8 @@ class Notify(CircusPlugin):
         self._arm()
 
     def handle_stop(self) -> None:
-        """What waits is sent, if that can be done soon."""
+        """What waits is sent, if that can be done soon; that circusd stops may be among it."""
+        self.hear_out()
         message = self.digest.message(time.monotonic(), at_once=True)
         if message is None:
             return
