@@ -13,7 +13,16 @@ from typing import Any
 
 from circusd.schema.commands import COMMANDS, ROLES, WAITING, Command, Field
 from circusd.schema.option import find, near_miss
-from circusd.schema.options import CIRCUS, SOCKET, WATCHER, Option, watcher_option
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN_CLASSES,
+    SOCKET,
+    WATCHER,
+    Option,
+    PluginClass,
+    watcher_option,
+)
+from circusd.schema.plugin_options import ORIGINAL
 from circusd.schema.types import SIGNAL
 
 from . import inputs
@@ -101,6 +110,7 @@ def as_json() -> bytes:
         "waiting": WAITING._asdict(),
         "sections": {name: [option(row) for row in rows if shown(row)] for name, rows in SECTIONS.items()},
         "families": {name: [family(row) for row in rows if row.pattern] for name, rows in SECTIONS.items()},
+        "plugins": [plugin(row) for row in PLUGIN_CLASSES],
         "groups": GROUPS,
         "signals": SIGNAL.choices,
     }
@@ -171,6 +181,25 @@ def option(row: Option) -> dict[str, Any]:
 def family(row: Option) -> dict[str, Any]:
     """What holds for all keys that begin so."""
     return {"prefix": row.prefix, "name": row.name, "apply": row.apply, "secret": row.secret, "doc": row.doc}
+
+
+def plugin(row: PluginClass) -> dict[str, Any]:
+    """A plugin that comes with circusd: what it does, and its options."""
+    return {
+        "name": row.name,
+        "uses": [row.name, row.use, *([ORIGINAL + row.path] if row.original else ())],
+        "doc": row.doc,
+        "needs": row.needs,
+        "extra": row.extra,
+        "options": [
+            {
+                key: value
+                for key, value in option(one).items()
+                if key in ("name", "default", "doc", "secret", "unit")
+            }
+            for one in row.options
+        ],
+    }
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------

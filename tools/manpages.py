@@ -12,7 +12,16 @@ from circusd.cli.circusd import parser as circusd_parser
 from circusd.cli.codes import CODES
 from circusd.cli.tophelp import KEYS
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
-from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN,
+    PLUGIN_CLASSES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+)
 from circusd.version import __version__
 
 DATE = "2026-11-01"
@@ -359,6 +368,15 @@ def _ini() -> Iterator[str]:
         yield f".SS {_text(row.name)}"
         yield _prose(row.doc)
         yield from _options(row.options)
+    yield ".SH PLUGINS"
+    yield _prose(
+        "The plugins that come with circusd, by what stands behind ``use``, and what may stand in the section of each beside the "
+        "options of a watcher:"
+    )
+    for plugin in PLUGIN_CLASSES:
+        yield f".SS {_text(plugin.name)}"
+        yield _prose(plugin.doc)
+        yield from _options(plugin.options)
     yield ".SH ENVIRONMENT OF PROCESSES"
     yield _prose(
         "``[env]`` holds variables for all watchers, ``[env:NAME,PATTERN*]`` for those whose names fit; later ones win. ``$NAME`` in "

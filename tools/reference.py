@@ -11,7 +11,16 @@ from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS
 from circusd.schema.metrics import GROUPS, RESTART_REASONS, STATES, Metric
-from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN,
+    PLUGIN_CLASSES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+)
 
 WIDTH = 100
 
@@ -130,6 +139,22 @@ def _options() -> Iterable[str]:
         yield _heading(row.name, "~")
         yield _fill(row.doc)
         for option in row.options:
+            yield _option(option, "^")
+    yield _heading("Plugins", "-")
+    yield _fill(
+        "The plugins that come with circusd, by what stands behind ``use``; ``circusd.plugins.…`` and the original's dotted paths "
+        "name them too. What may stand in the section ``[plugin:NAME]`` of each, beside the options of a watcher:"
+    )
+    for plugin in PLUGIN_CLASSES:
+        yield _heading(plugin.name, "~")
+        yield _fill(plugin.doc)
+        needed = (
+            f" It needs ``{plugin.library}``: ``pip install 'circusweb[{plugin.extra}]'``."
+            if plugin.extra
+            else ""
+        )
+        yield _fill(f"Its class is ``{plugin.use}``.{needed}")
+        for option in plugin.options:
             yield _option(option, "^")
     yield _heading("[env] and [env:NAME,PATTERN*]", "-")
     yield _fill(

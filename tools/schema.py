@@ -10,7 +10,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from circusd.schema.options import CIRCUS, HOOKS, PLUGIN, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option
+from circusd.schema.options import (
+    CIRCUS,
+    HOOKS,
+    PLUGIN,
+    PLUGIN_CLASSES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+)
 from circusd.schema.probe_values import SCHEMES as READY_SCHEMES
 from circusd.schema.probe_values import WORDS as READY_WORDS
 from circusd.schema.types import BOOL, FAMILY, LEVEL, MOST_PROCESSES, SIGNAL, SOCKET_TYPE, TYPES, ValueType
@@ -124,6 +134,7 @@ _READ: dict[str, list[Schema]] = {
     "socket type": _choice(SOCKET_TYPE, *_short(SOCKET_TYPE)),
     "syslog address": [_FILLED],
     "stream class": [{"enum": [row.name for row in STREAM_CLASSES]}, _DOTTED],
+    "plugin class": [{"enum": [row.name for row in PLUGIN_CLASSES]}, _DOTTED],
 }
 """What a value of each type may be in a file, where that is more than its choices; by the name of the type."""
 

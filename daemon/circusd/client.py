@@ -15,10 +15,15 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import zmtp
 from .schema.errors import ProtocolError, Refused, TimedOut, Unavailable
+
+if TYPE_CHECKING:
+    from .circusclient import AsyncCircusClient as AsyncCircusClient  # noqa: PLC0414 (exported)
+    from .circusclient import CallError as CallError  # noqa: PLC0414 (exported)
+    from .circusclient import CircusClient as CircusClient  # noqa: PLC0414 (exported)
 
 TIMEOUT = 5.0
 """Seconds that a request may take when nothing else is said; the original's number."""
@@ -43,6 +48,15 @@ is_here = zmtp.is_here
 Item = tuple[dict[str, Any], int]
 
 _RETRY = 0.05
+
+
+def __getattr__(name: str) -> Any:
+    """The original's clients, which are imported when somebody asks for them."""
+    if name in ("AsyncCircusClient", "CallError", "CircusClient"):
+        from . import circusclient
+
+        return getattr(circusclient, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def runtime_bases(environ: Mapping[str, str], uid: int) -> list[str]:

@@ -180,3 +180,19 @@ def test_plugin_by_hand(stage: Stage) -> None:
         assert process.wait(10) == 0
     assert json.loads(own.read_text().splitlines()[-1]) == ["stop", process.pid]
     assert not os.path.exists(f"/proc/{process.pid}")
+
+
+def test_stream_class_of_the_original_can_be_derived_from(tmp_path: Path) -> None:
+    """A user's class that imports circus.stream writes what processes write."""
+    tmp_path.joinpath("mystream.py").write_text(
+        "from circus.stream import FileStream\n"
+        "class Loud(FileStream):\n"
+        "    def __call__(self, data):\n"
+        "        super().__call__({**data, 'data': data['data'].upper()})\n"
+    )
+    ini = (
+        f"[watcher:web]\ncmd = sh -c 'echo hello; exec sleep 1000'\nstdout_stream.class = mystream.Loud\n"
+        f"stdout_stream.filename = {tmp_path}/out\n"
+    )
+    with Daemon(ini, tmp_path, environ={"PYTHONPATH": str(tmp_path)}):
+        eventually(lambda: (tmp_path / "out").read_text() == "HELLO\n", within=10)

@@ -326,6 +326,42 @@ def test_plugins_tell_what_they_are_and_hear(browser: Browser, scene: Console) -
         expect(page.get_by_role("heading", name="No plugins")).to_be_visible()
 
 
+def test_plugins_tell_what_they_do_and_say(browser: Browser, scene: Console) -> None:
+    """What a shipped one is for, each of its options with its meaning, its last lines, hostile ones too, and the others."""
+    line = "2026-03-01 12:00:00 circusd.plugin[20001] [WARNING] bad <b>flaps</b> \x1b[31m\u202e"
+    said = [line, "Traceback <script>"]
+    scene.daemon.answers["output"] = lambda p: {
+        "lines": [{"id": str(n), "time": 1772366400.0 + n, "text": text} for n, text in enumerate(said)]
+        if p["names"] == ["plugin:broken"]
+        else []
+    }
+    with seen(browser, scene, "plugins/") as page:
+        flapping = page.locator('[data-plugin="broken"]')
+        expect(flapping.locator(".does")).to_contain_text(
+            "Stops a watcher whose processes die again and again."
+        )
+        expect(flapping.locator(".does code")).to_have_text("flapping.X")
+        expect(flapping.locator("dl.told div", has_text="retry_in").first).to_contain_text("4")
+        flapping.locator("summary").click()
+        expect(flapping.locator("dl.each div", has_text="max_retry")).to_contain_text("-1 for ever again")
+        lines = flapping.locator(".said li")
+        expect(lines).to_have_count(2)
+        expect(lines.first.locator('[role="img"]')).to_have_attribute("aria-label", "warning")
+        expect(lines.first.locator("code")).to_contain_text("bad <b>flaps</b>")
+        expect(lines.first).not_to_contain_text("circusd.plugin")
+        expect(lines.last).to_contain_text("Traceback <script>")
+        assert flapping.locator(".said b, .said script").count() == 0
+        expect(page.locator('[data-plugin="notes"] .said')).to_contain_text("Nothing so far.")
+        further = page.locator(".further details")
+        expect(page.locator('[data-known="flapping"]')).to_have_count(0)
+        expect(page.locator('[data-known="notify"]')).to_have_count(1)
+        further.locator("summary", has_text="notify").click()
+        notify = page.locator('[data-known="notify"]')
+        expect(notify.locator("pre")).to_have_text("[plugin:notify]\nuse = notify\nurls = …\n")
+        expect(notify).to_contain_text("pip install 'circusweb[notify]'")
+        expect(notify.locator("dl.each div", has_text="template")).to_be_visible()
+
+
 # --- the daemon -------------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from circusd.plugins import original
+from circusd import original
 from circusd.plugins.dotted import in_words, resolve
 
 from .hookviews import ArbiterView, WatcherView

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from circusd import views
 from circusd.client import Client
-from circusd.schema.errors import NotFound, Refused
+from circusd.schema.errors import NotFound
 
 LOOKED_AT = ("name", "cmd", "args", "numprocesses", "working_dir")
 """What of a snapshot is an attribute of the watcher as it stands; hooks may set these."""
@@ -25,51 +26,44 @@ def daemon() -> Client:
     return Client(os.environ.get("CIRCUSCTL_ENDPOINT", ""))
 
 
-class ProcessView:
-    """A process of a watcher: its ``pid`` and ``wid``."""
+class _Seen(views.WatcherView):
+    """A watcher, whose processes are the daemon's children as the hook's own process is."""
 
-    def __init__(self, watcher: WatcherView, pid: int, wid: int) -> None:
-        self.pid = pid
-        self.wid = wid
-        self.name = watcher.name
-        self._watcher = watcher
+    def __init__(self, name: str) -> None:
+        super().__init__(daemon(), name)
 
-    def send_signal(self, signum: int) -> None:
-        """As the watcher's."""
-        self._watcher.send_signal(self.pid, signum)
+    def send_signal(self, pid: int, signum: int) -> None:
+        """The process of this watcher is sent the signal now; its signal hooks are not called for it."""
+        # Brings psutil, which few hooks need.
+        from circusd.kernel import proc
 
-    def info(self) -> dict[str, Any]:
-        """The process information of the ``stats`` command."""
-        reply = daemon().call("stats", {"name": self.name, "process": self.pid})
-        return dict(reply["info"])
-
-    def __repr__(self) -> str:
-        return f"<process {self.pid}, slot {self.wid} of {self.name}>"
+        row = proc.row(pid)
+        if pid not in self.processes or row is None or row.ppid != os.getppid():
+            raise NotFound(f"process {pid} of {self.name} not found")
+        proc.signal_process(row.identity, signum)
 
 
-class WatcherView:
-    """A watcher, as it was when the hook was called, or when it was first looked at."""
+class WatcherView(_Seen):
+    """The watcher whose hook is called, as it was then."""
 
-    def __init__(self, name: str, snapshot: Mapping[str, Any] | None = None) -> None:
-        self.name = name
+    def __init__(self, snapshot: Mapping[str, Any]) -> None:
+        super().__init__(str(snapshot["name"]))
         self._snapshot = snapshot
-        self._before: dict[str, Any] = {}
-        if snapshot is not None:
-            self.__dict__.update({key: copy.deepcopy(snapshot.get(key)) for key in LOOKED_AT})
-            # With copy_env the processes see the daemon's variables too, as this process does.
-            base = dict(os.environ) if snapshot.get("copy_env") else {}
-            self.env: dict[str, str] = {**base, **snapshot.get("env", {})}
-            self._before = {key: copy.deepcopy(self.__dict__[key]) for key in (*LOOKED_AT, "env")}
+        self.__dict__.update({key: copy.deepcopy(snapshot.get(key)) for key in LOOKED_AT})
+        # With copy_env the processes see the daemon's variables too, as this process does.
+        base = dict(os.environ) if snapshot.get("copy_env") else {}
+        self.env: dict[str, str] = {**base, **snapshot.get("env", {})}
+        self._before = {key: copy.deepcopy(self.__dict__[key]) for key in (*LOOKED_AT, "env")}
 
     @classmethod
     def of_snapshot(cls, snapshot: Mapping[str, Any]) -> WatcherView:
         """The watcher whose hook is called."""
-        return cls(str(snapshot["name"]), snapshot)
+        return cls(snapshot)
 
     def changes(self) -> dict[str, Any]:
         """What was set since the call: ``env`` by name (None for what is gone), ``options``."""
         found: dict[str, Any] = {}
-        before = self._before.get("env", {})
+        before = self._before["env"]
         env = {key: str(value) for key, value in self.env.items() if before.get(key) != value}
         env_changes = {**env, **{key: None for key in before if key not in self.env}}
         if env_changes:
@@ -83,218 +77,36 @@ class WatcherView:
             found["options"] = {key: self.__dict__[key] for key in options}
         return found
 
-    # -- looking -------------------------------------------------------------------------------------------------
-
     def __getattr__(self, key: str) -> Any:
         """An option of the watcher that did not come with the call."""
-        if key.startswith("_"):
-            raise AttributeError(key)
-        extras = (self._snapshot or {}).get("extras", {})
-        if key in extras:
-            return extras[key]
-        options = self._options()
-        if key not in options:
-            raise AttributeError(f"a watcher has no {key!r}")
-        self.__dict__[key] = options[key]
-        return options[key]
-
-    @property
-    def res_name(self) -> str:
-        """The name as it stands in the topics of events."""
-        return self.name.lower().replace(" ", "_")
-
-    @property
-    def processes(self) -> dict[int, ProcessView]:
-        """The processes that run, by pid."""
-        if self._snapshot is not None:
-            found = {int(pid): int(wid) for pid, wid in self._snapshot.get("processes", {}).items()}
-        else:
-            rows = self._inspect()["processes"]
-            found = {row["pid"]: row["wid"] for row in rows if row["pid"] is not None}
-        return {pid: ProcessView(self, pid, wid) for pid, wid in found.items()}
-
-    @property
-    def pids(self) -> _Pids:
-        """The pids of `processes`; can be called, too."""
-        return _Pids(self.processes)
-
-    def get_active_processes(self) -> list[ProcessView]:
-        """The values of `processes`."""
-        return list(self.processes.values())
+        extras: Mapping[str, Any] = {} if key.startswith("_") else self._snapshot.get("extras", {})
+        return extras[key] if key in extras else super().__getattr__(key)
 
     def status(self) -> str:
         """``active``, ``stopped``, ``starting`` or ``stopping``."""
-        if self._snapshot is not None:
-            return str(self._snapshot.get("status", ""))
-        return str(daemon().call("status", {"name": self.name})["status"])
-
-    def is_active(self) -> bool:
-        """Whether `status` says so."""
-        return self.status() == "active"
-
-    def is_stopped(self) -> bool:
-        """Whether `status` says so."""
-        return self.status() == "stopped"
-
-    def is_stopping(self) -> bool:
-        """Whether `status` says so."""
-        return self.status() == "stopping"
-
-    def options(self, *_: object) -> list[tuple[str, Any]]:
-        """All options with their values, those of one's own too."""
-        return sorted(self._options().items())
+        return str(self._snapshot.get("status", ""))
 
     def _options(self) -> dict[str, Any]:
-        options = dict(daemon().call("options", {"name": self.name})["options"])
-        return {**options, **(self._snapshot or {}).get("extras", {})}
+        return {**super()._options(), **self._snapshot.get("extras", {})}
 
-    def _inspect(self) -> dict[str, Any]:
-        view: dict[str, Any] = daemon().call("inspect", {"name": self.name})["watchers"][0]
-        return view
-
-    # -- acting --------------------------------------------------------------------------------------------------
-
-    def send_signal(self, pid: int, signum: int) -> None:
-        """The process of this watcher is sent the signal now; its signal hooks are not called for it."""
-        # Few hooks need it.
-        from circusd.kernel import proc
-
-        row = proc.row(pid)
-        if pid not in self.processes or row is None or row.ppid != os.getppid():
-            raise NotFound(f"process {pid} of {self.name} not found")
-        proc.signal_process(row.identity, signum)
-
-    def send_signal_processes(self, signum: int) -> None:
-        """As `send_signal`, for each process."""
-        for pid in self.processes:
-            self.send_signal(pid, signum)
-
-    def spawn_process(self) -> None:
-        """One more process will run: a missing one, or one more than ``numprocesses`` was."""
-        wanted = self._inspect()
-        running = sum(row["pid"] is not None for row in wanted["processes"])
-        if running < wanted["numprocesses"]:
-            self._tell("start")
-        else:
-            self._tell("incr", nb=1)
-
-    def kill_process(self, process: ProcessView, *_: object) -> None:
-        """The process will be stopped, and started again if it should run."""
-        self._tell("kill", pid=process.pid)
-
-    def kill_processes(self, *_: object) -> None:
-        """All processes will be stopped, and started again if they should run."""
-        self._tell("kill")
-
-    def start(self) -> None:
-        """The watcher will be started."""
-        self._tell("start", match="simple")
-
-    def stop(self) -> None:
-        """The watcher will be stopped."""
-        self._tell("stop", match="simple")
-
-    def restart(self) -> None:
-        """The watcher will be restarted."""
-        self._tell("restart", match="simple")
-
-    def reload(self, graceful: bool = True, sequential: bool = False) -> None:
-        """The watcher's processes will be replaced."""
-        self._tell("reload", graceful=graceful, sequential=sequential)
-
-    def incr(self, nb: int = 1) -> None:
-        """So many more processes will run."""
-        self._tell("incr", nb=nb)
-
-    def decr(self, nb: int = 1) -> None:
-        """So many fewer processes will run."""
-        self._tell("decr", nb=nb)
-
-    def set_numprocesses(self, np: int) -> None:
-        """So many processes will run."""
-        self.set_opt("numprocesses", np)
-
-    def set_opt(self, key: str, val: Any) -> None:
-        """The option will have that value."""
-        self._tell("set", options={key: val})
-
-    def _tell(self, command: str, **properties: Any) -> None:
-        daemon().call(command, {"name": self.name, **properties})
-
-    def __repr__(self) -> str:
-        return f"<watcher {self.name}>"
+    def _slots(self) -> dict[int, int]:
+        return {int(pid): int(wid) for pid, wid in self._snapshot.get("processes", {}).items()}
 
 
-class _Pids(list[int]):
-    """The original had a method here, its stats a list."""
-
-    def __call__(self) -> list[int]:
-        return list(self)
-
-
-class ArbiterView:
+class ArbiterView(views.ArbiterView):
     """The daemon, as the hook of a watcher sees it."""
 
     def __init__(self, watcher: WatcherView) -> None:
         self._own = watcher
 
     @property
-    def endpoint(self) -> str:
-        """Where the daemon takes commands."""
-        return daemon().endpoint
+    def daemon(self) -> Client:
+        """The connection to its commands."""
+        return daemon()
 
-    @property
-    def watchers(self) -> list[WatcherView]:
-        """All watchers, by name."""
-        return list(self.iter_watchers())
-
-    def iter_watchers(self, reverse: bool = False) -> Iterator[WatcherView]:
-        """All watchers, by name."""
-        names = daemon().call("list")["watchers"]
-        return iter([self._view(name) for name in sorted(names, reverse=reverse)])
-
-    def get_watcher(self, name: str) -> WatcherView:
+    def get_watcher(self, name: str) -> views.WatcherView:
         """The watcher of that name, in any case of letters; raises KeyError."""
-        if name.lower() == self._own.name.lower():
-            return self._own
-        try:
-            daemon().call("status", {"name": name})
-        except Refused as problem:
-            raise KeyError(name) from problem
-        return self._view(name)
+        return self._own if name.lower() == self._own.name.lower() else super().get_watcher(name)
 
-    def _view(self, name: str) -> WatcherView:
-        return self._own if name.lower() == self._own.name.lower() else WatcherView(name)
-
-    def numwatchers(self) -> int:
-        """How many watchers there are."""
-        return int(daemon().call("numwatchers")["numwatchers"])
-
-    def numprocesses(self) -> int:
-        """How many processes there are."""
-        return int(daemon().call("numprocesses")["numprocesses"])
-
-    def statuses(self) -> dict[str, str]:
-        """The status of each watcher, by name."""
-        return dict(daemon().call("status")["statuses"])
-
-    def add_watcher(self, name: str, cmd: str, **options: Any) -> WatcherView:
-        """The watcher is there, not started; raises `Refused` if it can't be added."""
-        daemon().call("add", {"name": name, "cmd": cmd, "options": options})
-        return WatcherView(name)
-
-    def rm_watcher(self, name: str, nostop: bool = False) -> None:
-        """The watcher will be stopped and removed."""
-        daemon().call("rm", {"name": name, "nostop": nostop})
-
-    def start_watcher(self, watcher: WatcherView) -> None:
-        """As the watcher's `start`."""
-        watcher.start()
-
-    def start_watchers(self, *_: object, **__: object) -> None:
-        """All watchers that start by themselves will be started."""
-        daemon().call("start")
-
-    def stop_watchers(self, *_: object, **__: object) -> None:
-        """All watchers will be stopped."""
-        daemon().call("stop")
+    def _view(self, name: str) -> views.WatcherView:
+        return self._own if name.lower() == self._own.name.lower() else _Seen(name)

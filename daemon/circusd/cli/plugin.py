@@ -10,13 +10,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from circusd import original
 from circusd.cli.remote import CURVE, beside, by_key, is_there
 from circusd.cli.session import FAR_TIMEOUT, endpoint_of
 from circusd.cli.terminal import clean_message
 from circusd.client import TIMEOUT, Client
-from circusd.plugins import original
 from circusd.plugins.dotted import in_words, resolve
 from circusd.schema.errors import CircusError
+from circusd.schema.plugin_options import plugin_class
 from circusd.version import __version__
 
 CONFIG_VARIABLE = "CIRCUS_PLUGIN_CONFIG"
@@ -57,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="the key for a daemon on another machine, at a tcp:// --endpoint",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("plugin", nargs="?", metavar="CLASS", help="dotted path of the plugin's class")
+    parser.add_argument(
+        "plugin", nargs="?", metavar="CLASS", help="short name or dotted path of the plugin's class"
+    )
     return parser
 
 
@@ -76,16 +79,19 @@ def main(argv: list[str] | None = None) -> int:
     original.install()
     try:
         config = {**_from_environment(os.environ), **parse_config(arguments.config)}
-        plugin_class = _plugin_class(arguments.plugin)
+        factory = _plugin_class(arguments.plugin)
         endpoint, pubsub = _endpoints(arguments)
     except (CircusError, ValueError) as problem:
         return _end(str(problem))
-    plugin = plugin_class(endpoint, pubsub, arguments.check_delay, arguments.ssh, **config)
+    try:
+        plugin = factory(endpoint, pubsub, arguments.check_delay, arguments.ssh, **config)
+    except ValueError as problem:
+        return _end(f"{arguments.plugin}: {problem}")
     try:
         plugin.start()
     except KeyboardInterrupt:
         return 0
-    except ValueError as problem:
+    except (CircusError, ValueError) as problem:
         return _end(f"{arguments.plugin}: {problem}")
     finally:
         plugin.stop()
@@ -111,8 +117,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _plugin_class(path: str) -> Any:
+    # Of the shipped ones ours is meant, also where the original is installed.
+    known = plugin_class(path)
     try:
-        found = resolve(path)
+        found = resolve(known.use if known else path)
     except Exception as problem:
         logging.getLogger("circusd.plugin").debug("the import failed", exc_info=True)
         raise ValueError(in_words(path, problem)) from problem

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from circusd.schema.options import HOOKS, WATCHER, Option, find, near_miss, watcher_option
-from circusd.schema.values import RLIMITS
+from circusd.schema.values import NO, RLIMITS
 
 from .problems import Place, Problem, Report, did_you_mean, quoted
 from .records import (
@@ -317,10 +317,14 @@ def plugin_watcher(
             "copy_path": True,
             # Unlike the original's, what it reports as an error is kept: without it nobody learns why it does not run.
             "close_child_stdout": not debug,
+            # Its start alone may take longer than a watcher's processes need to be taken for well.
+            "settle_time": 10,
             "env": dict(plugin.env),
         },
     )
     section = f"plugin:{plugin.name}"
+    if plugin.options.get("active", "").strip().lower() in NO:
+        raw["autostart"] = Raw(False, Place(section=section, option="active"))
     for key, text in plugin.watcher_options.items():
         raw[key] = Raw(text, Place(section=section, option=key), from_file=True)
     report = Report()

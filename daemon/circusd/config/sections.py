@@ -7,12 +7,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from circusd.schema.options import CIRCUS, PLUGIN, SOCKET, WATCHER, Option, find, near_miss
+from circusd.schema.options import (
+    CIRCUS,
+    PLUGIN,
+    SOCKET,
+    WATCHER,
+    Option,
+    find,
+    near_miss,
+    plugin_class,
+    plugin_options,
+)
 from circusd.schema.values import format_words
 
 from .document import Section, Value
 from .interpolate import Lookup, expand, references
 from .model import build_watcher
+from .pluginoptions import check_plugin
 from .problems import Place, Report, quoted
 from .records import CircusConfig, PluginConfig, SocketConfig, WatcherConfig
 from .references import COMMAND_KEYS, check_references
@@ -168,8 +179,14 @@ def read_plugin(section: Section, lookup: Lookup, env: Mapping[str, str], report
         report.error(
             section.place("use"), "is missing", "the dotted path of the plugin's class", "".join(hints)
         )
+    if (known := plugin_class(path)) is not None:
+        check_plugin(known, raw, section.place(), report)
     options = {name: _text(item.value) for name, item in raw.items()}
-    watcher_options = {name: text for name, text in options.items() if _is_watchers(name)}
+    # what a shipped plugin's own table has is the plugin's alone: its max_retry is not that of its watcher
+    own = plugin_options(path)
+    watcher_options = {
+        name: text for name, text in options.items() if _is_watchers(name) and not find(own, name)
+    }
     plugin = PluginConfig(section.title, path, options, watcher_options, env)
     # those options go through a watcher's reading now, so that wrong ones are told with the rest
     shared = {name: raw[name] for name in watcher_options}

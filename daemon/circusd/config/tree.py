@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circusd.schema.options import HOOKS, TABLES, Option, find, watcher_option
-from circusd.schema.types import ARGS, PATHS, WORDS
+from circusd.schema.options import HOOKS, TABLES, Option, find, plugin_options, watcher_option
+from circusd.schema.plugin_options import URLS
+from circusd.schema.types import ARGS, NETWORKS, PATHS, WORDS
 from circusd.schema.values import read_bool
 
 from .document import KINDS, NAMED, Document, Entry, Section, Value
@@ -22,6 +23,10 @@ MOST_LEVELS = 32
 
 FAMILIES = ("stdout_stream", "stderr_stream", "hooks", "rlimits", "env")
 """The keys of a watcher that hold a table."""
+
+
+LISTS = (ARGS, PATHS, WORDS, NETWORKS, URLS)
+"""The types of options that may be a list of texts."""
 
 
 @dataclass(slots=True)
@@ -57,6 +62,8 @@ class _Planter:
         self.document = document
         self.report: Report = document.report
         self.file = file
+        self.uses: dict[str, str] = {}
+        """The classes of plugins, by section: they say which options are lists."""
 
     def top(self, key: str, node: Node) -> None:
         """One of the tables that stand at the top of the file."""
@@ -120,6 +127,8 @@ class _Planter:
 
     def options(self, section: Section, table: dict[str, Node]) -> None:
         """The options of a section, with the tables in it taken apart."""
+        if (use := table.get("use")) is not None and isinstance(use.value, str):
+            self.uses[section.name] = use.value
         for key, node in table.items():
             place = Place(self.file, node.line, section.name, bare(key))
             is_table = isinstance(node.value, dict)
@@ -182,7 +191,7 @@ class _Planter:
 
     def put(self, section: Section, key: str, shown: str, node: Node) -> None:
         place = Place(self.file, node.line, section.name, shown)
-        value = self.value(node, _option(section.kind, key), place)
+        value = self.value(node, _option(section.kind, key, self.uses.get(section.name, "")), place)
         if key in section.entries:
             first = section.entries[key]
             self.report.error(place, f"is given twice; the first is at {first.file}:{first.line}")
@@ -192,7 +201,7 @@ class _Planter:
     def value(self, node: Node, option: Option | None, place: Place) -> Value | None:
         if isinstance(node.value, str):
             return node.value
-        if option is not None and option.type in (ARGS, PATHS, WORDS) and isinstance(node.value, list):
+        if option is not None and option.type in LISTS and isinstance(node.value, list):
             texts = [item.value for item in node.value if isinstance(item.value, str)]
             if len(texts) == len(node.value):
                 return tuple(texts)
@@ -203,9 +212,9 @@ class _Planter:
         return None
 
 
-def _option(kind: str, key: str) -> Option | None:
+def _option(kind: str, key: str, use: str) -> Option | None:
     if kind == "plugin":
-        return find(TABLES["plugin"], key) or watcher_option(key)
+        return find((*TABLES["plugin"], *plugin_options(use)), key) or watcher_option(key)
     return watcher_option(key) if kind == "watcher" else find(TABLES[kind], key)
 
 

@@ -38,6 +38,8 @@ class CircusPlugin:
     """
 
     name = ""
+    topics: tuple[str, ...] = ("watcher.",)
+    """What it hears: the beginnings of topics on the endpoint of events."""
 
     def __init__(
         self,
@@ -76,6 +78,9 @@ class CircusPlugin:
         """Called for each event with its topic and its JSON text; see `split_data` and `load_message`."""
         raise NotImplementedError
 
+    def handle_subscribed(self) -> None:
+        """Called when events begin to come, and when they come again after they were lost."""
+
     # -- for the plugin's use --------------------------------------------------------------------------------------
 
     def call(self, command: str, **props: Any) -> dict[str, Any]:
@@ -89,6 +94,22 @@ class CircusPlugin:
     def cast(self, command: str, **props: Any) -> None:
         """The command is sent; no reply comes."""
         self.client.cast(command, props)
+
+    def hear_out(self, quiet: float = 0.3, most: float = 2.0) -> None:
+        """Events that are on their way have been received: until none comes for ``quiet`` seconds, or ``most`` are over.
+
+        For a `handle_stop` that wants to know of its reason.
+        """
+        until = time.monotonic() + most
+        while self._events is not None and time.monotonic() < until:
+            try:
+                data = self._events.receive(quiet)
+            except CircusError:
+                return
+            try:
+                self.handle_recv(data)
+            except Exception:
+                log.exception("handle_recv failed")
 
     @staticmethod
     def split_data(data: tuple[bytes, bytes]) -> tuple[str, str, bytes]:
@@ -136,12 +157,16 @@ class CircusPlugin:
         if not self.running:
             return
         try:
-            self._events = subscribe(self.pubsub_endpoint, ["watcher."])
+            self._events = subscribe(self.pubsub_endpoint, self.topics)
         except CircusError as problem:
             self._try_again(problem)
             return
         self._lost = None
         self.loop.asyncio_loop.add_reader(self._events.fileno(), self._read)
+        try:
+            self.handle_subscribed()
+        except Exception:
+            log.exception("handle_subscribed failed")
 
     def _try_again(self, problem: CircusError) -> None:
         now = time.monotonic()

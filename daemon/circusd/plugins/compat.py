@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Mapping
 from typing import Any
 
-from circusd.client import Client, find_endpoint
-from circusd.schema.errors import CircusError
+from circusd.circusclient import (
+    AsyncCircusClient,
+    CallError,
+    CircusClient,
+    CircusConsumer,
+    cast_message,
+    make_json,
+    make_message,
+)
+from circusd.schema.values import read_signal
 from circusd.version import __version__
 
 __all__ = [
     "DEFAULT_ENDPOINT_DEALER",
+    "DEFAULT_ENDPOINT_MULTICAST",
+    "DEFAULT_ENDPOINT_STATS",
     "DEFAULT_ENDPOINT_SUB",
+    "AlreadyExist",
+    "ArgumentError",
+    "AsyncCircusClient",
     "CallError",
     "CircusClient",
+    "CircusConsumer",
+    "ConflictError",
+    "MessageError",
     "__version__",
     "bytes2human",
     "cast_message",
@@ -22,76 +38,53 @@ __all__ = [
     "logger",
     "make_json",
     "make_message",
+    "resolve_name",
     "to_bool",
+    "to_bytes",
+    "to_signum",
+    "to_str",
 ]
 
 DEFAULT_ENDPOINT_DEALER = "tcp://127.0.0.1:5555"
 DEFAULT_ENDPOINT_SUB = "tcp://127.0.0.1:5556"
+DEFAULT_ENDPOINT_STATS = "tcp://127.0.0.1:5557"
+DEFAULT_ENDPOINT_MULTICAST = "udp://237.219.251.97:12027"
 
 logger = logging.getLogger("circus")
 
 _UNITS = "BKMGTPEZY"
 
-
-class CallError(Exception):
-    """A request had no answer."""
-
-
-def make_message(command: str, **properties: Any) -> dict[str, Any]:
-    """A request for `CircusClient.call`."""
-    return {"command": command, "properties": properties}
-
-
-def cast_message(command: str, **properties: Any) -> dict[str, Any]:
-    """A request that gets no reply."""
-    return {**make_message(command, **properties), "msg_type": "cast"}
+_LATER = {
+    "Arbiter": ("circusd.library", "Arbiter"),
+    "AsyncPeriodicCallback": ("circusd.plugins.period", "PeriodicCallback"),
+    "CircusPlugin": ("circusd.plugins", "CircusPlugin"),
+    "ThreadedArbiter": ("circusd.library", "ThreadedArbiter"),
+    "get_arbiter": ("circusd.library", "get_arbiter"),
+}
 
 
-def make_json(command: str, **properties: Any) -> str:
-    """A request as text."""
-    import json
-
-    return json.dumps(make_message(command, **properties))
+class AlreadyExist(Exception):
+    """A watcher is there already."""
 
 
-class CircusClient:
-    """The original's client: a connection to the daemon's commands; replies come as they are, errors too."""
+class MessageError(Exception):
+    """A message is none."""
 
-    def __init__(
-        self,
-        context: Any = None,
-        endpoint: str | None = None,
-        timeout: float = 5.0,
-        ssh_server: str | None = None,
-        ssh_keyfile: str | None = None,
-    ) -> None:
-        if ssh_server is not None:
-            raise CallError("ssh is not for clients inside plugins and hooks: they run beside the daemon")
-        self.endpoint = endpoint or find_endpoint()
-        self.timeout = timeout
-        self._client = Client(self.endpoint, timeout=timeout)
 
-    def send_message(self, command: str, **properties: Any) -> dict[str, Any]:
-        """As `call`, with the request's parts."""
-        return self.call(make_message(command, **properties))
+class ArgumentError(Exception):
+    """An argument is wrong or missing."""
 
-    def call(self, message: Mapping[str, Any] | str) -> dict[str, Any]:
-        """The reply, be it ok or an error; raises CallError when there is none."""
-        if isinstance(message, str):
-            message = make_message(message)
-        try:
-            properties = message.get("properties", {})
-            if message.get("msg_type") == "cast":
-                self._client.cast(message["command"], properties)
-                return {}
-            # Who asks to wait for the end has said how long by `timeout`.
-            return self._client.request(message["command"], properties, timeout=self.timeout)
-        except CircusError as problem:
-            raise CallError(str(problem)) from problem
 
-    def stop(self) -> None:
-        """The connection is closed."""
-        self._client.close()
+class ConflictError(Exception):
+    """Something else is under way."""
+
+
+def __getattr__(name: str) -> Any:
+    """What few need and what takes its time to import."""
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home[0]), home[1])
 
 
 def to_bool(value: Any) -> bool:
@@ -121,3 +114,30 @@ def bytes2human(count: int) -> str:
         if count >= 1024**power:
             return f"{count / 1024**power:.2f}{_UNITS[power]}"
     return f"{int(count)}B"
+
+
+def to_signum(signum: Any) -> int:
+    """The number of a signal that is given by number or name; raises ValueError."""
+    return read_signal(str(signum))
+
+
+def to_str(value: Any, encoding: str = "utf-8", errors: str = "replace") -> str:
+    """Bytes as text; a text as it is."""
+    return value.decode(encoding, errors) if isinstance(value, bytes) else str(value)
+
+
+def to_bytes(value: Any, encoding: str = "utf-8") -> bytes:
+    """Text as bytes; bytes as they are."""
+    return value if isinstance(value, bytes) else str(value).encode(encoding)
+
+
+def resolve_name(import_name: str, silent: bool = False, reload: bool = False) -> Any:
+    """What a dotted path names; with ``silent`` None instead of an ImportError or AttributeError."""
+    from .dotted import resolve
+
+    try:
+        return resolve(import_name)
+    except (ImportError, AttributeError):
+        if silent:
+            return None
+        raise

@@ -56,6 +56,14 @@ class Loop:
         """It is not called any more."""
         timeout.cancel()
 
+    def add_handler(self, fd: int, handler: Callable[[int, int], Any], events: int = 1) -> None:
+        """Called with the descriptor and 1 when there is something to read; other ``events`` are not told."""
+        self.asyncio_loop.add_reader(fd, lambda: handler(fd, 1))
+
+    def remove_handler(self, fd: int) -> None:
+        """It is not called any more."""
+        self.asyncio_loop.remove_reader(fd)
+
     def every(self, seconds: float, callback: Callable[[], Any]) -> Callable[[], None]:
         """Called again and again with so many seconds between; the returned function ends that."""
         handle: asyncio.TimerHandle | None = None

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from circusd.kernel import host, itself
-from circusd.schema.options import PLUGIN
+from circusd.schema.options import PLUGIN, plugin_class, plugin_options
 from circusd.schema.secrets import masked
 from circusd.version import __version__
 
@@ -64,7 +64,8 @@ class About:
                     "name": plugin.name,
                     "watcher": plugin.watcher_name if watcher is None else watcher.name,
                     "use": plugin.use,
-                    "options": masked(dict(plugin.options), PLUGIN),
+                    "about": known.doc if (known := plugin_class(plugin.use)) else "",
+                    "options": masked(dict(plugin.options), (*PLUGIN, *plugin_options(plugin.use))),
                     "status": "not there" if watcher is None else watcher.planner.status(),
                     "pids": pids,
                     "restarts": 0 if watcher is None else watcher.restarts_last_hour(),

@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 
 import gevent
 
+from circusd import original
+
 from . import clock
 from .appendfile import AppendFile, NotAFileError
 from .backlog import Backlog, Piece, Tally
@@ -397,6 +399,8 @@ class CallPlace:
         ((tally, pid, data, _),) = batch
         try:
             if self._called is None:
+                # It may derive from one of the original's.
+                original.install()
                 module, _, name = self.name.rpartition(".")
                 self._called = getattr(import_module(module), name)(**self._options)
                 self._method("open")

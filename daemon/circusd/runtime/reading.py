@@ -157,6 +157,10 @@ class Reading:
                 view, "extended_stats", config, extra, watcher.config.hook_timeout, answer.set
             )
             result: Any = answer.get()
+            if result.error:
+                # A success is not told: it would be an event for each process at each look.
+                failed = partial(watcher.tell, "hook.failed", hook="extended_stats", error=result.error)
+                self.arbiter.post(watcher, failed)
             if result.ok and isinstance(result.changed.get("stats"), dict):
                 infos[pid] = result.changed["stats"]
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from .nearest import nearest
 from .option import APPLIES, Option, find, near_miss
+from .plugin_options import PLUGIN_CLASSES, PLUGIN_USE, PluginClass, plugin_class, plugin_options
 from .stream_options import STREAM, STREAM_CLASSES, StreamClass, stream_class, stream_option
 from .types import (
     BOOL,
     BYTES,
     COUNT,
-    DOTTED,
     ENDPOINT,
     FAMILY,
     HEADER,
@@ -41,16 +41,20 @@ __all__ = [
     "CIRCUS",
     "HOOKS",
     "PLUGIN",
+    "PLUGIN_CLASSES",
     "SOCKET",
     "STREAM",
     "STREAM_CLASSES",
     "TABLES",
     "WATCHER",
     "Option",
+    "PluginClass",
     "StreamClass",
     "find",
     "near_miss",
     "nearest",
+    "plugin_class",
+    "plugin_options",
     "stream_class",
     "stream_option",
     "watcher_option",
@@ -536,10 +540,12 @@ SOCKET: tuple[Option, ...] = (
 PLUGIN: tuple[Option, ...] = (
     Option(
         "use",
-        DOTTED,
+        PLUGIN_USE,
         None,
-        "The plugin's class. Every other key is passed to it, and those that are a watcher's options are also that: a plugin "
-        "is a watcher named ``plugin:NAME`` with priority 1, one process, ``copy_env`` and ``copy_path`` on.",
+        "The plugin's class: one of those below by its short name, or any by its dotted path. Every other key is passed to it, and "
+        "those that are a watcher's options are also that: a plugin "
+        "is a watcher named ``plugin:NAME`` with priority 1, one process, ``copy_env`` and ``copy_path`` on, and a ``settle_time`` of "
+        "10 s.",
         apply="watcher",
         section="plugin",
         role="admin",

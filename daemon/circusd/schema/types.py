@@ -235,6 +235,7 @@ LEVEL = _choice(
     ("debug", "info", "warning", "error", "critical"),
     lambda word: "warning" if word.lower() == "warn" else word.lower(),
 )
+EVENT_LEVEL = _choice("event level", ("info", "warning", "error"), str.lower)
 OVERFLOW = _choice("overflow", ("drop_oldest", "drop_newest", "block"), str.lower)
 FAMILY = _choice("family", ("AF_INET", "AF_INET6", "AF_UNIX"), _socket_word("AF_"))
 SOCKET_TYPE = _choice(
@@ -338,6 +339,7 @@ TYPES: tuple[ValueType, ...] = (
     READY,
     LIMIT,
     LEVEL,
+    EVENT_LEVEL,
     OVERFLOW,
     FAMILY,
     SOCKET_TYPE,

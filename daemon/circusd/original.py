@@ -1,7 +1,8 @@
-"""The names under which users' hooks and plugins import the original, answered by ours where it is not installed.
+"""The names under which users' code imports the original, answered by ours where it is not installed.
 
 ``from circus.plugins import CircusPlugin`` and the other names of `NAMES` work in the processes that run hooks and
-plugins, and only there. An installed ``circus`` comes first.
+plugins, where circusd calls a stream class of a user's, and in any program that calls `install`. An installed ``circus``
+comes first.
 """
 
 from __future__ import annotations
@@ -18,12 +19,32 @@ if TYPE_CHECKING:
 
 # Without the base classes of importlib.abc: they need a third of the time in which a process for hooks starts.
 
+_COMPAT = "circusd.plugins.compat"
+
 NAMES = (
-    ("circus", "circusd.plugins.compat"),
-    ("circus.client", "circusd.plugins.compat"),
-    ("circus.exc", "circusd.plugins.compat"),
+    ("circus", _COMPAT),
+    ("circus.arbiter", "circusd.library"),
+    ("circus.client", _COMPAT),
+    ("circus.consumer", _COMPAT),
+    ("circus.exc", _COMPAT),
+    ("circus.fixed_threading", "threading"),
+    ("circus.green", _COMPAT),
+    ("circus.green.arbiter", "circusd.library"),
+    ("circus.green.client", _COMPAT),
+    ("circus.green.consumer", _COMPAT),
     ("circus.plugins", "circusd.plugins"),
-    ("circus.util", "circusd.plugins.compat"),
+    ("circus.plugins._statsd", "circusd.plugins.statsd"),
+    ("circus.plugins.command_reloader", "circusd.plugins.command_reloader"),
+    ("circus.plugins.flapping", "circusd.plugins.flapping"),
+    ("circus.plugins.http_observer", "circusd.plugins.http_observer"),
+    ("circus.plugins.redis_observer", "circusd.plugins.redis_observer"),
+    ("circus.plugins.resource_watcher", "circusd.plugins.resource_watcher"),
+    ("circus.plugins.statsd", "circusd.plugins.statsd"),
+    ("circus.plugins.watchdog", "circusd.plugins.watchdog"),
+    ("circus.stream", "circusd.plugins.stream"),
+    ("circus.stream.file_stream", "circusd.plugins.stream"),
+    ("circus.util", _COMPAT),
+    ("circus.watcher", "circusd.library"),
 )
 """The original's modules, and where ours has what they are imported for."""
 
@@ -41,6 +62,9 @@ class _Loader:
         ours = importlib.import_module(self._target)
         names = {name: value for name, value in vars(ours).items() if not name.startswith("__")}
         module.__dict__.update(names, __doc__=ours.__doc__, __version__=getattr(ours, "__version__", ""))
+        if found := getattr(ours, "__getattr__", None):
+            # What takes its time to import is imported when it is asked for.
+            module.__dict__["__getattr__"] = found
 
 
 class _Finder:
