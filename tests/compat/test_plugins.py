@@ -85,6 +85,7 @@ def test_command_reloader_restarts(daemon: Ours) -> None:
     script = daemon.folder / "script"
     for name in ("web", "bad"):
         # It takes the whole command for a path, and fails for those with arguments.
+        daemon.call("stop", name=name, waiting=True)
         daemon.call("set", name=name, options={"cmd": "/bin/cat"}, waiting=True)
     try:
         daemon.call("start", name="script", waiting=True)
@@ -98,6 +99,7 @@ def test_command_reloader_restarts(daemon: Ours) -> None:
     finally:
         daemon.call("stop", name="script", waiting=True)
         daemon.call("set", name="web", options={"cmd": "sleep 1000"}, waiting=True)
+        daemon.call("start", name="web", waiting=True)
         daemon.call("set", name="bad", options={"cmd": 'sh -c "sleep 0.1; exit 3"'}, waiting=True)
 
 
