@@ -28,6 +28,7 @@ httpd = 1
 httpd_port = 0
 
 [watcher:web]
+stderr_stream.filename = $(circus.env.circus_config_dir)/web.err
 cmd = sh -c 'while true; do echo tick; sleep 0.1; done'
 copy_env = true
 graceful_timeout = 2

@@ -140,7 +140,7 @@ def test_processes_do_not_get_the_way_to_the_manager(manager: Manager, tmp_path:
     with under(manager, WEB, tmp_path, WATCHDOG_USEC="60000000", LANG="C") as daemon:
         environ = Path(f"/proc/{daemon.pids('web')[0]}/environ").read_bytes()
         assert b"LANG=C" in environ.split(b"\0")
-        assert b"NOTIFY_SOCKET" not in environ
+        assert manager.address.encode() not in environ
         assert b"WATCHDOG" not in environ
 
 
