@@ -52,8 +52,6 @@ def test_f42_300000_lines_through_rotations_and_deaths_are_all_there_once_and_in
     count, each = 300_000, 10_000
     progress, log = tmp_path / "progress", tmp_path / "lines.log"
     ini = (
-        # One runs from the start on, so that what the first process needs is there before.
-        "[watcher:quiet]\ncmd = sleep 1000\n"
         f"[watcher:lines]\ncmd = {child('numbers', progress, each)}\nsettle_time = 0\nautostart = false\n"
         f"stdout_stream.filename = {log}\nstdout_stream.max_bytes = 1M\nstdout_stream.backup_count = 100\n"
     )
