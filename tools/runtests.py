@@ -1,4 +1,5 @@
-"""Runs the tests: those of the console beside all others, as both wait more than they work.
+"""Runs the tests in two halves beside each other, as both wait more than they work: those of the console and the short ones, and all
+others.
 
     .venv/bin/python tools/runtests.py [ARGUMENT ...]
 
@@ -9,19 +10,20 @@ shown as it comes, and what the second says when both have ended; the exit code 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CONSOLE = "tests/web"
+BESIDE = ("tests/unit", "tests/web")
 
 
 def others() -> list[str]:
-    """The folders of all other tests."""
+    """The folders of the first half."""
     found = sorted(path for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py")))
-    return [f"tests/{path.name}" for path in found if path.name != Path(CONSOLE).name]
+    return [folder for path in found if (folder := f"tests/{path.name}") not in BESIDE]
 
 
 def main() -> int:
@@ -33,8 +35,15 @@ def main() -> int:
     with tempfile.TemporaryFile() as said, tempfile.TemporaryDirectory(prefix="web-") as folder:
         # A folder of its own: pytest closes the common one to others when it begins, and some tests run as another user.
         environ = {**os.environ, "PYTEST_DEBUG_TEMPROOT": folder}
+        # One after the other, each in a process of its own: a browser's loop runs in that of the console's.
+        parts = [shlex.join([*pytest, *arguments, part]) for part in BESIDE]
+        second = "; ".join(f"{part} || worst=$?" for part in parts)
         beside = subprocess.Popen(
-            [*pytest, *arguments, CONSOLE], cwd=ROOT, env=environ, stdout=said, stderr=subprocess.STDOUT
+            ["sh", "-c", f"worst=0; {second}; exit $worst"],
+            cwd=ROOT,
+            env=environ,
+            stdout=said,
+            stderr=subprocess.STDOUT,
         )
         try:
             codes = [subprocess.call([*pytest, *arguments, *others()], cwd=ROOT), beside.wait()]

@@ -53,19 +53,6 @@ def scene(console: Console) -> Console:
             state="starting",
             job={"command": "reload", "done": 1, "total": 2},
         ),
-        watcher(
-            "deployed",
-            [
-                process(1, "ready", side="old"),
-                process(2, awaits="notify", ready_by=now + 600, side="new", said="loading"),
-            ],
-            state="starting",
-            detail="reloading 0 of 1",
-            explain="Process 2 is not ready yet, and has 600 s left: it has not said READY=1.",
-            numprocesses=1,
-            job={"id": 9, "command": "reload", "done": 0, "total": 1, "text": "process 2 is not ready yet"},
-        ),
-        watcher("undone", [process(1)], setback="process 2 exited with code 1; the old processes stay"),
         watcher("many", [process(wid) for wid in range(1, 41)]),
     ):
         daemon.watchers[shown["name"]] = shown
@@ -178,6 +165,23 @@ def test_axe_finds_nothing_over_the_watchers(browser: Browser, scene: Console, l
 
 def test_axe_finds_nothing_at_a_watcher(browser: Browser, scene: Console, look: dict[str, Any]) -> None:
     """With lines of all levels in all colours, a gap and events among them; held, with one line in full; and not there."""
+    now = time.time()
+    for shown in (
+        watcher(
+            "deployed",
+            [
+                process(1, "ready", side="old"),
+                process(2, awaits="notify", ready_by=now + 600, side="new", said="loading"),
+            ],
+            state="starting",
+            detail="reloading 0 of 1",
+            explain="Process 2 is not ready yet, and has 600 s left: it has not said READY=1.",
+            numprocesses=1,
+            job={"id": 9, "command": "reload", "done": 0, "total": 1, "text": "process 2 is not ready yet"},
+        ),
+        watcher("undone", [process(1)], setback="process 2 exited with code 1; the old processes stay"),
+    ):
+        scene.daemon.watchers[shown["name"]] = shown
     with opened(browser, "about:blank", **look) as page:
         go(page, scene, "/d/stage/w/sick")
         looked = Looked(page, look)

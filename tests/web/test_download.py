@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psutil
 import pytest
 
 from circusd.client import Client
 from tests.daemon import Daemon
+from tests.e2e.test_grep import searchers
 from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web.console import Console
@@ -250,12 +250,6 @@ def test_the_whole_log_comes_through_the_real_daemon(tmp_path: Path) -> None:
         assert [row["text"] for row in rows] == [wanted[9999], wanted[19999]]
         connection.close()
         eventually(lambda: not searchers(daemon), within=20)
-
-
-def searchers(daemon: Daemon) -> list[int]:
-    """The searching processes of the daemon."""
-    found = psutil.Process(daemon.pid).children()
-    return [process.pid for process in found if "circusd.cli.searcher" in process.cmdline()]
 
 
 def test_pages_of_one_search_are_made_by_one_process_that_goes_on(tmp_path: Path) -> None:

@@ -204,13 +204,14 @@ def test_what_ends_something_asks_first(browser: Browser, circusd: Daemon) -> No
 
 
 def test_done_is_not_called_well_where_it_is_not(browser: Browser, circusd: Daemon) -> None:
-    """circusd has done what it was told; of a watcher that does not come up by that, the result says so, and why is in its row."""
+    """Of a watcher that does not come up the result says so, and why; the others are up."""
     circusd.call("stop", name="web-1", waiting=True)
     with seen(browser, circusd) as page:
         choose(page, "web-1", "broken")
         button(page, "start").click()
-        expect(done(page, "start")).to_have_attribute("data-state", "done")
-        expect(done(page, "start").locator(".text")).to_have_text("done 2; 1 needs you: broken")
+        expect(done(page, "start")).to_have_attribute("data-state", "error")
+        expect(done(page, "start").locator(".text")).to_have_text("done 1, failed 1")
+        expect(done(page, "start").get_by_role("listitem")).to_contain_text("/nowhere/at/all")
         expect(row(page, "broken").locator(".c-last")).to_contain_text("/nowhere/at/all")
         assert len(circusd.pids("web-1")) == 2
         page.get_by_role("button", name="Dismiss").click()
@@ -264,6 +265,7 @@ def test_removed_watchers_are_added_again(browser: Browser, circusd: Daemon) -> 
         before = options_of(circusd, "lone,one\\,two")
         choose(page, "lone", "one,two")
         button(page, "rm").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
         page.locator("#confirm-yes").click(force=True)
         expect(page.get_by_role("dialog")).to_be_visible()
         page.locator("#confirm-word").fill("rm")
