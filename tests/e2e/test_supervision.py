@@ -348,11 +348,13 @@ def test_stop_signals_end_everything_in_order_with_exit_code_0(tmp_path: Path, s
 
 def test_nothing_is_started_any_more_once_circusd_stops(tmp_path: Path) -> None:
     """A plugin or a script that answers a stop by a start does not leave a process behind."""
+    deaf = tmp_path / "deaf"
     ini = (
-        "[watcher:slow]\ncmd = sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'\ngraceful_timeout = 3\n"
+        f"[watcher:slow]\ncmd = {child('deaf', deaf)}\ngraceful_timeout = 3\n"
         f"[watcher:later]\ncmd = sh -c 'echo > {tmp_path}/started; exec sleep 1000'\nautostart = false\n"
     )
     with Daemon(ini, tmp_path) as daemon:
+        eventually(deaf.exists, within=20, what="it does not hear SIGTERM any more")
         os.kill(daemon.pid, signal.SIGTERM)
         eventually(lambda: daemon.call("inspect")["daemon"]["stopping"], within=10)
         for command in ("start", "incr", "restart", "reload"):
