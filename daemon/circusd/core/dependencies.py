@@ -57,7 +57,7 @@ def lost(need: Need, planner: Planner, *, queued: bool, now: float) -> str:
     if need.condition == COMPLETED and watcher_state(planner) != State.FAILED and not planner.policy.always:
         return ""
     why = hopeless(planner, _AS_STATE[need.condition], queued=queued, now=now)
-    return f"{need.name}: {why}" if why else ""
+    return f"{need.name}: {why.rstrip('.')}" if why else ""
 
 
 def cycle(needs: Mapping[str, Iterable[str]]) -> list[str]:
