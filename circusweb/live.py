@@ -30,7 +30,7 @@ from .outputs import END, Log, Outputs
 
 log = logging.getLogger("circushttpd.live")
 
-BEAT = 0.06
+BEAT = 0.08
 """Seconds between two batches to one page."""
 
 STATE_CREDIT = 1 << 20
