@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 
 from circusd.kernel import proc
-from circusd.kernel.sockets import again
+from circusd.kernel.sockets import LISTENING, again
 from circusd.schema.errors import Conflict
 
 from . import clock
@@ -217,16 +217,14 @@ class Demand:
         gevent.spawn(self._count, watcher, vigil, socks, told or self._looked)
 
     def _count(self, watcher: Watcher, vigil: Vigil, socks: list[socket.socket], told: Looked) -> None:
+        # Unless it is seen to be idle: whatever goes wrong, processes must not be held for it.
+        is_busy = True
         try:
             is_busy = gevent.get_hub().threadpool.apply(_is_busy, (socks, vigil.held))
-        except Exception:
-            # Whatever it is, processes must not be held for it.
-            log.exception("it can't be seen whether it is idle watcher=%r", watcher.name)
-            is_busy = True
         finally:
             for sock in socks:
                 sock.close()
-        self._post(watcher, vigil, partial(told, is_busy=is_busy))
+            self._post(watcher, vigil, partial(told, is_busy=is_busy))
 
     def _looked(self, watcher: Watcher, vigil: Vigil, *, is_busy: bool) -> None:
         idle = watcher.config.idle_timeout
@@ -280,12 +278,19 @@ def _is_busy(socks: Iterable[socket.socket], held: Iterable[proc.Identity]) -> b
 
     Asks the kernel, in a thread as it walks its tables for that.
     """
-    # Loaded when it is first wanted: most daemons have no such watcher.
-    from circusd.kernel import sockdiag
-
     until = time.monotonic() + PATIENCE
     while not all(proc.is_at_rest(member.pid) for member in held):
         if time.monotonic() > until:
             return True
         time.sleep(PAUSE)
-    return any(sockdiag.queue_of(s).waiting or sockdiag.connections_of(s) for s in socks)
+    return any(map(_is_in_use, socks))
+
+
+def _is_in_use(sock: socket.socket) -> bool:
+    """Whether somebody is connected to it or waits; what the kernel does not tell counts as that, as nobody may be cut off."""
+    # Loaded when it is first wanted: most daemons have no such watcher.
+    from circusd.kernel import sockdiag
+
+    waiting = sockdiag.queue_of(sock).waiting
+    connected = sockdiag.connections_of(sock) if sock.type in LISTENING else 0
+    return waiting is None or connected is None or bool(waiting or connected)
