@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from circusd.client import Client, Subscription, subscribe
@@ -29,6 +29,14 @@ log = logging.getLogger("circusd.plugin")
 RETRY = 0.2
 GIVE_UP = 30.0
 """Seconds without the daemon's events after which a plugin ends."""
+
+
+def _carried_out(handler: Callable[..., None], *given: object) -> None:
+    """What a plugin's own code raises is in its log, and does not keep it from what comes next."""
+    try:
+        handler(*given)
+    except Exception:
+        log.exception("%s failed", handler.__name__)
 
 
 class CircusPlugin:
@@ -106,10 +114,7 @@ class CircusPlugin:
                 data = self._events.receive(quiet)
             except CircusError:
                 return
-            try:
-                self.handle_recv(data)
-            except Exception:
-                log.exception("handle_recv failed")
+            _carried_out(self.handle_recv, data)
 
     @staticmethod
     def split_data(data: tuple[bytes, bytes]) -> tuple[str, str, bytes]:
@@ -163,10 +168,7 @@ class CircusPlugin:
             return
         self._lost = None
         self.loop.asyncio_loop.add_reader(self._events.fileno(), self._read)
-        try:
-            self.handle_subscribed()
-        except Exception:
-            log.exception("handle_subscribed failed")
+        _carried_out(self.handle_subscribed)
 
     def _try_again(self, problem: CircusError) -> None:
         now = time.monotonic()
@@ -191,10 +193,7 @@ class CircusPlugin:
                 self._unsubscribe()
                 self._try_again(problem)
                 return
-            try:
-                self.handle_recv(data)
-            except Exception:
-                log.exception("handle_recv failed")
+            _carried_out(self.handle_recv, data)
 
     def _unsubscribe(self) -> None:
         if self._events is not None:

@@ -37,15 +37,8 @@ class Flapping(CircusPlugin):
     name = "flapping"
     topics = ("event.",)
 
-    def __init__(
-        self,
-        endpoint: str,
-        pubsub_endpoint: str,
-        check_delay: float = 5.0,
-        ssh_server: str | None = None,
-        **config: Any,
-    ) -> None:
-        super().__init__(endpoint, pubsub_endpoint, check_delay, ssh_server=ssh_server, **config)
+    def __init__(self, *args: Any, **config: Any) -> None:
+        super().__init__(*args, **config)
         self.settings = settings(self.name, config)
         self.watched: dict[str, _Watched] = {}
         self._ends = AskedFor()

@@ -48,22 +48,14 @@ class PeriodicCallback:
     def _due(self) -> None:
         assert self._loop is not None
         self._schedule()
-        if self._task is not None and not self._task.done():
-            return
-        try:
-            result = self.callback()
-            if inspect.isawaitable(result):
-                self._task = self._loop.create_task(_awaited(result))
-        except Exception:
-            log.exception("%s failed", _name(self.callback))
+        if self._task is None or self._task.done():
+            self._task = self._loop.create_task(_carried_out(self.callback))
 
 
-async def _awaited(result: Any) -> None:
+async def _carried_out(callback: Callable[[], Any]) -> None:
     try:
-        await result
+        result = callback()
+        if inspect.isawaitable(result):
+            await result
     except Exception:
-        log.exception("%s failed", getattr(result, "__qualname__", "what is done again and again"))
-
-
-def _name(callback: Callable[[], Any]) -> str:
-    return getattr(callback, "__qualname__", repr(callback))
+        log.exception("%s failed", getattr(callback, "__qualname__", repr(callback)))

@@ -11,6 +11,7 @@ import random
 import re
 import socket
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 from circusd.schema.errors import CircusError
@@ -112,15 +113,8 @@ class StatsdEmitter(CircusPlugin):
     table = "statsd"
     default_app_name = ""
 
-    def __init__(
-        self,
-        endpoint: str,
-        pubsub_endpoint: str,
-        check_delay: float = 5.0,
-        ssh_server: str | None = None,
-        **config: Any,
-    ) -> None:
-        super().__init__(endpoint, pubsub_endpoint, check_delay, ssh_server=ssh_server, **config)
+    def __init__(self, *args: Any, **config: Any) -> None:
+        super().__init__(*args, **config)
         self.settings = settings(self.table, config)
         given = config.get("application_name") or self.default_app_name
         self.app = given or self.settings["application_name"]
@@ -140,7 +134,7 @@ class StatsdEmitter(CircusPlugin):
         self.statsd.stop()
 
 
-class BaseObserver(StatsdEmitter):
+class BaseObserver(StatsdEmitter, ABC):
     """Calls `look_after`, a function or a coroutine, each ``loop_rate`` seconds."""
 
     table = "full_stats"
@@ -161,9 +155,9 @@ class BaseObserver(StatsdEmitter):
     def handle_recv(self, data: tuple[bytes, bytes]) -> None:
         """Events are not looked at."""
 
+    @abstractmethod
     def look_after(self) -> Any:
-        """To be overridden."""
-        raise NotImplementedError
+        """One look; what it returns is awaited where it can be."""
 
     def _turn(self) -> Any:
         try:
