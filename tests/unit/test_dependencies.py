@@ -108,6 +108,15 @@ def test_each_condition_is_met_by_its_states_alone(condition: str, met: set[str]
     assert {name for name, found in STATES.items() if is_met(found, condition)} == met
 
 
+def test_one_that_a_connection_starts_can_be_counted_on_while_it_sleeps() -> None:
+    """Who needs it connects, and is served; nobody has to wait for somebody else to do so."""
+    lazy = planner(on_demand=True)
+    assert (lazy.asleep, watcher_state(lazy)) == (True, "waiting")
+    assert is_met(lazy, "started")
+    assert is_met(lazy, "ready")
+    assert not is_met(lazy, "completed")
+
+
 @pytest.mark.parametrize(
     ("condition", "hopeless"),
     [

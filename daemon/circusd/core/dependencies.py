@@ -40,6 +40,8 @@ def is_met(planner: Planner, condition: str) -> bool:
     slots = planner.active
     match condition:
         case "started" | "ready":
+            if planner.asleep:
+                return True  # its sockets listen, and whoever connects starts it
             enough = planner.wanted and len(slots) >= planner.policy.numprocesses
             return enough and all(p.serves if condition == READY else p.state in _UP for p in slots)
         case "completed":
