@@ -46,7 +46,7 @@ class Clients:
                 self.slowest = max(self.slowest, took)
             if outcome == "refused":
                 # It would be all that this does.
-                time.sleep(0.01)
+                self._over.wait(0.01)
 
     def __enter__(self) -> Clients:
         for thread in self._threads:

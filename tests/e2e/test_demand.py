@@ -182,6 +182,7 @@ def test_visitors_at_any_moment_are_answered_while_it_is_stopped_again_and_again
         pids = set()
         for n in range(25):
             pids.add(said_at(port))
+            # Nothing is waited for: each comes at another moment of what goes on.
             time.sleep(0.05 + 0.02 * (n % 8))
         assert "" not in pids
         assert len(pids) > 2, "it was stopped in between"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import json
 import os
 import socket
@@ -145,8 +144,8 @@ def test_a_socket_of_the_service_manager_is_taken_by_its_name_or_address(
 
 
 BY_LIBRARY = """
-import ctypes, ctypes.util, json, os, socket, sys
-library = ctypes.CDLL(ctypes.util.find_library("systemd"))
+import ctypes, json, os, socket, sys
+library = ctypes.CDLL("libsystemd.so.0")
 names = ctypes.POINTER(ctypes.c_char_p)()
 count = library.sd_listen_fds_with_names(1, ctypes.byref(names))
 told = {names[n].decode(): 3 + n for n in range(count)}
@@ -160,7 +159,6 @@ while True:
 """
 
 
-@pytest.mark.skipif(ctypes.util.find_library("systemd") is None, reason="libsystemd is not installed")
 def test_systemd_s_own_library_finds_the_sockets(tmp_path: Path) -> None:
     """Those that the watcher names, by their names, as listening sockets; and the command has the same numbers."""
     (tmp_path / "library.py").write_text(BY_LIBRARY)

@@ -77,6 +77,9 @@ def api(daemon: Daemon) -> ApiClient:
     return ApiClient.of(daemon)
 
 
+REQUESTS = "circus_daemon_requests_total"
+
+
 def scrape(api: ApiClient, path: str = "/metrics", **headers: str) -> Answer:
     return api.ask("GET", path, None, {name.replace("_", "-"): value for name, value in headers.items()})
 
@@ -97,6 +100,16 @@ def told(api: ApiClient) -> Told:
 
 def value(found: Told, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
+
+
+def told_anew(api: ApiClient, after: Told) -> Told:
+    """What was gathered after that: one more request has come at least."""
+
+    def newer() -> Told | None:
+        found = told(api)
+        return found if value(found, REQUESTS) > value(after, REQUESTS) else None
+
+    return eventually(newer, within=20)
 
 
 def names(found: Told) -> set[str]:
@@ -157,12 +170,11 @@ def test_processes_are_told_by_slot_with_all_below_them(api: ApiClient, daemon: 
 def test_processor_time_of_a_tree_never_falls(api: ApiClient, daemon: Daemon) -> None:
     """Also when the busy process below it is killed and nobody waits for it there."""
     one = {"watcher": "web", "wid": "2"}
-    before = 0.0
-    for _ in range(4):
-        now = value(told(api), "circus_process_tree_cpu_seconds_total", **one)
-        assert now >= before
-        before = now
-        time.sleep(1.1)
+    found = told(api)
+    for _ in range(3):
+        before, found = found, told_anew(api, found)
+        name = "circus_process_tree_cpu_seconds_total"
+        assert value(found, name, **one) >= value(before, name, **one)
 
 
 def test_lines_are_counted_by_stream(api: ApiClient) -> None:
@@ -180,14 +192,13 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
         start=True,
         options={"copy_env": True, "settle_time": 0.5},
     )
-    daemon.call("add", name="dies", cmd="sleep 1000", start=True, options={"settle_time": 0.1})
+    daemon.call("add", name="dies", cmd="sleep 1000", start=True, options={"settle_time": 0})
     daemon.call(
         "add", name="ages", cmd="sleep 1000", start=True, options={"max_age": 1, "max_age_variance": 0}
     )
     daemon.call("add", name="told", cmd="sleep 1000", start=True)
     try:
         (pid,) = eventually(lambda: daemon.pids("dies"))
-        time.sleep(0.3)
         daemon.call("signal", name="dies", signum="kill", pid=pid)
         daemon.call("restart", name="told", waiting=True)
         for name, reason in (
@@ -343,16 +354,23 @@ def test_many_who_ask_at_once_cost_one_sweep(daemon: Daemon, api: ApiClient) -> 
         return int(counts["syscr"])
 
     def cost(number: int) -> tuple[int, list[int]]:
-        time.sleep(1.5)
-        before, statuses = reads(), []
-        threads = [
-            threading.Thread(target=lambda: statuses.append(scrape(api).status)) for _ in range(number)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return reads() - before, statuses
+        last = told(api)
+
+        def gathered() -> tuple[int, list[int]] | None:
+            before, answers = reads(), list[Answer]()
+            threads = [threading.Thread(target=lambda: answers.append(scrape(api))) for _ in range(number)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            took = reads() - before
+            # What was gathered before, and is still told, costs nothing.
+            is_new = any(
+                value(read(answer.body.decode()), REQUESTS) > value(last, REQUESTS) for answer in answers
+            )
+            return (took, [answer.status for answer in answers]) if is_new else None
+
+        return eventually(gathered, within=20)
 
     one, _ = cost(1)
     many, statuses = cost(20)

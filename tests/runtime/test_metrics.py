@@ -29,6 +29,7 @@ from circusd.schema.errors import Failed
 from circusd.schema.exposition import exposition
 from circusd.schema.metrics import BY_NAME, METRICS
 from circusd.schema.wire import ok_reply
+from tests.waiting import eventually
 
 
 @dataclass
@@ -153,9 +154,7 @@ def test_who_ask_together_get_what_was_gathered_once(
     asked = [gevent.spawn(figures.told, ALL) for _ in range(20)]
     gevent.joinall(asked, raise_error=True)
     assert sweeps == [1]
-    gevent.sleep(0.1)
-    figures.told(ALL)
-    assert sweeps == [1, 1]
+    eventually(lambda: figures.told(ALL) and sweeps == [1, 1], sleep=gevent.sleep)
 
 
 def test_one_that_fails_fails_for_those_who_wait(
@@ -168,8 +167,7 @@ def test_one_that_fails_fails_for_those_who_wait(
         asked = [gevent.spawn(_problem, figures) for _ in range(3)]
         gevent.joinall(asked, raise_error=True)
         assert [one.value for one in asked] == ["ZeroDivisionError"] * 3
-    gevent.sleep(0.05)
-    assert _problem(figures) == ""
+    eventually(lambda: _problem(figures) == "", sleep=gevent.sleep)
 
 
 def _problem(figures: Metrics) -> str:

@@ -130,9 +130,15 @@ def test_periodic_callback_is_awaited_and_survives_errors() -> None:
     calls: list[str] = []
 
     async def main() -> None:
+        async def turns(number: int) -> None:
+            """So often the other one has been called meanwhile."""
+            enough = calls.count("fails") + number
+            while calls.count("fails") < enough:
+                await asyncio.sleep(0)
+
         async def slow() -> None:
             calls.append("begins")
-            await asyncio.sleep(0.05)
+            await turns(3)
             calls.append("ends")
 
         def fails() -> None:
@@ -145,12 +151,12 @@ def test_periodic_callback_is_awaited_and_survives_errors() -> None:
             assert one.is_running()
         while calls.count("ends") < 2 or calls.count("fails") < 2:
             await asyncio.sleep(0.005)
-        for one in (awaited, failing):
-            one.stop()
-            assert not one.is_running()
-        failed = calls.count("fails")
-        await asyncio.sleep(0.1)
-        assert calls.count("fails") == failed
+        awaited.stop()
+        begun = calls.count("begins")
+        await turns(5)
+        assert calls.count("begins") == begun
+        failing.stop()
+        assert not (awaited.is_running() or failing.is_running())
 
     asyncio.run(main())
     slow_calls = [call for call in calls if call != "fails"]
