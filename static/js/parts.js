@@ -14,7 +14,9 @@ export function watcherState(watcher) {
   const { job } = watcher;
   const doing = job && going[job.command];
   const detail = watcher.detail || '';
-  let word = detail ? `${watcher.status}, ${detail}` : watcher.status;
+  // That it has ended by itself says more than "stopped".
+  const said = watcher.status === 'stopped' && ['completed', 'exited'].includes(watcher.state) ? processWord[watcher.state] : watcher.status;
+  let word = detail ? `${said}, ${detail}` : said;
   // What it is at says more than "active", and what differs still stands after it.
   if (doing && detail.startsWith(doing)) word = detail;
   else if (doing && watcher.status === 'active') word = `${doing}${job.total > 1 ? ` ${say.outOf(job.done, job.total)}` : ''}${detail ? `, ${detail}` : ''}`;

@@ -139,6 +139,26 @@ def test_the_status_of_people_is_a_table() -> None:
     assert line.split() == ["web", "active", "2/2", "60", "s"]
 
 
+@pytest.mark.parametrize(
+    ("state", "status", "word"),
+    [
+        ("completed", "stopped", "completed"),
+        ("exited", "stopped", "exited"),
+        ("exited", "active", "active"),
+        ("stopped", "stopped", "stopped"),
+        ("failed", "stopped", "failed"),
+        ("backoff", "active", "backoff"),
+        ("waiting", "active", "waiting"),
+        ("waiting", "starting", "starting"),
+    ],
+)
+def test_our_word_stands_where_it_says_more(state: str, status: str, word: str) -> None:
+    """That one has ended by itself, or waits, is told; of one that runs in part the original's word is."""
+    reply = inspected(state=state, status=status)
+    assert render.status_table(reply, PLAIN_TERMINAL).split("\n")[1].split()[1] == word
+    assert render.watcher_text(reply, PLAIN_TERMINAL).startswith(f"web: {word}\n")
+
+
 def test_a_watcher_in_trouble_says_what_comes_next() -> None:
     """The state, the detail, the next try, and the sentence of the daemon stand where they are seen."""
     failing = {"wid": 1, "pid": None, "state": "backoff", "since": 90.0, "next_try": 104.0, "starts": 3}

@@ -474,9 +474,11 @@ def test_tab_comes_to_all_of_a_watcher(browser: Browser, scene: Console) -> None
 
 def test_state_is_told_by_shape_and_word(browser: Browser, scene: Console) -> None:
     """Each state has a shape and a word of its own: nobody has to see colours."""
+    for name, state in (("done", "completed"), ("broken", "exited")):
+        scene.daemon.watchers[name] = watcher(name, [process(1, state)], state=state, status="stopped")
     with opened(browser, "about:blank") as page:
         go(page, scene, "/d/stage/")
-        expect(page.locator("tr[data-watcher]")).to_have_count(8)
+        expect(page.locator("tr[data-watcher]")).to_have_count(10)
         told = page.locator("tr[data-watcher]").evaluate_all(
             """rows => Object.fromEntries(rows.map((row) => [row.dataset.watcher, [
                 row.querySelector('.c-state use').getAttribute('href'), row.querySelector('.c-state .word').textContent]]))"""
@@ -486,6 +488,8 @@ def test_state_is_told_by_shape_and_word(browser: Browser, scene: Console) -> No
             "sick": ["#s-wait", "active, 1 in backoff"],
             "dead": ["#s-fail", "active, 1 failed"],
             "idle": ["#s-rest", "stopped"],
+            "done": ["#s-rest", "completed"],
+            "broken": ["#s-wait", "exited"],
             "ending": ["#s-stopping", "stopping"],
             "new": ["#s-start", "reloading 1 of 2"],
             "many": ["#s-run", "active"],
@@ -493,7 +497,7 @@ def test_state_is_told_by_shape_and_word(browser: Browser, scene: Console) -> No
             "web": ["#s-run", "active"],
         }
         expect(page.locator(".nav > a .alarm use")).to_have_attribute("href", "#s-fail")
-        expect(page.locator(".nav a").first).to_have_accessible_name("Watchers 2 need you")
+        expect(page.locator(".nav a").first).to_have_accessible_name("Watchers 3 need you")
 
 
 def test_nothing_moves_for_whom_motion_is_too_much(browser: Browser, scene: Console) -> None:

@@ -152,8 +152,10 @@ def _audit(reply: Reply, style: Style) -> str:
 def _word(watcher: Mapping[str, Any]) -> str:
     """The original's word, or ours where that says more."""
     state = str(watcher.get("state"))
-    says_more = state in ("failed", "backoff") or (state == "waiting" and watcher["status"] == "active")
-    return state if says_more else str(watcher["status"])
+    status = str(watcher["status"])
+    ended = status == "stopped" and state in ("exited", "completed")
+    waits = status == "active" and state == "waiting"
+    return state if state in ("failed", "backoff") or ended or waits else status
 
 
 def status_table(reply: Reply, style: Style) -> str:
