@@ -549,6 +549,8 @@ def test_nothing_from_outside_commands_the_terminal(tmp_path: Path, columns: int
             window.press(keys)
         window.press("?")
         window.see(r"^Keys")
+        window.press("qq")
+        assert window.until_over() == 0, "all that it draws has come"
         text = window.drawn.decode()
         # Nothing but what draws: places, colours, erased lines, and the modes of the screen itself.
         rest = re.sub(r"\x1b\[(\d+;\d+H|[\d;]*m|2?[JK]|\?\d+[hl])", "", text)
