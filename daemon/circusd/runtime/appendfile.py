@@ -58,7 +58,7 @@ class AppendFile:
         self._prefix = prefix
         self._private = private
         self._fd = -1
-        self._size = self._inode = 0
+        self._size = self._inode = self._device = 0
         self._open_line = False
         self._not_before = 0.0
         self._next_rotation: tuple[Rotation | None, bool] | None = None
@@ -74,6 +74,7 @@ class AppendFile:
         """The regular file that is open as `fd`, which belongs to it from now on."""
         file = cls(name)
         file._fd = fd
+        file._device = os.fstat(fd).st_dev
         file._given = True
         return file
 
@@ -89,7 +90,7 @@ class AppendFile:
     @property
     def device(self) -> int | None:
         """The file system that it is on; None when it is not open."""
-        return os.fstat(self._fd).st_dev if self._fd >= 0 else None
+        return self._device if self._fd >= 0 else None
 
     @property
     def state(self) -> tuple[int, int]:
@@ -272,7 +273,7 @@ class AppendFile:
                 raise NotAFileError(fd)
             self._fd = fd
         status = os.fstat(self._fd)
-        self._size, self._inode = status.st_size, status.st_ino
+        self._size, self._inode, self._device = status.st_size, status.st_ino, status.st_dev
         self._open_line = False
         self._begin(status)
 

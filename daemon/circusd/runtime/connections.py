@@ -15,8 +15,11 @@ from circusd.schema.errors import ProtocolError
 
 from . import clock
 from .handshake import Handshake
+from .subscriptions import Subscriptions
 
 READ_BYTES: Final = 1 << 16
+_SUBSCRIBING_BYTES: Final = 4 << 10
+"""A read of subscriptions: thousands of frames at most, which are looked at in one go."""
 
 ID_BYTES: Final = 9
 """Length of a connection's id, with which its identity at a ROUTER begins."""
@@ -102,10 +105,12 @@ def carry(
     *,
     greeting_seconds: float = GREETING_SECONDS,
     open_inner: Callable[[str], socket.socket] = connect_inner,
+    subscriptions: Subscriptions | None = None,
 ) -> str:
     """Bytes have gone to and fro until one side ended; both sockets are closed. The greenlet of the connection.
 
-    Returns why a peer was let go before its handshake was over; empty for one that got through.
+    With ``subscriptions`` what the peer subscribes to is bounded. Returns why a peer was let go, before its handshake was
+    over or for what came then; empty for one that got through.
     """
     down: gevent.Greenlet[..., None] | None = None
     inner: socket.socket | None = None
@@ -114,9 +119,11 @@ def carry(
         handshake = Handshake(connection.id)
         down = gevent.spawn(_down, connection, handshake, outer, inner)
         problem = _greet(handshake, outer, inner, greeting_seconds)
-        if not problem:
-            upwards(outer, inner)
-        return problem
+        if problem or subscriptions is None:
+            if not problem:
+                upwards(outer, inner)
+            return problem
+        return _subscribing(subscriptions, handshake, outer, inner)
     except OSError as error:
         return "" if inner is not None else f"no way in: {error.strerror or error}"
     finally:
@@ -150,6 +157,21 @@ def upwards(outer: socket.socket, inner: socket.socket) -> None:
     receive, send = outer.recv, inner.sendall
     while data := receive(READ_BYTES):
         send(data)
+
+
+def _subscribing(
+    subscriptions: Subscriptions, handshake: Handshake, outer: socket.socket, inner: socket.socket
+) -> str:
+    """As `upwards`, for a peer that says what it subscribes to; why it is let go, or nothing."""
+    data = handshake.after
+    try:
+        subscriptions.feed(data)
+        while data := outer.recv(_SUBSCRIBING_BYTES):
+            subscriptions.feed(data)
+            inner.sendall(data)
+    except ProtocolError as problem:
+        return problem.text
+    return ""
 
 
 def _down(connection: Connection, handshake: Handshake, outer: socket.socket, inner: socket.socket) -> None:

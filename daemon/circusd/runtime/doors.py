@@ -26,6 +26,8 @@ from circusd.schema.errors import ConfigError
 
 from .connections import GREETING_SECONDS, Connection, carry
 from .listeners import PRIVATE, Listener, is_loopback, listen
+from .publisher import CHANNELS
+from .subscriptions import Subscriptions
 from .sums import Sums
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ Policy = Callable[[int, tuple[int, ...]], str | None]
 
 CONNECTIONS_PER_UID: Final = 256
 CONNECTIONS: Final = 2048
+_SUBSCRIBED: Final = {row.name for row in CHANNELS}
 _ACCEPTS_PER_TURN = 32
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH_SECONDS = 0.5
@@ -303,7 +306,14 @@ class Doors:
             problem = self.far.carry(connection, sock, entrance.enter)
         else:
             path = entrance.enter(connection)
-            problem = carry(connection, sock, path, greeting_seconds=self._greeting_seconds)
+            says_topics = connection.channel in _SUBSCRIBED
+            problem = carry(
+                connection,
+                sock,
+                path,
+                greeting_seconds=self._greeting_seconds,
+                subscriptions=Subscriptions() if says_topics else None,
+            )
         if problem:
             self._count_refusal(connection.door, connection.uid, connection.address, problem)
 

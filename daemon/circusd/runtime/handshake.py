@@ -25,6 +25,8 @@ class Handshake:
     def __init__(self, prefix: bytes) -> None:
         """``prefix`` is put before the client's identity."""
         self.done = False
+        self.after = b""
+        """What came after it in the same bytes."""
         self._prefix = prefix
         self._greeting = b""
         self._size = _GREETING_3
@@ -86,6 +88,7 @@ class Handshake:
         body, rest = buffer[head : head + size], buffer[head + size :]
         self.done = True
         self._buffer = b""
+        self.after = rest
         return _frame(wanted, self._identity(body) if old else self._ready(body)) + rest
 
     def _identity(self, chosen: bytes) -> bytes:

@@ -136,20 +136,8 @@ class History:
             log = self._logs[key] = _Log(key)
         if log.pid != pid:
             self._close(log, cut=False)
-        start, end = 0, len(data)
-        while start < end:
-            room = LONGEST_LINE - log.open
-            # A newline may stand behind the last byte that has room.
-            if data.find(b"\n", start, start + room + 1) >= 0:
-                # What follows the newline has no longer line than this.
-                stop = min(end, start + LONGEST_LINE)
-            elif room:
-                stop = min(end, start + room)
-            else:
-                self._close(log, cut=True)
-                continue
-            self._put(log, pid, wall, data if stop - start == end else data[start:stop])
-            start = stop
+        log.renew = log.renew or log.pid != pid or not 0 <= wall - log.time < _TOGETHER
+        self._put(log, pid, wall, data)
         for wake in self._wakes.get(key.watcher, ()) + self._wakes.get(None, ()):
             wake(key)
 
@@ -169,32 +157,28 @@ class History:
             log.cut = cut
 
     def _put(self, log: _Log, pid: int, wall: float, data: bytes) -> None:
-        """Write what fits into the last block, and the rest into new ones."""
+        """Write what fits into the last block, and the rest into new ones; each part has the end of at most one long line."""
         start, end = 0, len(data)
         block = log.blocks[-1] if log.blocks else None
-        log.renew = log.renew or log.pid != pid or not 0 <= wall - log.time < _TOGETHER
         while start < end:
-            if block is None or (block.used + _ENTRY_BYTES * (block.count + log.renew) + 1 > BLOCK_BYTES):
+            room = LONGEST_LINE - log.open
+            # A newline may stand behind the last byte that has room.
+            if end - start <= room or data.find(b"\n", start, start + room + 1) >= 0:
+                stop = end
+            elif room:
+                stop = start + room
+            else:
+                self._close(log, cut=True)
+                continue
+            if block is None or block.used + _ENTRY_BYTES * (block.count + log.renew) + 1 > BLOCK_BYTES:
                 block = self._new_block(log)
                 log.renew = True
-            base = block.slot * BLOCK_BYTES
             if log.renew:
-                flags = (0 if log.open else _FRESH) | (_CUT if log.cut else 0)
-                block.count += 1
-                _ENTRY.pack_into(
-                    self._arena.map,
-                    base + BLOCK_BYTES - _ENTRY_BYTES * block.count,
-                    wall,
-                    log.line,
-                    pid & 0xFFFFFFFF,
-                    block.used,
-                    flags,
-                )
-                log.renew = log.cut = False
-                log.time, log.pid = wall, pid
-            stop = min(end, start + BLOCK_BYTES - block.used - _ENTRY_BYTES * block.count)
+                self._enter(log, block, pid, wall)
+            # What follows a newline in it has no longer line than a block.
+            stop = min(stop, start + BLOCK_BYTES - block.used - _ENTRY_BYTES * block.count)
             part = data if stop - start == end else data[start:stop]
-            at = base + block.used
+            at = block.slot * BLOCK_BYTES + block.used
             self._arena.map[at : at + len(part)] = part
             block.used += len(part)
             newline = part.rfind(b"\n")
@@ -205,6 +189,21 @@ class History:
             start = stop
         if block is not None:
             self._order.move_to_end(block.slot)
+
+    def _enter(self, log: _Log, block: _Block, pid: int, wall: float) -> None:
+        """The next byte of the block has an entry."""
+        block.count += 1
+        _ENTRY.pack_into(
+            self._arena.map,
+            (block.slot + 1) * BLOCK_BYTES - _ENTRY_BYTES * block.count,
+            wall,
+            log.line,
+            pid & 0xFFFFFFFF,
+            block.used,
+            (0 if log.open else _FRESH) | (_CUT if log.cut else 0),
+        )
+        log.renew = log.cut = False
+        log.time, log.pid = wall, pid
 
     def _new_block(self, log: _Log) -> _Block:
         while len(log.blocks) >= self._most:

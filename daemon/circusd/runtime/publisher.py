@@ -20,6 +20,7 @@ import zmq.green
 from circusd.schema import wire
 
 from .connections import Connection
+from .subscriptions import SUBSCRIPTIONS, TOPIC_LIMIT_BYTES
 
 log = logging.getLogger("circusd.publisher")
 
@@ -42,12 +43,8 @@ CHANNELS: Final = (
     Channel("output", messages=60, longest=68 << 10),
 )
 
-FAR_SUBSCRIPTIONS: Final = 1000
-"""Topics that one peer on another machine may subscribe to; the connection of one that goes beyond is ended."""
-
 _BACKLOG: Final = 512
 _SUBSCRIPTIONS_PER_TURN: Final = 64
-_TOPIC_LIMIT_BYTES: Final = 4096
 _CUT = "…"
 
 
@@ -219,12 +216,12 @@ class _Xpub:
         self.subscribed: set[str] = set()
         self._path = path
         self._heard = heard
-        self._limit = None if arm is None else FAR_SUBSCRIPTIONS
+        self._limit = None if arm is None else SUBSCRIPTIONS
         self._socket = context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.BACKLOG, _BACKLOG)
         self._socket.setsockopt(zmq.SNDHWM, row.messages)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, _TOPIC_LIMIT_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, TOPIC_LIMIT_BYTES)
         if arm is not None:
             arm(self._socket)
         self._socket.bind("ipc://" + path)
@@ -236,23 +233,28 @@ class _Xpub:
 
     def _hear(self) -> None:
         while not self._socket.closed:
+            self._take(self._socket.recv())
             for _ in range(_SUBSCRIPTIONS_PER_TURN):
-                # Only the first subscription to a topic and the end of the last one are told.
-                frame = self._socket.recv()
-                prefix = frame[1:].decode("utf-8", "surrogateescape")
-                if frame[:1] == b"\x01":
-                    self.subscribed.add(prefix)
-                elif frame[:1] == b"\x00":
-                    self.subscribed.discard(prefix)
-                if self._limit is not None and len(self.subscribed) > self._limit:
-                    # The peer learns it by the end of its connection.
-                    self.subscribed.clear()
-                    self._socket.close()
-                self._heard()
-                if self._socket.closed:
-                    return
+                try:
+                    self._take(self._socket.recv(zmq.NOBLOCK))
+                except zmq.Again:
+                    break
+            if self._limit is not None and len(self.subscribed) > self._limit:
+                # The peer learns it by the end of its connection.
+                self.subscribed.clear()
+                self._socket.close()
+            # Once for all of a turn: to put together what everybody wants takes as long as that is long.
+            self._heard()
             # Not 0: with that the hub does not look at descriptors.
             gevent.sleep(1e-6)
+
+    def _take(self, frame: bytes) -> None:
+        # Only the first subscription to a topic and the end of the last one are told.
+        prefix = frame[1:].decode("utf-8", "surrogateescape")
+        if frame[:1] == b"\x01":
+            self.subscribed.add(prefix)
+        elif frame[:1] == b"\x00":
+            self.subscribed.discard(prefix)
 
     def close(self) -> None:
         self.subscribed.clear()
