@@ -157,6 +157,20 @@ def _statsd(application: str) -> tuple[Option, ...]:
         _option(
             "sample_rate", SHARE, 1, "Of so many messages one is sent: 0.1 for one in ten.", aka=("rate",)
         ),
+        _option(
+            "dogstatsd",
+            BOOL,
+            False,
+            "With tags, as DogStatsD, Telegraf and others take them: the name of a watcher is the tag ``watcher`` and no part of the "
+            "name.",
+            aka=("datadog",),
+        ),
+        _option(
+            "dogstatsd_tags",
+            WORDS,
+            (),
+            "With ``dogstatsd``: tags that all messages have, such as ``env:prod``.",
+        ),
     )
 
 
