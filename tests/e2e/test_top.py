@@ -645,7 +645,7 @@ def test_who_may_only_look_is_offered_nothing_else(tmp_path: Path) -> None:
     with scripted_daemon(tmp_path, scripted([view("web")], "viewer")) as daemon, before(daemon) as window:
         window.see(r"^▾ web")
         window.press("\x1b[B")
-        window.see(r"^\? help  q quit  enter more")
+        window.see(r"^\? help  q quit  enter details")
         assert "restart" not in window.lines[-1]
         window.press("x")
         window.see(r"^stop is for the role operator; you have viewer")
