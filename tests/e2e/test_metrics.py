@@ -45,15 +45,6 @@ copy_env = true
 [watcher:{HOSTILE}]
 cmd = sleep 1000
 
-[watcher:loses]
-cmd = sh -c 'seq 20000; exec sleep 1000'
-copy_env = true
-stdout_stream.class = FileStream
-stdout_stream.filename = /dev/full
-stdout_stream.queue_bytes = 65536
-stdout_stream.copy.class = FileStream
-stdout_stream.copy.filename = FOLDER/say "hi".log
-
 [watcher:off]
 cmd = sleep 1000
 autostart = false
@@ -72,15 +63,14 @@ application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,applicatio
 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2
 """.replace("\n", "")
 
-EVERYBODY = {"web", "Talks", HOSTILE, "loses", "off", "circushttpd"}
+EVERYBODY = {"web", "Talks", HOSTILE, "off", "circushttpd"}
 
 Told = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    folder = tmp_path_factory.mktemp("metrics")
-    with Daemon(INI.replace("FOLDER", str(folder)), folder) as running:
+    with Daemon(INI, tmp_path_factory.mktemp("metrics")) as running:
         yield running
 
 
@@ -203,20 +193,32 @@ def test_what_became_of_output_is_told_by_place(api: ApiClient, daemon: Daemon) 
     stream = {"watcher": "loses", "stream": "stdout"}
     full = {**stream, "sink": "", "place": "/dev/full"}
     copy = {**stream, "sink": "copy", "place": str(daemon.folder / 'say "hi".log')}
-    eventually(lambda: value(told(api), "circus_log_sink_taken_bytes_total", **full) == size, within=20)
-    eventually(lambda: value(told(api), "circus_log_sink_written_bytes_total", **copy) == size, within=20)
-    found = told(api)
-    assert value(found, "circus_log_bytes_total", **stream) == size
-    assert value(found, "circus_log_sink_written_bytes_total", **full) == 0
-    lost = value(found, "circus_log_sink_dropped_bytes_total", **full)
-    assert lost + value(found, "circus_log_sink_waiting_bytes", **full) == size
-    # The lines at the beginning are those that are lost.
-    lines = int(value(found, "circus_log_sink_dropped_lines_total", **full))
-    assert lost == len("".join(f"{number}\n" for number in range(1, lines + 1)))
-    assert value(found, "circus_log_sink_limit_bytes", **full) == 65536
-    assert value(found, "circus_log_sink_failing", **full) == 1
-    assert value(found, "circus_log_sink_dropped_bytes_total", **copy) == 0
-    assert value(found, "circus_log_sink_failing", **copy) == 0
+    output = {
+        "stdout_stream.class": "FileStream",
+        "stdout_stream.filename": "/dev/full",
+        "stdout_stream.queue_bytes": 65536,
+        "stdout_stream.copy.class": "FileStream",
+        "stdout_stream.copy.filename": copy["place"],
+    }
+    words = "sh -c 'seq 20000; exec sleep 1000'"
+    daemon.call("add", name="loses", cmd=words, start=True, options={"copy_env": True, **output})
+    try:
+        eventually(lambda: value(told(api), "circus_log_sink_taken_bytes_total", **full) == size, within=20)
+        eventually(lambda: value(told(api), "circus_log_sink_written_bytes_total", **copy) == size, within=20)
+        found = told(api)
+        assert value(found, "circus_log_bytes_total", **stream) == size
+        assert value(found, "circus_log_sink_written_bytes_total", **full) == 0
+        lost = value(found, "circus_log_sink_dropped_bytes_total", **full)
+        assert lost + value(found, "circus_log_sink_waiting_bytes", **full) == size
+        # The lines at the beginning are those that are lost.
+        lines = int(value(found, "circus_log_sink_dropped_lines_total", **full))
+        assert lost == len("".join(f"{number}\n" for number in range(1, lines + 1)))
+        assert value(found, "circus_log_sink_limit_bytes", **full) == 65536
+        assert value(found, "circus_log_sink_failing", **full) == 1
+        assert value(found, "circus_log_sink_dropped_bytes_total", **copy) == 0
+        assert value(found, "circus_log_sink_failing", **copy) == 0
+    finally:
+        daemon.call("rm", name="loses", waiting=True)
 
 
 def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) -> None:
