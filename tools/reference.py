@@ -344,6 +344,7 @@ _OF = {
     "restart": "Restarts",
     "process": "Processes",
     "log": "Output",
+    "sink": "Places of output",
     "socket": "Sockets",
     "daemon": "The daemon",
     "lag": "The loop",

@@ -34,6 +34,7 @@ export class Feed {
   constructor(watchers, lines = new Lines()) {
     this.lines = lines;
     this.watchers = watchers;
+    this.key = crypto.randomUUID?.() || String(Math.random()); // what has read a page can read the next one
     this.fresh = () => {}; // something has come
     this.moved = () => {}; // rows have other numbers: see `Lines.insert`
     this.error = null;
@@ -198,7 +199,7 @@ export class Feed {
 
   /** A page of the history, as the daemon replies. */
   ask(properties) {
-    return call('output', { ...(this.watchers && { names: this.watchers, match: 'simple' }), lines: PAGE_LINES, files: true, ...properties });
+    return call('output', { ...(this.watchers && { names: this.watchers, match: 'simple' }), lines: PAGE_LINES, files: true, key: this.key, ...properties });
   }
 
   /**

@@ -63,6 +63,8 @@ application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,applicatio
 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2
 """.replace("\n", "")
 
+EVERYBODY = {"web", "Talks", HOSTILE, "off", "circushttpd"}
+
 Told = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -129,7 +131,7 @@ def test_every_metric_of_the_table_is_told(api: ApiClient) -> None:
 def test_watchers_are_told_as_they_are(api: ApiClient, daemon: Daemon) -> None:
     """State, number, wish; each watcher in each state with 0 or 1, also one of which nothing runs."""
     found = told(api)
-    assert names(found) == {"web", "Talks", HOSTILE, "off", "circushttpd"}
+    assert names(found) == EVERYBODY
     assert value(found, "circus_watcher_processes", watcher="web") == 2
     assert value(found, "circus_watcher_numprocesses", watcher="web") == 2
     assert value(found, "circus_watcher_processes", watcher="off") == 0
@@ -160,6 +162,8 @@ def test_processes_are_told_by_slot_with_all_below_them(api: ApiClient, daemon: 
         "reason",
         "wid",
         "stream",
+        "sink",
+        "place",
         "socket",
         "statistic",
         "mode",
@@ -181,6 +185,40 @@ def test_lines_are_counted_by_stream(api: ApiClient) -> None:
     """What a watcher has written, from the beginning."""
     eventually(lambda: value(told(api), "circus_log_lines_total", watcher="Talks", stream="stdout") == 2)
     assert value(told(api), "circus_log_lines_total", watcher="Talks", stream="stderr") == 1
+
+
+def test_what_became_of_output_is_told_by_place(api: ApiClient, daemon: Daemon) -> None:
+    """A place that takes nothing loses what it has no room for, to the byte and line; a further one of the stream has it all."""
+    size = len("".join(f"{number}\n" for number in range(1, 20001)))
+    stream = {"watcher": "loses", "stream": "stdout"}
+    full = {**stream, "sink": "", "place": "/dev/full"}
+    copy = {**stream, "sink": "copy", "place": str(daemon.folder / 'say "hi".log')}
+    output = {
+        "stdout_stream.class": "FileStream",
+        "stdout_stream.filename": "/dev/full",
+        "stdout_stream.queue_bytes": 65536,
+        "stdout_stream.copy.class": "FileStream",
+        "stdout_stream.copy.filename": copy["place"],
+    }
+    words = "sh -c 'seq 20000; exec sleep 1000'"
+    daemon.call("add", name="loses", cmd=words, start=True, options={"copy_env": True, **output})
+    try:
+        eventually(lambda: value(told(api), "circus_log_sink_taken_bytes_total", **full) == size, within=20)
+        eventually(lambda: value(told(api), "circus_log_sink_written_bytes_total", **copy) == size, within=20)
+        found = told(api)
+        assert value(found, "circus_log_bytes_total", **stream) == size
+        assert value(found, "circus_log_sink_written_bytes_total", **full) == 0
+        lost = value(found, "circus_log_sink_dropped_bytes_total", **full)
+        assert lost + value(found, "circus_log_sink_waiting_bytes", **full) == size
+        # The lines at the beginning are those that are lost.
+        lines = int(value(found, "circus_log_sink_dropped_lines_total", **full))
+        assert lost == len("".join(f"{number}\n" for number in range(1, lines + 1)))
+        assert value(found, "circus_log_sink_limit_bytes", **full) == 65536
+        assert value(found, "circus_log_sink_failing", **full) == 1
+        assert value(found, "circus_log_sink_dropped_bytes_total", **copy) == 0
+        assert value(found, "circus_log_sink_failing", **copy) == 0
+    finally:
+        daemon.call("rm", name="loses", waiting=True)
 
 
 def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) -> None:
@@ -224,7 +262,7 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
 
 def test_sockets_and_the_daemon_are_told(api: ApiClient, daemon: Daemon) -> None:
     """Queues of managed sockets; memory, descriptors, doors and the loop of circusd; the machine; pages of the console."""
-    eventually(lambda: value(told(api), "circus_daemon_watchers") == 5)
+    eventually(lambda: value(told(api), "circus_daemon_watchers") == len(EVERYBODY))
     found = told(api)
     assert value(found, "circus_socket_backlog", socket="http") == 0
     assert value(found, "circus_socket_backlog_limit", socket="other") > 0
@@ -319,7 +357,7 @@ def test_who_shows_nothing_learns_nothing(api: ApiClient) -> None:
 def test_viewer_s_token_is_enough(daemon: Daemon) -> None:
     """Reading needs no more than the least role."""
     api = ApiClient.of(daemon, role="viewer")
-    assert names(told(api)) == {"web", "Talks", HOSTILE, "off", "circushttpd"}
+    assert names(told(api)) == EVERYBODY
 
 
 def test_token_of_some_watchers_sees_those_alone(daemon: Daemon, api: ApiClient) -> None:

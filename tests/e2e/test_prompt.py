@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.daemon import BIN
 from tests.scripted import ScriptedDaemon, scripted_daemon
 from tests.terminal import Terminal
+from tests.window import Window
 
 NOT_FOUND = {"status": "error", "reason": "program nope not found", "errno": 3, "tb": None}
 
@@ -148,3 +150,28 @@ def test_open_quotes_are_ended_on_the_next_line(environ: dict[str, str], daemon:
         terminal.until("42")
     assert daemon.asked("add")[-1]["cmd"] == "sh -c 'a\nb'"
     assert daemon.asked("stop") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--name", "nobody", "status"], "circusctl: no daemon named 'nobody' runs; running: none"),
+        (["stopp", "web"], "circusctl: no command is named 'stopp'; did you mean stop?"),
+        (["stop", "nope"], "error: program nope not found"),
+    ],
+)
+def test_own_lines_end_between_words_on_a_narrow_terminal(
+    environ: dict[str, str], tmp_path: Path, words: list[str], told: str
+) -> None:
+    """On a pipe each is one line, as scripts expect it."""
+    if "--name" in words:
+        environ = {**environ, "CIRCUS_RUNTIME_DIR": str(tmp_path)}
+        del environ["CIRCUSCTL_ENDPOINT"]
+    command = [str(BIN / "circusctl"), *words]
+    with Window(command, environ, columns=30, lines=12) as window:
+        window.until_over()
+        shown = [line for line in window.lines if line.strip()]
+    piped = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert piped.stderr == told + "\n"
+    assert " ".join(line.strip() for line in shown) == told
+    assert all(len(line) <= 30 for line in shown)

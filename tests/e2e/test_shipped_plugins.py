@@ -136,6 +136,8 @@ def test_events_are_counted_and_loads_sent(tmp_path: Path) -> None:
         ini = (
             f"[plugin:events]\nuse = circus.plugins.statsd.StatsdEmitter\napplication_name = shop\n{statsd.options()}"
             f"[plugin:loads]\nuse = circus.plugins.statsd.FullStats\nloop_rate = 0.3\n{statsd.options()}"
+            f"[plugin:tagged]\nuse = full_stats\nloop_rate = 0.3\n{statsd.options()}application_name = tagged\ndogstatsd = true\n"
+            "dogstatsd_tags = env:prod, odd|#1\n"
             "[watcher:web]\ncmd = sleep 1000\nnumprocesses = 2\n"
             "[watcher:odd name:1|c]\ncmd = sleep 1000\n[watcher:down]\ncmd = sleep 1000\nautostart = false\n"
         )
@@ -149,6 +151,9 @@ def test_events_are_counted_and_loads_sent(tmp_path: Path) -> None:
                     eventually(lambda message=message: message in statsd.texts, what=message)
             head = "circus.app.watcher._stats."
             for message in (f"{head}web.watchers_num:2|g", f"{head}down.watchers_num:0|g"):
+                eventually(lambda message=message: message in statsd.texts, what=message, within=10)
+            tagged = "circus.tagged.watcher._stats.watchers_num:{}|g|#watcher:{},env:prod,odd_1"
+            for message in (tagged.format(2, "web"), tagged.format(1, "odd_name:1_c")):
                 eventually(lambda message=message: message in statsd.texts, what=message, within=10)
             names = {text.partition(":")[0] for text in statsd.texts}
             for key in ("cpu_max", "cpu_sum", "mem_pct_max", "mem_pct_sum", "mem_max", "mem_sum"):

@@ -263,6 +263,50 @@ def test_a_watcher_is_stopped_and_started(daemon: Daemon) -> None:
         window.see(r"^▾ nest +1/1 active")
 
 
+def test_there_is_one_more_or_one_fewer(daemon: Daemon) -> None:
+    """+ does it at once, also with a process selected; - asks, as a process ends."""
+    with top(daemon) as window:
+        choose(window, "nest")
+        window.press("+")
+        window.see(r"^one process more of nest: 2 wanted now")
+        window.see(r"^▾ nest +2/2 active")
+        window.press("\x1b[B-")
+        window.see(r"^One process fewer of nest\? The oldest one is stopped\. It is to have 1")
+        window.press("y")
+        window.see(r"^one process fewer of nest: 1 wanted now")
+        window.see(r"^▾ nest +1/1 active")
+
+
+def test_something_is_done_to_several_after_one_question(daemon: Daemon) -> None:
+    """Space marks, the question says how many and who, Esc marks nothing any more; what came of it is told in one line."""
+    before = {name: daemon.pids(name) for name in ("web", "nest")}
+    with top(daemon, "--sort", "name", columns=100) as window:
+        window.see(r"^▾ web")
+        window.press("/nest\r\x1b[H /\x15web\r\x1b[H ")
+        window.see(r"^✓ ▾ web")
+        window.see(r"^marked: 2 watchers, 1 not shown here, filter: web \(esc: none\)")
+        window.press("r")
+        window.see(r"^Restart 2 watchers: nest, web\? 3 processes run now\.")
+        window.press("n")
+        window.see(r"^marked: 2 watchers")
+        window.press("ry")
+        window.see(r"^restart 2 watchers: 3 started, 3 stopped")
+        window.see_no("marked")
+        window.press("\x1b[H  ")
+        window.see(r"^marked: 1 watcher and 1 process")
+        window.press("k")
+        window.see(r"^Send a signal to 1 watcher: web\? Which one\?")
+        window.press("cont\r")
+        window.see(r"^SIGCONT to 1 watcher: done")
+        window.press("\x1b[H ")
+        window.see("marked")
+        window.press("\x1b")
+        window.see_no("marked")
+    for name, pids in before.items():
+        assert len(daemon.pids(name)) == len(pids)
+        assert not set(daemon.pids(name)) & set(pids)
+
+
 def test_a_signal_is_chosen_from_a_list(daemon: Daemon) -> None:
     """It goes to the processes of the watcher."""
     with top(daemon) as window:
@@ -601,7 +645,7 @@ def test_who_may_only_look_is_offered_nothing_else(tmp_path: Path) -> None:
     with scripted_daemon(tmp_path, scripted([view("web")], "viewer")) as daemon, before(daemon) as window:
         window.see(r"^▾ web")
         window.press("\x1b[B")
-        window.see(r"^\? help  q quit  enter more")
+        window.see(r"^\? help  q quit  enter details")
         assert "restart" not in window.lines[-1]
         window.press("x")
         window.see(r"^stop is for the role operator; you have viewer")

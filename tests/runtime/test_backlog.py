@@ -56,6 +56,8 @@ def test_what_is_dropped_are_whole_lines(backlog: Backlog, seed: int, policy: st
     assert numbers == sorted(set(numbers))
     assert tally.taken == put
     assert len(written) == put - tally.dropped
+    assert tally.written == len(written)
+    assert len(numbers) == number - tally.dropped_lines
     if policy == "block":
         assert numbers == list(range(number))
 

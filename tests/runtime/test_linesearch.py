@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from circusd.runtime import logfiles
+from circusd.runtime import logfiles, unpacking
 from circusd.runtime.fileindex import INDEX_BYTES, Mark, append, read_index
 from circusd.runtime.fileindex import name_of as name_of_index
 from circusd.runtime.history import LONGEST_LINE, History, StreamKey
@@ -26,6 +26,7 @@ from circusd.runtime.linequery import NEWER, OLDER, Log, Position, Query, name_o
 from circusd.runtime.linesearch import Search
 from circusd.runtime.logfiles import CHUNK_BYTES, LogFile, open_files
 from circusd.runtime.streams import Output, OutputServices
+from circusd.runtime.unpacking import Unfinished
 from circusd.schema.errors import BadRequest
 from tests.outputs import config, until
 
@@ -78,6 +79,7 @@ class Logs:
         keys = [key for key in keys if key.stream in streams]
         after = {name_of(key): self.history.bounds(key)[1] for key in keys}
         cursor, direction = more.pop("cursor", ""), more.pop("direction", OLDER)
+        unfinished = more.pop("unfinished", None)
         start = Position(OLDER, dict(after)) if direction == OLDER else Position(NEWER)
         position = Position.decoded(cursor) if cursor else start
         log = Log(["web"], streams, keys, after, more.pop("path", str(self.path)))
@@ -88,7 +90,7 @@ class Logs:
             marks = read_index(str(self.folder), log.path, self.services.pending_marks(log.path))
             return History.thaw(fd, frozen, stream_bytes=1 << 30), marks
 
-        return Search(query, give, lambda read: None).run()
+        return Search(query, give, lambda read: None, unfinished).run()
 
     def all(self, direction: str = OLDER, **more: Any) -> list[dict[str, Any]]:
         """All lines, read page by page, oldest first."""
@@ -173,6 +175,40 @@ def test_memory_files_put_aside_and_compressed_ones_are_one_log(
     times = [line["time"] for line in found]
     assert None not in times
     assert times == sorted(times)
+
+
+def test_pages_back_through_a_compressed_file_unpack_it_once(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a process is asked for one after the other; and they are the same as those of one who begins anew each time."""
+    monkeypatch.setattr(unpacking, "STOP_BYTES", unpacking.CHUNK_BYTES)
+    drawn = random.Random(7)
+    text = "".join(f"line {n} {drawn.randbytes(drawn.randrange(60)).hex()}\n" for n in range(20_000))
+    text += f"line 20000 {'y' * 5 * LONGEST_LINE}\n" + numbered(20_001, 21_000)
+    packed = tmp_path / "web.log.1.gz"
+    packed.write_bytes(gzip.compress(text.encode(), 1))
+    os.utime(packed, (1000, 1000))
+    logs = make(**ROTATED)
+    logs.write(numbered(21_000, 21_100))
+    logs.flush()
+    for wanted in ({"limit": 2000}, {"limit": 200, "pattern": "7 "}):
+        unfinished, cursor, read = Unfinished(), "", 0
+        found: list[dict[str, Any]] = []
+        for page in range(100):
+            reply = logs.reply(cursor=cursor, unfinished=unfinished, **wanted)
+            if page in (3, 4):
+                assert reply["lines"] == logs.reply(cursor=cursor, **wanted)["lines"]
+            found = reply["lines"] + found
+            read += reply["searched"]["bytes"]
+            cursor = reply["older"]
+            if not reply["more"]:
+                break
+        assert page > 8
+        assert read < 2.5 * packed.stat().st_size
+        with packed.open("rb") as still:
+            unfinished.take(still.fileno(), "gz", 0).close()
+        known = numbers([line for line in found if line["text"].startswith("line")])
+        assert known == [n for n in range(21_100) if "pattern" not in wanted or n % 10 == 7]
 
 
 def test_a_page_in_between_is_reached_from_both_sides(make: Any) -> None:

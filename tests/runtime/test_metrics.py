@@ -40,6 +40,27 @@ class FakeWatcher:
     planner: Planner
     restarts_by: Counter[str] = field(default_factory=Counter)
     config: Any = None
+    output: FakeOutput = field(default_factory=lambda: FakeOutput())
+
+
+class FakeOutput:
+    """Writes one stream to one place."""
+
+    def read_bytes(self, stream: str) -> int:
+        return 50
+
+    def sinks(self) -> list[tuple[str, str, Any]]:
+        counters = {
+            "place": "/var/log/" + "x" * 1000,
+            "state": "failing",
+            "taken_bytes": 50,
+            "written_bytes": 20,
+            "dropped_bytes": 10,
+            "dropped_lines": 2,
+            "waiting_bytes": 20,
+            "queue_bytes": 65536,
+        }
+        return [("stdout", "", SimpleNamespace(counters=lambda: counters))]
 
 
 class FakeSockets:
@@ -126,6 +147,11 @@ def test_reply_is_what_the_table_says(world: World, figures: Metrics) -> None:
         assert group["metrics"] == [metric.name for metric in known.metrics]
         assert {len(row) for row in group["rows"]} <= {len(known.labels) + len(known.metrics)}
     assert [row[:2] for row in found["process"]["rows"]] == [["web", 1], ["web", 2]]
+    assert found["log"]["rows"] == [["web", "stdout", 5, 50], ["web", "stderr", 0, 50]]
+    ((*labels, place, taken, written, dropped, lines, waiting, limit, failing),) = found["sink"]["rows"]
+    assert labels == ["web", "stdout", ""]
+    assert len(place) == metrics.LONGEST_PLACE
+    assert (taken, written, dropped, lines, waiting, limit, failing) == (50, 20, 10, 2, 20, 65536, 1)
     text = b"".join(exposition(found.values(), openmetrics=True)).decode()
     assert all(name in text for name in METRICS if name not in ("circus_ws_clients", "circus_build_info"))
 

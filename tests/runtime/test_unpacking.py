@@ -62,29 +62,73 @@ def test_pages_of_a_compressed_file_unpack_it_once(tmp_path: Path, kind: str) ->
         unfinished.take(still.fileno(), kind, len(whole)).close()
 
 
-def test_where_it_can_not_go_on_it_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A place that is out of the window, and a file that was written to."""
+@pytest.mark.parametrize("kind", ["gz", "xz"])
+def test_where_it_can_not_go_on_it_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A place that is out of the window, and a file that was written to; but of a gzip file it goes on at the stop before."""
     monkeypatch.setattr(unpacking, "WINDOW_BYTES", 1 << 20)
     whole = content(100_000)
-    path = tmp_path / "web.log.1.gz"
-    path.write_bytes(gzip.compress(whole))
+    path = tmp_path / f"web.log.1.{kind}"
+    path.write_bytes(PACKERS[kind](whole))
     with path.open("rb") as file:
         fd = file.fileno()
-        first = Unpacked(fd, "gz")
+        first = Unpacked(fd, kind)
         while first.read(first.end):
             assert first.end - first.start <= (1 << 20) + unpacking.CHUNK_BYTES
         assert first.read(first.start) == whole[first.start :][: unpacking.CHUNK_BYTES]
         unfinished = Unfinished()
         unfinished.give_back(fd, first)
-        again = unfinished.take(fd, "gz", first.end - 10)
+        again = unfinished.take(fd, kind, first.end - 10)
         assert again is first
+        assert again.packed == path.stat().st_size
         unfinished.give_back(fd, again)
-        fresh = unfinished.take(fd, "gz", 0)
-        assert fresh is not first
-        assert fresh.read(0) == whole[: unpacking.CHUNK_BYTES]
-        unfinished.give_back(fd, fresh)
+        early = unfinished.take(fd, kind, 1_100_000)
+        assert (early is first) is (kind == "gz")
+        assert early.end == (1 << 20 if kind == "gz" else 0)
+        assert early.read(early.end) == whole[early.start :][: unpacking.CHUNK_BYTES]
+        unfinished.give_back(fd, early)
         os.utime(path, (5, 5))
-        other = unfinished.take(fd, "gz", 0)
-        assert other is not fresh
+        other = unfinished.take(fd, kind, 0)
+        assert other is not early
         other.close()
-        fresh.close()
+        early.close()
+
+
+def test_gzip_files_of_several_members_are_unpacked_to_their_end(tmp_path: Path) -> None:
+    """With zeros between them, as some tapes and devices leave them; of an empty one nothing is read."""
+    for name, data in (("a", gzip.compress(b"one\n") + b"\0" * 70_000 + gzip.compress(b"two\n")), ("b", b"")):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            unpacked = Unpacked(file.fileno(), "gz")
+            assert unpacked.read(0) == (b"one\ntwo\n" if data else b"")
+            assert unpacked.read(unpacked.end) == b""
+            unpacked.close()
+
+
+def test_stops_of_a_large_file_are_as_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is, and from each of them on there is what comes there."""
+    monkeypatch.setattr(unpacking, "STOPS", 8)
+    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 5000)
+    monkeypatch.setattr(unpacking, "STOP_BYTES", 10_000)
+    monkeypatch.setattr(unpacking, "GZIP_WINDOW_BYTES", 1000)
+    whole = b"".join(b"%d %s\n" % (n, b"x" * (n % 7 * 3000)) for n in range(100))
+    path = tmp_path / "web.log.1.gz"
+    path.write_bytes(gzip.compress(whole[:300_000]) + gzip.compress(whole[300_000:]))
+    with path.open("rb") as file:
+        unpacked = Unpacked(file.fileno(), "gz")
+        for _ in range(2):
+            while unpacked.read(unpacked.end):
+                assert len(unpacked.stops) <= 8
+            lines = unpacked.lines_before(1 << 62)
+            assert len(lines) >= 4
+            assert lines == sorted(set(lines), reverse=True)
+            for line in lines:
+                assert line == 0 or whole[line - 1 : line] == b"\n"
+                assert unpacked.go_to(line)
+                begin, data = unpacked.start, b""
+                while len(data) < line - begin + 10 and (more := unpacked.read(begin + len(data))):
+                    data += more
+                assert data == whole[begin:][: len(data)]
+        unpacked.close()

@@ -68,7 +68,8 @@ EVERYTHING = [
     group("watcher", ["web", "running", 2, 3], ["db", "failed", 0, 1]),
     group("restart", ["web", "exited", 4]),
     group("process", ["web", 1, *PROCESS], ["web", 2, *[None] * len(PROCESS)]),
-    group("log", ["web", "stdout", 12345678901]),
+    group("log", ["web", "stdout", 12345678901, 9]),
+    group("sink", ["web", "stdout", "", "/var/log/web.log", 9, 5, 3, 2, 1, 65536, 0]),
     group("socket", ["http", 0, 128, 5]),
     group("daemon", [1.7e9, 2.5, 1, 2, 3, None, 5, 6, 7, 8, 9, 10, HISTOGRAM]),
     group("lag", ["p99", 0.0005]),
@@ -90,6 +91,8 @@ def test_parser_reads_what_was_told(openmetrics: bool) -> None:
     assert values == PROCESS
     assert not [key for key in found if key[1] == (("watcher", "web"), ("wid", "2"))]
     assert found["circus_log_lines_total", (("stream", "stdout"), ("watcher", "web"))] == 12345678901
+    place = (("place", "/var/log/web.log"), ("sink", ""), ("stream", "stdout"), ("watcher", "web"))
+    assert [found[metric.name, place] for metric in BY_NAME["sink"].metrics] == [9, 5, 3, 2, 1, 65536, 0]
     assert ("circus_daemon_max_fds", ()) not in found
     assert found["circus_daemon_loop_turn_seconds_bucket", (("le", "1.0"),)] == 5
     assert found["circus_daemon_loop_turn_seconds_bucket", (("le", "+Inf"),)] == 6
@@ -126,6 +129,10 @@ def test_hostile_names_are_labels_and_nothing_else(name: str, openmetrics: bool)
     found = samples_of(group("watcher", [name, "running", 1, 1]), openmetrics=openmetrics)
     assert len(found) == len(STATES) + 2
     assert {dict(labels)["watcher"] for _, labels in found} == {name}
+    row = ["web", "stdout", name, name, *[1] * len(BY_NAME["sink"].metrics)]
+    places = samples_of(group("sink", row), openmetrics=openmetrics)
+    assert {(dict(labels)["sink"], dict(labels)["place"]) for _, labels in places} == {(name, name)}
+    assert {family for family, _ in places} == {metric.name for metric in BY_NAME["sink"].metrics}
 
 
 @given(st.lists(st.text(max_size=20), unique=True, max_size=4), st.booleans())
@@ -134,7 +141,7 @@ def test_any_names_are_labels(names: list[str], openmetrics: bool) -> None:
     told = [name.encode("utf-8", "replace").decode() for name in names]
     if len(set(told)) < len(told):
         return
-    rows = [[name, "stdout", number] for number, name in enumerate(names)]
+    rows = [[name, "stdout", number, None] for number, name in enumerate(names)]
     found = samples_of(group("log", *rows), openmetrics=openmetrics)
     assert {dict(labels)["watcher"]: value for (_, labels), value in found.items()} == {
         name: number for number, name in enumerate(told)
@@ -143,7 +150,7 @@ def test_any_names_are_labels(names: list[str], openmetrics: bool) -> None:
 
 def test_name_that_is_no_utf_8_is_told_all_the_same() -> None:
     """An undecodable byte comes out as a question mark: the text is UTF-8 whatever happens."""
-    found = samples_of(group("log", ["a\udcffb", "stdout", 1]), openmetrics=True)
+    found = samples_of(group("log", ["a\udcffb", "stdout", 1, None]), openmetrics=True)
     assert [dict(labels)["watcher"] for _, labels in found] == ["a?b"]
 
 

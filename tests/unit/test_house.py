@@ -70,7 +70,8 @@ ROWS = {
     "circusd.library": row("circusd.views circusd.client circusd.schema"),
     "circusd.original": row(""),
     "circusd.plugins": row(
-        "circusd.plugins circusd.circusclient circusd.client circusd.schema circusd.version", "apprise redis"
+        "circusd.plugins circusd.circusclient circusd.client circusd.schema circusd.version",
+        "apprise opentelemetry redis",
     ),
     "circusd.chaussette": row(
         "circusd.chaussette circusd.kernel circusd.schema circusd.version",
@@ -91,6 +92,7 @@ ROWS = {
 ONLY = {
     "apprise": "circusd.plugins.notify",
     "argon2": "circusd.runtime.passwords",
+    "opentelemetry": "circusd.plugins.otlp",
     "psutil": "circusd.kernel.ioprio",
     "redis": "circusd.plugins.redis_observer",
     "yaml": "circusd.config.yamlfile",

@@ -140,6 +140,17 @@ def test_addresses_with_passwords_are_secrets() -> None:
     for use, key in (("notify", "urls"), ("circus.plugins.redis_observer.RedisObserver", "redis_url")):
         shown = masked({"use": use, key: "redis://:secret@host"}, (*PLUGIN, *plugin_options(use)))
         assert shown == {"use": use, key: MASK}
+    shown = masked({"use": "otlp", "headers": "X-Key=secret"}, (*PLUGIN, *plugin_options("otlp")))
+    assert shown == {"use": "otlp", "headers": MASK}
+
+
+def test_headers_are_names_with_values() -> None:
+    """A value may have spaces and signs of its own; what could begin another header is none."""
+    read = settings("otlp", {"headers": "Authorization=Bearer a=b==, X-Key = c"})["headers"]
+    assert read == (("Authorization", "Bearer a=b=="), ("X-Key", "c"))
+    for text in ("nothing", "=value", "a b=c", "X=a\r\nY: b", "\x00=a", "X=é"):
+        with pytest.raises(ValueError, match="NAME=VALUE"):
+            settings("otlp", {"headers": text})
 
 
 def test_values_are_read_by_the_table() -> None:

@@ -18,9 +18,11 @@ from circusd.cli.loads import DaemonLoad, PublishedStats, published
 from circusd.cli.terminal import Style, width_of
 from circusd.cli.tophelp import help_lines
 from circusd.cli.toplayers import Line, Menu, Question, keys_line, wrapped
+from circusd.cli.topmany import Batch, many, names_of, question_of
 from circusd.cli.toppage import Sight, fit, head, table
 from circusd.cli.toprows import ORDER_NAMES, VIEWS, Row, View
 from circusd.schema.commands import find
+from circusd.schema.errors import NotFound
 
 # --- keys ----------------------------------------------------------------------------------------------------------
 
@@ -301,7 +303,7 @@ def test_actions_are_commands_of_the_table(action: topactions.Action) -> None:
         assert command is not None and deed.command in action.commands
         assert set(deed.properties) <= {field.name for field in command.args}
         assert deed.properties["name"] == "w*b" and deed.properties["match"] == "simple"
-        assert bool(deed.question) == (action in (topactions.RESTART, topactions.STOP))
+        assert bool(deed.question) == (action in (topactions.RESTART, topactions.STOP, topactions.DECR))
 
 
 def test_a_question_says_what_ends() -> None:
@@ -314,6 +316,87 @@ def test_a_question_says_what_ends() -> None:
     assert isinstance(deeds["a"], topactions.Deed) and "2 processes will be stopped" in deeds["a"].question
     assert isinstance(deeds["b"], topactions.Deed) and "It will not be tried again" in deeds["b"].question
     assert deeds["c"] == "c is stopped already"
+
+
+def test_what_is_marked_is_a_thing_and_no_place() -> None:
+    """It stays marked in any order and view and behind a filter, is told to be, and is forgotten when it is gone."""
+    source = loaded(watcher("a", 1, 2), watcher("b", 3), watcher("c", None, status="stopped"))
+    view = View("name")
+    rows = {row.key: row for row in view.rows(source, {})}
+    for key in (("c",), ("a", "2"), ("b",), ("a",), ("a",)):
+        view.mark(rows[key])
+    assert list(view.marked) == [("c",), ("a", "2"), ("b",)]
+    sight = Sight(source, view, list(rows.values()), PLAIN, 80, 24, False)
+    shown = {line[:12].rstrip() for line in table(sight, list(rows.values()))}
+    assert shown >= {"✓ ▾ c", "✓     2", "✓ ▾ b", "  ▾ a", "      1"}
+    view.reverse, view.view, view.filter = True, "flat", "b"
+    view.rows(source, {})
+    assert [row.key for row in view.marked_rows(source)] == [("c",), ("a", "2"), ("b",)]
+    view.rows(loaded(watcher("b", 3), watcher("a", 1)), {})
+    assert list(view.marked) == [("b",)]
+
+
+def test_one_question_is_for_all_that_are_marked() -> None:
+    """It says how many of which kind, who they are, how many processes run, and whom it can't be done to; the same once."""
+    source = loaded(*(watcher(f"w{n}", n + 1) for n in range(8)), watcher("off", None, status="stopped"))
+    rows = View("name").rows(source, {})
+    groups = [row for row in rows if row.process is None]
+    meant = many(groups, topactions.STOP.deed)
+    assert len(meant.deeds) == 8
+    assert question_of(topactions.STOP, meant) == (
+        "Stop 8 watchers: w0, w1, w2, w3, w4, w5 and 2 more? 8 processes run now. Left out: off is stopped already."
+    )
+    by_key = {row.key: row for row in rows}
+    first, of_first, of_other = by_key["w0",], by_key["w0", "1"], by_key["w1", "1"]
+    meant = many([of_first, of_other, first], topactions.RESTART.deed)
+    assert [deed.command for deed in meant.deeds] == ["kill", "restart"]
+    question = question_of(topactions.RESTART, meant)
+    assert question == "Restart 1 watcher and 1 process: w1 1, w0? 2 processes run now."
+    assert len(many([of_first, of_other, of_first], topactions.INCR.deed).deeds) == 2
+    assert many([of_first], topactions.STOP.deed).deeds == []
+    assert names_of([first, of_other]) == "w0, w1 1"
+
+
+class Asking:
+    """Takes so many requests at a time, and answers when it is told to."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.waiting: list[tuple[str, Any]] = []
+
+    def ask(
+        self, command: str, properties: Any, told: Any, *, waiting: bool = False, progress: Any = None
+    ) -> bool:
+        if len(self.waiting) >= self.room:
+            return False
+        self.waiting.append((properties["name"], told))
+        return True
+
+
+@pytest.mark.parametrize("room", [0, 1, 3, 100])
+def test_what_came_of_all_is_told_in_one_line(room: int) -> None:
+    """However many may be on their way: each is asked for once, what failed is named, and the rest is counted."""
+    rows = View("name").rows(loaded(*(watcher(f"w{n}", n + 1) for n in range(7))), {})
+    deeds = many([row for row in rows if row.process is None], topactions.RESTART.deed).deeds
+    feed, said, asked = Asking(room), list[tuple[str, str]](), list[str]()
+    Batch("restart 7 watchers", deeds, feed, lambda *told: said.append(told))  # type: ignore[arg-type]
+    while feed.waiting:
+        assert len(feed.waiting) <= 4
+        name, told = feed.waiting.pop(0)
+        asked.append(name)
+        if name == "w3":
+            told(None, NotFound("there is no watcher w3"))
+        else:
+            told({"started": [1, 2], "stopped": [3]}, None)
+    assert sorted(asked) == ([f"w{n}" for n in range(7)] if room else [])
+    if room:
+        assert said[-1] == (
+            "restart 7 watchers: 12 started, 6 stopped; restart w3: there is no watcher w3",
+            "red",
+        )
+        assert len(said) <= 8
+    else:
+        assert said == [("restart 7 watchers: 7 not done: too much is on its way already", "red")]
 
 
 def test_a_role_is_offered_what_it_may() -> None:

@@ -52,7 +52,8 @@ def pages(command: str, properties: Mapping[str, Any], session: Session) -> Iter
     asked = dict(properties)
     bound = "limit" if command == "grep" else "lines"
     if is_all := bound not in asked:
-        asked |= {bound: PAGE, "order": "oldest"}
+        # By the key, what reads one page reads the next one too.
+        asked |= {bound: PAGE, "order": "oldest", "key": "pages"}
     told: set[str] = set()
     while True:
         limit = FOREVER if session.timeout is None else session.timeout

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from circusd.cli.terminal import Style, style_of
+from circusd.cli.terminal import Style, prose, style_of
 from circusd.client import FOREVER, TIMEOUT, Client, Follow, find_endpoint, refusal
 
 FAR_TIMEOUT = 15.0
@@ -132,9 +132,11 @@ class Session:
         sys.stdout.write(text + "\n")
 
     def tell(self, text: str) -> None:
-        """A line on standard error."""
+        """A line on standard error; on a terminal it ends between words where it has to."""
         sys.stdout.flush()
-        sys.stderr.write(text + "\n")
+        # What is painted was made for this width.
+        shown = text if "\x1b" in text else prose(text, self.error_style)
+        sys.stderr.write(shown + "\n")
 
     def close(self) -> None:
         """No connection is left."""

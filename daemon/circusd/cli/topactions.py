@@ -51,6 +51,10 @@ class Action(NamedTuple):
     deed: Callable[[Row], Deed | str]
     """What is to be done; or, as text, why that can't be done to such a row."""
     commands: tuple[str, ...]
+    many: str
+    """The question for several, where ``{}`` says how many."""
+    ends: bool = False
+    """Processes end by it."""
 
 
 def is_allowed(action: Action, role: str) -> bool:
@@ -66,14 +70,18 @@ def needed_role(command: str) -> str:
 
 def result_of(deed: Deed, reply: Mapping[str, Any]) -> str:
     """What came of it, in a line."""
-    told = []
+    told = [f"{count} {key}" for key, count in counts_of(reply).items()]
+    number = reply.get("numprocesses")
+    told += [f"{number} wanted now"] if isinstance(number, int) else []
+    return f"{deed.what}: {', '.join(told) or 'done'}"
+
+
+def counts_of(reply: Mapping[str, Any]) -> dict[str, int]:
+    """How many processes were started, stopped and so on."""
     found = reply.get("info")
     reply = found if isinstance(found, Mapping) else reply
-    for key in ("started", "stopped", "kept", "abandoned"):
-        pids = reply.get(key)
-        if isinstance(pids, list) and pids:
-            told.append(f"{len(pids)} {key}")
-    return f"{deed.what}: {', '.join(told) or 'done'}"
+    pids = {key: reply.get(key) for key in ("started", "stopped", "kept", "abandoned")}
+    return {key: len(some) for key, some in pids.items() if isinstance(some, list) and some}
 
 
 def failure_of(deed: Deed, problem: CircusError) -> str:
@@ -155,8 +163,25 @@ def _signal(row: Row) -> Deed | str:
     return signal_deed(row, "TERM")
 
 
-RESTART = Action("r", "restart", _restart, ("restart", "kill"))
-STOP = Action("x", "stop", _stop, ("stop",))
-START = Action("s", "start", _start, ("start",))
-SIGNAL = Action("k", "signal", _signal, ("signal",))
-ACTIONS = (RESTART, STOP, START, SIGNAL)
+def _incr(row: Row) -> Deed | str:
+    return Deed("incr", _named(row), f"one process more of {row.group.name}")
+
+
+def _decr(row: Row) -> Deed | str:
+    name, wanted = row.group.name, row.group.wanted
+    if wanted is not None and wanted < 1:
+        return f"{name} is to have no process already"
+    now = f" It is to have {_processes(wanted - 1)} then." if wanted is not None else ""
+    what = f"one process fewer of {name}"
+    ends = "The oldest one is stopped."
+    question = f"One process fewer of {name}? {ends}{now}" if running(row) else ""
+    return Deed("decr", _named(row), what, question)
+
+
+RESTART = Action("r", "restart", _restart, ("restart", "kill"), "Restart {}", ends=True)
+STOP = Action("x", "stop", _stop, ("stop",), "Stop {}", ends=True)
+START = Action("s", "start", _start, ("start",), "Start {}")
+SIGNAL = Action("k", "signal", _signal, ("signal",), "Send a signal to {}")
+INCR = Action("+", "more", _incr, ("incr",), "One process more for {}")
+DECR = Action("-", "fewer", _decr, ("decr",), "One process fewer for {}")
+ACTIONS = (RESTART, STOP, START, SIGNAL, INCR, DECR)

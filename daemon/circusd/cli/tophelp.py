@@ -8,13 +8,18 @@ from circusd.cli.toprows import ORDERS
 
 KEYS = (
     ("↑ ↓ PgUp PgDn Home End", "choose a row; it stays the same watcher or process wherever it moves"),
-    ("→ ← Space", "open and fold what is below it"),
+    ("→ ←", "open and fold what is below it"),
+    (
+        "Space",
+        "mark the row and go to the next one; again: not any more. What is done is done to all that are marked, after one question",
+    ),
     ("Enter", "all that is known of the watcher: why it is so, the last hour, its last lines of output"),
-    ("Esc", "back: leaves what was opened, ends a filter, then chooses nothing"),
+    ("Esc", "back: leaves what was opened, then nothing is marked, ends a filter, chooses nothing"),
     ("r", "restart the watcher or the one process, after a question"),
     ("x", "stop the watcher, after a question"),
     ("s", "start the watcher"),
     ("k", "send a signal, which is chosen from a list"),
+    ("+ -", "one process more of the watcher; one fewer, after a question"),
     ("/", "filter: words of names, states, pids and @tags, all of which must be there"),
     ("!", "only watchers that need somebody: failed, given up or waiting for another try"),
     (

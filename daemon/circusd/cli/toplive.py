@@ -17,6 +17,7 @@ from circusd.cli.topactions import ACTIONS, Action, Deed
 from circusd.cli.topdetails import Details
 from circusd.cli.tophelp import help_lines
 from circusd.cli.toplayers import Layer, Line, Menu, Pages, Question, keys_line, wrapped
+from circusd.cli.topmany import Batch, count_of, many, question_of
 from circusd.cli.toppage import Sight, head, table
 from circusd.cli.toprows import ORDERS, VIEW_WORDS, VIEWS, Row, View
 from circusd.schema.errors import CircusError
@@ -200,11 +201,16 @@ class Live:
     def _chosen_words(self) -> str:
         """What is not as usual, so that nobody takes a part for the whole."""
         told = []
+        if self._view.marked:
+            rows = self._view.marked_rows(self._source)
+            hidden = len({row.key for row in rows} - {row.key for row in self._rows})
+            told.append(f"marked: {count_of(rows)}" + (f", {hidden} not shown here" if hidden else ""))
         if self._view.filter:
             told.append(f"filter: {clean(self._view.filter)}")
         if self._view.ill_only:
             told.append("only what needs somebody")
-        shown = ", ".join(told) + " (esc: all)" if told else ""
+        ends = "none" if self._view.marked else "all"
+        shown = ", ".join(told) + f" (esc: {ends})" if told else ""
         if self._view.view == "tree" and self._left_out:
             shown = f"{shown}  and {self._left_out} more processes below these".strip()
         return shown
@@ -221,7 +227,8 @@ class Live:
                 ("t", "view"),
                 ("!", "ill only"),
             ]
-        return [*base, *self._deed_keys(), ("enter", "more"), ("/", "filter"), ("o", "order"), ("t", "view")]
+        more = [("enter", "details"), ("space", "mark"), ("/", "filter"), ("o", "order"), ("t", "view")]
+        return [*base, *self._deed_keys(), *more]
 
     def _deed_keys(self) -> list[tuple[str, str]]:
         return [(action.key, action.name) for action in ACTIONS if self._may(action)]
@@ -262,17 +269,28 @@ class Live:
             self._view.move(steps[key], self._rows)
         elif key in ("home", "end"):
             self._view.move_to(0 if key == "home" else -1, self._rows)
-        elif key in ("left", "right", " ") and row is not None:
-            {"left": self._view.close, "right": self._view.open, " ": self._view.toggle}[key](row)
+        elif key in ("left", "right") and row is not None:
+            {"left": self._view.close, "right": self._view.open}[key](row)
+        elif key == " " and row is not None:
+            self._mark(row)
         else:
             return False
         return True
+
+    def _mark(self, row: Row) -> None:
+        if row.below is not None:
+            self._say("what a process has started can't be marked: choose the process above it", "yellow")
+            return
+        self._view.mark(row)
+        self._view.move(1, self._rows)
 
     def _choose(self, key: str) -> None:
         view = self._view
         orders = {order.key: order.name for order in ORDERS}
         if key in orders:
             view.order_by(orders[key])
+        elif key in _DEEDS and view.marked:
+            self._act_on_marked(_DEEDS[key])
         elif key in _DEEDS:
             self._act(_DEEDS[key], view.current(self._rows))
         elif key in ("t", "tab"):
@@ -303,7 +321,9 @@ class Live:
         self._view.filter = text
 
     def _show_all(self) -> None:
-        if self._view.filter or self._view.ill_only:
+        if self._view.marked:
+            self._view.marked.clear()
+        elif self._view.filter or self._view.ill_only:
             self._view.filter, self._view.ill_only = "", False
         else:
             self._view.unselect()
@@ -329,13 +349,45 @@ class Live:
 
     # -- doing something --------------------------------------------------------------------------------------------
 
-    def _act(self, action: Action, row: Row | None) -> None:
+    def _is_refused(self, action: Action) -> bool:
+        """Nobody who asks here may do it, and that was told."""
         if self._link.client is None:
             self._say("here are only figures: actions need the daemon's endpoint of commands", "yellow")
-        elif not actions.is_allowed(action, self._source.role):
+            return True
+        if not actions.is_allowed(action, self._source.role):
             needed = actions.needed_role(action.commands[0])
             self._say(f"{action.name} is for the role {needed}; you have {self._source.role}", "yellow")
-        elif row is None:
+            return True
+        return False
+
+    def _act_on_marked(self, action: Action) -> None:
+        if self._is_refused(action):
+            return
+        rows = self._view.marked_rows(self._source)
+        meant = many(rows, action.deed)
+        if not meant.deeds:
+            self._say(meant.left_out[0] if meant.left_out else "what was marked is gone", "yellow")
+        elif action is actions.SIGNAL:
+            items = list(actions.SIGNAL_WORDS.items())
+            title = f"{question_of(action, meant)} Which one?"
+
+            def chosen(name: str) -> None:
+                deeds = many(meant.rows, partial(actions.signal_deed, name=name)).deeds
+                self._do_all(f"SIG{name} to {count_of(meant.rows)}", deeds)
+
+            self._layers.append(Menu(title, items, chosen, "TERM"))
+        else:
+            what = f"{action.name} {count_of(meant.rows)}"
+            self._layers.append(Question(question_of(action, meant), lambda: self._do_all(what, meant.deeds)))
+
+    def _do_all(self, what: str, deeds: Sequence[Deed]) -> None:
+        self._view.marked.clear()
+        Batch(what, deeds, self._feed, self._say)
+
+    def _act(self, action: Action, row: Row | None) -> None:
+        if self._is_refused(action):
+            return
+        if row is None:
             self._say("choose a row first, with ↑ and ↓", "yellow")
         elif isinstance(deed := action.deed(row), str):
             self._say(deed, "yellow")

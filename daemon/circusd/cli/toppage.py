@@ -129,6 +129,7 @@ def layout(sight: Sight) -> list[tuple[Column, int]]:
     """The columns that there is room for, in their order, each with its cells."""
     gap = gap_of(sight)
     longest = min(max((_label_cells(row) for row in sight.rows), default=0), NAME_CELLS[1])
+    longest += len(MARKED) if sight.view.marked else 0
     cells = {"name": max(NAME_CELLS[0], min(longest, sight.width * 3 // 10))}
     cells |= {name: _COLUMNS[name].cells for name in _ALWAYS}
     left = sight.width - sum(cells.values()) - gap * (len(cells) - 1)
@@ -222,8 +223,18 @@ def _memory(source: Source, mem: float) -> str:
 # --- cells ---------------------------------------------------------------------------------------------------------
 
 
+MARKED = "✓ "
+
+
 def _label(sight: Sight, row: Row) -> str:
-    return row.mark + _plain_label(sight, row)
+    return _gutter(sight, row) + row.mark + _plain_label(sight, row)
+
+
+def _gutter(sight: Sight, row: Row) -> str:
+    """Which rows are marked, where there are any."""
+    if not sight.view.marked:
+        return ""
+    return MARKED if row.key in sight.view.marked else " " * len(MARKED)
 
 
 def _plain_label(sight: Sight, row: Row) -> str:

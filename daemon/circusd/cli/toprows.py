@@ -102,6 +102,8 @@ class View:
         self.of_machine = False
         """Whether the use of the processor is told in per cent of the whole machine, and not of one processor."""
         self.selected: Key | None = None
+        self.marked: dict[Key, None] = {}
+        """Watchers and processes, by the keys of their rows."""
         self._place = 0
         self._top = 0
         self._toggled: set[Key] = set()
@@ -127,7 +129,28 @@ class View:
         ]
         rows = list(self._flat(found, order) if self.view == "flat" else self._nested(found, order, below))
         self._find(rows)
+        if self.marked:
+            there = {row.key for row in self.marked_rows(source)}
+            self.marked = {key: None for key in self.marked if key in there}
         return rows
+
+    def mark(self, row: Row) -> None:
+        """The watcher or process of the row is marked, or not any more if it was."""
+        if row.key in self.marked:
+            del self.marked[row.key]
+        else:
+            self.marked[row.key] = None
+
+    def marked_rows(self, source: Source) -> list[Row]:
+        """What is marked and still there, be it seen or not, in the order in which it was marked."""
+        groups = {group.key: group for group in source.groups}
+        found = []
+        for key in self.marked:
+            group = groups.get(key[0])
+            process = next((one for one in group.processes if key[1:] == (one.key,)), None) if group else None
+            if group is not None and (process is not None or len(key) == 1):
+                found.append(Row(key, group, process))
+        return found
 
     def move(self, step: int, rows: Sequence[Row]) -> None:
         """The selection is so many rows further; the first press chooses the first row that is seen."""

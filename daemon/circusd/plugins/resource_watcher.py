@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .compat import human2bytes
-from .statsd import BaseObserver, bucket_of
+from .statsd import WATCHER, BaseObserver
 
 log = logging.getLogger("circusd.plugin")
 
@@ -42,7 +42,7 @@ class ResourceWatcher(BaseObserver):
         """One round."""
         reply = self.call("stats", name=self.watcher)
         if reply.get("status") == "error":
-            self.statsd.increment(f"_resource_watcher.{bucket_of(self.watcher)}.error")
+            self.statsd.increment(f"_resource_watcher.{WATCHER}error", watcher=self.watcher)
             return
         processes = [info for info in reply["info"].values() if isinstance(info, dict)]
         seen: set[str | int] = set()
@@ -65,13 +65,13 @@ class ResourceWatcher(BaseObserver):
         for kind in WORDS:
             if kind in found:
                 counts[kind] += 1
-                self.statsd.increment(f"_resource_watcher.{bucket_of(self.watcher)}.{kind}")
+                self.statsd.increment(f"_resource_watcher.{WATCHER}{kind}", watcher=self.watcher)
             else:
                 counts[kind] = 0
         worst, times = counts.most_common(1)[0]
         if times > self.settings["max_count"]:
             del self.counts[index]
-            self.statsd.increment(f"_resource_watcher.{bucket_of(self.watcher)}.restarting")
+            self.statsd.increment(f"_resource_watcher.{WATCHER}restarting", watcher=self.watcher)
             self._act(index, parent, f"{WORDS[worst]}, {times} times in a row")
 
     def _act(self, index: str | int, parent: int, why: str) -> None:

@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from circusd.schema.errors import CircusError
@@ -26,7 +27,13 @@ log = logging.getLogger("circusd.plugin")
 LOOK_UP_AGAIN = 60.0
 """Seconds after which a host that could not be found is looked up again."""
 
+WATCHER = "{}."
+"""In a name, the place of the watcher that a value is of."""
+
 _UNFIT = re.compile(r"[^\w-]+", re.ASCII)
+_UNFIT_TAG = re.compile(r"[^\w:./-]+")
+_TAG_LETTERS = 200
+"""What is longer is cut by Datadog."""
 
 
 class StatsdClient:
@@ -38,39 +45,51 @@ class StatsdClient:
         port: int | None = None,
         prefix: str | None = None,
         sample_rate: float = 1,
+        tags: Sequence[str] | None = None,
     ) -> None:
+        """With ``tags``, be there none, messages have the form of DogStatsD."""
         self.host = host or "localhost"
         self.port = port or 8125
         self.prefix = prefix
         self.sample_rate = sample_rate
+        self._tags = None if tags is None else [tag_of(tag) for tag in tags]
         self._socket: socket.socket | None = None
         self._address: Any = None
         self._look_up = 0.0
         self._failing = False
 
-    def send(self, bucket: str, value: str, sample_rate: float | None = None) -> None:
-        """One value for that name; of those with a sample rate, only so many of them go out."""
+    def send(
+        self, bucket: str, value: str, sample_rate: float | None = None, *, watcher: str | None = None
+    ) -> None:
+        """One value for that name; of those with a sample rate, only so many of them go out.
+
+        Where it is of a watcher, `WATCHER` in the name stands for that; with tags it is one.
+        """
         rate = self.sample_rate if sample_rate is None else sample_rate
         if rate < 1:
             if random.random() >= rate:
                 return
             value += f"|@{rate:g}"
+        if watcher is not None:
+            bucket = bucket.replace(WATCHER, f"{bucket_of(watcher)}." if self._tags is None else "")
         if self.prefix:
             bucket = f"{self.prefix}.{bucket}"
-        self._put(f"{bucket}:{value}".encode())
+        own = [] if watcher is None else [tag_of(f"watcher:{watcher}")]
+        tags = [*own, *self._tags] if self._tags is not None else []
+        self._put((f"{bucket}:{value}" + (f"|#{','.join(tags)}" if tags else "")).encode("utf-8", "replace"))
 
-    def increment(self, bucket: str, delta: int = 1) -> None:
+    def increment(self, bucket: str, delta: int = 1, *, watcher: str | None = None) -> None:
         """A counter grows."""
-        self.send(bucket, f"{delta}|c")
+        self.send(bucket, f"{delta}|c", watcher=watcher)
 
     def decrement(self, bucket: str, delta: int = 1) -> None:
         """A counter shrinks."""
         self.increment(bucket, -abs(delta))
 
-    def gauge(self, bucket: str, value: float | str) -> None:
+    def gauge(self, bucket: str, value: float | str, *, watcher: str | None = None) -> None:
         """A value as it is now."""
         # A gauge is no sample of many.
-        self.send(bucket, f"{value}|g", 1)
+        self.send(bucket, f"{value}|g", 1, watcher=watcher)
 
     def timed(self, bucket: str, value: float) -> None:
         """How many milliseconds something took."""
@@ -106,6 +125,11 @@ def bucket_of(name: str) -> str:
     return _UNFIT.sub("_", name) or "_"
 
 
+def tag_of(text: str) -> str:
+    """One tag, whatever is in the text."""
+    return _UNFIT_TAG.sub("_", text)[:_TAG_LETTERS]
+
+
 class StatsdEmitter(CircusPlugin):
     """Counts each event of a watcher. Derived classes send by `statsd`; their ``table`` names their options."""
 
@@ -119,14 +143,19 @@ class StatsdEmitter(CircusPlugin):
         given = config.get("application_name") or self.default_app_name
         self.app = given or self.settings["application_name"]
         self.prefix = f"circus.{self.app}.watcher"
+        tags = self.settings["dogstatsd_tags"]
         self.statsd = StatsdClient(
-            self.settings["host"], self.settings["port"], self.prefix, self.settings["sample_rate"]
+            self.settings["host"],
+            self.settings["port"],
+            self.prefix,
+            self.settings["sample_rate"],
+            tags if tags or self.settings["dogstatsd"] else None,
         )
 
     def handle_recv(self, data: tuple[bytes, bytes]) -> None:
         """The event is counted."""
         watcher, action, _ = self.split_data(data)
-        self.statsd.increment(f"{bucket_of(watcher)}.{bucket_of(action)}")
+        self.statsd.increment(f"{WATCHER}{bucket_of(action)}", watcher=watcher)
 
     def stop(self) -> None:
         """The plugin's loop ends, and nothing is sent any more."""
@@ -182,13 +211,13 @@ class FullStats(BaseObserver):
             return
         for name, infos in reply["infos"].items():
             if not name.startswith("plugin:"):
-                self._send(bucket_of(name), infos)
+                self._send(name, infos)
 
     def _send(self, name: str, infos: dict[str, Any]) -> None:
         processes = [info for info in infos.values() if isinstance(info, dict)]
         if "spawn_count" in infos:
-            self.statsd.gauge(f"_stats.{name}.spawn_count", infos["spawn_count"])
-        self.statsd.gauge(f"_stats.{name}.watchers_num", len(processes))
+            self.statsd.gauge(f"_stats.{WATCHER}spawn_count", infos["spawn_count"], watcher=name)
+        self.statsd.gauge(f"_stats.{WATCHER}watchers_num", len(processes), watcher=name)
         for key, bucket, read in (
             ("cpu", "cpu", float),
             ("mem", "mem_pct", float),
@@ -201,5 +230,5 @@ class FullStats(BaseObserver):
                     values.append(read(info[key]))
             if values:
                 most, total = max(values), sum(values)
-                self.statsd.gauge(f"_stats.{name}.{bucket}_max", round(most, 6))
-                self.statsd.gauge(f"_stats.{name}.{bucket}_sum", round(total, 6))
+                self.statsd.gauge(f"_stats.{WATCHER}{bucket}_max", round(most, 6), watcher=name)
+                self.statsd.gauge(f"_stats.{WATCHER}{bucket}_sum", round(total, 6), watcher=name)

@@ -42,7 +42,7 @@ OnEvent = Callable[[str, str, dict[str, Any]], None]
 class Tally:
     """What became of the output of one stream of one watcher."""
 
-    __slots__ = ("dropped", "policy", "stream", "taken", "watcher")
+    __slots__ = ("dropped", "dropped_lines", "policy", "stream", "taken", "watcher", "written")
 
     def __init__(self, watcher: str, stream: str, policy: str = "drop_oldest") -> None:
         self.watcher = watcher
@@ -53,6 +53,10 @@ class Tally:
         """Bytes that were put into a backlog."""
         self.dropped = 0
         """Bytes of them that were not written and never will be."""
+        self.dropped_lines = 0
+        """Ends of lines among these."""
+        self.written = 0
+        """Bytes that the place took; changed by who writes."""
 
 
 Mark = tuple[int, int, float]
@@ -163,7 +167,7 @@ class Backlog:
             cut = data.find(b"\n") + 1
             if not cut and self._skipped + len(data) <= LONGEST_LINE:
                 return self._drop(tally, data)
-            self._lose(tally, cut)
+            self._lose(tally, data[:cut])
             data = data[cut:]
             self._gap_torn = False
         if data:
@@ -176,7 +180,7 @@ class Backlog:
         """All of the data is dropped; if its beginning is the end of a line that was begun, all but that."""
         kept = data[: data.find(b"\n") + 1] if begun else b""
         if len(kept) < len(data):
-            self._lose(tally, len(data) - len(kept))
+            self._lose(tally, data[len(kept) :])
             cut = data.rfind(b"\n") + 1
             self._skipped = len(data) - cut + (0 if cut else self._skipped)
             self._gap, self._gap_torn = True, cut < len(data)
@@ -221,7 +225,7 @@ class Backlog:
     def _drop_head(self) -> bytes:
         piece = self._queue.popleft()
         self.held -= len(piece.data)
-        self._lose(piece.tally, len(piece.data))
+        self._lose(piece.tally, piece.data)
         return piece.data
 
     def _drop_line(self) -> None:
@@ -235,7 +239,7 @@ class Backlog:
                 continue
             self._queue[0] = piece._replace(data=piece.data[cut:])
             self.held -= cut
-            self._lose(piece.tally, cut)
+            self._lose(piece.tally, piece.data[:cut])
             if cut == len(piece.data):
                 self._queue.popleft()
             return
@@ -257,13 +261,14 @@ class Backlog:
             return True
         for piece in fragment:
             self.held -= len(piece.data)
-            self._lose(piece.tally, len(piece.data))
+            self._lose(piece.tally, piece.data)
         return False
 
-    def _lose(self, tally: Tally, count: int) -> None:
-        if count:
-            tally.dropped += count
-            self._lost[tally] = self._lost.get(tally, 0) + count
+    def _lose(self, tally: Tally, data: bytes) -> None:
+        if data:
+            tally.dropped += len(data)
+            tally.dropped_lines += data.count(b"\n")
+            self._lost[tally] = self._lost.get(tally, 0) + len(data)
             self._last_loss = clock.now()
 
     def wait(self, tally: Tally, resume: Callable[[], None]) -> None:
@@ -334,6 +339,7 @@ class Backlog:
                 torn = self._was_torn
                 for piece in batch:
                     size = len(piece.data)
+                    piece.tally.written += min(left, size)
                     if left:
                         torn = piece.data[min(left, size) - 1] != 10
                     if left < size:
@@ -380,9 +386,9 @@ class Backlog:
         self._attempts = 0
         self._settle()
 
-    def lose(self, tally: Tally, count: int, reason: str) -> None:
+    def lose(self, tally: Tally, data: bytes, reason: str) -> None:
         """The place took bytes and could not use them."""
-        self._lose(tally, count)
+        self._lose(tally, data)
         self._tell_trouble(reason, (tally,))
         self._settle()
 
@@ -471,4 +477,4 @@ class Backlog:
             pieces, self._queue = list(self._queue), deque()
             self.held -= sum(len(piece.data) for piece in pieces)
         for piece in pieces:
-            self._lose(piece.tally, len(piece.data))
+            self._lose(piece.tally, piece.data)

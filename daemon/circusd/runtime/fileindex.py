@@ -8,7 +8,6 @@ is never needed: without it files are searched all the same, and times and line 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import zlib
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from .backlog import Piece
     from .writer import Writers
 
-log = logging.getLogger("circusd.files")
 
 FOLDER: Final = "index"
 SPACING_BYTES: Final = 64 << 10
@@ -169,6 +167,10 @@ class FileIndexes:
     def _tell(self, problem: str) -> None:
         """Once when it begins: an index is never needed, and a search tells what it could not know."""
         if problem and problem != self._problem:
+            # Not where the index is read: that process is to be small.
+            import logging
+
+            log = logging.getLogger("circusd.files")
             log.warning("no index of log files is kept, so lines found there may have no time: %s", problem)
         self._problem = problem
 

@@ -348,10 +348,20 @@ class LogRows:
 
     def _last_of(self, file: LogFile, end: int | None) -> Iterator[Found]:
         """Of a compressed file, which can only be read forwards: the last lines that are wanted, from the last one on."""
+        # What stands before a match may be on the other side of where a part begins.
+        starts = [0] if self._with_context else file.lines_before(end)
+        for start in starts:
+            yield from self._last_between(file, start, end)
+            end = start
+            self.at = (file.id, start)
+            self._part += 1
+            self._tick(0, True)
+
+    def _last_between(self, file: LogFile, start: int, end: int | None) -> Iterator[Found]:
         query = self._query
         kept: deque[Found] = deque()
         matches = size = 0
-        pairs = self._forward_pairs(file, 0, end)
+        pairs = self._forward_pairs(file, start, end)
         for found in walk(pairs, self._wanted.line, query.before, query.after):
             kept.append(found)
             matches += found.is_match

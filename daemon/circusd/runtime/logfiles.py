@@ -19,7 +19,6 @@ from circusd.kernel.diagnosis import in_words
 
 from .fileindex import Mark
 from .history import LONGEST_LINE, newlines
-from .rotation import is_same_content
 from .unpacking import CHUNK_BYTES, Unfinished, Unpacked
 
 FILES_LIMIT: Final = 512
@@ -126,6 +125,13 @@ class LogFile:
                 at += cut
             if rest and at < end and not self._grows:
                 yield Chunk(at, rest)
+
+    def lines_before(self, end: int | None) -> list[int]:
+        """Of a compressed file, beginnings of lines from which on it is read without what comes before them, from the last
+        one before ``end`` down to 0; more of them when it was read already."""
+        if self.unfinished is None:
+            return [0]
+        return self.unfinished.lines_before(self.fd, self.end if end is None else end)
 
     def backwards(self, end: int | None, tick: Tick) -> Iterator[Chunk]:
         """The lines that begin before ``end``, from the last chunk to the first; of a plain file."""
@@ -331,7 +337,12 @@ def _forget_copies(found: dict[int, LogFile]) -> None:
     plain = {file.mtime_ns: file for file in found.values() if not file.kind}
     for packed in [file for file in found.values() if file.kind == "gz"]:
         file = plain.get(packed.mtime_ns)
-        if file is not None and is_same_content(os.fstat(file.fd), os.fstat(packed.fd), packed.fd):
+        if file is None:
+            continue
+        # Rare, and who reads is to be small.
+        from .rotation import is_same_content
+
+        if is_same_content(os.fstat(file.fd), os.fstat(packed.fd), packed.fd):
             found.pop(packed.id).close()
 
 

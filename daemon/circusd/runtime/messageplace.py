@@ -233,7 +233,7 @@ class MessagePlace:
         return size
 
     def _lose(self, piece: Piece, line: bytes, error: OSError) -> None:
-        lose = partial(self.backlog.lose, piece.tally, len(line) + 1, failure(error))
+        lose = partial(self.backlog.lose, piece.tally, line + b"\n", failure(error))
         self._writers.tell(lose)
 
     def _fail(self, batch: list[Piece], written: int, error: OSError) -> None:

@@ -25,11 +25,14 @@ from .pace import Pace
 from .scope import Scope
 from .snapshot import sockets_view
 from .socketcommands import with_queues
+from .streams import STREAMS
 
 FRESH: Final = 1.0
 """For so many seconds what was gathered is told to whoever asks."""
 CHUNK: Final = 200
 """Processes that the thread is asked for at once: others have looks to ask for, too."""
+LONGEST_PLACE: Final = 200
+"""Characters of the label that says where output goes."""
 REMEMBERED: Final = 900.0
 """For so long after the last question it is known what each tree had taken."""
 
@@ -122,20 +125,25 @@ class Metrics:
             ]
             pace.rest()
         rows["process"] = self._processes(pace)
-        rows["log"] = [[*key, count] for key, count in self._lines().items()]
+        rows["log"], rows["sink"] = self._output(pace)
         rows["socket"] = [
             [row["name"], row.get("waiting"), row.get("limit"), row.get("connections")]
             for row in with_queues(self._arbiter.sockets, self._arbiter.sockets.listing())
         ]
         return rows | self._daemon_s() | _machine_s()
 
-    def _lines(self) -> dict[tuple[str, str], int]:
-        names = {watcher.name for watcher in self._arbiter.watchers.values()}
-        return {
-            (name, stream): count
-            for (name, stream), count in self._daemon.history.stream_counts().items()
-            if name in names
-        }
+    def _output(self, pace: Pace) -> tuple[list[list[Any]], list[list[Any]]]:
+        """What was written to each stream, and what became of it in each place."""
+        lines = self._daemon.history.stream_counts()
+        streams, sinks = list[list[Any]](), list[list[Any]]()
+        for watcher in list(self._arbiter.watchers.values()):
+            name, output = watcher.name, watcher.output
+            streams += [
+                [name, stream, lines.get((name, stream), 0), output.read_bytes(stream)] for stream in STREAMS
+            ]
+            sinks += [[name, stream, of, *_sink(sink.counters())] for stream, of, sink in output.sinks()]
+            pace.rest()
+        return streams, sinks
 
     def _processes(self, pace: Pace) -> list[list[Any]]:
         slots = [
@@ -208,6 +216,19 @@ class Metrics:
             ],
             "lag": [[name, lag[name]] for name in LAG_STATISTICS],
         }
+
+
+def _sink(counters: Mapping[str, Any]) -> list[Any]:
+    return [
+        counters["place"][:LONGEST_PLACE],
+        counters["taken_bytes"],
+        counters["written_bytes"],
+        counters["dropped_bytes"],
+        counters["dropped_lines"],
+        counters["waiting_bytes"],
+        counters["queue_bytes"],
+        int(counters["state"] == "failing"),
+    ]
 
 
 class Grown:

@@ -406,7 +406,7 @@ class CallPlace:
                 self._method("open")
             self._called({"data": data, "pid": pid, "name": tally.stream})
         except BaseException as error:  # noqa: BLE001  # it is not our code, and must not end our thread
-            self._lost(tally, len(data), error)
+            self._lost(tally, data, error)
         tell, more = self.backlog.finish(batch, len(data))
         if tell:
             self._writers.tell(self.backlog.room)
@@ -419,11 +419,11 @@ class CallPlace:
                 found()
             except BaseException as error:  # noqa: BLE001
                 for tally in self.backlog.members:
-                    self._lost(tally, 0, error)
+                    self._lost(tally, b"", error)
 
-    def _lost(self, tally: Tally, count: int, error: BaseException) -> None:
+    def _lost(self, tally: Tally, data: bytes, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
-        self._writers.tell(partial(self.backlog.lose, tally, count, reason))
+        self._writers.tell(partial(self.backlog.lose, tally, data, reason))
 
     def close(self) -> None:
         """See `Place`."""

@@ -240,7 +240,7 @@ class Searches:
         # -P: a module that lies in the folder from which the daemon was started must not pass for one of the library.
         return spawn(
             SpawnSpec(
-                argv=(sys.executable, "-P", "-m", "circusd.cli.searcher", "--fd", str(fd)),
+                argv=(sys.executable, "-P", "-m", "circusd.cli.searcher", str(fd)),
                 executable=sys.executable,
                 env=self._env,
                 pass_fds=(fd,),

@@ -145,7 +145,43 @@ GROUPS: tuple[Group, ...] = (
     Group(
         "log",
         ("watcher", "stream"),
-        (Metric("circus_log_lines_total", "counter", "Lines that its processes have written."),),
+        (
+            Metric("circus_log_lines_total", "counter", "Lines that its processes have written."),
+            Metric("circus_log_bytes_total", "counter", "Bytes that its processes have written.", "bytes"),
+        ),
+    ),
+    Group(
+        "sink",
+        ("watcher", "stream", "sink", "place"),
+        (
+            Metric(
+                "circus_log_sink_taken_bytes_total",
+                "counter",
+                "Bytes of the stream that were for this place.",
+                "bytes",
+            ),
+            Metric("circus_log_sink_written_bytes_total", "counter", "Bytes that the place took.", "bytes"),
+            Metric(
+                "circus_log_sink_dropped_bytes_total",
+                "counter",
+                "Bytes that are lost: the place was too slow, could not be written, or could not use them.",
+                "bytes",
+            ),
+            Metric("circus_log_sink_dropped_lines_total", "counter", "Lines that ended in what is lost."),
+            Metric(
+                "circus_log_sink_waiting_bytes",
+                "gauge",
+                "Bytes that wait for the place, of all that goes there.",
+                "bytes",
+            ),
+            Metric(
+                "circus_log_sink_limit_bytes",
+                "gauge",
+                "Bytes that may wait for the place.",
+                "bytes",
+            ),
+            Metric("circus_log_sink_failing", "gauge", "1 while something is wrong with the place, else 0."),
+        ),
     ),
     Group(
         "socket",

@@ -100,6 +100,16 @@ def _http(text: str) -> str:
 _BETWEEN_URLS = re.compile(r"\s*,?\s+|,(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
+_HEADER = re.compile(r"\s*([\w!#$%&'*+.^`|~-]+)\s*=([ -~]*)", re.ASCII)
+
+
+def _headers(text: str) -> tuple[tuple[str, str], ...]:
+    found = [_HEADER.fullmatch(part) for part in read_text(text).split(",") if part.strip()]
+    if not all(found):
+        raise ValueError("is not NAME=VALUE, with commas between several")
+    return tuple((one[1], one[2].strip()) for one in found if one)
+
+
 def _urls(text: str) -> tuple[str, ...]:
     # An address may have commas of its own: ?to=one@host,other@host.
     urls = tuple(filter(None, _BETWEEN_URLS.split(read_text(text).strip())))
@@ -125,6 +135,13 @@ SHARE = _kind("share", "text", "a number above 0 and up to 1", _share, format_nu
 EXPRESSION = _kind("expression", "text", "a regular expression", _expression)
 MESSAGE = _kind("message", "text", "a regular expression with a group named pid", _message)
 HTTP_URL = _kind("web address", "text", "http://HOST/PATH or https://HOST/PATH", _http)
+HEADERS = _kind(
+    "headers",
+    "text",
+    "NAME=VALUE, with commas between several",
+    _headers,
+    lambda pairs: ",".join("=".join(pair) for pair in pairs),
+)
 URLS = ValueType(
     "addresses",
     "text",
@@ -156,6 +173,20 @@ def _statsd(application: str) -> tuple[Option, ...]:
         _option("port", PORT, 8125, "Its UDP port.", aka=("statsd_port",)),
         _option(
             "sample_rate", SHARE, 1, "Of so many messages one is sent: 0.1 for one in ten.", aka=("rate",)
+        ),
+        _option(
+            "dogstatsd",
+            BOOL,
+            False,
+            "With tags, as DogStatsD, Telegraf and others take them: the name of a watcher is the tag ``watcher`` and no part of the "
+            "name.",
+            aka=("datadog",),
+        ),
+        _option(
+            "dogstatsd_tags",
+            WORDS,
+            (),
+            "With ``dogstatsd``: tags that all messages have, such as ``env:prod``.",
         ),
     )
 
@@ -261,6 +292,37 @@ PLUGIN_CLASSES: tuple[PluginClass, ...] = (
         "statsd.FullStats",
         "Sends what the watchers take to statsd: number of processes, and the most and the sum of processor use and memory.",
         (ACTIVE, _loop_rate("How often."), *_statsd("app")),
+    ),
+    PluginClass(
+        "otlp",
+        "otlp.Otlp",
+        "Sends all that ``/metrics`` tells, under the same names, by OpenTelemetry's protocol (OTLP over HTTP, packed), also where there "
+        "is no console. What the SDK's own variables say counts too: ``OTEL_EXPORTER_OTLP_CERTIFICATE``, ``OTEL_RESOURCE_ATTRIBUTES`` and "
+        "the others, in circusd's environment or in ``[env:plugin:NAME]``.",
+        (
+            ACTIVE,
+            _option(
+                "url",
+                HTTP_URL,
+                None,
+                "Where figures are taken; without a path ``/v1/metrics`` is added. When not given, ``OTEL_EXPORTER_OTLP_ENDPOINT`` or "
+                "``http://localhost:4318``.",
+                aka=("endpoint", "address"),
+            ),
+            _option(
+                "headers",
+                HEADERS,
+                (),
+                "What goes with each request, such as ``Authorization=Bearer …``.",
+                secret=True,
+            ),
+            _loop_rate("How often."),
+            _option("timeout", SECONDS, 10, "After this time, with all attempts, it has failed.", unit="s"),
+            _option("service_name", NAME, "circus", "What OpenTelemetry knows it by, as ``service.name``."),
+        ),
+        library="opentelemetry",
+        extra="otlp",
+        original=False,
     ),
     PluginClass(
         "redis_observer",
