@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -45,11 +45,14 @@ _WORDS: Final = {
     "day-of-week": ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"),
 }
 _LONG: Final = {
-    **{name[:3].upper(): name for name in ("january", "february", "march", "april", "june", "july", "august")},
+    **{
+        name[:3].upper(): name for name in ("january", "february", "march", "april", "june", "july", "august")
+    },
     **{name[:3].upper(): name for name in ("september", "october", "november", "december")},
     **{name[:3].upper(): name for name in ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday")},
     "SAT": "saturday",
 }
+_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Cron:
@@ -57,11 +60,11 @@ class Cron:
 
     def __init__(self, text: str, zone: str) -> None:
         """Raises ValueError, in words, for a schedule or a zone that is none."""
-        self.zone = zone_of(zone)
-        self._line = NICKNAMES.get(text.strip().lower(), text)
         problem, _ = wrong(text)
         if problem:
             raise ValueError(problem)
+        self.zone = zone_of(zone)
+        self._line = NICKNAMES.get(text.strip().lower(), text)
 
     def after(self, moment: float) -> float | None:
         """The first moment later than that; None where there is none in the next 50 years."""
@@ -146,15 +149,9 @@ def wrong(text: str) -> tuple[str, str]:
         fields[_FIELDS.index(name)] = part
         if not _is_read(" ".join(fields)):
             return f"{quoted(part)} is no {name}, which is {_RANGES[name]}", _meant(name, part)
-    if not _is_read(line) or Cron.after(_unchecked(line), 0.0) is None:
+    if not _is_read(line) or next(CronSim(line, _START), None) is None:
         return f"{quoted(line)} never comes", ""
     return "", ""
-
-
-def _unchecked(line: str) -> Cron:
-    cron = Cron.__new__(Cron)
-    cron.zone, cron._line = ZoneInfo("UTC"), line
-    return cron
 
 
 def _wrong_nickname(line: str) -> tuple[str, str]:
@@ -169,8 +166,8 @@ def _wrong_nickname(line: str) -> tuple[str, str]:
 
 def _is_read(line: str) -> bool:
     try:
-        CronSim(line, datetime(2000, 1, 1, tzinfo=ZoneInfo("UTC")))
-    except (CronSimError, ValueError, AssertionError):
+        CronSim(line, _START)
+    except (CronSimError, ValueError, TypeError, AssertionError):
         return False
     return True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, FAILURE, GONE, SOCKET, Exit, Policy, Process, State, is_held, missing
+from .lifecycle import ALIVE, FAILURE, GONE, SCHEDULE, SOCKET, Exit, Policy, Process, State, is_held, missing
 
 if TYPE_CHECKING:
     from .watcher import Job, Planner
@@ -90,7 +90,7 @@ def detail(planner: Planner) -> str:
     if waiting and not (job is not None and job.kind == "reload"):
         parts.append(f"{waiting} not ready")
     if planner.asleep:
-        parts.append("waits for a connection")
+        parts.append(_awaited(planner))
     slots = [p for p in planner.processes.values() if not is_held(p)]
     for state, words in (
         (State.FAILED, "failed"),
@@ -103,6 +103,13 @@ def detail(planner: Planner) -> str:
     if planner.failure:
         parts.append(planner.failure)
     return ", ".join(parts)
+
+
+def _awaited(planner: Planner) -> str:
+    if not planner.policy.scheduled:
+        return "waits for a connection"
+    at = planner.next_run()
+    return f"next run {at}" if at else "waits for its schedule"
 
 
 def watcher_state(planner: Planner) -> str:
@@ -237,6 +244,14 @@ def _why_not_again(policy: Policy) -> str:
 
 def _why_asleep(planner: Planner) -> str:
     n = planner.policy.numprocesses
+    if planner.policy.scheduled:
+        last = f"Its last run could not begin: {planner.failure}. " if planner.failure else ""
+        at = planner.next_run()
+        return (
+            f"{last}It waits for its schedule; next run {at}."
+            if at
+            else f"{last}Its schedule has no time to come."
+        )
     if not planner.waits_at:
         return (
             "It waits for a connection, and none can come: there is no socket that it names. "
@@ -267,6 +282,8 @@ def _why_stopped(planner: Planner) -> str:
         return (
             f"It is stopped, but process {left[0].left} {ending(left[0].exit)}. Nobody waits for it any more."
         )
+    if planner.policy.scheduled:
+        return "Its schedule is not in force, until somebody starts it; a run by hand is possible."
     return "It is stopped, and stays so until somebody starts it."
 
 
@@ -293,10 +310,13 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     if not planners:
         return {"title": "Nothing to run yet", "text": "Add a watcher to begin.", "level": "calm"}
     stopped = sum(planner.status() == "stopped" for planner in planners.values())
-    asleep = sum(planner.asleep for planner in planners.values())
+    asleep = sum(planner.asleep and not planner.policy.scheduled for planner in planners.values())
+    scheduled = sum(planner.asleep and planner.policy.scheduled for planner in planners.values())
     tail = f" {count(stopped, 'watcher')} stopped." if stopped else ""
     if asleep:
         tail += f" {count(asleep, 'watcher')} {'waits' if asleep == 1 else 'wait'} for a connection."
+    if scheduled:
+        tail += f" {count(scheduled, 'watcher')} {'waits' if scheduled == 1 else 'wait'} for {'its' if scheduled == 1 else 'their'} time."
     return {"title": "All is well", "text": rest + tail, "level": "calm"}
 
 
@@ -342,7 +362,21 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"reload given up: {fields.get('reason')}"
         case "watcher.waiting":
             reason = fields.get("reason")
-            return "waits for a connection" if reason == SOCKET else f"waits for {reason}"
+            known = {SOCKET: "waits for a connection", SCHEDULE: "waits for its schedule"}
+            return known.get(str(reason), f"waits for {reason}")
+        case "run.started":
+            by = f" by {fields['by']}" if fields.get("by") else ""
+            return f"run {fields.get('run')} began, {fields.get('why')}{by}"
+        case "run.ended":
+            took = duration(float(fields.get("took") or 0))
+            reason = fields.get("reason")
+            return f"run {fields.get('run')} {fields.get('result')} after {took}" + (
+                f": {reason}" if reason else ""
+            )
+        case "run.skipped":
+            return f"run left out: {fields.get('reason')}"
+        case "run.missed":
+            return f"run missed: {fields.get('reason')}"
         case "watcher.failed":
             return f"given up: {fields.get('reason')}"
         case "hook.succeeded":

@@ -42,10 +42,10 @@ class WallTimer:
         nano = int(at * _NANO)
         setting = _Setting(_Time(0, 0), _Time(*divmod(nano, _NANO)))
         flags = _ABSOLUTE | _CANCEL_ON_SET
-        if self._libc.timerfd_settime(self.fd, flags, ctypes.byref(setting), None) < 0:
-            # The clock was set since it was armed the last time: it is armed all the same.
-            if ctypes.get_errno() != errno.ECANCELED:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        failed = self._libc.timerfd_settime(self.fd, flags, ctypes.byref(setting), None) < 0
+        # The clock was set since it was armed the last time: it is armed all the same.
+        if failed and ctypes.get_errno() != errno.ECANCELED:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     def take(self) -> None:
         """That it has gone off is told no more."""

@@ -34,7 +34,7 @@ from circusd.core.effects import (
     Spawn,
     Vacate,
 )
-from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.core.lifecycle import FAILURE, Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
@@ -93,10 +93,10 @@ def policy_of(config: WatcherConfig) -> Policy:
     """What the core needs of a configuration."""
     return Policy(
         numprocesses=config.numprocesses,
-        respawn=config.respawn,
+        respawn=config.respawn and (not config.schedule or config.respawn_on == FAILURE),
         respawn_on=config.respawn_on,
         success=frozenset(config.success_exit_codes),
-        max_retry=config.max_retry,
+        max_retry=0 if config.schedule and config.respawn_on != FAILURE else config.max_retry,
         graceful_timeout=config.graceful_timeout,
         stop_signal=config.stop_signal,
         stop_ladder=config.stop_ladder,
@@ -118,6 +118,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_timeout=config.start_timeout,
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
+        scheduled=bool(config.schedule),
     )
 
 

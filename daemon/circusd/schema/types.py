@@ -236,6 +236,7 @@ LEVEL = _choice(
     lambda word: "warning" if word.lower() == "warn" else word.lower(),
 )
 EVENT_LEVEL = _choice("event level", ("info", "warning", "error"), str.lower)
+OVERLAP = _choice("overlap", ("skip", "queue", "replace"), str.lower)
 OVERFLOW = _choice("overflow", ("drop_oldest", "drop_newest", "block"), str.lower)
 FAMILY = _choice("family", ("AF_INET", "AF_INET6", "AF_UNIX"), _socket_word("AF_"))
 SOCKET_TYPE = _choice(
@@ -347,6 +348,7 @@ TYPES: tuple[ValueType, ...] = (
     CPUS,
     IO_PRIORITY,
     RESPAWN_ON,
+    OVERLAP,
     STATUSES,
     LADDER,
     COLOR,
