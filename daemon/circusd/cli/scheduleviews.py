@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from circusd.cli.render import clock_of
-from circusd.cli.terminal import Style, clean, columns, span
+from circusd.cli.terminal import Style, clean, columns
+from circusd.core.words import duration
 
 Reply = Mapping[str, Any]
 
@@ -25,6 +26,7 @@ COLORS: Mapping[str, str] = {
 
 def schedules(reply: Reply, style: Style) -> str:
     """The reply of ``schedule``."""
+    now = float(reply.get("time") or 0)
     rows, colors = [], []
     for row in reply.get("watchers") or ():
         last = row.get("running") or row.get("last") or {}
@@ -34,7 +36,7 @@ def schedules(reply: Reply, style: Style) -> str:
             [
                 clean(str(row.get("name"))),
                 clean(f"{row.get('schedule')}{zone}"),
-                clean(str(row.get("next_text") or (NONE if row.get("in_force") else "not in force"))),
+                _next(row, now),
                 moment(last.get("began")),
                 clean(result),
             ]
@@ -42,6 +44,13 @@ def schedules(reply: Reply, style: Style) -> str:
         colors.append(("bold", "", "", "dim", COLORS.get(result, "")))
     header = ("WATCHER", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT")
     return "\n".join(columns(rows, style, header=header, colors=colors)) or "no watcher has a schedule"
+
+
+def _next(row: Mapping[str, Any], now: float) -> str:
+    if not row.get("next"):
+        return "never" if row.get("in_force") else "not in force"
+    left = f", in {duration(max(0.0, float(row['next']) - now))}" if now else ""
+    return clean(f"{row.get('next_text')}{left}")
 
 
 def runs(reply: Reply, style: Style) -> str:
@@ -55,7 +64,7 @@ def runs(reply: Reply, style: Style) -> str:
                 str(row.get("number")),
                 moment(row.get("planned")),
                 moment(row.get("began")) if result not in ("skipped", "missed") else NONE,
-                span(float(row["took"])) if isinstance(row.get("took"), int | float) else NONE,
+                duration(float(row["took"])) if isinstance(row.get("took"), int | float) else NONE,
                 clean(result + (f" ×{row['times']}" if int(row.get("times") or 1) > 1 else "")),
                 _code(row),
                 clean(why),
@@ -79,7 +88,7 @@ def _ended(name: str, row: Mapping[str, Any] | None, style: Style) -> str:
         return "ok"
     result = str(row.get("result"))
     why = f": {row['text']}" if row.get("text") else ""
-    took = f" after {span(float(row['took']))}" if isinstance(row.get("took"), int | float) else ""
+    took = f" after {duration(float(row['took']))}" if isinstance(row.get("took"), int | float) else ""
     painted = style.paint(clean(result), COLORS.get(result, ""))
     return f"{clean(name)}: run {row.get('number')} {painted}{clean(took + why)}"
 

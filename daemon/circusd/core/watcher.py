@@ -104,8 +104,12 @@ class Planner:
         """Whether it is meant to run from the next connection on, or at the times of its schedule, and nothing runs before."""
         self.passing = False
         """Whether it runs once, as somebody has asked for, while its schedule is not in force."""
-        self.next_run: Callable[[], str] = lambda: ""
-        """Says when the schedule has it run next, as the runtime knows it."""
+        self.next_run: Callable[[], tuple[str, float]] = lambda: ("", 0.0)
+        """Says when the schedule has it run next, in words and in seconds from now, as the runtime knows it,"""
+        self.last_run: Callable[[], str] = lambda: ""
+        """and how its last run has ended."""
+        self.ill_run = False
+        """Whether that was not as it should be."""
         self.wakes_at = 0.0
         """While it is asleep: a connection starts it no sooner than that."""
         self.waits_at: tuple[str, ...] = ()

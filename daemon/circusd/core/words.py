@@ -108,8 +108,9 @@ def detail(planner: Planner) -> str:
 def _awaited(planner: Planner) -> str:
     if not planner.policy.scheduled:
         return "waits for a connection"
-    at = planner.next_run()
-    return f"next run {at}" if at else "waits for its schedule"
+    at, _ = planner.next_run()
+    ill = "last run failed, " if planner.ill_run else ""
+    return ill + (f"next run {at}" if at else "waits for its schedule")
 
 
 def watcher_state(planner: Planner) -> str:
@@ -245,13 +246,10 @@ def _why_not_again(policy: Policy) -> str:
 def _why_asleep(planner: Planner) -> str:
     n = planner.policy.numprocesses
     if planner.policy.scheduled:
-        last = f"Its last run could not begin: {planner.failure}. " if planner.failure else ""
-        at = planner.next_run()
-        return (
-            f"{last}It waits for its schedule; next run {at}."
-            if at
-            else f"{last}Its schedule has no time to come."
-        )
+        at, left = planner.next_run()
+        if not at:
+            return "Its schedule has no time to come."
+        return f"It waits for its schedule; next run {at}, in {duration(left)}.{_last_run(planner)}"
     if not planner.waits_at:
         return (
             "It waits for a connection, and none can come: there is no socket that it names. "
@@ -262,6 +260,11 @@ def _why_asleep(planner: Planner) -> str:
     return f"It waits for a connection to {where}; the first one {then}."
 
 
+def _last_run(planner: Planner) -> str:
+    last = planner.last_run()
+    return f" Its last run {last}." if last else ""
+
+
 def _tries(p: Process, max_retry: int) -> str:
     return f", try {p.refusals + 1} of {max_retry + 1}" if max_retry >= 0 else f", try {p.refusals + 1}"
 
@@ -269,6 +272,8 @@ def _tries(p: Process, max_retry: int) -> str:
 def _why_stopped(planner: Planner) -> str:
     if planner.failure:
         return f"It was given up: {planner.failure}. Nothing more happens until somebody starts it."
+    if planner.policy.scheduled:
+        return f"It is stopped, and so its schedule is not in force until somebody starts it.{_last_run(planner)}"
     failed = [p for p in planner.processes.values() if p.state is State.FAILED and p.exit is not None]
     if failed and failed[0].exit is not None:
         tried = "" if failed[0].reason else f" It was tried {count(failed[0].refusals, 'time')};"
@@ -282,8 +287,6 @@ def _why_stopped(planner: Planner) -> str:
         return (
             f"It is stopped, but process {left[0].left} {ending(left[0].exit)}. Nobody waits for it any more."
         )
-    if planner.policy.scheduled:
-        return "Its schedule is not in force, until somebody starts it; a run by hand is possible."
     return "It is stopped, and stays so until somebody starts it."
 
 
@@ -296,7 +299,12 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
         state = watcher_state(planner)
         processes += sum(p.state in ALIVE for p in planner.processes.values())
         undone = planner.setback and planner.job is None
-        if state == State.FAILED or undone or any(_is_ill(p) for p in planner.processes.values()):
+        if (
+            state == State.FAILED
+            or undone
+            or (planner.ill_run and planner.asleep)
+            or any(_is_ill(p) for p in planner.processes.values())
+        ):
             ill.append(f"{name}: {explain(planner, now)}")
         elif state in (State.STARTING, State.STOPPING, State.WAITING) and not planner.asleep:
             busy.append(name)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RUNNING, SUCCEEDED, FAILED, TIMED_OUT = "running", "succeeded", "failed", "timed out"
 STOPPED, REPLACED, SKIPPED, MISSED, LOST = "stopped", "replaced", "skipped", "missed", "lost"
+ILL: Final = (FAILED, TIMED_OUT, LOST)
+"""Results that a person is needed for."""
 UNKNOWN: Final = "circusd ended before it"
 
 
@@ -107,6 +109,12 @@ class Past:
         }
         self.rows.append(row)
         return row
+
+    @property
+    def is_ill(self) -> bool:
+        """Whether the last one was not as it should be."""
+        last = self.last()
+        return last is not None and last["result"] in ILL
 
     def last(self) -> dict[str, Any] | None:
         """The last one that has run and is over."""

@@ -26,6 +26,7 @@ from . import clock
 from .history import History
 from .runfile import KEPT_ALL, Kept
 from .runs import (
+    LOST,
     MISSED,
     REPLACED,
     RUNNING,
@@ -49,6 +50,12 @@ READ: Final = 1
 STEP: Final = 1.0
 """Seconds by which the two clocks may drift apart before that counts as a clock that was set."""
 _KEYS: Final = ("schedule", "schedule_timezone", "schedule_jitter", "schedule_catch_up")
+_ENDED: Final = {
+    TIMED_OUT: "was stopped as it took too long",
+    STOPPED: "was stopped",
+    REPLACED: "was replaced",
+    LOST: "was lost",
+}
 _ENDS: Final = ("stop", "restart", "kill")
 """Kinds of jobs that end a run."""
 
@@ -103,7 +110,7 @@ class Schedules:
         if entry is None:
             kept = self._before.pop(watcher.name.lower(), None)
             entry = self._entries[watcher] = Entry(Past())
-            self._take_over(entry, kept)
+            self._take_over(watcher, entry, kept)
         if not self._is_loaded:
             return
         self._settle(watcher, entry)
@@ -133,7 +140,7 @@ class Schedules:
         self._is_loaded = True
         self._before = {kept.name: kept for kept in found or ()}
         for watcher, entry in list(self._entries.items()):
-            self._take_over(entry, self._before.pop(watcher.name.lower(), None))
+            self._take_over(watcher, entry, self._before.pop(watcher.name.lower(), None))
             self._settle(watcher, entry)
             self._arbiter.on_change(watcher)
         later, self._later = self._later, []
@@ -141,10 +148,11 @@ class Schedules:
             if not watcher.removed:
                 self._arbiter.post(watcher, self._meet, watcher, self._entries[watcher], run)
 
-    @staticmethod
-    def _take_over(entry: Entry, kept: Kept | None) -> None:
+    def _take_over(self, watcher: Watcher, entry: Entry, kept: Kept | None) -> None:
         if kept is not None:
             entry.past, entry.decided = Past(kept.runs), kept.decided
+        watcher.planner.last_run = partial(self._last_words, entry)
+        watcher.planner.ill_run = entry.past.is_ill
 
     def _settle(self, watcher: Watcher, entry: Entry) -> None:
         """Its schedule is in force or not, as the watcher's state and options say."""
@@ -167,7 +175,7 @@ class Schedules:
             self._arm_soon()
         elif not in_force and entry.agenda is not None:
             entry.agenda = entry.cron = None
-            planner.next_run = str
+            planner.next_run = lambda: ("", 0.0)
             self._write()
             self._arm_soon()
 
@@ -317,6 +325,7 @@ class Schedules:
         entry.run = None
         self._arbiter.timers.cancel((id(watcher), "run"))
         run.verdict((p.exit for p in watcher.planner.processes.values() if p.exit), watcher.planner.policy)
+        watcher.planner.ill_run = entry.past.is_ill
         close_lines(self._history, watcher.name, run.row["lines"])
         told = {name: run.row[name] for name in ("result", "code", "signal", "took", "text")}
         reason = told.pop("text")
@@ -350,7 +359,7 @@ class Schedules:
             "overlap": config.schedule_overlap,
             "in_force": agenda is not None,
             "next": None if agenda is None else agenda.due,
-            "next_text": "" if entry is None else self._next_words(entry),
+            "next_text": "" if entry is None else self._next_words(entry)[0],
             "running": None if run is None else dict(run.row),
             "queued": entry is not None and entry.waits is not None,
             "last": None if entry is None or (last := entry.past.last()) is None else dict(last),
@@ -361,11 +370,21 @@ class Schedules:
         entry = self._entries.get(watcher)
         return [] if entry is None else [dict(row) for row in reversed(entry.past.rows)]
 
-    def _next_words(self, entry: Entry) -> str:
+    @staticmethod
+    def _next_words(entry: Entry) -> tuple[str, float]:
         if entry.agenda is None or entry.cron is None or entry.agenda.due is None:
-            return ""
+            return "", 0.0
         now, due = clock.wall(), entry.agenda.due
-        return f"{entry.cron.words(due, now)}, in {duration(max(0.0, due - now))}"
+        return entry.cron.words(due, now), max(0.0, due - now)
+
+    @staticmethod
+    def _last_words(entry: Entry) -> str:
+        last = entry.past.last()
+        if last is None:
+            return ""
+        since = clock.wall() - (last["ended"] or last["began"])
+        why = f": {last['text']}" if last["text"] else ""
+        return f"{_ENDED.get(last['result'], last['result'])} {duration(max(0.0, since))} ago{why}"
 
     def _write(self) -> None:
         if not self._is_loaded:

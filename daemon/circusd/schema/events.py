@@ -35,8 +35,8 @@ EVENTS: tuple[EventKind, ...] = (
         "watcher.waiting",
         "",
         ("watcher", "reason"),
-        "A watcher is meant to run as soon as something has come; the reason says what: ``socket``, a connection, ``schedule``, its next time, or in "
-        "words what it depends on.",
+        "A watcher is meant to run as soon as something has come; the reason says what: ``socket``, a connection, ``schedule``, its next "
+        "time, or in words what it depends on.",
     ),
     EventKind("watcher.stopped", "stop", ("watcher",), "The last process of a stopping watcher is gone."),
     EventKind("watcher.reloaded", "reload", ("watcher",), "A reload of the watcher's processes has ended."),
