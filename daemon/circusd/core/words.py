@@ -122,6 +122,8 @@ def watcher_state(planner: Planner) -> str:
         return State.WAITING.value
     if status in ("starting", "stopping"):
         return status
+    if planner.asleep and planner.ill_run:
+        return State.EXITED.value
     # One that runs and is not ready is on its way, whatever else is.
     states = [State.STARTING if p.is_awaited else p.state for p in planner.processes.values()]
     if status == "stopped":

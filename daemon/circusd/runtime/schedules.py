@@ -273,6 +273,7 @@ class Schedules:
         run.row["life"] = self._life
         run.row["lines"] = lines_from(self._history, config.name, range(1, config.numprocesses + 1))
         watcher.tell("run.started", run=run.row["number"], planned=run.planned, why=run.why, by=run.by)
+        watcher.begins_anew()
         run.ticket = watcher.submit(self._arbiter.job("start", "run", demanded=True))
         run.ticket.result.rawlink(lambda _: self._arbiter.post(watcher, self.follow, watcher))
         if config.run_timeout > 0:

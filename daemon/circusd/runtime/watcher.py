@@ -156,6 +156,8 @@ class Watcher:
         self.restarts_ever = 0
         self.restarts_by: Counter[str] = Counter()
         """The same by why the process before had ended: `circusd.schema.metrics.RESTART_REASONS`."""
+        self._starts_before: dict[int, int] = {}
+        """By slot, how often something was started there in earlier runs."""
         self._ended: dict[int, str] = {}
         """That reason by slot, where nothing runs again yet."""
         self.last_event: dict[str, Any] | None = None
@@ -359,6 +361,7 @@ class Watcher:
     def _forget(self, wid: int) -> None:
         self._looks.pop(wid, None)
         self._ended.pop(wid, None)
+        self._starts_before.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
@@ -369,12 +372,16 @@ class Watcher:
         """The event is told with this watcher's name, and shown as its last one."""
         if event == "process.started":
             process = self.planner.processes.get(fields["wid"])
-            if process is not None and process.starts > 1:
+            if process is not None and process.starts > self._starts_before.get(process.wid, 0) + 1:
                 self.restarts.append(clock.now())
                 self.restarts_ever += 1
                 self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
                 self.arbiter.dependencies.restarted(self)
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
+
+    def begins_anew(self) -> None:
+        """What is started next takes nobody's place: no restart is counted."""
+        self._starts_before = {wid: process.starts for wid, process in self.planner.processes.items()}
 
     def restarts_last_hour(self) -> int:
         """How often a process was started again within the last hour."""

@@ -1419,7 +1419,6 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         original=False,
         example="circusctl run nightly --wait",
-        icon="start",
         case=Case(
             setup=("set off schedule @yearly --waiting",),
             argv="run off",
