@@ -80,7 +80,7 @@ class World:
         for key, (moment, fire) in list(self.armed.items()):
             if moment <= self.monotonic and self.armed.pop(key, None):
                 fire()
-        self.schedules._fired()  # noqa: SLF001 (a timer that goes off early is looked at like any other)
+        self.schedules._fired()
         self.drain()
 
     def close(self) -> None:

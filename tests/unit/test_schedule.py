@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circusd.config.cron import Cron, wrong, zone_of
+from circusd.config.ini import load
 from circusd.config.model import watcher_from_options
 from circusd.core.schedule import CORRECTION, LATE, OVERLAPS, Agenda, Due, meets, stable
 from circusd.schema.errors import ConfigError
@@ -266,3 +268,14 @@ def test_a_moment_is_said_as_people_say_it() -> None:
     assert cron.words(at("2026-12-05 03:00"), now) == "tomorrow at 03:00 Europe/Berlin"
     assert cron.words(at("2026-12-07 03:00:30"), now) == "Mon 7 Dec at 03:00:30 Europe/Berlin"
     assert cron.words(at("2027-01-01 00:00"), now) == "Fri 1 Jan 2027 at 00:00 Europe/Berlin"
+
+
+def test_nobody_can_wait_for_the_end_of_what_never_ends_for_good(tmp_path: Path) -> None:
+    """A need that is never met is an error of the file; that the schedule is in force is a need like any other."""
+    file = tmp_path / "circus.ini"
+    nightly = "[watcher:nightly]\ncmd = true\nschedule = @daily\n"
+    file.write_text(f"{nightly}[watcher:web]\ncmd = true\ndepends_on = nightly:completed\n")
+    with pytest.raises(ConfigError, match='"nightly" has a schedule, and so is never completed for good'):
+        load(str(file), {})
+    file.write_text(f"{nightly}[watcher:web]\ncmd = true\ndepends_on = nightly\n")
+    assert load(str(file), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -63,7 +64,8 @@ class Run:
             text=text[:TEXT_LIMIT],
             code=None if worst is None else worst.code,
             signal=None if worst is None else worst.signal,
-            ended=round(clock.wall(), 3),
+            # Its last line was read before.
+            ended=math.ceil(clock.wall() * 1000) / 1000,
             took=round(clock.now() - self.began, 3),
         )
 
@@ -96,7 +98,7 @@ class Past:
             "why": why,
             "by": by[:TEXT_LIMIT],
             "planned": planned,
-            "began": round(clock.wall(), 3),
+            "began": math.floor(clock.wall() * 1000) / 1000,
             "ended": None,
             "took": None,
             "result": result,

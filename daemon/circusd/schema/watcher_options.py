@@ -25,6 +25,7 @@ from .types import (
     READY,
     RESPAWN_ON,
     RETRIES,
+    SCHEDULE,
     SECONDS,
     SIGNAL,
     STARTS,
@@ -32,6 +33,7 @@ from .types import (
     TEXT,
     USER,
     WORDS,
+    ZONE,
 )
 
 HOOKS = (
@@ -445,7 +447,7 @@ WATCHER: tuple[Option, ...] = (
     ),
     Option(
         "schedule",
-        TEXT,
+        SCHEDULE,
         None,
         "When it runs: five fields as in a crontab (minute, hour, day of the month, month, day of the week), six with seconds first, or "
         "``@hourly``, ``@daily``, ``@weekly``, ``@monthly``, ``@yearly``. Each run starts its processes once and is over when they have "
@@ -454,7 +456,7 @@ WATCHER: tuple[Option, ...] = (
     ),
     Option(
         "schedule_timezone",
-        TEXT,
+        ZONE,
         None,
         "The time zone of ``schedule``, such as ``Europe/Berlin``; this machine's own when not given.",
     ),
