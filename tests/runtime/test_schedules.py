@@ -334,7 +334,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(STEP, max_size=40),
     st.sampled_from(("skip", "queue", "replace")),
@@ -380,5 +380,5 @@ def test_no_two_runs_go_on_at_once_and_no_moment_runs_twice(
             assert numbers == sorted(set(numbers))
         world.watcher.command("stop")
         world.watcher.end(signum=15)
-        assert not [run for run in world.runs() if run["result"] == "running"]
+        assert not [run for run in world.runs() if run["result"] == "running"], (steps, overlap, limit)
         world.close()

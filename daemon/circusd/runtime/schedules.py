@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 
 from circusd.config.cron import Cron
-from circusd.core.lifecycle import is_held
+from circusd.core.lifecycle import State, is_held
 from circusd.core.schedule import BY_HAND, QUEUE, REPLACE, SKIP, Agenda, Due, meets, stable
 from circusd.core.words import duration
 from circusd.kernel.walltimer import WallTimer
@@ -306,12 +306,8 @@ class Schedules:
             and job.kind in _ENDS
             and (run is None or job.command not in (TIMED_OUT, REPLACED))
         ):
-            if entry.waits is not None and job.kind == "stop":
-                waits, entry.waits = entry.waits, None
-                self._skip(watcher, entry, waits, "the watcher was stopped")
-            if run is not None and not run.cause:
-                run.cause = STOPPED
-                run.text = "circusd was stopped" if self._arbiter.stopping else f"by {job.command}"
+            text = "circusd was stopped" if self._arbiter.stopping else f"by {job.command}"
+            self._stopped(watcher, entry, text, and_next=job.kind == "stop")
         if run is None or run.ticket is None:
             self._begin_next(watcher, entry)
             return
@@ -319,8 +315,20 @@ class Schedules:
         if not run.ticket.result.ready() or planner.pids() or not at_rest:
             return
         if planner.asleep or not planner.wanted:
+            if not planner.asleep and any(p.state is State.STOPPED for p in planner.processes.values()):
+                # The stop was over before anybody was told of it, as nothing ran at that moment.
+                self._stopped(watcher, entry, "by stop")
             self._over(watcher, entry, run)
             self._begin_next(watcher, entry)
+
+    def _stopped(self, watcher: Watcher, entry: Entry, text: str, *, and_next: bool = True) -> None:
+        """Somebody stops it: that is how its run ends, and what waits for that end does not begin."""
+        run, waits = entry.run, entry.waits
+        if run is not None and not run.cause:
+            run.cause, run.text = STOPPED, text
+        if waits is not None and and_next:
+            entry.waits = None
+            self._skip(watcher, entry, waits, "the watcher was stopped")
 
     def _over(self, watcher: Watcher, entry: Entry, run: Run) -> None:
         entry.run = None
