@@ -4,11 +4,10 @@ import { visible } from './ansi.js';
 import { NotAsked, useAsked } from './asked.js';
 import { count, inZone, stamp, wait, word } from './format.js';
 import { base } from './page.js';
-import { Do } from './parts.js';
 import { html, icon, state } from './shapes.js';
 import { now, store } from './store.js';
 import { runs as words } from './runwords.js';
-import { say, verbs } from './words.js';
+import { say } from './words.js';
 
 const SHOWN = 50;
 const SHAPES = { running: 'start', succeeded: 'run', failed: 'fail', 'timed out': 'fail', lost: 'fail', skipped: 'wait', missed: 'wait' };
@@ -65,8 +64,7 @@ export function Runs({ watcher }) {
   const { reply, error, ask } = useAsked('runs', { name, match: 'simple', lines: SHOWN }, 0, since);
   const rows = reply?.runs || [];
   return html`<section class="sheet runs" aria-labelledby="r-h" data-ctl=${`circusctl runs ${word(name)} -n ${SHOWN}`}>
-    <header><h2 id="r-h">${words.title}</h2><span class="grow"></span>${schedule && html`<${Do} what="run" watcher=${watcher} label=${verbs.run} picture="start" given=${{ waiting: false }} />`}
-      <a class="btn" href=${`${base}/c/set?name=${encodeURIComponent(name)}`} data-ctl=${`circusctl set ${word(name)}`}>${icon('edit')}<span class="label">${say.editOptions}</span></a></header>
+    <header><h2 id="r-h">${words.title}</h2><span class="grow"></span><a class="btn small" href=${`${base}/c/set?name=${encodeURIComponent(name)}`} data-ctl=${`circusctl set ${word(name)}`}>${icon('edit')}<span class="label">${say.editOptions}</span></a></header>
     ${schedule && html`<${Facts} schedule=${schedule} />`}
     ${schedule && !schedule.in_force && html`<p class="foot dim">${words.notInForceHelp}</p>`}
     ${error && html`<${NotAsked} what=${words.title} error=${error} ask=${ask} />`}

@@ -43,7 +43,9 @@ def schedules(reply: Reply, style: Style) -> str:
         )
         colors.append(("bold", "", "", "dim", COLORS.get(result, "")))
     header = ("WATCHER", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT")
-    return "\n".join(columns(rows, style, header=header, colors=colors)) or "no watcher has a schedule"
+    if not rows:
+        return "no watcher has a schedule"
+    return "\n".join(columns(rows, style, header=header, colors=colors))
 
 
 def _next(row: Mapping[str, Any], now: float) -> str:
@@ -73,8 +75,9 @@ def runs(reply: Reply, style: Style) -> str:
         )
         colors.append(("", "dim", "", "", COLORS.get(result, ""), "", "dim", ""))
     header = ("RUN", "PLANNED", "BEGAN", "TOOK", "RESULT", "EXIT", "WHY", "")
-    shown = columns(rows, style, header=header, right=(0, 3), colors=colors)
-    return "\n".join(shown) or f"{clean(str(reply.get('watcher')))} has not run yet"
+    if not rows:
+        return f"{clean(str(reply.get('watcher')))} has not run yet"
+    return "\n".join(columns(rows, style, header=header, right=(0, 3), colors=colors))
 
 
 def run(reply: Reply, style: Style) -> str:
