@@ -93,7 +93,7 @@ class Schedules:
         """Runs that were asked for before it was known what the file has."""
         self._ahead = clock.wall() - clock.now()
         """By how much one clock is ahead of the other."""
-        self._is_due = False
+        self._is_due = self._is_closed = False
         self._timer = WallTimer()
         self._io: Any = gevent.get_hub().loop.io(self._timer.fd, READ)
         self._io.start(self._fired)
@@ -129,6 +129,7 @@ class Schedules:
 
     def close(self) -> None:
         """Nothing is run any more, and what was to be written is."""
+        self._is_closed = True
         self._io.stop()
         self._io.close()
         self._timer.close()
@@ -221,6 +222,8 @@ class Schedules:
 
     def _arm(self) -> None:
         self._is_due = False
+        if self._is_closed:
+            return
         dues = [e.agenda.due for e in self._entries.values() if e.agenda is not None]
         self._timer.arm(min((due for due in dues if due is not None), default=None))
 
