@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -280,3 +282,13 @@ def test_nobody_can_wait_for_the_end_of_what_never_ends_for_good(tmp_path: Path)
     assert '"nightly" has a schedule, and so is never completed for good' in str(problem)
     file.write_text(f"{nightly}[watcher:web]\ncmd = true\ndepends_on = nightly\n")
     assert load(str(file), {}).problems == ()
+
+
+def test_what_schedules_need_is_loaded_with_the_first_one() -> None:
+    """A daemon without any is none the larger for it."""
+    script = (
+        "import sys, circusd.runtime.daemon, circusd.runtime.handlers, circusd.config.ini; "
+        "print([m for m in ('cronsim', 'zoneinfo', 'circusd.runtime.schedules') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -16,6 +16,9 @@ OVERLAPS = (SKIP, QUEUE, REPLACE)
 PLANNED, CAUGHT_UP, BY_HAND = "planned", "caught up", "by hand"
 """Why a run was started."""
 
+KEPT_EACH = 200
+"""Runs that are kept of one watcher."""
+
 LATE = 60.0
 """Seconds after which a moment counts as missed: the machine slept, the clock was set, or circusd did not run."""
 CORRECTION = 3 * 3600.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from circusd.core.schedule import KEPT_EACH
 from circusd.schema.wire import encode
 
 from .statefile import Form, StateFile, StateFolder, moment_of, read_json, written
@@ -18,8 +19,8 @@ VERSION: Final = 1
 
 LIMIT_BYTES: Final = 32 << 20
 """A longer file was not written by us."""
-KEPT_EACH, KEPT_ALL = 200, 5000
-"""Runs of one watcher, and of all together."""
+KEPT_ALL = 5000
+"""Runs of all watchers together."""
 TEXT_LIMIT: Final = 300
 """Characters of a sentence, and of a name."""
 LOGS: Final = 8

@@ -12,11 +12,12 @@ from gevent.event import AsyncResult
 
 from circusd.core import words
 from circusd.core.lifecycle import Exit, Policy, ended_well
+from circusd.core.schedule import KEPT_EACH
 from circusd.schema.errors import CircusError
 
 from . import clock
 from .history import History, StreamKey
-from .runfile import KEPT_EACH, LOGS, TEXT_LIMIT
+from .runfile import LOGS, TEXT_LIMIT
 
 if TYPE_CHECKING:
     from .watcher import Ticket

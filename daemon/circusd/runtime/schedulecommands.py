@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from circusd.core.schedule import KEPT_EACH
 from circusd.schema.errors import BadRequest, Conflict
 
 from .arbiter import Arbiter
 from .requests import Context, Later, Reply, as_int
-from .runfile import KEPT_EACH
-from .schedules import Schedules
 from .selection import chosen, named, seen, select, several
 from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from .schedules import Schedules
 
 
 class ScheduleCommands:
