@@ -80,6 +80,17 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "retry_in",
         ),
     ),
+    (
+        "Schedule",
+        (
+            "schedule",
+            "schedule_timezone",
+            "schedule_overlap",
+            "schedule_jitter",
+            "schedule_catch_up",
+            "run_timeout",
+        ),
+    ),
     ("Stopping", ("stop_signal", "stop_ladder", "stop_children", "send_hup", "hook_timeout")),
     (
         "Input, output and sockets",

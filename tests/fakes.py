@@ -140,8 +140,8 @@ class World:
         return sum(p.serves for p in self.planner.processes.values())
 
     def connect(self) -> None:
-        """Somebody connects to what waits for that, as the runtime is told of it."""
-        if self.planner.asleep:
+        """What is waited for comes, as the runtime is told of it: a connection, or a time; or somebody wants it to run once."""
+        if self.planner.asleep or self.planner.policy.scheduled:
             self.command("start", demanded=True)
 
     def cancel(self) -> None:
@@ -341,7 +341,7 @@ class World:
                 self.reload = None
         assert set(self.live) <= set(processes), "a live process is forgotten"
         if planner.asleep:
-            assert planner.wanted and planner.policy.on_demand, "it sleeps though nobody wants it to"
+            assert planner.wanted and planner.policy.held_by, "it sleeps though nobody wants it to"
             up = [p for p in processes.values() if p.state in (State.STARTING, State.RUNNING, State.READY)]
             assert not up, "it runs and sleeps\n" + "\n".join(self.history[-40:])
         counted = [p for p in planner.active if p.state in ALIVE and p.state is not State.STOPPING]

@@ -91,6 +91,8 @@ _READ: dict[str, list[Schema]] = {
     "user": _USER,
     "group": _USER,
     "env": [{"type": ["object", "null"], "additionalProperties": _SCALAR}],
+    "schedule": [{"type": "string", "pattern": r"^\s*(?:@[A-Za-z]+|\S+(?:\s+\S+){4,5})\s*$"}],
+    "time zone": [{"type": "string", "pattern": r"^[A-Za-z0-9_+/-]*$"}],
     "networks": [_SCALAR, _LIST],
     "header": [{"type": "string", "pattern": r"^\s*([A-Za-z][A-Za-z0-9-]{0,63})?\s*$"}],
     "prefix": [{"type": "string", "pattern": r"^\s*(/[A-Za-z0-9._~/-]*)?$"}],

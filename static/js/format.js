@@ -48,7 +48,7 @@ export function wait(seconds) {
   if (seconds < 0.95) return `${Math.max(0, seconds).toFixed(1)} s`;
   if (seconds < 99.5) return `${Math.round(seconds)} s`;
   if (seconds < 5970) return `${Math.round(seconds / 60)} min`;
-  return `${Math.round(seconds / 3600)} h`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
 }
 
 export function clock(epoch) {
@@ -69,6 +69,19 @@ export function when(epoch, now) {
   const at = new Date(epoch * 1000);
   if (at.toDateString() === new Date(now * 1000).toDateString()) return `${two(at.getHours())}:${two(at.getMinutes())}`;
   return day.format(at);
+}
+
+/** A moment as the clocks of a time zone show it, with that zone; as those here do where it is none. */
+export function inZone(epoch, now, zone) {
+  const seconds = epoch % 60 ? { second: '2-digit' } : {};
+  let form;
+  try {
+    form = (more) => new Intl.DateTimeFormat('en-GB', { ...more, timeZone: zone || undefined }).format(new Date(epoch * 1000));
+    form({});
+  } catch { return stamp(epoch, now); }
+  const date = form({ day: 'numeric', month: 'short' });
+  const today = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: zone || undefined }).format(new Date(now * 1000));
+  return `${date === today ? '' : `${date} `}${form({ hour: '2-digit', minute: '2-digit', ...seconds })} ${zone}`.trim();
 }
 
 /** Clock on the same day, else the day before it. */

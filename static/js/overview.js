@@ -137,6 +137,10 @@ function last(watcher) {
     const text = `${one ? '' : `${ill.wid} `}${ill.exit.text}${next !== null && !one ? `, try in ${wait(next - now())}` : ''}`;
     return [ill.exit.time, text];
   }
+  if (watcher.schedule?.last) {
+    const { ended, began, result, text, number } = watcher.schedule.last;
+    return [ended || began, `run ${number} ${result}${text ? `: ${text}` : ''}`];
+  }
   if (!watcher.last_event) return [null, ''];
   const { time, text } = watcher.last_event;
   return [time, watcher.numprocesses === 1 ? text.replace(/^1 (?=\D)/, '') : text];
@@ -165,7 +169,7 @@ function Row({ watcher, at, open, reach, index, redraw }) {
     <td role="gridcell" class="c-up num hide-m">${started === null ? html`<span class="dim">–</span>` : span(now() - started)}</td>
     <td role="gridcell" class="c-last"><span class="last">${time !== null && html`<time>${when(time, now())}</time>`}<span title=${text}>${visible(text)}</span></span></td>
     <td role="gridcell" class="c-do num"><span class="acts">
-      <${Do} what=${stopped ? 'start' : 'restart'} watcher=${watcher} tab=${tab} small />
+      ${watcher.schedule && !stopped ? html`<${Do} what="run" watcher=${watcher} picture="start" given=${{ waiting: false }} tab=${tab} small />` : html`<${Do} what=${stopped ? 'start' : 'restart'} watcher=${watcher} tab=${tab} small />`}
       ${stopped ? null : html`<${Do} what="stop" watcher=${watcher} tab=${tab} small bare />`}
       <${Do} what="decr" watcher=${watcher} tab=${tab} small bare /><${Do} what="incr" watcher=${watcher} tab=${tab} small bare />
     </span></td>
@@ -212,7 +216,7 @@ function Sockets() {
 }
 
 const EVENT_SHAPES = [
-  [/^process\.(exited|backoff)$/, 'wait'],
+  [/^(process\.(exited|backoff)|run\.(skipped|missed))$/, 'wait'],
   [/^(process\.(failed|refused|unready)|watcher\.(failed|reload_failed)|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
   [/^(watcher|socket)\.(stopped|removed|closed)$/, 'rest'],
   [/^(process\.(started|ready)|watcher\.(started|added|scaled|reloaded$)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],

@@ -2,7 +2,7 @@
 
 import { useRef } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
-import { wait } from './format.js';
+import { inZone, wait } from './format.js';
 import { html, icon, state } from './shapes.js';
 import { act, barred, dismiss, isBusy, lineFor, rowNamed } from './commands.js';
 import { isLive, now, shape, shapeOfProcess, store } from './store.js';
@@ -21,6 +21,7 @@ export function watcherState(watcher) {
   if (doing && detail.startsWith(doing)) word = detail;
   else if (doing && watcher.status === 'active') word = `${doing}${job.total > 1 ? ` ${say.outOf(job.done, job.total)}` : ''}${detail ? `, ${detail}` : ''}`;
   else if (watcher.status === 'active' && watcher.processes.length && watcher.processes.every((process) => process.reason === 'socket')) word = say.waitingFor('socket');
+  else if (watcher.schedule && watcher.status === 'active' && watcher.processes.every((process) => process.reason === 'schedule')) word = untilRun(watcher);
   if (watcher.state === 'stopping') {
     const last = Math.max(0, ...watcher.processes.map((process) => process.stop_by || 0));
     if (last > now()) word += `, ${wait(last - now())} left`;
@@ -28,6 +29,12 @@ export function watcherState(watcher) {
   const next = nextTry(watcher);
   if (kind === 'wait' && next !== null && watcher.processes.length === 1 && watcher.status === 'active') word = `backoff, ${wait(next - now())}`;
   return { kind: job && kind === 'run' ? 'start' : kind, word };
+}
+
+/** How long a watcher with a schedule waits for its next run. */
+function untilRun({ state: told, schedule: { next } }) {
+  const left = wait(Math.max(0, next - now()));
+  return next ? (told === 'exited' ? say.failedNextIn : say.nextIn)(left) : say.noNextRun;
 }
 
 /** Says a sentence that stands on the page already, when it changes: not when the page is opened, nor with a countdown in it. */
@@ -77,7 +84,7 @@ export function processState(process) {
  * is busy; what the person may not do stays focusable and says why. With `bare`, only its picture is shown where there is
  * room for a pointer.
  */
-export function Do({ what, watcher, given, label, bare, small, keys, grave, main, tab }) {
+export function Do({ what, watcher, given, label, picture, bare, small, keys, grave, main, tab }) {
   const row = rowNamed(what);
   const why = barred(what, watcher, given);
   const busy = isBusy(watcher, what);
@@ -88,7 +95,7 @@ export function Do({ what, watcher, given, label, bare, small, keys, grave, main
     aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || (small ? word : undefined)} tabindex=${tab}
     aria-label=${bare || small ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${key || undefined}
     onClick=${(event) => { event.stopPropagation(); if (!why) act(what, watcher, given); }}>
-    ${icon(row.icon || 'chev')}<span class=${bare ? 'word' : 'label'}>${word}</span>${key && html` <kbd>${key}</kbd>`}</button>`;
+    ${icon(picture || row.icon || 'chev')}<span class=${bare ? 'word' : 'label'}>${word}</span>${key && html` <kbd>${key}</kbd>`}</button>`;
 }
 
 /** What went wrong, where the action was, until it is dismissed. */
@@ -126,6 +133,7 @@ export function counted(text, watcher) {
   const next = watcher ? nextTry(watcher) : null;
   const by = watcher && watcher.processes.find((process) => process.awaits && process.ready_by)?.ready_by;
   const found = (next !== null && /\bit is tried again in [\d.]+ (?:s|min|h)\b/.exec(text)) || (by && /\bhas [\d.]+ (?:s|min|h) left\b/.exec(text));
+  if (!found && watcher?.schedule?.next) return text.replace(/next run .+?, in (?:[\d.]+ (?:s|min)|\d+ h \d+|\d+ d \d+ h)\b/, () => say.nextRun(inZone(watcher.schedule.next, now(), watcher.schedule.timezone), wait(Math.max(0, watcher.schedule.next - now()))));
   if (!found) return text;
   const left = (at) => wait(Math.max(0, at - now())).replace(' ', '\u00a0');
   return html`${text.slice(0, found.index)}<span class="now">${found[0].startsWith('has') ? say.hasLeft(left(by)) : say.triedAgain(left(next))}</span>${text.slice(found.index + found[0].length)}`;

@@ -23,6 +23,7 @@ const SECTIONS = [
   { tab: '', title: details.live },
   { tab: 'options', title: details.options, part: 'w/options', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Options) },
   { tab: 'events', title: details.events, part: 'w/events', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Events) },
+  { tab: 'runs', title: details.runs, part: 'w/runs', sheet: 'runs', only: (watcher) => watcher.schedule, load: () => import('./runs.js').then((module) => module.Runs) },
   { tab: 'streams', title: details.streams, part: 'w/streams', sheet: 'sinks', load: () => import('./sinks.js').then((module) => module.Sinks) },
 ];
 
@@ -37,6 +38,7 @@ function Face({ watcher }) {
     <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
       <p class="explain">${counted(watcher.explain, watcher)}</p><${Spoken} text=${watcher.explain} /></div>
     <div class="do" role="toolbar" aria-label=${say.doTo(watcher.name)}>
+      ${watcher.schedule && html`<${Do} what="run" watcher=${watcher} picture="start" given=${{ waiting: false }} main=${!isStopped(watcher)} />`}
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys main />` : html`
         <${Do} what="restart" watcher=${watcher} keys /><${Do} what="reload" watcher=${watcher} keys /><${Do} what="stop" watcher=${watcher} keys />
         ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys />` : null}`}
@@ -156,7 +158,7 @@ function Processes({ watcher }) {
 /** The sections, as links: each has an address. */
 function Sections({ watcher, at }) {
   const there = `${base}/w/${encodeURIComponent(watcher.name)}`;
-  return html`<nav class="tabs" aria-label=${details.sections}>${SECTIONS.map((row) => html`<a key=${row.tab} href=${row.tab ? `${there}?tab=${row.tab}` : there} aria-current=${row === at ? 'page' : undefined}>${row.title}</a>`)}</nav>`;
+  return html`<nav class="tabs" aria-label=${details.sections}>${SECTIONS.filter((row) => !row.only || row.only(watcher)).map((row) => html`<a key=${row.tab} href=${row.tab ? `${there}?tab=${row.tab}` : there} aria-current=${row === at ? 'page' : undefined}>${row.title}</a>`)}</nav>`;
 }
 
 let Pane = null; // the log, which is no part of the first view

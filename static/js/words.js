@@ -17,7 +17,7 @@ export const going = {
 };
 
 export const verbs = {
-  start: 'Start', stop: 'Stop', restart: 'Restart', reload: 'Reload', decr: 'One process less', incr: 'One process more',
+  start: 'Start', run: 'Run now', stop: 'Stop', restart: 'Restart', reload: 'Reload', decr: 'One process less', incr: 'One process more',
   log: 'Log', tryNow: 'Try now', copy: 'copy', dismiss: 'Dismiss', askNow: 'Ask now', follow: 'Follow', following: 'Following',
   close: 'Close', configuration: 'Configuration', clear: 'Clear', go: 'Go', add: 'Add', copyLine: 'Copy', copyThem: 'Copy them', search: 'Search', cancel: 'Cancel',
 };
@@ -37,6 +37,7 @@ export const say = {
   events: 'Events',
   log: 'Log',
   restarts: 'restarts, 1 h',
+  nextRun: (when, wait) => `next run ${when}, in ${wait}`, nextIn: (wait) => `next run in ${wait}`, failedNextIn: (wait) => `failed, next in ${wait}`, noNextRun: 'no time to come',
   waitingFor: (reason) => `waiting, ${reason}`,
   output: 'output',
   linesPerSecond: ' lines/s',
@@ -502,7 +503,7 @@ export const charts = {
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
   zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
-  logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
+  logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', runs: 'Runs', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,
   loadingPart: 'This part did not come:',

@@ -59,7 +59,7 @@ WHOLE_DAEMON = {
     "reloadconfig", "rmkey", "rmperson", "rmsocket", "save", "setperson", "weblink",
 }  # fmt: skip
 """What is of the whole daemon, and so refused whatever the role."""
-OF_ONE_THING = {"add", "addtoken", "cancel", "endsession", "password", "rm", "rmtoken"}
+OF_ONE_THING = {"add", "addtoken", "cancel", "endsession", "password", "rm", "rmtoken", "run"}
 """What is not carried out here, as it would have to name something that is his; everything else of the table is."""
 
 

@@ -88,6 +88,9 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "input-output priority": st.sampled_from(("idle", "best-effort 7", "realtime")),
     "dependencies": st.just(""),
     "starts": st.integers(0, 1000).map(str),
+    "schedule": st.sampled_from(("0 3 * * 1-5", "@daily", "*/10 0 0 1 JAN MON#1")),
+    "time zone": st.sampled_from(("UTC", "Europe/Berlin")),
+    "overlap": st.sampled_from(("skip", "Queue", "replace")),
     "occasion": st.sampled_from(("exit", "failure")),
     "statuses": st.sampled_from(("0", "0 75", "0, TERM", "SIGHUP")),
     "ladder": st.sampled_from(("QUIT 30, TERM 5", "int 0.5", "")),
@@ -149,12 +152,17 @@ FAMILIES = {
 }
 
 
-def with_families(own: tuple[Tables, Tables, Tables]) -> Tables:
-    return {**own[0], **own[1], **own[2]}
+def with_families(own: tuple[Tables, ...]) -> Tables:
+    return {key: value for part in own for key, value in part.items()}
 
 
 WATCHERS = st.tuples(
-    options(WATCHER, "cmd", "env", "singleton", "stdin_socket", "use_sockets"),
+    options(WATCHER, "cmd", "env", "singleton", "stdin_socket", "use_sockets", "on_demand", "schedule"),
+    st.one_of(
+        st.just({}),
+        st.fixed_dictionaries({"on_demand": BY_TYPE["boolean"]}),
+        st.fixed_dictionaries({"schedule": BY_TYPE["schedule"]}),
+    ),
     st.fixed_dictionaries({"cmd": COMMANDS}),
     st.fixed_dictionaries({}, optional={**FAMILIES, "mine": FREE, "my.own": WORD}),
 ).map(with_families)

@@ -53,7 +53,7 @@ ROWS = {
     "circusd.version": row(""),
     "circusd.schema": row("circusd.schema", stdlib=PURE),
     "circusd.core": row("circusd.core circusd.schema", stdlib=PURE),
-    "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema", "yaml"),
+    "circusd.config": row("circusd.config circusd.kernel circusd.core circusd.schema", "cronsim yaml"),
     "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema", "psutil"),
     "circusd.runtime": row(
         "circusd.runtime circusd.original circusd.kernel circusd.config circusd.core circusd.schema circusd.version",
@@ -92,6 +92,7 @@ ROWS = {
 ONLY = {
     "apprise": "circusd.plugins.notify",
     "argon2": "circusd.runtime.passwords",
+    "cronsim": "circusd.config.cron",
     "opentelemetry": "circusd.plugins.otlp",
     "psutil": "circusd.kernel.ioprio",
     "redis": "circusd.plugins.redis_observer",

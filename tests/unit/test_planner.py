@@ -54,6 +54,7 @@ def policy_by_chance(seed: int) -> Policy:
         start_timeout=r.choice((0.0, 2.0, 60.0)),
         hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
         on_demand=r.random() > 0.7,
+        scheduled=r.random() > 0.8,
     )
 
 
@@ -85,7 +86,7 @@ def test_after_any_history_start_brings_up_exactly_the_wanted_number(block: int)
         world.settle()
         world.command("start")
         world.settle()
-        if world.planner.policy.on_demand:
+        if world.planner.policy.held_by:
             assert world.planner.asleep
             assert not world.live
             world.connect()

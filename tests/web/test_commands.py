@@ -37,6 +37,7 @@ SHOWN_AS = {
     "dstats": "cmdline",
     "numwatchers": "4",
     "plugins": "plugins",
+    "runs": "off",
     "version": "version",
 }
 """Of reading rows, what the page shows where the case's text is a heading of circusctl's own; and the console is one watcher more."""
@@ -466,6 +467,7 @@ def is_done(row: Command, before: State, after: Any) -> bool:
     expected = {
         "rm": lambda: after is None,
         "start": lambda: len(after[1]) == number,
+        "run": lambda: len(after[1]) == number,
         "stop": lambda: not after[1],
         "incr": lambda: after[0] == number + 1 == len(after[1]),
         "decr": lambda: after[0] == number - 1 == len(after[1]),
@@ -483,7 +485,8 @@ def as_it_was(daemon: Daemon) -> None:
         if name not in daemon.call("list")["watchers"]:
             options = {"tags": tags, "stdout_stream.filename": f"{name}.log"}
             daemon.call("add", name=name, cmd=ACTED_ON, options=options)
-        daemon.call("set", name=name, options={"numprocesses": number, "graceful_timeout": 30}, waiting=True)
+        standard = {"numprocesses": number, "graceful_timeout": 30, "schedule": ""}
+        daemon.call("set", name=name, options=standard, waiting=True)
         daemon.call("start", name=name, waiting=True)
 
 
@@ -495,8 +498,10 @@ def test_a_command_is_for_one_a_selection_a_glob_a_tag_and_all(
     with opened(browser, "about:blank") as page:
         for what, (name, match, meant) in TARGETS.items():
             as_it_was(crew)
-            if row.name == "start":
+            if row.name in ("start", "run"):
                 crew.call("stop", name="[!c]*", waiting=True)
+            if row.name == "run":
+                crew.call("set", name="[!c]*", options={"schedule": "@yearly"}, waiting=True)
             if row.name == "rotate":
                 # An empty file stays.
                 for log in ("web-1.log", "web-2.log", "job.log"):
@@ -510,6 +515,9 @@ def test_a_command_is_for_one_a_selection_a_glob_a_tag_and_all(
                     fill_option(page, key, value)
                 else:
                     page.locator(f"#f-{key}").fill(value)
+            if row.name == "run":
+                # These go on for as long as they are let.
+                page.locator("#f-waiting").set_checked(False)
             expect(page.locator(".plan .hits li")).to_have_count(len(meant))
             run(page, row)
             expect(page.locator('[data-state="done"]')).to_be_visible(timeout=30_000)

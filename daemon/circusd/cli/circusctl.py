@@ -178,6 +178,22 @@ def _save(line: arguments.Line, session: Session) -> int:
     return OK
 
 
+def _run(line: arguments.Line, session: Session) -> int:
+    """Who waits for a run gets its exit code."""
+    if not line.waiting:
+        return _ask(line, session)
+    from circusd.cli.scheduleviews import exit_code
+
+    try:
+        reply = session.request("run", line.properties, waiting=True)
+    except KeyboardInterrupt:
+        session.tell("circusctl: no longer waiting; the run goes on")
+        raise
+    shown = _show("run", reply, session)
+    code = exit_code(reply)
+    return shown if code is None or reply.get("status") == "error" else code
+
+
 def _set(line: arguments.Line, session: Session) -> int:
     if line.waiting and session.style.terminal:
         line.properties["report"] = True
@@ -285,6 +301,7 @@ _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "help": _help,
     "listen": _listen,
     "newkey": _new_key,
+    "run": _run,
     "save": _save,
     "set": _set,
     "status": _status,

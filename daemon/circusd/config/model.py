@@ -229,6 +229,15 @@ def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) 
     for tag in watcher.tags:
         if not _TAG.fullmatch(tag):
             report.error(at("tags"), f"{quoted(tag)} is no tag", "letters, digits, _, . and -")
+    if watcher.schedule:
+        # Loaded with the first schedule: most daemons have none.
+        from . import cron
+
+        cron.check(
+            watcher.schedule, watcher.schedule_timezone or "", at("schedule"), at("schedule_timezone"), report
+        )
+        if watcher.on_demand:
+            report.error(at("on_demand"), "it has a schedule, too", "one of schedule and on_demand")
     if watcher.shell_args and not watcher.shell:
         report.warning(at("shell_args"), "has no effect without shell", hint="set shell = true")
     for key in ("cmd", "args", "shell_args"):

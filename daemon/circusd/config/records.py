@@ -96,6 +96,12 @@ class WatcherConfig:
     on_demand: bool = False
     idle_timeout: float = 0
     listen_fds: bool = False
+    schedule: str | None = None
+    schedule_timezone: str | None = None
+    schedule_overlap: str = "skip"
+    schedule_jitter: float = 0
+    schedule_catch_up: bool = False
+    run_timeout: float = 0
     stdin_socket: str | None = None
     close_child_stdin: bool = True
     close_child_stdout: bool = False

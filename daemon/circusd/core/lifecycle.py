@@ -42,6 +42,11 @@ EXIT, FAILURE = "exit", "failure"
 SOCKET = "socket"
 """What a process waits for that the first connection starts; until then this is where it is meant to be."""
 
+SCHEDULE = "schedule"
+"""What one waits for that runs at times of the clock; until then this is where it is meant to be."""
+HELD = frozenset({SOCKET, SCHEDULE})
+"""What is waited for while nothing is under way."""
+
 WAITING_REASONS = ("hook", "dependency", "budget", "socket", "schedule")
 
 
@@ -140,6 +145,12 @@ class Policy:
     """0 for no end."""
     hooks: frozenset[str] = frozenset()
     on_demand: bool = False
+    scheduled: bool = False
+
+    @property
+    def held_by(self) -> str:
+        """What has to come before each run, one of `HELD`; nothing where it runs from its start on."""
+        return SCHEDULE if self.scheduled else SOCKET if self.on_demand else ""
 
     @property
     def always(self) -> bool:
@@ -202,8 +213,8 @@ class Process:
 
 
 def is_held(process: Process) -> bool:
-    """Whether it waits for a connection: nothing is under way."""
-    return process.state is State.WAITING and process.reason == SOCKET
+    """Whether it waits for a connection or for its time: nothing is under way."""
+    return process.state is State.WAITING and process.reason in HELD
 
 
 def is_undecided(process: Process) -> bool:

@@ -7,7 +7,7 @@ the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from . import backoff
@@ -46,7 +46,7 @@ class Job:
     number: int = 0
     """Of scale: the new number of processes."""
     demanded: bool = False
-    """Of start: somebody has connected; otherwise what is ``on_demand`` begins to wait for that."""
+    """Of start: what is waited for has come; otherwise what is ``on_demand`` or has a schedule begins to wait for that."""
     graceful: bool = True
     batch: int = 0
     """Of reload: how many are replaced at a time; 0 for all."""
@@ -101,7 +101,15 @@ class Planner:
         self.wanted = False
         """Whether the watcher is meant to run."""
         self.asleep = False
-        """Whether it is meant to run from the next connection on, and nothing of it runs before."""
+        """Whether it is meant to run from the next connection on, or at the times of its schedule, and nothing runs before."""
+        self.passing = False
+        """Whether it runs once, as somebody has asked for, while its schedule is not in force."""
+        self.next_run: Callable[[], tuple[str, float]] = lambda: ("", 0.0)
+        """Says when the schedule has it run next, in words and in seconds from now, as the runtime knows it,"""
+        self.last_run: Callable[[], str] = lambda: ""
+        """and how its last run has ended."""
+        self.ill_run = False
+        """Whether that was not as it should be."""
         self.wakes_at = 0.0
         """While it is asleep: a connection starts it no sooner than that."""
         self.waits_at: tuple[str, ...] = ()
@@ -193,7 +201,10 @@ class Planner:
         else:
             starting = job.phase == "filling"
             self._end_job(why)
-            if (starting and self.wanted and not self.up) or (job.demanded and self.asleep):
+            if self.policy.scheduled and not self.passing:
+                if starting:
+                    self.job = Job(0, "restart", command="cancel", since=now)
+            elif (starting and self.wanted and not self.up) or (job.demanded and self.asleep):
                 self.job = Job(0, "stop", command="cancel", since=now)
         return self._drive(now)
 
@@ -250,7 +261,7 @@ class Planner:
             return self._drive(now)
         job = self.job
         if job is not None and job.phase == hook:
-            if hook == "before_start" and not ok and self.asleep:
+            if hook == "before_start" and not ok and self.asleep and not self.policy.scheduled:
                 self._give_up(f"before_start refused: {text}" if text else "before_start refused", now)
             elif hook == "before_start" and not ok:
                 self.failure = f"before_start refused: {text}" if text else "before_start refused"
@@ -380,11 +391,17 @@ class Planner:
             self._effects.append(Publish("watcher.started"))
 
     def _fall_asleep(self, now: float, rest: float = 0.0) -> None:
-        """It is to run from the next connection on."""
+        """It is to run from the next connection on, or at the next time of its schedule."""
         self.wanted = self.asleep = True
         self.wakes_at = now + rest
-        self.failure = self.setback = ""
-        self._effects.append(Publish("watcher.waiting", {"reason": SOCKET}))
+        self.setback = ""
+        if not self.policy.scheduled:
+            self.failure = ""
+        self._effects.append(Publish("watcher.waiting", {"reason": self._held_by}))
+
+    @property
+    def _held_by(self) -> str:
+        return self.policy.held_by or SOCKET
 
     def _rest(self) -> float:
         """How long a connection has to wait for what has just ended by itself: only what ends soon could go on without end."""
@@ -401,7 +418,7 @@ class Planner:
         slots = self.active
         if self.asleep:
             for process in slots:
-                self._step(process.wid, Happening(Kind.HOLD, text=SOCKET), now)
+                self._step(process.wid, Happening(Kind.HOLD, text=self._held_by), now)
         target = self.policy.numprocesses
         if len(slots) > target:
             # Slots without a process go first, then those that serve not yet or no more, then the oldest.
@@ -415,7 +432,7 @@ class Planner:
             while wid in self.processes:
                 wid += 1
             self.processes[wid] = Process(wid, since=now)
-            event = Happening(Kind.HOLD, text=SOCKET) if self.asleep else Happening(Kind.START)
+            event = Happening(Kind.HOLD, text=self._held_by) if self.asleep else Happening(Kind.START)
             self._step(wid, event, now)
             self._pace(wid, now)
 
@@ -457,7 +474,7 @@ class Planner:
             self.job.stopped.append(pid)
 
     def _stop_all(self, now: float) -> None:
-        self.wanted = self.asleep = False
+        self.wanted = self.asleep = self.passing = False
         self.outgoing.clear()
         self._calm(*WATCHER_TIMERS)
         for wid in sorted(self.processes):
@@ -470,24 +487,36 @@ class Planner:
         self._effects.append(Publish("watcher.failed", {"reason": reason}))
         if self.job is not None and self.job.kind != "stop":
             self._end_job(reason)
-        self._stop_all(now)
+        if not self.policy.scheduled:
+            self._stop_all(now)
+            return
+        # That run is over; the next one is tried all the same.
+        for wid in sorted(self.processes):
+            self._note_stop(wid)
+            self._step(wid, Happening(Kind.STOP), now)
 
     def _notice_end(self, now: float) -> None:
         """A watcher whose last process has ended, and is not started again, is stopped, or waits for the next connection."""
-        if not self.wanted or self.policy.always or self._is_stopping():
+        if not self.wanted or self.asleep or self.policy.always or self._is_stopping():
             return
         if (
             len(self.active) < self.policy.numprocesses
-            or self.policy.numprocesses == 0
+            or (self.policy.numprocesses == 0 and not self.policy.scheduled)
             or self.job is not None
         ):
             return
-        if not self.processes or not all(p.is_final for p in self.processes.values()):
+        if not (self.processes or self.policy.scheduled):
             return
-        if self.policy.on_demand and not any(p.state is State.FAILED for p in self.processes.values()):
+        if not all(p.is_final for p in self.processes.values()):
+            return
+        if self.policy.scheduled and not self.passing:
+            self._fall_asleep(now)
+        elif self.policy.held_by == SOCKET and not any(
+            p.state is State.FAILED for p in self.processes.values()
+        ):
             self._fall_asleep(now, self._rest())
         else:
-            self.wanted = False
+            self.wanted = self.passing = False
             self._effects.append(Publish("watcher.stopped"))
 
     def _end_job(self, error: str = "") -> None:
@@ -525,11 +554,16 @@ class Planner:
     def _advance_start(self, job: Job, now: float) -> None:
         fresh = self.asleep or not self.wanted
         if job.phase == "new":
-            if fresh and self.policy.on_demand and not job.demanded:
+            if fresh and self.policy.held_by and not job.demanded:
                 if not self.asleep:
+                    self.failure = ""
                     self._fall_asleep(now)
                 return self._end_job()
-            if job.demanded and not self.asleep:
+            if not job.demanded:
+                self.passing = False
+            elif self.policy.scheduled:
+                self.passing = not self.wanted
+            elif not self.asleep:
                 return self._end_job()
         if job.phase == "dependencies" and not self.gate:
             job.phase = "new"
@@ -664,7 +698,8 @@ class Planner:
                     continue
                 job.awaited[wid] = process.pid
                 job.stopped.append(process.pid)
-                again = self.wanted and not self.asleep and wid not in self.leaving
+                comes_back = self.wanted and not self.asleep and not self.policy.scheduled
+                again = comes_back and wid not in self.leaving
                 event = Happening(Kind.STOP, signum=job.signum, grace=job.grace, again=again)
                 self._step(wid, event, now)
             job.total = len(job.awaited)
@@ -682,8 +717,8 @@ class Planner:
             # a start.
             job.kind = "restart" if self.wanted else "start"
             return self._advance(now)
-        if job.phase == "new" and self.asleep:
-            # Nothing runs, and what is started next has everything that is new.
+        if job.phase == "new" and (self.asleep or self.policy.scheduled):
+            # Nothing runs, or a run that is to come to its end; what is started next has everything that is new.
             return self._end_reload()
         if job.phase == "new" and self.policy.send_hup and not job.replaces:
             for process in self.active:

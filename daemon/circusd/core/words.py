@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, FAILURE, GONE, SOCKET, Exit, Policy, Process, State, is_held, missing
+from .lifecycle import ALIVE, FAILURE, GONE, SCHEDULE, SOCKET, Exit, Policy, Process, State, is_held, missing
 
 if TYPE_CHECKING:
     from .watcher import Job, Planner
@@ -90,7 +90,7 @@ def detail(planner: Planner) -> str:
     if waiting and not (job is not None and job.kind == "reload"):
         parts.append(f"{waiting} not ready")
     if planner.asleep:
-        parts.append("waits for a connection")
+        parts.append(_awaited(planner))
     slots = [p for p in planner.processes.values() if not is_held(p)]
     for state, words in (
         (State.FAILED, "failed"),
@@ -105,6 +105,14 @@ def detail(planner: Planner) -> str:
     return ", ".join(parts)
 
 
+def _awaited(planner: Planner) -> str:
+    if not planner.policy.scheduled:
+        return "waits for a connection"
+    at, _ = planner.next_run()
+    ill = "last run failed, " if planner.ill_run else ""
+    return ill + (f"next run {at}" if at else "waits for its schedule")
+
+
 def watcher_state(planner: Planner) -> str:
     """The state whose shape stands for the whole watcher: that of its worst process."""
     status = planner.status()
@@ -114,6 +122,8 @@ def watcher_state(planner: Planner) -> str:
         return State.WAITING.value
     if status in ("starting", "stopping"):
         return status
+    if planner.asleep and planner.ill_run:
+        return State.EXITED.value
     # One that runs and is not ready is on its way, whatever else is.
     states = [State.STARTING if p.is_awaited else p.state for p in planner.processes.values()]
     if status == "stopped":
@@ -237,6 +247,11 @@ def _why_not_again(policy: Policy) -> str:
 
 def _why_asleep(planner: Planner) -> str:
     n = planner.policy.numprocesses
+    if planner.policy.scheduled:
+        at, left = planner.next_run()
+        if not at:
+            return "Its schedule has no time to come."
+        return f"It waits for its schedule; next run {at}, in {duration(left)}.{_last_run(planner)}"
     if not planner.waits_at:
         return (
             "It waits for a connection, and none can come: there is no socket that it names. "
@@ -247,6 +262,11 @@ def _why_asleep(planner: Planner) -> str:
     return f"It waits for a connection to {where}; the first one {then}."
 
 
+def _last_run(planner: Planner) -> str:
+    last = planner.last_run()
+    return f" Its last run {last}." if last else ""
+
+
 def _tries(p: Process, max_retry: int) -> str:
     return f", try {p.refusals + 1} of {max_retry + 1}" if max_retry >= 0 else f", try {p.refusals + 1}"
 
@@ -254,6 +274,8 @@ def _tries(p: Process, max_retry: int) -> str:
 def _why_stopped(planner: Planner) -> str:
     if planner.failure:
         return f"It was given up: {planner.failure}. Nothing more happens until somebody starts it."
+    if planner.policy.scheduled:
+        return f"It is stopped, and so its schedule is not in force until somebody starts it.{_last_run(planner)}"
     failed = [p for p in planner.processes.values() if p.state is State.FAILED and p.exit is not None]
     if failed and failed[0].exit is not None:
         tried = "" if failed[0].reason else f" It was tried {count(failed[0].refusals, 'time')};"
@@ -279,7 +301,12 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
         state = watcher_state(planner)
         processes += sum(p.state in ALIVE for p in planner.processes.values())
         undone = planner.setback and planner.job is None
-        if state == State.FAILED or undone or any(_is_ill(p) for p in planner.processes.values()):
+        if (
+            state == State.FAILED
+            or undone
+            or (planner.ill_run and planner.asleep)
+            or any(_is_ill(p) for p in planner.processes.values())
+        ):
             ill.append(f"{name}: {explain(planner, now)}")
         elif state in (State.STARTING, State.STOPPING, State.WAITING) and not planner.asleep:
             busy.append(name)
@@ -293,10 +320,13 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     if not planners:
         return {"title": "Nothing to run yet", "text": "Add a watcher to begin.", "level": "calm"}
     stopped = sum(planner.status() == "stopped" for planner in planners.values())
-    asleep = sum(planner.asleep for planner in planners.values())
+    asleep = sum(planner.asleep and not planner.policy.scheduled for planner in planners.values())
+    scheduled = sum(planner.asleep and planner.policy.scheduled for planner in planners.values())
     tail = f" {count(stopped, 'watcher')} stopped." if stopped else ""
     if asleep:
         tail += f" {count(asleep, 'watcher')} {'waits' if asleep == 1 else 'wait'} for a connection."
+    if scheduled:
+        tail += f" {count(scheduled, 'watcher')} {'waits' if scheduled == 1 else 'wait'} for {'its' if scheduled == 1 else 'their'} time."
     return {"title": "All is well", "text": rest + tail, "level": "calm"}
 
 
@@ -342,7 +372,21 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"reload given up: {fields.get('reason')}"
         case "watcher.waiting":
             reason = fields.get("reason")
-            return "waits for a connection" if reason == SOCKET else f"waits for {reason}"
+            known = {SOCKET: "waits for a connection", SCHEDULE: "waits for its schedule"}
+            return known.get(str(reason), f"waits for {reason}")
+        case "run.started":
+            by = f" by {fields['by']}" if fields.get("by") else ""
+            return f"run {fields.get('run')} began, {fields.get('why')}{by}"
+        case "run.ended":
+            took = duration(float(fields.get("took") or 0))
+            reason = fields.get("reason")
+            return f"run {fields.get('run')} {fields.get('result')} after {took}" + (
+                f": {reason}" if reason else ""
+            )
+        case "run.skipped":
+            return f"run left out: {fields.get('reason')}"
+        case "run.missed":
+            return f"run missed: {fields.get('reason')}"
         case "watcher.failed":
             return f"given up: {fields.get('reason')}"
         case "hook.succeeded":

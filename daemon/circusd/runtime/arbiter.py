@@ -35,6 +35,7 @@ from .watcher import Credentials, Ticket, Watcher
 
 if TYPE_CHECKING:
     from .demand import Demand
+    from .schedules import Schedules
 
 log = logging.getLogger("circusd.arbiter")
 
@@ -89,6 +90,8 @@ class Services:
     sys_path: Sequence[str] = ()
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
+    schedules: Callable[[Arbiter], Schedules] | None = None
+    """Makes what runs watchers at times of the clock."""
     forgotten: Callable[[str], None] = field(default=lambda name: None)
     """Called with the name of a watcher that was removed."""
 
@@ -114,6 +117,7 @@ class Arbiter:
         self._left: list[Watcher] = []
         """Removed watchers whose processes were left running."""
         self._demand: Demand | None = None
+        self._schedules: Schedules | None = None
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -185,8 +189,12 @@ class Arbiter:
 
     def changed(self, watcher: Watcher | str) -> None:
         """Whoever watches is told that the watcher may look different."""
-        if isinstance(watcher, Watcher) and (watcher.config.on_demand or watcher.planner.asleep):
-            self._see_to_demand(watcher)
+        if isinstance(watcher, Watcher):
+            waits = watcher.planner.asleep and not watcher.planner.policy.scheduled
+            if watcher.config.on_demand or waits or self._demand is not None:
+                self._see_to_demand(watcher)
+            if watcher.config.schedule or (self._schedules is not None and watcher in self._schedules):
+                self._see_to_schedule(watcher)
         self.on_change(watcher)
         self.dependencies.changed()
 
@@ -197,6 +205,17 @@ class Arbiter:
 
             self._demand = Demand(self)
         self._demand.follow(watcher)
+
+    def _see_to_schedule(self, watcher: Watcher) -> None:
+        if self.schedules is not None:
+            self.schedules.follow(watcher)
+
+    @property
+    def schedules(self) -> Schedules | None:
+        """Made with the first watcher that has a schedule: most daemons have none."""
+        if self._schedules is None and self.services.schedules is not None:
+            self._schedules = self.services.schedules(self)
+        return self._schedules
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -248,6 +267,8 @@ class Arbiter:
         watcher.close(left_running=left_running)
         if self._demand is not None:
             self._demand.forget(watcher)
+        if self._schedules is not None:
+            self._schedules.forget(watcher)
         if left_running:
             self._left.append(watcher)
         else:
@@ -368,6 +389,8 @@ class Arbiter:
         """The greenlet, the timers and the outputs are no more; what was written is with its sinks."""
         if self._demand is not None:
             self._demand.close()
+        if self._schedules is not None:
+            self._schedules.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

@@ -68,7 +68,9 @@ if TYPE_CHECKING:
     from .accounts import Accounts
     from .far import Far
     from .metrics import Metrics
+    from .schedules import Schedules
     from .searches import Searches
+    from .statefile import StateFolder
 
 log = logging.getLogger("circusd.daemon")
 
@@ -142,6 +144,7 @@ class Daemon:
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
         self._searches: Searches | None = None
+        self._state_folder: StateFolder | None = None
         self._far: Far | None = None
         self._certificate: tuple[object, ...] = ()
         self.console_refusal = ""
@@ -242,6 +245,7 @@ class Daemon:
             sys_path=tuple(sys.path),
             nofile=nofile,
             oom_score_adj=oom if protected else None,
+            schedules=self._new_schedules,
             forgotten=self._forget,
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
@@ -607,13 +611,27 @@ class Daemon:
             from .accounts import Accounts
             from .peoplefile import people_in
             from .sessionfile import SessionFile
-            from .statefile import StateFolder
 
-            folder = StateFolder(self.settings.name)
+            folder = self.state_folder
             self._accounts = Accounts(
                 self._session_ended, SessionFile(folder), people_in(folder), self._session_limits
             )
         return self._accounts
+
+    @property
+    def state_folder(self) -> StateFolder:
+        """One for all that is kept in it, as it can be only one daemon's."""
+        if self._state_folder is None:
+            from .statefile import StateFolder
+
+            self._state_folder = StateFolder(self.settings.name)
+        return self._state_folder
+
+    def _new_schedules(self, arbiter: Arbiter) -> Schedules:
+        from .runfile import runs_in
+        from .schedules import Schedules
+
+        return Schedules(arbiter, runs_in(self.state_folder), self.history, self.life)
 
     @property
     def metrics(self) -> Metrics:

@@ -96,7 +96,7 @@ class Demand:
         """What is done for the watcher is what its state asks for: listen, look whether it is idle, or nothing."""
         planner, config = watcher.planner, watcher.config
         vigil = self._vigils.get(watcher)
-        is_asleep = planner.asleep and not planner.failure
+        is_asleep = planner.asleep and not planner.failure and not planner.policy.scheduled
         is_bounded = config.on_demand and config.idle_timeout > 0 and bool(planner.pids())
         wanted = is_asleep or (is_bounded and planner.wanted and planner.job is None)
         if watcher.removed or self._arbiter.stopping or not wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from circusd.config.dependencies import needs_of
+from circusd.config.dependencies import needs_of, never
 from circusd.config.model import WatcherConfig
 from circusd.core.dependencies import Need, closure, cycle, is_met, lost, waits_for
 from circusd.core.order import start_groups
@@ -127,7 +127,10 @@ class Dependencies:
         """Raises BadRequest if a watcher can't depend on what this configuration of it says."""
         others = {name: watcher.config for name, watcher in self._arbiter.watchers.items()}
         others[config.name.lower()] = config
-        for name, _ in config.depends_on:
+        scheduled = {name for name, other in others.items() if other.schedule}
+        for name, condition in config.depends_on:
+            if why := never(name, condition, scheduled):
+                raise BadRequest(why, field="depends_on")
             if name.lower() not in others:
                 near = nearest(name, [watcher.name for watcher in others.values()])
                 raise BadRequest(

@@ -37,6 +37,7 @@ from .peoplecommands import PeopleCommands
 from .processinfo import ProcessInfo
 from .reading import Reading
 from .requests import Context, Later, Person, Reply, abandoned, as_int, truthy
+from .schedulecommands import ScheduleCommands
 from .searching import Searching
 from .setting import Setting
 from .sinkcommands import SinkCommands
@@ -61,6 +62,7 @@ TARGET_LIMIT = 200
 class Handlers(
     Changing,
     Setting,
+    ScheduleCommands,
     SinkCommands,
     SocketCommands,
     KeyCommands,

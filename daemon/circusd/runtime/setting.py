@@ -41,6 +41,8 @@ _NEXT_USE: Mapping[str, str] = {
     "start_limit_interval": _END,
     "retry_in": _FAILURE,
     "on_demand": _START,
+    "schedule_overlap": "at the next run",
+    "run_timeout": "at the next run",
     "max_retry": _FAILURE,
     "backoff": _FAILURE,
     "backoff_max": _FAILURE,

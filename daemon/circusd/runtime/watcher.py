@@ -34,7 +34,7 @@ from circusd.core.effects import (
     Spawn,
     Vacate,
 )
-from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.core.lifecycle import FAILURE, Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import ExitStatus
@@ -93,10 +93,10 @@ def policy_of(config: WatcherConfig) -> Policy:
     """What the core needs of a configuration."""
     return Policy(
         numprocesses=config.numprocesses,
-        respawn=config.respawn,
+        respawn=config.respawn and (not config.schedule or config.respawn_on == FAILURE),
         respawn_on=config.respawn_on,
         success=frozenset(config.success_exit_codes),
-        max_retry=config.max_retry,
+        max_retry=0 if config.schedule and config.respawn_on != FAILURE else config.max_retry,
         graceful_timeout=config.graceful_timeout,
         stop_signal=config.stop_signal,
         stop_ladder=config.stop_ladder,
@@ -118,6 +118,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_timeout=config.start_timeout,
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
+        scheduled=bool(config.schedule),
     )
 
 
@@ -155,6 +156,8 @@ class Watcher:
         self.restarts_ever = 0
         self.restarts_by: Counter[str] = Counter()
         """The same by why the process before had ended: `circusd.schema.metrics.RESTART_REASONS`."""
+        self._starts_before: dict[int, int] = {}
+        """By slot, how often something was started there in earlier runs."""
         self._ended: dict[int, str] = {}
         """That reason by slot, where nothing runs again yet."""
         self.last_event: dict[str, Any] | None = None
@@ -358,6 +361,7 @@ class Watcher:
     def _forget(self, wid: int) -> None:
         self._looks.pop(wid, None)
         self._ended.pop(wid, None)
+        self._starts_before.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         tree = self._trees.pop(wid, None)
@@ -368,12 +372,16 @@ class Watcher:
         """The event is told with this watcher's name, and shown as its last one."""
         if event == "process.started":
             process = self.planner.processes.get(fields["wid"])
-            if process is not None and process.starts > 1:
+            if process is not None and process.starts > self._starts_before.get(process.wid, 0) + 1:
                 self.restarts.append(clock.now())
                 self.restarts_ever += 1
                 self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
                 self.arbiter.dependencies.restarted(self)
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
+
+    def begins_anew(self) -> None:
+        """What is started next takes nobody's place: no restart is counted."""
+        self._starts_before = {wid: process.starts for wid, process in self.planner.processes.items()}
 
     def restarts_last_hour(self) -> int:
         """How often a process was started again within the last hour."""

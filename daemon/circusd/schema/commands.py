@@ -1401,6 +1401,60 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "run",
+        "run a watcher that has a schedule now",
+        "One run beside those of the schedule, also while that is not in force; what becomes of it while another one goes on is for "
+        "``schedule_overlap`` to say, and with ``skip`` it is refused. With ``--wait`` circusctl ends with the run: its exit code is that "
+        "of the process (128 and the number of the signal that has ended it), 1 where there is none.",
+        (_name(), _MATCH),
+        (
+            Field("watcher", "string", "the name"),
+            Field("run", "json", "the run, when it is over, as ``runs`` lists it"),
+            _SEVERAL,
+        ),
+        role="operator",
+        effect="change",
+        scope="watcher",
+        waits=True,
+        scoped=True,
+        original=False,
+        example="circusctl run nightly --wait",
+        case=Case(
+            setup=("set off schedule @yearly --waiting",),
+            argv="run off",
+            query="runs off",
+            before='"runs": []',
+            after='"result": "running"',
+        ),
+    ),
+    Command(
+        "runs",
+        "show how the runs of a watcher have gone",
+        "Each run of a watcher that has a schedule, the newest first: for when it was planned, when it began, how long it took, how it "
+        "has ended and why it ran. Those that were left out or missed are listed too, several in a row as one. They are kept over "
+        "restarts of circusd, the last 200 of a watcher. What a run has written: ``circusctl tail NAME --since BEGAN --until ENDED``.",
+        (
+            _name(),
+            Field("lines", "int", "how many at most", default=20, short="n", metavar="N"),
+            _MATCH,
+        ),
+        (
+            Field("watcher", "string", "the name"),
+            Field(
+                "runs",
+                "json",
+                "list of {number, planned, began, ended, took, result, code, signal, text, why, by, times, lines, life}; ``lines`` "
+                "gives for each stream (``1.stdout``) its first and last line, in that life of circusd",
+            ),
+            Field("more", "bool", "there are older ones"),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl runs nightly",
+        case=Case(setup=("set off schedule @yearly --waiting",), argv="runs off", after="has not run yet"),
+    ),
+    Command(
         "save",
         "write what was changed at run time into the configuration",
         "What ``set``, ``incr``, ``decr``, ``add``, ``rm``, ``addsocket`` and ``rmsocket`` have changed since the files were "
@@ -1440,6 +1494,27 @@ COMMANDS: tuple[Command, ...] = (
             before="+graceful_timeout = 7",
             after="{gone}",
         ),
+    ),
+    Command(
+        "schedule",
+        "show when watchers run",
+        "Each watcher that has a schedule: when it runs next, and how its last run has ended. It is in force from the start of the "
+        "watcher to its stop.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (
+            Field(
+                "watchers",
+                "json",
+                "list of {name, schedule, timezone, overlap, in_force, next, next_text, running, queued, last}; ``running`` and ``last`` "
+                "are runs as ``runs`` lists them",
+            ),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        aliases=("schedules",),
+        example="circusctl schedule",
+        case=Case(setup=("set off schedule @yearly --waiting",), argv="schedule", after="@yearly"),
     ),
     Command(
         "sessions",

@@ -35,8 +35,8 @@ EVENTS: tuple[EventKind, ...] = (
         "watcher.waiting",
         "",
         ("watcher", "reason"),
-        "A watcher is meant to run as soon as something has come; the reason says what: ``socket``, a connection, or in words what it "
-        "depends on.",
+        "A watcher is meant to run as soon as something has come; the reason says what: ``socket``, a connection, ``schedule``, its next "
+        "time, or in words what it depends on.",
     ),
     EventKind("watcher.stopped", "stop", ("watcher",), "The last process of a stopping watcher is gone."),
     EventKind("watcher.reloaded", "reload", ("watcher",), "A reload of the watcher's processes has ended."),
@@ -64,6 +64,33 @@ EVENTS: tuple[EventKind, ...] = (
         ("watcher", "reason"),
         "A watcher was given up: nothing more happens by itself.",
         "error",
+    ),
+    EventKind(
+        "run.started",
+        "",
+        ("watcher", "run", "planned", "why", "by"),
+        "A run of a watcher with a schedule begins: number ``run``, ``planned`` for a moment (epoch seconds; null where somebody has "
+        "asked for it, ``by``); ``why`` is ``planned``, ``caught up`` or ``by hand``.",
+    ),
+    EventKind(
+        "run.ended",
+        "",
+        ("watcher", "run", "result", "code", "signal", "took", "reason"),
+        "A run is over after so many seconds; the result is ``succeeded``, ``failed``, ``timed out``, ``stopped`` or ``replaced``.",
+    ),
+    EventKind(
+        "run.skipped",
+        "",
+        ("watcher", "planned", "reason"),
+        "A run was left out, as another one goes on or waits already.",
+        "warning",
+    ),
+    EventKind(
+        "run.missed",
+        "",
+        ("watcher", "planned", "reason"),
+        "The moment of a run, the first of several maybe, was noticed more than a minute late: it is not run for that.",
+        "warning",
     ),
     EventKind("process.started", "spawn", _PROCESS, "A process runs."),
     EventKind(

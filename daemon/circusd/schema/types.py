@@ -236,6 +236,19 @@ LEVEL = _choice(
     lambda word: "warning" if word.lower() == "warn" else word.lower(),
 )
 EVENT_LEVEL = _choice("event level", ("info", "warning", "error"), str.lower)
+SCHEDULE = ValueType(
+    "schedule",
+    "text",
+    "minute hour day-of-month month day-of-week, such as 0 3 * * 1-5, or @daily",
+    read_text,
+    json_text(read_text),
+    str,
+    ("@hourly", "@daily", "@weekly", "@monthly", "@yearly"),
+)
+ZONE = ValueType(
+    "time zone", "text", "a name such as Europe/Berlin or UTC", read_text, json_text(read_text), str
+)
+OVERLAP = _choice("overlap", ("skip", "queue", "replace"), str.lower)
 OVERFLOW = _choice("overflow", ("drop_oldest", "drop_newest", "block"), str.lower)
 FAMILY = _choice("family", ("AF_INET", "AF_INET6", "AF_UNIX"), _socket_word("AF_"))
 SOCKET_TYPE = _choice(
@@ -347,6 +360,9 @@ TYPES: tuple[ValueType, ...] = (
     CPUS,
     IO_PRIORITY,
     RESPAWN_ON,
+    OVERLAP,
+    SCHEDULE,
+    ZONE,
     STATUSES,
     LADDER,
     COLOR,

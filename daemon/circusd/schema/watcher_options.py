@@ -18,12 +18,14 @@ from .types import (
     NICE,
     NUMBER,
     OOM_SCORE,
+    OVERLAP,
     PATH,
     PATHS,
     PROCESSES,
     READY,
     RESPAWN_ON,
     RETRIES,
+    SCHEDULE,
     SECONDS,
     SIGNAL,
     STARTS,
@@ -31,6 +33,7 @@ from .types import (
     TEXT,
     USER,
     WORDS,
+    ZONE,
 )
 
 HOOKS = (
@@ -441,6 +444,49 @@ WATCHER: tuple[Option, ...] = (
         "The sockets are also handed over by systemd's protocol: as descriptors from 3 on, told by ``LISTEN_FDS``, ``LISTEN_PID`` and "
         "``LISTEN_FDNAMES``. A server that knows it then takes these and not the addresses of its own configuration.",
         apply="process",
+    ),
+    Option(
+        "schedule",
+        SCHEDULE,
+        None,
+        "When it runs: five fields as in a crontab (minute, hour, day of the month, month, day of the week), six with seconds first, or "
+        "``@hourly``, ``@daily``, ``@weekly``, ``@monthly``, ``@yearly``. Each run starts its processes once and is over when they have "
+        "ended; with ``respawn_on = failure`` one that fails is tried again as part of the same run. The start of the watcher puts the "
+        "schedule in force, its stop ends that.",
+    ),
+    Option(
+        "schedule_timezone",
+        ZONE,
+        None,
+        "The time zone of ``schedule``, such as ``Europe/Berlin``; this machine's own when not given.",
+    ),
+    Option(
+        "schedule_overlap",
+        OVERLAP,
+        "skip",
+        "What becomes of a run while the one before goes on: ``skip`` leaves it out, ``queue`` begins it afterwards (one at most waits), "
+        "``replace`` stops the one before.",
+    ),
+    Option(
+        "schedule_jitter",
+        SECONDS,
+        0,
+        "Runs begin up to so much later than planned, always by the same time for one watcher on one machine: what many machines do "
+        "at once is spread.",
+        unit="s",
+    ),
+    Option(
+        "schedule_catch_up",
+        BOOL,
+        False,
+        "When times of ``schedule`` have passed while circusd did not run or the machine slept, it runs once, at once.",
+    ),
+    Option(
+        "run_timeout",
+        SECONDS,
+        0,
+        "A run that takes longer is stopped as by ``stop``, and has failed; 0: it may take as long as it likes.",
+        unit="s",
     ),
     Option("stdin_socket", TEXT, None, "The socket that becomes standard input.", apply="process"),
     Option("close_child_stdin", BOOL, True, "Standard input is the null device.", apply="process"),
