@@ -33,6 +33,10 @@ STATE_COLORS = {
 }
 
 
+ILL = ("failed", "backoff", "exited")
+"""Words of watchers whose last crash report says what is wrong."""
+
+
 def text_of(command: str, reply: Reply, style: Style) -> str:
     """What is printed for an ok reply to that command."""
     results = reply.get("results")
@@ -175,6 +179,8 @@ def status_table(reply: Reply, style: Style) -> str:
             detail.append(f"{job.get('command')}: {job.get('done')} of {job.get('total')}")
         if job and job.get("text"):
             detail.append(str(job["text"]))
+        if state in ILL and watcher.get("crash"):
+            detail.append(f"crash {watcher['crash']['id']}")
         rows.append(
             [
                 clean(watcher["name"]),
@@ -204,6 +210,8 @@ def watcher_text(reply: Reply, style: Style) -> str:
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
         prose(clean(watcher.get("explain") or ""), style),
     ]
+    if watcher.get("crash"):
+        lines.append(_last_crash(watcher, style))
     if watcher.get("tags"):
         lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
     rows, colors = [], []
@@ -321,9 +329,20 @@ def _list(reply: Reply, style: Style) -> str:
 
 def _explain(reply: Reply, style: Style) -> str:
     watchers = reply.get("watchers", ())
-    if len(watchers) == 1:
-        return prose(clean(str(watchers[0].get("explain"))), style)
-    return "\n".join(_named(str(w.get("name")), clean(str(w.get("explain"))), style) for w in watchers)
+    told = [(str(w.get("name")), clean(str(w.get("explain"))), _last_crash(w, style)) for w in watchers]
+    if len(told) == 1:
+        ((_, text, crash),) = told
+        return "\n".join(filter(None, (prose(text, style), crash)))
+    return "\n".join(_named(name, "\n".join(filter(None, (text, crash))), style) for name, text, crash in told)
+
+
+def _last_crash(watcher: Mapping[str, Any], style: Style) -> str:
+    """How to see the report of its last crash; nothing where there was none since circusd has started."""
+    crash = watcher.get("crash")
+    if not crash:
+        return ""
+    name = clean(shlex.quote(str(watcher.get("name"))))
+    return style.paint(f"Its last crash: circusctl crash {name} {crash['id']}", "dim")
 
 
 def _waited(reply: Reply, style: Style) -> str:
@@ -613,6 +632,8 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "addtoken": _made_token,
     "audit": _audit,
     "cancel": _cancelled,
+    "crash": _later("crashviews", "crash"),
+    "crashes": _later("crashviews", "crashes"),
     "daemon": _later("aboutviews", "daemon"),
     "decr": _scaled,
     "drift": _later("aboutviews", "drift"),

@@ -66,9 +66,12 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .crashes import Crashes
+    from .failures import Failure
     from .far import Far
     from .metrics import Metrics
     from .searches import Searches
+    from .statefile import StateFolder
 
 log = logging.getLogger("circusd.daemon")
 
@@ -141,6 +144,8 @@ class Daemon:
         self._exit_code = 0
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
+        self._crashes: Crashes | None = None
+        self._state_folder: StateFolder | None = None
         self._searches: Searches | None = None
         self._far: Far | None = None
         self._certificate: tuple[object, ...] = ()
@@ -242,6 +247,7 @@ class Daemon:
             sys_path=tuple(sys.path),
             nofile=nofile,
             oom_score_adj=oom if protected else None,
+            config_folder=os.path.dirname(os.path.abspath(self.settings.path)),
             forgotten=self._forget,
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
@@ -269,6 +275,8 @@ class Daemon:
         stack.callback(self._close_searches)
         self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
+        self.arbiter.on_failure = self._failed
+        stack.callback(self._close_crashes)
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
         stack.callback(self.audit.close)
         self.handlers = Handlers(self.arbiter, self)
@@ -607,13 +615,39 @@ class Daemon:
             from .accounts import Accounts
             from .peoplefile import people_in
             from .sessionfile import SessionFile
-            from .statefile import StateFolder
 
-            folder = StateFolder(self.settings.name)
+            folder = self.state_folder
             self._accounts = Accounts(
                 self._session_ended, SessionFile(folder), people_in(folder), self._session_limits
             )
         return self._accounts
+
+    @property
+    def state_folder(self) -> StateFolder:
+        """Where what outlives the daemon is kept."""
+        if self._state_folder is None:
+            from .statefile import StateFolder
+
+            self._state_folder = StateFolder(self.settings.name)
+        return self._state_folder
+
+    @property
+    def crashes(self) -> Crashes:
+        """Made when a process fails for the first time, or when somebody asks for reports."""
+        if self._crashes is None:
+            from .crashes import Crashes
+
+            self._crashes = Crashes(
+                self.arbiter, self.history, self.load_history, self.state_folder, self.orders.by
+            )
+        return self._crashes
+
+    def _failed(self, watcher: Watcher, failure: Failure) -> None:
+        self.crashes.note(watcher, failure)
+
+    def _close_crashes(self) -> None:
+        if self._crashes is not None:
+            self._crashes.close()
 
     @property
     def metrics(self) -> Metrics:
@@ -881,6 +915,7 @@ class Daemon:
     def _forget(self, name: str) -> None:
         self.history.forget(name)
         self.load_history.forget(name)
+        self.crashes.forget(name)
 
     def _left(self, connection: bytes) -> None:
         self.follows.left(connection)

@@ -1,0 +1,329 @@
+"""The crash reports of all watchers: made when a process fails, the same ones counted together, kept over the daemon's end.
+
+At the end of a process a few references are noted and nothing else. A greenlet makes the reports, not more than some a second; what
+fails oftener is counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event
+
+from circusd.core.crash import alike
+
+from . import clock
+from .arbiter import Arbiter
+from .crashfile import TOTAL_BYTES, CrashFile, Kept
+from .crashreport import (
+    LOAD_SECONDS,
+    begun,
+    changes,
+    died,
+    killer,
+    last_lines,
+    looked_up,
+    packed,
+    was_killed,
+)
+from .failures import Failure
+from .history import History
+from .loadhistory import LoadHistory
+from .statefile import StateFolder
+from .watcher import Watcher
+
+log = logging.getLogger("circusd.crashes")
+
+OF_ONE: Final = 20
+"""Reports that are kept of one watcher."""
+TOGETHER: Final = 10.0
+"""Seconds within which ends of one watcher by the same signal, code or reason are counted without a look."""
+BURST: Final = 5
+"""Reports of one watcher within that time; further failures are counted."""
+WAITING: Final = 50
+"""Failures that wait to be looked at."""
+PAUSE: Final = 0.05
+"""Seconds between two reports."""
+PATIENCE: Final = 2.0
+"""Seconds that a report waits for the system, or for those of before."""
+LATER: Final = 30.0
+"""Seconds after which counts are written that have grown."""
+
+
+class Crashes:
+    """The reports of one daemon. All is called in the arbiter's greenlet or another one, and never from a thread."""
+
+    def __init__(
+        self,
+        arbiter: Arbiter,
+        history: History,
+        load: LoadHistory,
+        folder: StateFolder,
+        by: Callable[[int], str],
+    ) -> None:
+        """``by`` tells whose command an id is of."""
+        self._arbiter, self._history, self._load, self._by = arbiter, history, load, by
+        self._kept: dict[str, list[Kept]] = {}
+        """By lower-case name of the watcher, oldest first."""
+        self._queue: deque[tuple[Watcher, Failure, str]] = deque()
+        self._fresh: dict[tuple[str, Any], tuple[float, int]] = {}
+        """When a report of such an end was made last, and its id; 0 while it is being made."""
+        self._made: dict[str, deque[float]] = {}
+        """When the last reports of a watcher were begun."""
+        self._forgotten: set[str] = set()
+        """Watchers that were removed before those of before were read."""
+        self._file = CrashFile(folder)
+        self._is_read = Event()
+        self._worker: gevent.Greenlet[..., None] | None = None
+        self._writer: gevent.Greenlet[..., None] | None = None
+        self._is_stuck = False
+        """A look at the system has not come back: there are no more of them."""
+        self._file.read(self._read)
+
+    def _read(self, found: list[Kept] | None) -> None:
+        """Those of before come first, also where they come late: then newer ones have other numbers from now on."""
+        before: dict[str, list[Kept]] = {}
+        for row in found or ():
+            if row.watcher.lower() not in self._forgotten:
+                before.setdefault(row.watcher.lower(), []).append(row)
+        for name, rows in before.items():
+            newer = [row._replace(id=row.id + rows[-1].id) for row in self._kept.get(name, ())]
+            self._kept[name] = [*rows, *newer]
+        self._prune()
+        self._is_read.set()
+        if self._forgotten:
+            self._write()
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def note(self, watcher: Watcher, failure: Failure) -> None:
+        """A process has failed: there will be a report of it, or it is counted."""
+        name, now = watcher.name.lower(), clock.now()
+        how = (name, _how(failure))
+        at, number = self._fresh.get(how, (-TOGETHER, 0))
+        if now - at < TOGETHER:
+            self._count(name, number, failure, others=0)
+            return
+        made = self._made.setdefault(name, deque(maxlen=BURST))
+        if len(self._queue) >= WAITING or (len(made) == BURST and now - made[0] < TOGETHER):
+            self._count(name, 0, failure, others=1)
+            return
+        made.append(now)
+        if len(self._fresh) > 4 * WAITING:
+            self._fresh = {key: one for key, one in self._fresh.items() if now - one[0] < TOGETHER}
+        self._fresh[how] = (now, 0)
+        self._queue.append((watcher, failure, self._by(failure.order)))
+        if self._worker is None:
+            self._worker = gevent.spawn(self._work)
+
+    def _count(self, name: str, number: int, failure: Failure, others: int) -> None:
+        """One more of the ends that the report stands for, or that come after the last one; 0 for the last one."""
+        rows = self._kept.get(name, [])
+        place = next((at for at in range(len(rows) - 1, -1, -1) if number in (0, rows[at].id)), None)
+        if place is None:
+            return
+        row = rows[place]
+        if others:
+            rows[place] = row._replace(others=row.others + others)
+        else:
+            last = round(clock.wall(failure.ended), 3)
+            rows[place] = row._replace(
+                count=row.count + 1,
+                last=last,
+                last_pid=failure.pid,
+                next=failure.next,
+                next_try=_next_try(failure),
+            )
+        if self._writer is None:
+            self._writer = gevent.spawn_later(LATER, self._write)
+
+    def _work(self) -> None:
+        self._is_read.wait(PATIENCE)
+        while self._queue:
+            watcher, failure, by = self._queue.popleft()
+            try:
+                self._make(watcher, failure, by)
+            except Exception:
+                # A fault of ours in one report: supervision and the other reports go on.
+                log.exception("a crash report could not be made watcher=%r wid=%d", watcher.name, failure.wid)
+            gevent.sleep(PAUSE)
+        self._worker = None
+
+    # -- one report ------------------------------------------------------------------------------------------------
+
+    def _make(self, watcher: Watcher, failure: Failure, by: str) -> None:
+        if watcher.removed:
+            return
+        good = watcher.good_start
+        report = begun(watcher, failure, by)
+        report["lines"] = last_lines(self._history, watcher.name, failure)
+        report["load"] = self._load.kept(watcher.name, LOAD_SECONDS)
+        report["since"] = None if good is None else round(clock.wall(good.at), 3)
+        report["changes"] = changes(watcher, good)
+        base = self._arbiter.services.base_dir
+        found = self._look(died(watcher, failure, base), good, counts=was_killed(failure))
+        report["core_dump"], report["files"], kills = (None, [], None) if found is None else found
+        starts = self._arbiter.good_starts
+        report["killer"] = killer(starts.kills, kills) if was_killed(failure) else ""
+        if kills is not None:
+            starts.kills = (clock.wall(), kills)
+        if not watcher.removed:
+            self._keep(watcher, failure, report)
+
+    def _look(self, dead: Any, good: Any, *, counts: bool) -> Any:
+        """What the system tells, from a thread; None if it does not answer."""
+        if self._is_stuck:
+            return None
+        self._is_stuck = True
+        pool = gevent.get_hub().threadpool
+        task = pool.spawn(looked_up, dead, good, counts)
+        task.rawlink(self._came_back)
+        try:
+            return task.get(timeout=PATIENCE)
+        except gevent.Timeout:
+            log.warning("a crash report is made without what the system does not tell within %g s", PATIENCE)
+            return None
+
+    def _came_back(self, task: Any) -> None:
+        self._is_stuck = False
+
+    def _keep(self, watcher: Watcher, failure: Failure, report: dict[str, Any]) -> None:
+        name = watcher.name.lower()
+        rows = self._kept.setdefault(name, [])
+        # Not what varies by chance: how long it has lived, and what it has used.
+        same = alike(
+            repr(_how(failure)),
+            [
+                *(line["stream"] + line["text"] for line in report["lines"]),
+                json.dumps([report["changes"], report["files"], report["stop"]]),
+            ],
+        )
+        digest = hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()[:16]
+        how = (name, _how(failure))
+        place = next((at for at in range(len(rows) - 1, -1, -1) if rows[at].alike == digest), None)
+        if place is not None:
+            number = rows[place].id
+            self._fresh[how] = (clock.now(), number)
+            self._count(name, number, failure, others=0)
+            watcher.crash = (number, report["ended"])
+            return
+        number = rows[-1].id + 1 if rows else 1
+        self._fresh[how] = (clock.now(), number)
+        data = packed({"id": number, **report})
+        at = report["ended"]
+        rows.append(
+            Kept(watcher.name, number, data, digest, 1, at, failure.pid, failure.next, _next_try(failure))
+        )
+        self._prune()
+        self._write()
+        watcher.crash = (number, report["ended"])
+        self._arbiter.journal.tell(
+            "process.crashed",
+            watcher.name,
+            wid=failure.wid,
+            pid=failure.pid,
+            report=number,
+            reason=report["how"],
+        )
+        self._arbiter.changed(watcher)
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def _prune(self) -> None:
+        for rows in self._kept.values():
+            del rows[:-OF_ONE]
+        sizes = {name: sum(len(row.report) for row in rows) for name, rows in self._kept.items()}
+        total = sum(sizes.values())
+        while total > TOTAL_BYTES:
+            # The oldest of who has most: what fails all the time takes nothing from the others.
+            name = max(sizes, key=lambda one: sizes[one])
+            gone = len(self._kept[name].pop(0).report)
+            sizes[name] -= gone
+            total -= gone
+        self._kept = {name: rows for name, rows in self._kept.items() if rows}
+
+    def _write(self) -> None:
+        if self._writer is not None and self._writer is not gevent.getcurrent():
+            self._writer.kill(block=False)
+        self._writer = None
+        self._file.write([row for rows in self._kept.values() for row in rows])
+
+    def forget(self, name: str) -> None:
+        """The watcher was removed; one that is added under its name later has its own reports."""
+        name = name.lower()
+        self._made.pop(name, None)
+        self._fresh = {key: one for key, one in self._fresh.items() if key[0] != name}
+        if not self._is_read.is_set():
+            self._forgotten.add(name)
+        if self._kept.pop(name, None) is not None:
+            self._write()
+
+    def close(self) -> None:
+        """What was to be reported is, as far as that can be known at once, and all is on disk unless the disk does not answer."""
+        if self._worker is not None:
+            self._worker.join(PATIENCE)
+            self._worker.kill(block=False)
+        if self._writer is not None:
+            self._write()
+        self._file.close()
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str:
+        """Why reports will not outlive circusd; empty when they will."""
+        return self._file.problem
+
+    def of(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """The reports of these watchers, newest first, each in short. To be called in a greenlet: waits for those of before."""
+        self._is_read.wait(PATIENCE)
+        rows = [row for name in names for row in self._kept.get(name.lower(), ())]
+        return [_short(row) for row in sorted(rows, key=lambda row: row.last, reverse=True)]
+
+    def report(self, name: str, number: int | None) -> dict[str, Any] | None:
+        """The report of that number, or the last one, whole; None if there is none. To be called in a greenlet."""
+        self._is_read.wait(PATIENCE)
+        rows = [row for row in self._kept.get(name.lower(), ()) if number in (None, row.id)]
+        if not rows:
+            return None
+        row = max(rows, key=lambda row: row.last)
+        report: dict[str, Any] = json.loads(row.report)
+        return {**report, **_counts(row)}
+
+
+def _how(failure: Failure) -> tuple[Any, ...]:
+    event = failure.event
+    return event.code, event.signal, event.stage, event.text, failure.late, failure.core
+
+
+def _next_try(failure: Failure) -> float | None:
+    return None if failure.next_try is None else round(clock.wall(failure.next_try), 3)
+
+
+_IN_SHORT: Final = (
+    "wid", "pid", "started", "ended", "lived", "code", "signal", "signal_name", "stage", "core", "how", "means",
+)  # fmt: skip
+
+
+def _counts(row: Kept) -> dict[str, Any]:
+    return {
+        "watcher": row.watcher,
+        "id": row.id,
+        "count": row.count,
+        "last": row.last,
+        "last_pid": row.last_pid,
+        "next": row.next,
+        "next_try": row.next_try,
+        "others": row.others,
+    }
+
+
+def _short(row: Kept) -> dict[str, Any]:
+    report = json.loads(row.report)
+    return {**{key: report.get(key) for key in _IN_SHORT}, **_counts(row)}
