@@ -35,6 +35,8 @@ STATE_COLORS = {
 
 ILL = ("failed", "backoff", "exited")
 """Words of watchers whose last crash report says what is wrong."""
+LATELY = 3600.0
+"""Seconds after which a crash is no news of a watcher that is well."""
 
 
 def text_of(command: str, reply: Reply, style: Style) -> str:
@@ -210,8 +212,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
         prose(clean(watcher.get("explain") or ""), style),
     ]
-    if watcher.get("crash"):
-        lines.append(_last_crash(watcher, style))
+    lines.append(_last_crash(watcher, now, style))
     if watcher.get("tags"):
         lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
     rows, colors = [], []
@@ -329,17 +330,20 @@ def _list(reply: Reply, style: Style) -> str:
 
 def _explain(reply: Reply, style: Style) -> str:
     watchers = reply.get("watchers", ())
-    told = [(str(w.get("name")), clean(str(w.get("explain"))), _last_crash(w, style)) for w in watchers]
+    now = float(reply.get("time") or 0)
+    told = [(str(w.get("name")), clean(str(w.get("explain"))), _last_crash(w, now, style)) for w in watchers]
     if len(told) == 1:
         ((_, text, crash),) = told
         return "\n".join(filter(None, (prose(text, style), crash)))
-    return "\n".join(_named(name, "\n".join(filter(None, (text, crash))), style) for name, text, crash in told)
+    return "\n".join(
+        _named(name, "\n".join(filter(None, (text, crash))), style) for name, text, crash in told
+    )
 
 
-def _last_crash(watcher: Mapping[str, Any], style: Style) -> str:
-    """How to see the report of its last crash; nothing where there was none since circusd has started."""
+def _last_crash(watcher: Mapping[str, Any], now: float, style: Style) -> str:
+    """How to see the report of its last crash; nothing where there was none, or all has been well for an hour."""
     crash = watcher.get("crash")
-    if not crash:
+    if not crash or (watcher.get("state") not in ILL and now - float(crash["time"]) > LATELY):
         return ""
     name = clean(shlex.quote(str(watcher.get("name"))))
     return style.paint(f"Its last crash: circusctl crash {name} {crash['id']}", "dim")

@@ -84,8 +84,8 @@ def killed_by(kills: Iterable[tuple[str, int]], since: str) -> str:
     if told:
         where = " and ".join(where for where, _ in told)
         return (
-            f"circusd did not send it; the kernel's out-of-memory killer has not struck in {where} since {since}, so somebody "
-            "else has sent it"
+            f"circusd did not send it; the kernel's out-of-memory killer has not struck in {where} since {since}, so probably "
+            "somebody else has sent it"
         )
     return "circusd did not send it: perhaps the kernel's out-of-memory killer"
 
@@ -108,9 +108,9 @@ def what_next(process: Process, now: float, policy: Policy) -> str:
     return "it is started again at once"
 
 
-def alike(how: str, lines: Iterable[str]) -> str:
-    """Two ends for which this is the same are counted as one: they differ in nothing but numbers."""
-    return _VARYING.sub("#", "\n".join((how, *lines)))
+def alike(exactly: str, lines: Iterable[str]) -> str:
+    """Two ends for which this is the same are counted as one: what they wrote differs in nothing but numbers."""
+    return "\n".join((exactly, _VARYING.sub("#", "\n".join(lines))))
 
 
 def differences(

@@ -63,7 +63,7 @@ class Died(NamedTuple):
 
 def marks(files: Iterable[tuple[str, str]]) -> tuple[Mark, ...]:
     """The marks of those pairs of path and kind that are regular files; for a thread, as a file system may not answer."""
-    found = []
+    found: list[Mark] = []
     for path, what in files:
         if len(found) >= MOST_FILES:
             break
@@ -118,15 +118,12 @@ def core_dump(died: Died, pattern: str | None = None, uses_pid: bool | None = No
     if uses_pid is None:
         uses_pid = _text(USES_PID).strip() == "1"
     # The kernel has written the time of its own clock, in whole seconds, at some moment before the end was seen.
-    for second in (0, 1, 2):
-        path = _filled(told, died, int(died.at) - second)
-        if uses_pid and "%p" not in told:
-            path += f".{died.pid}"
-        path = os.path.join(died.cwd, path)
-        size = _size(path)
-        if size is not None or "%t" not in told:
-            break
-    return {**found, "path": path, "size": size}
+    seconds = (0, 1, 2) if "%t" in told else (0,)
+    paths = [os.path.join(died.cwd, _filled(told, died, int(died.at) - second)) for second in seconds]
+    if uses_pid and "%p" not in told:
+        paths = [f"{path}.{died.pid}" for path in paths]
+    there = next(((path, size) for path in paths if (size := _size(path)) is not None), (paths[0], None))
+    return {**found, "path": there[0], "size": there[1]}
 
 
 def _size(path: str) -> int | None:

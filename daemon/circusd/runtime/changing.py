@@ -210,7 +210,9 @@ class Changing:
         signum = to_signum(p["signum"])
         if p.get("childpid", p.get("child_pid")) is not None and p.get("pid") is None:
             raise BadRequest("cannot specify childpid without pid", field="childpid")
-        return several(select(seen(self.arbiter, c), p), lambda w: self._signal_one(w, p, signum, c.person.name))
+        return several(
+            select(seen(self.arbiter, c), p), lambda w: self._signal_one(w, p, signum, c.person.name)
+        )
 
     def _signal_one(self, watcher: Watcher, p: Mapping[str, Any], signum: int, by: str) -> Reply:
         pids = watcher.planner.pids()

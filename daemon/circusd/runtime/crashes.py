@@ -134,7 +134,7 @@ class Crashes:
         else:
             last = round(clock.wall(failure.ended), 3)
             rows[place] = row._replace(
-                count=row.count + 1,
+                ends=row.ends + 1,
                 last=last,
                 last_pid=failure.pid,
                 next=failure.next,
@@ -165,7 +165,7 @@ class Crashes:
         report["lines"] = last_lines(self._history, watcher.name, failure)
         report["load"] = self._load.kept(watcher.name, LOAD_SECONDS)
         report["since"] = None if good is None else round(clock.wall(good.at), 3)
-        report["changes"] = changes(watcher, good)
+        report["changes"] = changes(failure.config, good)
         base = self._arbiter.services.base_dir
         found = self._look(died(watcher, failure, base), good, counts=was_killed(failure))
         report["core_dump"], report["files"], kills = (None, [], None) if found is None else found
@@ -197,13 +197,8 @@ class Crashes:
         name = watcher.name.lower()
         rows = self._kept.setdefault(name, [])
         # Not what varies by chance: how long it has lived, and what it has used.
-        same = alike(
-            repr(_how(failure)),
-            [
-                *(line["stream"] + line["text"] for line in report["lines"]),
-                json.dumps([report["changes"], report["files"], report["stop"]]),
-            ],
-        )
+        exactly = json.dumps([_how(failure), report["changes"], report["files"], report["stop"]])
+        same = alike(exactly, [line["stream"] + line["text"] for line in report["lines"]])
         digest = hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()[:16]
         how = (name, _how(failure))
         place = next((at for at in range(len(rows) - 1, -1, -1) if rows[at].alike == digest), None)
@@ -315,7 +310,7 @@ def _counts(row: Kept) -> dict[str, Any]:
     return {
         "watcher": row.watcher,
         "id": row.id,
-        "count": row.count,
+        "count": row.ends,
         "last": row.last,
         "last_pid": row.last_pid,
         "next": row.next,

@@ -35,8 +35,8 @@ class Kept(NamedTuple):
     """A JSON object: all that was found out when it was made."""
     alike: str
     """A hash of what further ends have to be like to be counted with it."""
-    count: int
-    """How many ends it stands for."""
+    ends: int
+    """How many it stands for."""
     last: float
     """Epoch seconds: when the last of these was."""
     last_pid: int | None
@@ -86,7 +86,7 @@ def _row(line: bytes) -> Kept | None:
     texts = ("watcher", "alike", "next")
     if not isinstance(report, dict) or not all(isinstance(found.get(key), str) for key in texts):
         return None
-    for key, least in (("id", 1), ("count", 1), ("last", 0), ("others", 0)):
+    for key, least in (("id", 1), ("ends", 1), ("last", 0), ("others", 0)):
         value = found.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < _NUMBER:
             return None
@@ -96,7 +96,7 @@ def _row(line: bytes) -> Kept | None:
         int(found["id"]),
         encode(report),
         found["alike"],
-        int(found["count"]),
+        int(found["ends"]),
         float(found["last"]),
         pid if isinstance(pid, int) else None,
         found["next"],

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from circusd.config.model import describe
+from circusd.config.model import WatcherConfig, describe
 from circusd.core.crash import SIGKILL, differences, killed_by, meaning
 from circusd.core.lifecycle import Exit
 from circusd.core.words import ending, signal_word
@@ -93,7 +93,7 @@ def died(watcher: Watcher, failure: Failure, base_dir: str) -> Died | None:
     """What a core dump is found by, where there is one."""
     if not failure.core or failure.pid is None or failure.event.signal is None:
         return None
-    config, who = watcher.config, watcher.credentials
+    config, who = failure.config, watcher.credentials
     cwd = os.path.join(base_dir, config.working_dir) if config.working_dir else base_dir
     good = watcher.good_start
     program = watcher.launched[1][0] if watcher.launched is not None else ""
@@ -139,11 +139,11 @@ def killer(before: tuple[float, Kills] | None, now: Kills | None) -> str:
     return killed_by(told, clock.of_day(since))
 
 
-def changes(watcher: Watcher, good: GoodStart | None) -> list[dict[str, Any]]:
+def changes(config: WatcherConfig, good: GoodStart | None) -> list[dict[str, Any]]:
     """Options that are others than at the last good start; secrets are hidden, and that they differ is told."""
-    if good is None or good.config == watcher.config:
+    if good is None or good.config == config:
         return []
-    was, now = describe(good.config), describe(watcher.config)
+    was, now = describe(good.config), describe(config)
     hidden_was, hidden_now = masked(was, WATCHER), masked(now, WATCHER)
     found = []
     for path, _, _ in differences(was, now)[:CHANGES]:

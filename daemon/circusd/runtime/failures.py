@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from circusd.config.model import WatcherConfig
 from circusd.core.lifecycle import Happening, Process, State
 from circusd.kernel.pidfd import Ended
 
@@ -40,6 +41,8 @@ class Failure:
     """Monotonic, as the end."""
     ended: float
     event: Happening
+    config: WatcherConfig
+    """That of the watcher then: a reload that it made fail takes its changes back."""
     core: bool = False
     usage: struct_rusage | None = None
     late: str = ""
@@ -73,6 +76,7 @@ def failure_of(
         process.started,
         clock.now(),
         event,
+        watcher.config,
         ended.status.core,
         ended.usage,
         process.exit.text if process.late and process.exit is not None else "",

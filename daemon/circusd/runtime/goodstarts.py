@@ -54,8 +54,9 @@ class GoodStarts:
 
     def begun(self, watcher: Watcher, spec: SpawnSpec) -> None:
         """A process was started so."""
-        paths = [os.path.join(spec.cwd, word) for word in spec.argv[1:_WORDS] if word[:1] not in ("-", "")]
-        watcher.launched = (watcher.config, (spec.executable, *paths))
+        words = [word for word in spec.argv[1:_WORDS] if word[:1] not in ("-", "")]
+        paths = [os.path.join(spec.cwd or "", word) for word in words]
+        watcher.launched = (watcher.config, (spec.executable or spec.argv[0], *paths))
         self.look_soon(watcher)
 
     def look_soon(self, watcher: Watcher) -> None:

@@ -441,8 +441,9 @@ class Watcher:
 
     def _refused(self, wid: int, error: SpawnError) -> None:
         event = Happening(Kind.REFUSED, stage=error.stage, errno=error.errno, text=error.text)
+        failure = Failure(wid, None, None, clock.now(), event, self.config)
         self.happen(wid, event)
-        self._report(Failure(wid, None, None, clock.now(), event))
+        self._report(failure)
 
     def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
         config, services = self.config, self.arbiter.services
@@ -592,6 +593,8 @@ class Watcher:
         if process is not None:
             text = what_next(process, clock.now(), self.planner.policy)
             failure = replace(failure, next=text, next_try=process.next_try)
+        elif self.planner.setback:
+            failure = replace(failure, next="the reload was given up, and the old processes stay")
         self.arbiter.on_failure(self, failure)
 
     def _signal(self, wid: int, signum: int, children: bool, by: str = "") -> None:

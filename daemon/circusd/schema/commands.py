@@ -456,7 +456,13 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="NAME",
                 target="watcher",
             ),
-            Field("id", "int", "the number of the report, as ``crashes`` shows it", positional=True, metavar="ID"),
+            Field(
+                "id",
+                "int",
+                "the number of the report, as ``crashes`` shows it",
+                positional=True,
+                metavar="ID",
+            ),
         ),
         (
             Field(
@@ -472,9 +478,9 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl crash web 3",
         case=Case(
-            setup=("add --start --respawn false broken sh -c 'echo all is lost; exit 7'", "wait-crash broken"),
-            argv="crash broken",
-            after="all is lost",
+            setup=("signal loud SEGV", "wait-crash loud"),
+            argv="crash loud",
+            after="was ended by SIGSEGV",
         ),
     ),
     Command(
@@ -500,9 +506,9 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl crashes web",
         case=Case(
-            setup=("add --start --respawn false ruin sh -c 'exit 8'", "wait-crash ruin"),
-            argv="crashes ruin",
-            after="exited with code 8",
+            setup=("signal loud SEGV", "wait-crash loud"),
+            argv="crashes loud",
+            after="was ended by SIGSEGV",
         ),
     ),
     Command(
