@@ -145,7 +145,7 @@ function Report({ watcher, report }) {
     <h4>${say.lines}</h4><${Lines} lines=${report.lines} />
     <h4>${say.changed}${report.since ? html` <small class="dim">${sinceOf(report)}</small>` : ''}</h4><${Changes} report=${report} />
     <h4>${say.before}${times.length > 1 ? html` <small class="dim">${say.beforeMore(span(times.at(-1) - times[0]))}</small>` : ''}</h4><${Load} load=${report.load} />
-    <dl class="texts">${factsOf(report).map(([key, text, hint], i) => html`<div key=${`${key}${i}`}><dt>${say.facts[key]}</dt><dd dir="auto">${visible(text)}${hint && html` <code>${visible(hint)}</code>`}</dd></div>`)}</dl>
+    <dl class="known">${factsOf(report).map(([key, text, hint], i) => html`<div key=${`${key}${i}`}><dt>${say.facts[key]}</dt><dd dir="auto">${visible(text)}${hint && html` <code>${visible(hint)}</code>`}</dd></div>`)}</dl>
   </article>`;
 }
 
