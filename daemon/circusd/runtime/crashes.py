@@ -56,6 +56,21 @@ LATER: Final = 30.0
 """Seconds after which counts are written that have grown."""
 
 
+class _Fresh:
+    """A kind of end that there is a report of since a moment ago, or soon will be."""
+
+    __slots__ = ("at", "last", "more", "number")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.number = 0
+        """Id of the report; 0 while it is being made."""
+        self.more = 0
+        """Ends that came meanwhile,"""
+        self.last: Failure | None = None
+        """and the last of them."""
+
+
 class Crashes:
     """The reports of one daemon. All is called in the arbiter's greenlet or another one, and never from a thread."""
 
@@ -72,8 +87,8 @@ class Crashes:
         self._kept: dict[str, list[Kept]] = {}
         """By lower-case name of the watcher, oldest first."""
         self._queue: deque[tuple[Watcher, Failure, str]] = deque()
-        self._fresh: dict[tuple[str, Any], tuple[float, int]] = {}
-        """When a report of such an end was made last, and its id; 0 while it is being made."""
+        self._fresh: dict[tuple[str, Any], _Fresh] = {}
+        """By watcher and kind of end."""
         self._made: dict[str, deque[float]] = {}
         """When the last reports of a watcher were begun."""
         self._forgotten: set[str] = set()
@@ -84,6 +99,7 @@ class Crashes:
         self._writer: gevent.Greenlet[..., None] | None = None
         self._is_stuck = False
         """A look at the system has not come back: there are no more of them."""
+        self._is_closing = False
         self._file.read(self._read)
 
     def _read(self, found: list[Kept] | None) -> None:
@@ -106,40 +122,50 @@ class Crashes:
         """A process has failed: there will be a report of it, or it is counted."""
         name, now = watcher.name.lower(), clock.now()
         how = (name, _how(failure))
-        at, number = self._fresh.get(how, (-TOGETHER, 0))
-        if now - at < TOGETHER:
-            self._count(name, number, failure, others=0)
+        fresh = self._fresh.get(how)
+        if fresh is not None and (not fresh.number or now - fresh.at < TOGETHER):
+            if fresh.number:
+                self._count(name, fresh.number, failure, 1)
+            else:
+                fresh.more += 1
+                fresh.last = failure
             return
         made = self._made.setdefault(name, deque(maxlen=BURST))
         if len(self._queue) >= WAITING or (len(made) == BURST and now - made[0] < TOGETHER):
-            self._count(name, 0, failure, others=1)
+            self._pass_over(name)
             return
         made.append(now)
         if len(self._fresh) > 4 * WAITING:
-            self._fresh = {key: one for key, one in self._fresh.items() if now - one[0] < TOGETHER}
-        self._fresh[how] = (now, 0)
+            self._fresh = {
+                key: one for key, one in self._fresh.items() if not one.number or now - one.at < TOGETHER
+            }
+        self._fresh[how] = _Fresh(now)
         self._queue.append((watcher, failure, self._by(failure.order)))
         if self._worker is None:
             self._worker = gevent.spawn(self._work)
 
-    def _count(self, name: str, number: int, failure: Failure, others: int) -> None:
-        """One more of the ends that the report stands for, or that come after the last one; 0 for the last one."""
+    def _count(self, name: str, number: int, failure: Failure, more: int) -> None:
+        """So many more of the ends that the report stands for, the last of them this one."""
         rows = self._kept.get(name, [])
-        place = next((at for at in range(len(rows) - 1, -1, -1) if number in (0, rows[at].id)), None)
-        if place is None:
-            return
-        row = rows[place]
-        if others:
-            rows[place] = row._replace(others=row.others + others)
-        else:
-            last = round(clock.wall(failure.ended), 3)
-            rows[place] = row._replace(
-                ends=row.ends + 1,
-                last=last,
+        place = next((at for at, row in enumerate(rows) if row.id == number), None)
+        if place is not None:
+            rows[place] = rows[place]._replace(
+                ends=rows[place].ends + more,
+                last=round(clock.wall(failure.ended), 3),
                 last_pid=failure.pid,
                 next=failure.next,
                 next_try=_next_try(failure),
             )
+            self._write_later()
+
+    def _pass_over(self, name: str) -> None:
+        """One more failure after the last report."""
+        rows = self._kept.get(name)
+        if rows:
+            rows[-1] = rows[-1]._replace(others=rows[-1].others + 1)
+            self._write_later()
+
+    def _write_later(self) -> None:
         if self._writer is None:
             self._writer = gevent.spawn_later(LATER, self._write)
 
@@ -152,7 +178,11 @@ class Crashes:
             except Exception:
                 # A fault of ours in one report: supervision and the other reports go on.
                 log.exception("a crash report could not be made watcher=%r wid=%d", watcher.name, failure.wid)
-            gevent.sleep(PAUSE)
+            fresh = self._fresh.get((watcher.name.lower(), _how(failure)))
+            if fresh is not None and not fresh.number:
+                # There is none of it: the next end is looked at again.
+                del self._fresh[watcher.name.lower(), _how(failure)]
+            gevent.sleep(1e-4 if self._is_closing else PAUSE)
         self._worker = None
 
     # -- one report ------------------------------------------------------------------------------------------------
@@ -160,7 +190,7 @@ class Crashes:
     def _make(self, watcher: Watcher, failure: Failure, by: str) -> None:
         if watcher.removed:
             return
-        good = watcher.good_start
+        good = watcher.health.good_start
         report = begun(watcher, failure, by)
         report["lines"] = last_lines(self._history, watcher.name, failure)
         report["load"] = self._load.kept(watcher.name, LOAD_SECONDS)
@@ -178,15 +208,19 @@ class Crashes:
 
     def _look(self, dead: Any, good: Any, *, counts: bool) -> Any:
         """What the system tells, from a thread; None if it does not answer."""
+        if dead is None and not counts and (good is None or not good.files):
+            return None, [], None
         if self._is_stuck:
             return None
         self._is_stuck = True
         pool = gevent.get_hub().threadpool
         task = pool.spawn(looked_up, dead, good, counts)
-        task.rawlink(self._came_back)
         try:
-            return task.get(timeout=PATIENCE)
+            found = task.get(timeout=PATIENCE)
+            self._is_stuck = False
+            return found
         except gevent.Timeout:
+            task.rawlink(self._came_back)
             log.warning("a crash report is made without what the system does not tell within %g s", PATIENCE)
             return None
 
@@ -200,33 +234,39 @@ class Crashes:
         exactly = json.dumps([_how(failure), report["changes"], report["files"], report["stop"]])
         same = alike(exactly, [line["stream"] + line["text"] for line in report["lines"]])
         digest = hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()[:16]
-        how = (name, _how(failure))
-        place = next((at for at in range(len(rows) - 1, -1, -1) if rows[at].alike == digest), None)
-        if place is not None:
-            number = rows[place].id
-            self._fresh[how] = (clock.now(), number)
-            self._count(name, number, failure, others=0)
-            watcher.crash = (number, report["ended"])
-            return
-        number = rows[-1].id + 1 if rows else 1
-        self._fresh[how] = (clock.now(), number)
-        data = packed({"id": number, **report})
-        at = report["ended"]
-        rows.append(
-            Kept(watcher.name, number, data, digest, 1, at, failure.pid, failure.next, _next_try(failure))
-        )
-        self._prune()
-        self._write()
-        watcher.crash = (number, report["ended"])
-        self._arbiter.journal.tell(
-            "process.crashed",
-            watcher.name,
-            wid=failure.wid,
-            pid=failure.pid,
-            report=number,
-            reason=report["how"],
-        )
+        known = next((row.id for row in reversed(rows) if row.alike == digest), 0)
+        number = known or (rows[-1].id + 1 if rows else 1)
+        if known:
+            self._count(name, number, failure, 1)
+        else:
+            at = report["ended"]
+            data = packed({"id": number, **report})
+            rows.append(
+                Kept(watcher.name, number, data, digest, 1, at, failure.pid, failure.next, _next_try(failure))
+            )
+        self._made_known(name, number, failure)
+        watcher.health.crash = {"id": number, "time": report["ended"]}
+        if not known:
+            self._prune()
+            self._write()
+            self._arbiter.journal.tell(
+                "process.crashed",
+                watcher.name,
+                wid=failure.wid,
+                pid=failure.pid,
+                report=number,
+                reason=report["how"],
+            )
         self._arbiter.changed(watcher)
+
+    def _made_known(self, name: str, number: int, failure: Failure) -> None:
+        """Ends like that one are counted from now on, with those that came while the report was made."""
+        fresh = self._fresh.get((name, _how(failure)))
+        if fresh is not None:
+            fresh.at, fresh.number = clock.now(), number
+            if fresh.last is not None:
+                self._count(name, number, fresh.last, fresh.more)
+                fresh.last = None
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -261,6 +301,7 @@ class Crashes:
 
     def close(self) -> None:
         """What was to be reported is, as far as that can be known at once, and all is on disk unless the disk does not answer."""
+        self._is_closing = True
         if self._worker is not None:
             self._worker.join(PATIENCE)
             self._worker.kill(block=False)

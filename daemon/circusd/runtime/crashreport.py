@@ -95,8 +95,8 @@ def died(watcher: Watcher, failure: Failure, base_dir: str) -> Died | None:
         return None
     config, who = failure.config, watcher.credentials
     cwd = os.path.join(base_dir, config.working_dir) if config.working_dir else base_dir
-    good = watcher.good_start
-    program = watcher.launched[1][0] if watcher.launched is not None else ""
+    good = watcher.health.good_start
+    program = watcher.health.launched[1][0] if watcher.health.launched is not None else ""
     if not program and good is not None:
         program = next((mark.path for mark in good.files if mark.what == "executable"), "")
     return Died(

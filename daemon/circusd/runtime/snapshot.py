@@ -93,7 +93,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
             "waiting": watcher.waiting_commands,
         },
         "setback": planner.setback,
-        "crash": None if watcher.crash is None else {"id": watcher.crash[0], "time": watcher.crash[1]},
+        "crash": watcher.health.crash,
         "output": _output(watcher),
         "processes": [
             process_view(p, planner.side(w), watcher.main_of(p.pid))

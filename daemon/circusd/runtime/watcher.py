@@ -6,7 +6,6 @@ Everything here runs in the arbiter's greenlet; callbacks of the loop only post 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import random
 from collections import Counter, deque
@@ -50,14 +49,13 @@ from circusd.schema.probe_values import WORDS
 from . import clock
 from .dependencies import BY_NEEDS
 from .failures import SIGNALS_KEPT, Failure, Sent, failure_of
-from .goodstarts import TIMER as GOOD_START
+from .goodstarts import Health
 from .notifications import happenings
 from .probes import Surroundings
 from .sockets import is_program
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
-    from .goodstarts import GoodStart
     from .hooks import HookResult
 
 log = logging.getLogger("circusd.watcher")
@@ -181,16 +179,7 @@ class Watcher:
         """When processes were started that were given up, by pid."""
         self._sent: dict[int, tuple[Sent, ...]] = {}
         """The last signals of processes, by pid."""
-        self.launched: tuple[WatcherConfig, tuple[str, ...]] | None = None
-        """With what the last process was started, and from which files, until it is known whether that was a good start."""
-        self.settled: GoodStart | None = None
-        """How it was when a process had run for a while the last time,"""
-        self.failed_at = -math.inf
-        """when one has failed the last time (monotonic),"""
-        self.good_start: GoodStart | None = None
-        """and how it was when all was well."""
-        self.crash: tuple[int, float] | None = None
-        """Id and time (epoch seconds) of the last crash report."""
+        self.health = Health()
 
     @property
     def name(self) -> str:
@@ -853,7 +842,7 @@ class Watcher:
         self._line.clear()
         for wid in list(self.planner.processes):
             self._forget(wid)
-        for kind in (*WATCHER_TIMERS, GOOD_START):
+        for kind in WATCHER_TIMERS:
             self.arbiter.timers.cancel((id(self), None, kind))
         if not left_running:
             self.output.close()

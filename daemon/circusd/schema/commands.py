@@ -659,7 +659,14 @@ COMMANDS: tuple[Command, ...] = (
         "say why watchers are as they are",
         "One or a few sentences for each: why it is in its state, and what happens next.",
         (_name(False, "only this watcher, or those that match"), _MATCH),
-        (Field("watchers", "json", "list of {name, state, status, explain}, by name"),),
+        (
+            Field(
+                "watchers",
+                "json",
+                "list of {name, state, status, explain, crash}, by name; ``crash`` is {id, time} of the last crash report since circusd "
+                "has started",
+            ),
+        ),
         scope="watcher",
         scoped=True,
         original=False,
