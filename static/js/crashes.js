@@ -1,6 +1,6 @@
 // The crash reports of a watcher: a list of them, and one in full.
 
-import { useEffect, useRef, useState } from '../vendor/hooks.js';
+import { useLayoutEffect, useRef, useState } from '../vendor/hooks.js';
 import { nodes, plain, strip, visible } from './ansi.js';
 import { NotAsked, useAsked } from './asked.js';
 import { bytes, clock, clockFine, count, percent, span, stamp, wait, word } from './format.js';
@@ -125,13 +125,16 @@ function Changes({ report }) {
 /** Text with its terminal colours; nothing in it is markup. */
 function Coloured({ text }) {
   const place = useRef();
-  useEffect(() => { place.current?.replaceChildren(...nodes(text, plain)); }, [text]);
+  useLayoutEffect(() => { place.current?.replaceChildren(...nodes(text, plain)); }, [text]);
   return html`<code class="text" dir="auto" ref=${place}></code>`;
 }
 
 function Lines({ lines }) {
+  const list = useRef();
+  // The last one says most.
+  useLayoutEffect(() => { list.current?.scrollTo(0, list.current.scrollHeight); }, []);
   if (!lines?.length) return html`<p class="dim said">${say.noLines}</p>`;
-  return html`<ol class="last-lines" tabindex="0" aria-label=${say.lines}>${lines.map((line) => html`<li key=${`${line.stream} ${line.number}`} class=${line.stream}><time title=${stamp(line.time, now())}>${clockFine(line.time)}</time><span class=${line.stream === 'stderr' ? 'from is-fail' : 'from dim'}>${line.stream === 'stderr' ? say.err : say.out}</span><${Coloured} text=${line.text} /></li>`)}</ol>`;
+  return html`<ol class="last-lines" ref=${list} tabindex="0" aria-label=${say.lines}>${lines.map((line) => html`<li key=${`${line.stream} ${line.number}`} class=${line.stream}><time title=${stamp(line.time, now())}>${clockFine(line.time)}</time><span class=${line.stream === 'stderr' ? 'from is-fail' : 'from dim'}>${line.stream === 'stderr' ? say.err : say.out}</span><${Coloured} text=${line.text} /></li>`)}</ol>`;
 }
 
 function Report({ watcher, report }) {
