@@ -9,7 +9,7 @@ import { base } from './page.js';
 import { loadSheet } from './pages.js';
 import { useRowWindow } from './rowwindow.js';
 import { choose, chooseAll, chosen, folded, GROUPINGS, isOrdinary, keepView, mayChoose, rowsOf, SEGMENTS, several, shown, startedAt, view } from './view.js';
-import { counted, Do, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
+import { counted, Do, LastCrash, linked, nextTry, Note, progress, Spoken, WatcherState } from './parts.js';
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
 import { Later } from './later.js';
@@ -35,7 +35,11 @@ export function address(watcher) {
 function Lead() {
   const { lead, daemon } = store;
   const names = byName().map((watcher) => watcher.name);
-  const part = (name, text) => html`${name && html`<a class="say" href=${address({ name })}>${name}</a>`}${counted(text, name && watcherNamed(name))}`;
+  const part = (name, text) => {
+    const watcher = name && watcherNamed(name);
+    const [, own, rest] = /^(.*?)((?: And \d+ more\.)?\s*)$/s.exec(text);
+    return html`${name && html`<a class="say" href=${address({ name })}>${name}</a>`}${counted(own, watcher)}${watcher?.crash && html` (<${LastCrash} watcher=${watcher} />)`}${rest}`;
+  };
   const restarts = byName().reduce((sum, watcher) => sum + watcher.restarts, 0);
   const cpu = percent(store.total.cpu.last);
   const rss = bytes(store.total.rss.last);
@@ -217,7 +221,7 @@ function Sockets() {
 
 const EVENT_SHAPES = [
   [/^(process\.(exited|backoff)|run\.(skipped|missed))$/, 'wait'],
-  [/^(process\.(failed|refused|unready)|watcher\.(failed|reload_failed)|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
+  [/^(process\.(crashed|failed|refused|unready)|watcher\.(failed|reload_failed)|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
   [/^(watcher|socket)\.(stopped|removed|closed)$/, 'rest'],
   [/^(process\.(started|ready)|watcher\.(started|added|scaled|reloaded$)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],
   [/^process\.signalled$|^daemon\.stopping$/, 'stopping'],

@@ -2,10 +2,11 @@
 
 import { useRef } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
-import { inZone, wait } from './format.js';
+import { inZone, wait, word as quoted } from './format.js';
 import { html, icon, state } from './shapes.js';
 import { act, barred, dismiss, isBusy, lineFor, rowNamed } from './commands.js';
-import { isLive, now, shape, shapeOfProcess, store } from './store.js';
+import { isLive, needsYou, now, shape, shapeOfProcess, store } from './store.js';
+import { base } from './page.js';
 import { going, processWord, say, verbs } from './words.js';
 
 /** Shape and word of a watcher: the wire's word, and what differs after a comma. */
@@ -126,6 +127,14 @@ export function linked(text, names, part) {
   }
   out.push(part(name, text.slice(from)));
   return out;
+}
+
+const LATELY = 3600; // seconds
+
+/** Where the report of the last crash of a watcher is; nothing where there was none, or all has been well for an hour. */
+export function LastCrash({ watcher }) {
+  if (!watcher?.crash || (!needsYou(watcher) && now() - watcher.crash.time > LATELY)) return null;
+  return html`<a class="say" href=${`${base}/w/${encodeURIComponent(watcher.name)}?tab=crashes&report=${watcher.crash.id}`} data-ctl=${`circusctl crash ${quoted(watcher.name)} ${watcher.crash.id}`}>${say.lastCrash}<span class="only-heard"> ${visible(watcher.name)}</span></a>`;
 }
 
 /** A sentence of the daemon's, in which the time to the next try, or what is left to become ready, goes on counting. */

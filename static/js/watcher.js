@@ -12,7 +12,7 @@ import { useBelow } from './below.js';
 import { whenLog } from './moment.js';
 import { Part } from './later.js';
 import { act, barred, call, isBusy, lineFor, mayNot } from './commands.js';
-import { counted, Do, Note, processState, progress, Spoken, WatcherState } from './parts.js';
+import { counted, Do, LastCrash, Note, processState, progress, Spoken, WatcherState } from './parts.js';
 import { Loading } from './frame.js';
 import { socketTag } from './overview.js';
 import { details, say, verbs } from './words.js';
@@ -24,6 +24,7 @@ const SECTIONS = [
   { tab: 'options', title: details.options, part: 'w/options', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Options) },
   { tab: 'events', title: details.events, part: 'w/events', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Events) },
   { tab: 'runs', title: details.runs, part: 'w/runs', sheet: 'runs', only: (watcher) => watcher.schedule, load: () => import('./runs.js').then((module) => module.Runs) },
+  { tab: 'crashes', title: details.crashes, part: 'w/crashes', sheets: ['crashes', 'log'], load: () => import('./crashes.js').then((module) => module.Crashes) },
   { tab: 'streams', title: details.streams, part: 'w/streams', sheet: 'sinks', load: () => import('./sinks.js').then((module) => module.Sinks) },
 ];
 
@@ -36,7 +37,7 @@ function Face({ watcher }) {
   return html`<header class="face">
     ${ring(kinds, { label: inWords(kinds) })}
     <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
-      <p class="explain">${counted(watcher.explain, watcher)}</p><${Spoken} text=${watcher.explain} /></div>
+      <p class="explain">${counted(watcher.explain, watcher)} <${LastCrash} watcher=${watcher} /></p><${Spoken} text=${watcher.explain} /></div>
     <div class="do" role="toolbar" aria-label=${say.doTo(watcher.name)}>
       ${watcher.schedule && html`<${Do} what="run" watcher=${watcher} picture="start" given=${{ waiting: false }} main=${!isStopped(watcher)} />`}
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys main />` : html`

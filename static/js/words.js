@@ -57,6 +57,7 @@ export const say = {
   chooseShown: 'Choose all that are shown',
   chooseGroup: (title, number) => `Choose ${number} of ${title}`,
   clone: 'Clone',
+  lastCrash: 'crash report',
   cloneOf: (name) => `clone ${name}`,
   likeOther: (name) => `Filled from ${name}: give it a name, and change what should differ.`,
   severalAtOnce: 'Several watchers',
@@ -503,7 +504,7 @@ export const charts = {
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
   zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
-  logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', runs: 'Runs', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
+  logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', crashes: 'Crashes', streams: 'Streams', runs: 'Runs', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,
   loadingPart: 'This part did not come:',

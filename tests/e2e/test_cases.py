@@ -89,6 +89,10 @@ def set_up(daemon: Daemon, row: Command) -> None:
             eventually(
                 lambda name=name, text=text: text in daemon.ctl("output", name).stdout, within=10, what=line
             )
+        elif words[0] == "wait-crash":
+            eventually(
+                lambda name=words[1]: daemon.call("crashes", name=name)["crashes"], within=10, what=line
+            )
         elif words[0] == "append-to-config":
             with daemon.config.open("a") as config:
                 config.write(f"\n[watcher:{words[1]}]\ncmd = sleep 1000\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import threading
 import urllib.error
 import urllib.request
@@ -138,6 +140,11 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         for name, role in (("ben", "operator"), ("ida", "admin")):
             running.call("addperson", person=name, role=role, watchers="web*", password=PASSWORD)
         eventually(lambda: running.watcher(f"{HIDDEN}-2")["state"] == "failed", within=20)
+        os.kill(running.pids("web")[0], signal.SIGKILL)
+        # Each of both has a crash report.
+        eventually(
+            lambda: len({row["watcher"] for row in running.call("crashes")["crashes"]}) == 2, within=20
+        )
         yield running
 
 

@@ -85,6 +85,7 @@ def watcher(
         "last_event": {"time": time.time() - 90, "text": "1 started, pid 20001", "event": "process.started"},
         "job": None,
         "setback": "",
+        "crash": None,
         "output": {"captured": True, "why": ""},
         "processes": listed,
         **more,

@@ -33,6 +33,12 @@ STATE_COLORS = {
 }
 
 
+ILL = ("failed", "backoff", "exited")
+"""Words of watchers whose last crash report says what is wrong."""
+LATELY = 3600.0
+"""Seconds after which a crash is no news of a watcher that is well."""
+
+
 def text_of(command: str, reply: Reply, style: Style) -> str:
     """What is printed for an ok reply to that command."""
     results = reply.get("results")
@@ -175,6 +181,8 @@ def status_table(reply: Reply, style: Style) -> str:
             detail.append(f"{job.get('command')}: {job.get('done')} of {job.get('total')}")
         if job and job.get("text"):
             detail.append(str(job["text"]))
+        if state in ILL and watcher.get("crash"):
+            detail.append(f"crash {watcher['crash']['id']}")
         rows.append(
             [
                 clean(watcher["name"]),
@@ -204,6 +212,7 @@ def watcher_text(reply: Reply, style: Style) -> str:
         f"{style.paint(clean(watcher['name']), 'bold')}: {style.paint(state, STATE_COLORS.get(state, 'bold'))}",
         prose(clean(watcher.get("explain") or ""), style),
     ]
+    lines.append(_last_crash(watcher, now, style))
     if watcher.get("tags"):
         lines.append(style.paint(clean(" ".join(f"@{tag}" for tag in watcher["tags"])), "dim"))
     rows, colors = [], []
@@ -321,9 +330,23 @@ def _list(reply: Reply, style: Style) -> str:
 
 def _explain(reply: Reply, style: Style) -> str:
     watchers = reply.get("watchers", ())
-    if len(watchers) == 1:
-        return prose(clean(str(watchers[0].get("explain"))), style)
-    return "\n".join(_named(str(w.get("name")), clean(str(w.get("explain"))), style) for w in watchers)
+    now = float(reply.get("time") or 0)
+    told = [(str(w.get("name")), clean(str(w.get("explain"))), _last_crash(w, now, style)) for w in watchers]
+    if len(told) == 1:
+        ((_, text, crash),) = told
+        return "\n".join(filter(None, (prose(text, style), crash)))
+    return "\n".join(
+        _named(name, "\n".join(filter(None, (text, crash))), style) for name, text, crash in told
+    )
+
+
+def _last_crash(watcher: Mapping[str, Any], now: float, style: Style) -> str:
+    """How to see the report of its last crash; nothing where there was none, or all has been well for an hour."""
+    crash = watcher.get("crash")
+    if not crash or (watcher.get("state") not in ILL and now - float(crash["time"]) > LATELY):
+        return ""
+    name = clean(shlex.quote(str(watcher.get("name"))))
+    return style.paint(f"Its last crash: circusctl crash {name} {crash['id']}", "dim")
 
 
 def _waited(reply: Reply, style: Style) -> str:
@@ -613,6 +636,8 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "addtoken": _made_token,
     "audit": _audit,
     "cancel": _cancelled,
+    "crash": _later("crashviews", "crash"),
+    "crashes": _later("crashviews", "crashes"),
     "daemon": _later("aboutviews", "daemon"),
     "decr": _scaled,
     "drift": _later("aboutviews", "drift"),

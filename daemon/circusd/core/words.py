@@ -346,6 +346,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
                 at=0.0, code=fields.get("code"), signal=fields.get("signal"), lived=fields.get("lived")
             )
             return f"{wid} {ending(end)}"
+        case "process.crashed":
+            return f"{wid} {fields.get('reason')}: crash report {fields.get('report')}"
         case "process.refused":
             return f"{wid} could not be started: {fields.get('reason')}"
         case "process.backoff" if not fields.get("attempt"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 from collections.abc import Container, Iterator
@@ -20,6 +21,13 @@ class ExitStatus(NamedTuple):
 
 
 UNKNOWN: Final = ExitStatus(None, None, core=False)
+
+
+class Ended(NamedTuple):
+    """How a process ended, and what it and the children that it has waited for have used; None where that is not known."""
+
+    status: ExitStatus
+    usage: resource.struct_rusage | None
 
 
 class Orphan(NamedTuple):
@@ -63,6 +71,20 @@ def reap(pidfd: int) -> ExitStatus | None:
         poll.register(pidfd, select.POLLIN)
         return UNKNOWN if poll.poll(0) else None
     return None if result is None else _status(result)
+
+
+def reap_counted(pidfd: int) -> Ended | None:
+    """As `reap`, with what the process has used."""
+    try:
+        seen = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        status = reap(pidfd)
+        return None if status is None else Ended(status, None)
+    if seen is None:
+        return None
+    # Only the older call tells the usage, and it knows no pidfd; until then the zombie keeps its pid from others.
+    pid, _, usage = os.wait4(seen.si_pid, os.WNOHANG)
+    return Ended(_status(seen), usage) if pid else None
 
 
 def reap_orphans(known: Container[int], limit: int = 256) -> list[Orphan]:

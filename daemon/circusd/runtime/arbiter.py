@@ -26,6 +26,8 @@ from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
 
 from . import clock
 from .dependencies import Dependencies
+from .failures import Failure
+from .goodstarts import GoodStarts
 from .journal import Journal
 from .probes import Surroundings
 from .reaper import Reaper
@@ -88,6 +90,8 @@ class Services:
     base_env: Mapping[str, str]
     base_dir: str
     sys_path: Sequence[str] = ()
+    config_folder: str = ""
+    """That of the main file."""
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
     schedules: Callable[[Arbiter], Schedules] | None = None
@@ -109,6 +113,8 @@ class Arbiter:
         self.warmup_delay = 0.0
         self.on_change: Callable[[Watcher | str], None] = lambda watcher: None
         """Told, in the arbiter's greenlet, of each watcher that may look different now (its name if it is gone)."""
+        self.on_failure: Callable[[Watcher, Failure], None] = lambda watcher, failure: None
+        """Told, in the arbiter's greenlet, of each process that has failed; must cost next to nothing."""
         self.stopping = False
         self._jobs = itertools.count(1)
         self._posted: deque[tuple[Watcher | None, Callable[..., None], tuple[Any, ...]]] = deque()
@@ -122,6 +128,7 @@ class Arbiter:
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
         self.dependencies = Dependencies(self)
+        self.good_starts = GoodStarts(self, services.config_folder)
         self._greenlet = gevent.spawn(self._run)
 
     # -- the queue -----------------------------------------------------------------------------------------------

@@ -210,9 +210,11 @@ class Changing:
         signum = to_signum(p["signum"])
         if p.get("childpid", p.get("child_pid")) is not None and p.get("pid") is None:
             raise BadRequest("cannot specify childpid without pid", field="childpid")
-        return several(select(seen(self.arbiter, c), p), lambda w: self._signal_one(w, p, signum))
+        return several(
+            select(seen(self.arbiter, c), p), lambda w: self._signal_one(w, p, signum, c.person.name)
+        )
 
-    def _signal_one(self, watcher: Watcher, p: Mapping[str, Any], signum: int) -> Reply:
+    def _signal_one(self, watcher: Watcher, p: Mapping[str, Any], signum: int, by: str) -> Reply:
         pids = watcher.planner.pids()
         if p.get("pid") is not None:
             pid = as_int(p["pid"], "pid")
@@ -223,7 +225,7 @@ class Changing:
             self._signal_child(pids, as_int(childpid, "childpid"), signum)
             return {}
         if not children:
-            watcher.signal_processes(signum, pids)
+            watcher.signal_processes(signum, pids, by)
         if children or recursive:
             table = proc.sweep()
             below = proc.descendants(pids, table) if recursive else proc.children(pids, table)

@@ -19,3 +19,8 @@ def wall(moment: float | None = None) -> float:
 def utc_offset() -> int:
     """By how many seconds the clock on this machine's wall is ahead of UTC now."""
     return time.localtime().tm_gmtoff
+
+
+def of_day(moment: float) -> str:
+    """Epoch seconds as the clock on this machine's wall shows them: ``14:05:09``."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))

@@ -66,6 +66,8 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .crashes import Crashes
+    from .failures import Failure
     from .far import Far
     from .metrics import Metrics
     from .schedules import Schedules
@@ -143,6 +145,7 @@ class Daemon:
         self._exit_code = 0
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
+        self._crashes: Crashes | None = None
         self._searches: Searches | None = None
         self._state_folder: StateFolder | None = None
         self._far: Far | None = None
@@ -246,6 +249,7 @@ class Daemon:
             nofile=nofile,
             oom_score_adj=oom if protected else None,
             schedules=self._new_schedules,
+            config_folder=os.path.dirname(os.path.abspath(self.settings.path)),
             forgotten=self._forget,
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
@@ -273,6 +277,8 @@ class Daemon:
         stack.callback(self._close_searches)
         self.orders = Orders(self.arbiter)
         self.arbiter.on_change = self._changed
+        self.arbiter.on_failure = self._failed
+        stack.callback(self._close_crashes)
         self.audit = Audit(self.settings.name, circus.audit, self._audit_told, self._denied)
         stack.callback(self.audit.close)
         self.handlers = Handlers(self.arbiter, self)
@@ -634,6 +640,24 @@ class Daemon:
         return Schedules(arbiter, runs_in(self.state_folder), self.history, self.life)
 
     @property
+    def crashes(self) -> Crashes:
+        """Made when a process fails for the first time, or when somebody asks for reports."""
+        if self._crashes is None:
+            from .crashes import Crashes
+
+            self._crashes = Crashes(
+                self.arbiter, self.history, self.load_history, self.state_folder, self.orders.by
+            )
+        return self._crashes
+
+    def _failed(self, watcher: Watcher, failure: Failure) -> None:
+        self.crashes.note(watcher, failure)
+
+    def _close_crashes(self) -> None:
+        if self._crashes is not None:
+            self._crashes.close()
+
+    @property
     def metrics(self) -> Metrics:
         """Made when they are asked for."""
         if self._metrics is None:
@@ -899,6 +923,7 @@ class Daemon:
     def _forget(self, name: str) -> None:
         self.history.forget(name)
         self.load_history.forget(name)
+        self.crashes.forget(name)
 
     def _left(self, connection: bytes) -> None:
         self.follows.left(connection)

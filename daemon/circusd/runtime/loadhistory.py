@@ -257,6 +257,16 @@ class LoadHistory:
             "daemon": self._series(DAEMON, moments, present),
         }
 
+    def kept(self, name: str, span: float) -> dict[str, list[Any]]:
+        """The samples of one watcher within the last ``span`` seconds, and none of now: nothing is asked of the system."""
+        moments = self._moments(self._wall(), span)
+        samples = [ring.sample(name.lower(), place) for _, ring, place in moments]
+        return {
+            "times": [round(at, 3) for at, _, _ in moments],
+            "cpu": [_number(sample.cpu, 1) for sample in samples],
+            "rss": [_number(sample.rss, 0) for sample in samples],
+        }
+
     def _moments(self, time: float, span: float) -> list[tuple[float, Ring, int]]:
         """The finer samples, and the coarse ones of times of which there are none; in the order of their times."""
         fine = [(at, self.fine, place) for at, place in self.fine.moments()]

@@ -108,6 +108,30 @@ class Looking:
             reply["files"] = files
         return reply
 
+    def cmd_crashes(self, p: dict[str, Any], c: Context) -> Reply:
+        names = [w.name for w in named(self.arbiter, p, c)]
+        crashes = self.daemon.crashes
+        return Later(
+            in_background(lambda: crashes.of(names)),
+            lambda rows: {"crashes": rows, "problem": crashes.problem},
+        )
+
+    def cmd_crash(self, p: dict[str, Any], c: Context) -> Reply:
+        (watcher,) = select(seen(self.arbiter, c), {"name": p["name"], "match": "simple"})
+        number = None if p.get("id") is None else as_int(p["id"], "id")
+
+        def found() -> dict[str, Any]:
+            report: dict[str, Any] | None = self.daemon.crashes.report(watcher.name, number)
+            if report is None:
+                known = ", ".join(str(row["id"]) for row in self.daemon.crashes.of([watcher.name]))
+                which = "" if number is None else f" {number}"
+                raise NotFound(
+                    f"{watcher.name} has no crash report{which}", hint=f"it has: {known}" if known else ""
+                )
+            return {"crash": report}
+
+        return Later(in_background(found), lambda reply: reply)
+
     def _ends(self, watcher: Watcher, wid: int) -> list[dict[str, Any]]:
         """How the processes of a slot ended, the last ones, oldest first."""
         ends = [

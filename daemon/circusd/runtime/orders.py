@@ -82,6 +82,11 @@ class Orders:
         self._watched.discard(order)
         self._orders.pop(order.id, None)
 
+    def by(self, number: int) -> str:
+        """Whose request that is; nothing where it is on its way no longer, or nobody's."""
+        order = self._orders.get(number)
+        return "" if order is None else order.by
+
     def changed(self) -> None:
         """Some watcher may look different. Costs next to nothing when nobody watches progress."""
         for order in self._watched:

@@ -187,7 +187,7 @@ class Reading:
 
     def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
         names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
-        keys = ("name", "state", "status", "explain")
+        keys = ("name", "state", "status", "explain", "crash")
         return Later(
             in_background(lambda: snapshot.inspect(self.arbiter, {}, names, c.person.scope)),
             lambda reply: {"watchers": [{key: view[key] for key in keys} for view in reply["watchers"]]},

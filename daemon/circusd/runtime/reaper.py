@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 
 from circusd.kernel import pidfd
-from circusd.kernel.pidfd import ExitStatus
+from circusd.kernel.pidfd import Ended, ExitStatus
 from circusd.kernel.signals import SignalPipe
 
 READ = 1
 ORPHANS_A_TURN = 256
 ORPHANS_SECONDS = 0.02
 """Orphans are looked for at most this often: where our own die in numbers, each look has to pass all of them."""
+
+Told = TypeVar("Told")
 
 
 class Reaper:
@@ -92,10 +94,19 @@ class Reaper:
 
     def watch(self, pid: int, fd: int, ended: Callable[[ExitStatus], None]) -> None:
         """``ended`` is called once, in the hub's turn, when our child ``pid`` is gone; the pidfd is closed then."""
+        self._watch(pid, fd, pidfd.reap, ended)
+
+    def watch_counted(self, pid: int, fd: int, ended: Callable[[Ended], None]) -> None:
+        """The same, and ``ended`` is told what the process has used."""
+        self._watch(pid, fd, pidfd.reap_counted, ended)
+
+    def _watch(
+        self, pid: int, fd: int, reap: Callable[[int], Told | None], ended: Callable[[Told], None]
+    ) -> None:
         watcher = self._loop.io(fd, READ)
 
         def readable() -> None:
-            status = pidfd.reap(fd)
+            status = reap(fd)
             if status is None:
                 # A debugger has to let it go first. Its pidfd stays readable, and to ask it again would never end: we
                 # get a SIGCHLD then.

@@ -94,6 +94,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         },
         "setback": planner.setback,
         "schedule": arbiter.schedules.view(watcher) if config.schedule and arbiter.schedules else None,
+        "crash": watcher.health.crash,
         "output": _output(watcher),
         "processes": [
             process_view(p, planner.side(w), watcher.main_of(p.pid))

@@ -400,6 +400,11 @@ class Output:
             if reader.pid == pid and reader.key.wid == wid:
                 reader.ended()
 
+    def lines_after(self, wid: int) -> dict[str, int]:
+        """By stream, the number of the line that the next byte of that slot belongs to."""
+        keys = {stream: StreamKey(self._config.name, wid, stream) for stream in STREAMS}
+        return {stream: self._services.history.line_at(key) for stream, key in keys.items()}
+
     def reconfigure(self, config: WatcherConfig) -> None:
         """Sinks are those of the new configuration, at once; whether a stream is closed is for the next process."""
         before, self._config = self._config, config

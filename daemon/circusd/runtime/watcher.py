@@ -21,6 +21,7 @@ from gevent.event import AsyncResult
 
 from circusd.config.launch import build
 from circusd.config.model import HookConfig, WatcherConfig, with_options
+from circusd.core.crash import is_crash, what_next
 from circusd.core.effects import (
     ArmTimer,
     CallHook,
@@ -37,7 +38,7 @@ from circusd.core.effects import (
 from circusd.core.lifecycle import FAILURE, Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
-from circusd.kernel.pidfd import ExitStatus
+from circusd.kernel.pidfd import Ended, ExitStatus
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.sockets import FIRST_OF_MANAGER
@@ -47,6 +48,8 @@ from circusd.schema.probe_values import WORDS
 
 from . import clock
 from .dependencies import BY_NEEDS
+from .failures import SIGNALS_KEPT, Failure, Sent, failure_of
+from .goodstarts import Health
 from .notifications import happenings
 from .probes import Surroundings
 from .sockets import is_program
@@ -177,6 +180,9 @@ class Watcher:
         """How to look whether the process of a slot is ready, where it does not say so itself."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
+        self._sent: dict[int, tuple[Sent, ...]] = {}
+        """The last signals of processes, by pid."""
+        self.health = Health()
 
     @property
     def name(self) -> str:
@@ -377,6 +383,8 @@ class Watcher:
                 self.restarts_ever += 1
                 self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
                 self.arbiter.dependencies.restarted(self)
+        elif event == "process.ready":
+            self.arbiter.good_starts.look_soon(self)
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
 
     def begins_anew(self) -> None:
@@ -397,7 +405,7 @@ class Watcher:
         if self.removed or process is None or process.state is not State.STARTING:
             return  # it was given up while it waited for its turn
         try:
-            child = self._launch(wid)
+            child, spec = self._launch(wid)
         except SpawnError as error:
             self._refused(wid, error)
         except CircusError as error:
@@ -409,10 +417,11 @@ class Watcher:
             self.output.spawned(wid, child.pid)
             self._wids[child.pid] = wid
             self._roots[child.pid] = child
-            self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
+            self.arbiter.reaper.watch_counted(child.pid, child.pidfd, partial(self._exited, child.pid))
+            self.arbiter.good_starts.begun(self, spec)
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
-    def _launch(self, wid: int) -> Child:
+    def _launch(self, wid: int) -> tuple[Child, SpawnSpec]:
         if self.credentials.error is not None:
             raise self.credentials.error
         with ExitStack() as stack:
@@ -422,13 +431,16 @@ class Watcher:
             spec = self._spec(wid, extra, stack)
             ends = self.output.attach(wid)
             try:
-                return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr))
+                return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr)), spec
             except BaseException:
                 self.output.abandon(wid)
                 raise
 
     def _refused(self, wid: int, error: SpawnError) -> None:
-        self.happen(wid, Happening(Kind.REFUSED, stage=error.stage, errno=error.errno, text=error.text))
+        event = Happening(Kind.REFUSED, stage=error.stage, errno=error.errno, text=error.text)
+        failure = Failure(wid, None, None, clock.now(), event, self.config)
+        self.happen(wid, event)
+        self._report(failure)
 
     def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
         config, services = self.config, self.arbiter.services
@@ -533,14 +545,16 @@ class Watcher:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def _exited(self, pid: int, status: ExitStatus) -> None:
+    def _exited(self, pid: int, ended: Ended) -> None:
         """In the hub's turn: the process is gone."""
-        self.arbiter.post(self, self._reaped, pid, status)
+        self.arbiter.post(self, self._reaped, pid, ended)
 
-    def _reaped(self, pid: int, status: ExitStatus) -> None:
+    def _reaped(self, pid: int, ended: Ended) -> None:
+        status = ended.status
         wid = self._wids.pop(pid, None)
         root = self._roots.pop(pid)
         self._mains.pop(pid, None)
+        sent = self._sent.pop(pid, ())
         if wid is None:
             return
         self.output.ended(wid, pid)
@@ -559,11 +573,28 @@ class Watcher:
         self._notify_hook(
             "after_reap", process_pid=pid, time=clock.wall(), exit_code=code, process_status="dead"
         )
-        self.happen(wid, Happening(Kind.EXITED, code=status.code, signal=status.signal))
+        event = Happening(Kind.EXITED, code=status.code, signal=status.signal)
+        failure = None
+        if is_crash(process, event, self.planner.policy, [one.signum for one in sent]):
+            failure = failure_of(self, process, event, ended, sent, aged=self._ended.get(wid) == "max_age")
+        self.happen(wid, event)
+        if failure is not None:
+            self._report(failure)
         if stopping and self.config.stop_children:
             self._look_after_tree(wid, root.identity)
 
-    def _signal(self, wid: int, signum: int, children: bool) -> None:
+    def _report(self, failure: Failure) -> None:
+        """After the event: it is known what comes next."""
+        self.arbiter.good_starts.failed(self, failure.ended)
+        process = self.planner.processes.get(failure.wid)
+        if process is not None:
+            text = what_next(process, clock.now(), self.planner.policy)
+            failure = replace(failure, next=text, next_try=process.next_try)
+        elif self.planner.setback:
+            failure = replace(failure, next="the reload was given up, and the old processes stay")
+        self.arbiter.on_failure(self, failure)
+
+    def _signal(self, wid: int, signum: int, children: bool, by: str = "") -> None:
         process = self.planner.processes.get(wid)
         if process is None:
             return
@@ -578,14 +609,16 @@ class Watcher:
         if "before_signal" in self.config.hooks and signum != SIGKILL:
             extra = {"pid": pid, "signum": signum}
             self._ask(
-                "before_signal", extra, lambda ok, _: self._send(wid, pid, signum, children) if ok else None
+                "before_signal",
+                extra,
+                lambda ok, _: self._send(wid, pid, signum, children, by) if ok else None,
             )
         else:
             # Nothing may stand in the way of SIGKILL.
             self._notify_hook("before_signal", pid=pid, signum=signum)
-            self._send(wid, pid, signum, children)
+            self._send(wid, pid, signum, children, by)
 
-    def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
+    def _send(self, wid: int, pid: int, signum: int, children: bool, by: str = "") -> None:
         main = self._mains.get(pid)
         if main is not None and proc.signal_process(main, signum):
             proc.signal_process(main, CONTINUE)
@@ -593,10 +626,14 @@ class Watcher:
         else:
             told, receiver = self.arbiter.reaper.send(pid, signum, wake=True), pid
         if told:
+            self._note_sent(pid, signum, by)
             self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
             self._notify_hook("after_signal", pid=pid, signum=signum)
         if children:
             self._send_to_children(wid, proc.children([pid], self.arbiter.table())[pid], signum)
+
+    def _note_sent(self, pid: int, signum: int, by: str = "") -> None:
+        self._sent[pid] = (*self._sent.get(pid, ()), Sent(signum, clock.now(), by))[-SIGNALS_KEPT:]
 
     def _send_to_children(self, wid: int, children: Iterable[Identity], signum: int) -> None:
         for child in children:
@@ -640,6 +677,7 @@ class Watcher:
             roots += [self._trees[wid].root, *self._trees[wid].members]
         if process.pid is not None:
             roots.append(self._roots[process.pid].identity)
+            self._note_sent(process.pid, KILL)
             self.tell("process.signalled", wid=wid, pid=process.pid, signum=KILL)
         self.arbiter.kill_trees(roots)
         if process.pid is None:
@@ -692,12 +730,12 @@ class Watcher:
         else:
             self.happen(wid, Happening(Kind.TREE_GONE))
 
-    def signal_processes(self, signum: int, pids: list[int]) -> None:
-        """A signal that a person sends to processes: hooks are asked, nothing else changes."""
+    def signal_processes(self, signum: int, pids: list[int], by: str = "") -> None:
+        """A signal that a person, ``by``, sends to processes: hooks are asked, nothing else changes."""
         for pid in pids:
             wid = self._wids.get(pid)
             if wid is not None:
-                self._signal(wid, signum, children=False)
+                self._signal(wid, signum, children=False, by=by)
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 

@@ -441,6 +441,77 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "crash",
+        "show the report of a crash",
+        "All that is known of an end that was a failure: by which signal or exit code and what that usually means, where its core dump "
+        "is, who had sent it signals, its last lines, what it had used, the load of its watcher before, what is different since the "
+        "last start that went well (options, with secrets hidden, and the program's files), and what happened next. The last "
+        "report when no ID is given.",
+        (
+            Field(
+                "name",
+                doc="the watcher, in any case of letters",
+                required=True,
+                positional=True,
+                metavar="NAME",
+                target="watcher",
+            ),
+            Field(
+                "id",
+                "int",
+                "the number of the report, as ``crashes`` shows it",
+                positional=True,
+                metavar="ID",
+            ),
+        ),
+        (
+            Field(
+                "crash",
+                "object",
+                "the report: {id, watcher, wid, pid, started, ended, lived, code, signal, signal_name, stage, errno, how, means, core, "
+                "core_dump, sent, stop, killer, usage, load, since, changes, files, lines, next, next_try, count, last, last_pid, "
+                "others}; what is not known is null or empty",
+            ),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl crash web 3",
+        case=Case(
+            setup=("signal loud SEGV", "wait-crash loud"),
+            argv="crash loud",
+            after="was ended by SIGSEGV",
+        ),
+    ),
+    Command(
+        "crashes",
+        "list the reports of crashes",
+        "Processes that ended in a way that is a failure by the options of their watcher: by a signal that circusd has not sent to stop "
+        "them, with an exit code that is not in ``success_exit_codes``, or that could not be started or did not become ready. Ends that "
+        "differ in nothing but numbers are counted together. The last 20 reports of each watcher are kept, in memory and in the state "
+        "folder, where they outlive circusd.",
+        (_name(False, "only this watcher, or those that match"), _MATCH),
+        (
+            Field(
+                "crashes",
+                "json",
+                "list of {watcher, id, wid, pid, started, ended, lived, code, signal, signal_name, stage, core, how, means, count, last, "
+                "last_pid, others}, newest first; ``count`` ends were like it, the last of them at ``last``, and ``others`` failures "
+                "after it were too many to be looked at",
+            ),
+            Field("problem", "string", "why they will not outlive circusd; empty when they will"),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl crashes web",
+        case=Case(
+            setup=("signal loud SEGV", "wait-crash loud"),
+            argv="crashes loud",
+            after="was ended by SIGSEGV",
+        ),
+    ),
+    Command(
         "daemon",
         "show the daemon: its process, its limits, and who is connected",
         "Memory, descriptors and other limits of circusd itself, and each of its doors with the connections that came in by it: whose, "
@@ -588,7 +659,14 @@ COMMANDS: tuple[Command, ...] = (
         "say why watchers are as they are",
         "One or a few sentences for each: why it is in its state, and what happens next.",
         (_name(False, "only this watcher, or those that match"), _MATCH),
-        (Field("watchers", "json", "list of {name, state, status, explain}, by name"),),
+        (
+            Field(
+                "watchers",
+                "json",
+                "list of {name, state, status, explain, crash}, by name; ``crash`` is {id, time} of the last crash report since circusd "
+                "has started",
+            ),
+        ),
         scope="watcher",
         scoped=True,
         original=False,

@@ -120,6 +120,14 @@ EVENTS: tuple[EventKind, ...] = (
         "A process has ended and was reaped; it had lived so many seconds.",
         "warning",
     ),
+    EventKind(
+        "process.crashed",
+        "",
+        (*_PROCESS, "report", "reason"),
+        "There is a crash report of a process that has failed: its number, and how the process ended. Further ends like it are "
+        "counted with it, and not told again.",
+        "warning",
+    ),
     EventKind("process.signalled", "kill", (*_PROCESS, "signum"), "A signal was sent to stop a process."),
     EventKind(
         "process.backoff",
