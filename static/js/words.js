@@ -263,6 +263,7 @@ export const say = {
   putRight: (names) => `To put right: ${names.join(', ')}`,
   isMissing: (names) => `Still missing: ${names.join(', ')}`,
   leadsToLog: 'The console shows this on each watcher’s own page, as it is written:',
+  dependencies: 'Dependencies',
   onlyShell: 'circusctl does this by itself, in a terminal; the console has its own way to show it.',
 };
 

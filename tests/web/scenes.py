@@ -363,3 +363,23 @@ def set_pages(stage: StagedDaemon) -> None:
         "events": lambda p: {"events": happened(), "more": False},
     }
     stage.answers.update(answers)
+
+
+def tied(name: str, *needs: str, meets: tuple[str, ...] = ("started", "ready"), **more: Any) -> Answer:
+    """A watcher that needs those (``NAME:CONDITION``)."""
+    said = [dict(zip(("name", "condition"), need.split(":"), strict=True)) for need in needs]
+    return watcher(name, [process(1)], needs=said, meets=list(meets), **more)
+
+
+def set_graph(stage: StagedDaemon) -> None:
+    """An application whose migration has yet to end, and one that stands apart."""
+    waiting = {"status": "starting", "state": "waiting", "meets": ()}
+    for shown in (
+        tied("db"),
+        tied("cache"),
+        tied("migrate", "db:ready", meets=("started",)),
+        tied("web", "DB:ready", "cache:started", "migrate:completed_successfully", **waiting),
+        tied("proxy", "web:ready", **waiting),
+        tied("apart"),
+    ):
+        stage.watchers[shown["name"]] = shown

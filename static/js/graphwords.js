@@ -1,0 +1,29 @@
+// Every phrase of the page of dependencies, ready to be translated: apart from the others, as most never open it.
+
+const many = (count, one, more) => `${count} ${count === 1 ? one : more}`;
+
+export const words = {
+  title: 'Dependencies',
+  lead: (count, waiting, lost) => {
+    const rest = [waiting && `${many(waiting, 'waits', 'wait')} for what is not there yet`, lost && `${many(lost, 'was', 'were')} not started, as what is needed can’t be had`].filter(Boolean).join('; ');
+    return `${many(count, 'watcher needs others', 'watchers need others or are needed')}. ${rest || 'What they need is there'}.`;
+  },
+  waitsFor: (names) => `waits for ${names.join(', ')}`,
+  views: { graph: 'Graph', start: 'Start' },
+  picture: 'Who needs whom',
+  pictureLabel: (count) => `${many(count, 'watcher', 'watchers')}, those that are needed on the left. Arrow keys go from one to the next; the table below says the same.`,
+  legend: 'Each line leads to what needs the other. A broken line: not as it is needed yet.',
+  mermaid: 'Mermaid',
+  table: 'The same as a table',
+  head: { name: 'Watcher', state: 'State', needs: 'Needs', users: 'Needed by' },
+  conditions: { ready: 'ready', started: 'started', completed: 'ended', completed_successfully: 'ended well' },
+  met: 'there',
+  missing: 'not yet',
+  nodeLabel: (name, word, needs) => `${name}: ${word}${needs.length ? `. Needs ${needs.join(', ')}` : ''}`,
+  needLabel: (name, condition, met) => `${name} ${condition} (${met ? 'there' : 'not yet'})`,
+  alone: (count) => `${many(count, 'watcher needs nothing, and nobody needs it', 'watchers need nothing, and nobody needs them')}`,
+  none: 'No watcher depends on another',
+  whatIsIt: 'One that depends on others is started when they are as it needs them, and stopped before them. An option of its section says on which:',
+  howTo: '[watcher:web]\ncmd = ./web\ndepends_on = db, migrate:completed_successfully',
+  nothing: '–',
+};
