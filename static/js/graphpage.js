@@ -1,4 +1,4 @@
-// Dependencies: who needs whom as a picture in layers, and as a table.
+// Dependencies: who needs whom as a picture in layers, and as a table; how the last start went stands beside it.
 
 import { html, icon, mark, state, tone } from './shapes.js';
 import { useEffect, useMemo, useRef, useState } from '../vendor/hooks.js';
@@ -10,6 +10,7 @@ import { Loading } from './frame.js';
 import { FormLink, useTitle } from './asked.js';
 import { base } from './page.js';
 import { EDGE, layered } from './layers.js';
+import { Starts } from './startpage.js';
 import { words } from './graphwords.js';
 
 const WIDTH = 204;
@@ -174,11 +175,19 @@ function Nothing() {
   return html`<section class="sheet"><div class="blank"><h2>${words.none}</h2><p>${words.whatIsIt}</p><pre><code>${words.howTo}</code></pre></div></section>`;
 }
 
-export function GraphPage() {
+const LINES = { '': 'circusctl graph', start: 'circusctl timeline', last: 'circusctl timeline --last' };
+
+function Views({ view }) {
+  return html`<nav class="seg" aria-label=${words.whichView}>${Object.entries(words.views).map(([part, name]) => html`<a key=${part} href=${`${base}/graph/${part}`} data-ctl=${LINES[part]} aria-current=${part === view ? 'page' : undefined}>${name}</a>`)}</nav>`;
+}
+
+export function GraphPage({ rest }) {
   useTitle(words.title);
+  const view = rest in LINES ? rest : '';
+  if (view) return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1></div><${Views} view=${view} /></header><${Starts} last=${view === 'last'} /></main>`;
   const { tied, alone } = entangled();
   const lacking = (state) => tied.filter((row) => row.watcher.state === state && row.needs.some((need) => !need.met)).length;
   return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.length, lacking('waiting'), lacking('failed')) : ''}</p></div>
-      <${FormLink} href=${`${base}/c/graph?mermaid=true`} line="circusctl graph --mermaid">${words.mermaid}<//></header>
+      <${Views} view="" /><${FormLink} href=${`${base}/c/graph?mermaid=true`} line="circusctl graph --mermaid">${words.mermaid}<//></header>
     ${!store.heard ? html`<${Loading} />` : tied.length ? html`<${Picture} rows=${tied} /><${Table} rows=${tied} />` : html`<${Nothing} />`}<${Alone} rows=${alone} /></main>`;
 }

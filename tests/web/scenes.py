@@ -383,3 +383,47 @@ def set_graph(stage: StagedDaemon) -> None:
         tied("apart"),
     ):
         stage.watchers[shown["name"]] = shown
+    stage.answers["timeline"] = lambda p: starts(last=bool(p.get("last")))
+
+
+def starts(*, last: bool) -> Answer:
+    """Of that application: the migration goes on, one has failed."""
+    since = time.time() - 6
+    row = {
+        "command": "start",
+        "after": "",
+        "failed": None,
+        "ended": None,
+        "error": "",
+        "waits": "",
+        "is_task": False,
+    }
+    moments = {
+        "asked": since,
+        "begun": since,
+        "spawned": since,
+        "ready": since + 1,
+        "waited": 0.0,
+        "took": 1.0,
+    }
+    never = {"begun": None, "spawned": None, "ready": None, "took": None, "waited": None}
+    return {
+        "last": last,
+        "since": since,
+        "took": 4.5,
+        "under_way": 2,
+        "chain": [] if last else ["db", "migrate"],
+        "watchers": [
+            {**row, **moments, "name": "db", "ready": since + 4.5, "took": 4.5, "critical": not last},
+            {**row, **moments, "name": "cache", "critical": False},
+            {
+                **row, **moments, "name": "migrate", "after": "db", "begun": since + 4.5, "waited": 4.5, "took": None,
+                "is_task": True, "critical": not last,
+            },
+            {**row, **moments, **never, "name": "web", "waits": "migrate to end well", "critical": False},
+            {
+                **row, **moments, **never, "name": "apart", "failed": since + 0.2, "error": "no such program\x1b[2J",
+                "critical": False,
+            },
+        ],
+    }  # fmt: skip

@@ -343,6 +343,10 @@ def test_axe_finds_nothing_at_the_other_pages(
             expect(page.locator(".diff")).to_be_visible()
             page.get_by_text("Limits", exact=True).click()
         looked.finds_nothing(part)
+        if part == "graph":
+            go(page, scene, "/d/stage/graph/start")
+            expect(page.locator("tr[data-start]").first).to_be_visible()
+            looked.finds_nothing("a start")
         if part == "daemon":
             page.locator("#show-reload").click()
             expect(page.locator(".plan-of").first).to_be_visible()

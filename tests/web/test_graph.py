@@ -103,3 +103,34 @@ def test_where_nobody_needs_anybody_it_says_how(browser: Browser, console: Conso
 def test_hundreds_are_laid_out_at_once_and_none_on_another(plain: Page) -> None:
     """200 with 400 needs: in columns by depth, no two in one place; a ring is no endless task."""
     assert ask(plain, "layers", "layered", [200, 400]) == [True, True, True]
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_how_the_start_went_is_seen_as_bars(browser: Browser, scene: Console, width: int) -> None:
+    """Waiting, starting, ready, with the critical chain by its numbers; what waits or has failed says why."""
+    with seen(browser, scene, "graph/", width=width) as page:
+        page.get_by_role("link", name="Start of circusd").click()
+        rows = page.locator("tr[data-start]")
+        expect(rows.locator(".c-name a")).to_have_text(["cache", "db", "migrate", "apart", "web"])
+        expect(page.locator(".chain-of")).to_contain_text(
+            "It took 4.50 s, and 2 watchers are on the way yet."
+        )
+        expect(page.locator(".chain-of b")).to_have_text(["db", "migrate"])
+        expect(page.locator(".start-step")).to_have_text(["1", "2"])
+        bars = {
+            name: page.locator(f'[data-start="{name}"] .start-bar')
+            for name in ("db", "migrate", "web", "apart")
+        }
+        expect(bars["db"]).to_have_attribute("aria-label", "waited 0.00 s, was ready 4.50 s later")
+        expect(bars["migrate"]).to_have_attribute("aria-label", "waited 4.50 s, is being started")
+        expect(bars["web"]).to_have_attribute("aria-label", "waits for migrate to end well")
+        expect(bars["apart"]).to_have_attribute("aria-label", "could not be started: no such program^[[2J")
+        assert bars["db"].locator(".b-chain").bounding_box()["width"] > 40
+        assert bars["migrate"].locator(".b-ready").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.get_by_role("link", name="Last starts").click()
+        expect(page.locator("#starts-h")).to_have_text("The last start of each watcher")
+        expect(page.locator(".start-step")).to_have_count(0)
+        assert {"last": True} in [
+            {key: v for key, v in row.items() if key == "last"} for row in scene.daemon.asked("timeline")
+        ]

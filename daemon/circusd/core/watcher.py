@@ -522,6 +522,16 @@ class Planner:
             is_undecided(p) or p.is_awaited for p in slots
         )
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether no process waits to be started by the command under way, be those that it has started ready or not."""
+        job, slots = self.job, self.active
+        if job is None:
+            return True
+        if job.phase not in ("filling", "after_start", "done") or job.queue:
+            return False
+        return len(slots) >= self.policy.numprocesses and not any(is_undecided(p) for p in slots)
+
     def _advance_start(self, job: Job, now: float) -> None:
         fresh = self.asleep or not self.wanted
         if job.phase == "new":

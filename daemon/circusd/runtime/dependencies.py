@@ -28,7 +28,8 @@ class Dependencies:
 
     def __init__(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
-        self._begun: set[Watcher] = set()
+        self._begun: dict[Watcher, str] = {}
+        """Whose start may wait, with what it waits for, in lower case: of several the last one of its list."""
         self._is_due = False
 
     def needs(self) -> dict[str, list[str]]:
@@ -71,9 +72,9 @@ class Dependencies:
 
         For as long as its start or restart is under way it is told when that changes.
         """
-        why, _ = self._missing(watcher)
+        why, _, name = self._missing(watcher)
         if watcher.config.depends_on:
-            self._begun.add(watcher)
+            self._begun[watcher] = name
             self._look_soon()
         return why
 
@@ -151,22 +152,25 @@ class Dependencies:
         for watcher in list(self._begun):
             job = watcher.planner.job
             if watcher.removed or job is None or job.kind not in BY_NEEDS:
-                self._begun.discard(watcher)
+                del self._begun[watcher]
                 continue
-            why, hopeless = self._missing(watcher)
+            why, hopeless, name = self._missing(watcher)
             if hopeless or why != watcher.planner.gate:
-                watcher.release(why, hopeless)
+                last, self._begun[watcher] = self._begun[watcher], name
+                watcher.release(why, hopeless, last)
 
-    def _missing(self, watcher: Watcher) -> tuple[str, str]:
-        """What is not as the watcher needs it, in words, and why that will not change by itself; both may be empty."""
-        waiting = []
+    def _missing(self, watcher: Watcher) -> tuple[str, str, str]:
+        """What is not as the watcher needs it, in words, why that will not change by itself, and the last of those; each may be
+        empty."""
+        waiting, last = [], ""
         for name, condition in watcher.config.depends_on:
             need, other = Need(name, condition), self._arbiter.watchers.get(name.lower())
             if other is None:
-                return name, f"there is no watcher {name}, which it depends on"
+                return name, f"there is no watcher {name}, which it depends on", name
             if is_met(other.planner, condition):
                 continue
             waiting.append(waits_for(need, other.planner))
+            last = name.lower()
             if why := lost(need, other.planner, queued=other.is_on_its_way, now=clock.now()):
-                return waiting[-1], f"what it depends on can't be had: {why}"
-        return ", and for ".join(waiting), ""
+                return waiting[-1], f"what it depends on can't be had: {why}", last
+        return ", and for ".join(waiting), "", last
