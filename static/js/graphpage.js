@@ -3,7 +3,8 @@
 import { html, icon, mark, state, tone } from './shapes.js';
 import { useEffect, useMemo, useRef, useState } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
-import { byName, store, watcherNamed } from './store.js';
+import { wait } from './format.js';
+import { byName, now, store, watcherNamed } from './store.js';
 import { address } from './overview.js';
 import { watcherState } from './parts.js';
 import { Loading } from './frame.js';
@@ -34,7 +35,10 @@ function short(text, room) {
 
 /** What a watcher needs, as far as the person may see it: {key, name, condition, met, watcher}. */
 function needsOf(watcher) {
-  return (watcher.needs || []).map(({ name, condition }) => {
+  return (watcher.needs || []).map((need) => {
+    const { name, condition } = need;
+    // No watcher can have such a key.
+    if (need.outside) return { ...need, key: `\u0000${name}` };
     const other = watcherNamed(name);
     return other && { key: other.name, name: other.name, condition, met: (other.meets || []).includes(condition), watcher: other };
   }).filter(Boolean);
@@ -44,13 +48,25 @@ function needsOf(watcher) {
 function entangled() {
   const rows = new Map();
   for (const watcher of byName()) rows.set(watcher.name, { key: watcher.name, name: watcher.name, watcher, needs: needsOf(watcher), users: [] });
-  for (const row of rows.values()) for (const need of row.needs) rows.get(need.key).users.push(row.name);
+  for (const row of [...rows.values()]) {
+    for (const need of row.needs) {
+      if (need.outside && !rows.has(need.key)) rows.set(need.key, { key: need.key, name: need.name, outside: need, needs: [], users: [] });
+      rows.get(need.key).users.push(row.name);
+    }
+  }
   const all = [...rows.values()];
   return { tied: all.filter((row) => row.needs.length || row.users.length), alone: all.filter((row) => !row.needs.length && !row.users.length) };
 }
 
+const howOf = (need) => (need.outside ? words.answering : words.conditions[need.condition]);
+
 /** Shape and words of a watcher, and which it waits for. */
 function stateOf(row) {
+  if (row.outside) {
+    const { met, problem, asked, next } = row.outside;
+    if (met) return { kind: 'run', word: words.answers };
+    return problem ? { kind: 'wait', word: words.silent(problem, asked, next && wait(Math.max(0, next - now()))) } : { kind: 'rest', word: words.notAsked };
+  }
   const found = watcherState(row.watcher);
   const missing = row.watcher.state === 'waiting' ? row.needs.filter((need) => !need.met).map((need) => need.name) : [];
   return missing.length ? { kind: found.kind, word: words.waitsFor(missing) } : found;
@@ -83,18 +99,20 @@ function curve(points) {
 function Need({ need, at, waits }) {
   const kind = need.met ? 'is-run' : waits ? 'is-wait' : 'is-rest';
   return html`<g class=${`need ${kind}`} transform=${`translate(0 ${HEAD + at * LINE - 3})`}><use class=${need.met ? 'tick' : ''} href=${need.met ? '#i-tick' : '#s-idle'} x="11" y=${need.met ? 2 : 3} width=${need.met ? 13 : 11} height=${need.met ? 13 : 11} />
-    <svg x="29" y="0" width="98" height=${LINE}><text y="12">${visible(short(need.name, SMALL))}</text></svg><text class="how" x=${WIDTH - 10} y="12" text-anchor="end">${words.conditions[need.condition]}</text></g>`;
+    <svg x="29" y="0" width="98" height=${LINE}><text y="12">${visible(short(need.name, SMALL))}</text></svg><text class="how" x=${WIDTH - 10} y="12" text-anchor="end">${howOf(need)}</text></g>`;
 }
 
 function node(row, { x, y }, { tab, dim, look, go }) {
   const { kind, word: said } = stateOf(row);
-  const needs = row.needs.map((need) => words.needLabel(visible(need.name), words.conditions[need.condition], need.met));
+  const needs = row.needs.map((need) => words.needLabel(visible(need.name), howOf(need), need.met));
   const label = words.nodeLabel(visible(row.name), visible(said), needs);
-  return html`<a key=${row.key} class=${`node ${tone[kind]}${dim ? ' dim' : ''}`} href=${address(row.watcher)} data-node=${row.key} tabindex=${tab} aria-label=${label} transform=${`translate(${x} ${y})`}
+  // What is no watcher leads nowhere, and is round.
+  const [tag, own] = row.outside ? ['g', { role: 'img' }] : ['a', { href: address(row.watcher) }];
+  return html`<${tag} key=${row.key} class=${`node ${tone[kind]}${dim ? ' dim' : ''}${row.outside ? ' outside' : ''}`} ...${own} data-node=${row.name} tabindex=${tab} aria-label=${label} transform=${`translate(${x} ${y})`}
       onFocus=${() => look(row.key, true)} onBlur=${() => look(null)} onMouseEnter=${() => look(row.key)} onMouseLeave=${() => look(null)} onKeyDown=${(event) => go(event, row)}>
-    <title>${label}</title><rect class="box" width=${WIDTH} height=${heightOf(row)} rx="6" /><use href=${`#s-${kind}`} x="10" y="9" width="14" height="14" />
+    <title>${label}</title><rect class="box" width=${WIDTH} height=${heightOf(row)} rx=${row.outside ? HEAD / 2 : 6} /><use href=${`#s-${kind}`} x="10" y="9" width="14" height="14" />
     <svg x="31" y="4" width=${WIDTH - 38} height="20"><text class="called" y="17">${visible(short(row.name, NAME))}</text></svg><svg x="31" y="23" width=${WIDTH - 38} height="18"><text class="said" y="12">${visible(short(said, SAID))}</text></svg>
-    ${row.needs.map((need, at) => html`<${Need} need=${need} at=${at} waits=${row.watcher.state === 'waiting'} />`)}</a>`;
+    ${row.needs.map((need, at) => html`<${Need} need=${need} at=${at} waits=${row.watcher.state === 'waiting'} />`)}<//>`;
 }
 
 /** The neighbour that an arrow key leads to: what it needs, what needs it, or what stands above or below. */
@@ -124,14 +142,14 @@ function Picture({ rows }) {
     const next = neighbour(event.key, row, rows, places);
     if (!/^Arrow/.test(event.key)) return;
     event.preventDefault();
-    if (next) [...box.current.querySelectorAll('[data-node]')].find((one) => one.dataset.node === next)?.focus();
+    if (next) [...box.current.querySelectorAll('[data-node]')].find((one) => one.dataset.node === byKey.get(next).name)?.focus();
   };
   // What has not changed is not drawn again: the page is drawn each second, and there may be hundreds.
   const draw = (row) => {
     const given = { tab: row.key === first ? 0 : -1, dim: Boolean(near && !near.has(row.key)) };
     const place = places.get(row.key);
     const said = stateOf(row);
-    const of = JSON.stringify([given, place, said, row.watcher.state, row.users, row.needs.map((need) => [need.key, need.condition, need.met])]);
+    const of = JSON.stringify([given, place, said, row.watcher?.state, row.users, row.needs.map((need) => [need.key, need.condition, need.met])]);
     if (drawn.current.get(row.key)?.of !== of) drawn.current.set(row.key, { of, picture: node(row, place, { ...given, look, go: (event) => go(event, row) }) });
     return drawn.current.get(row.key).picture;
   };
@@ -150,8 +168,8 @@ function Names({ names }) {
 
 function NeedsCell({ needs }) {
   if (!needs.length) return html`<span class="dim">${words.nothing}</span>`;
-  return html`<ul>${needs.map((need) => html`<li><span class=${need.met ? 'is-run' : 'is-wait'}>${need.met ? icon('tick') : mark('idle')}</span> <a class="name" href=${address(need)}><bdi>${visible(need.name)}</bdi></a>
-    <span class="dim">${words.conditions[need.condition]}, ${need.met ? words.met : words.missing}</span></li>`)}</ul>`;
+  return html`<ul>${needs.map((need) => html`<li><span class=${need.met ? 'is-run' : 'is-wait'}>${need.met ? icon('tick') : mark('idle')}</span> ${need.outside ? html`<code dir="auto">${visible(need.name)}</code>` : html`<a class="name" href=${address(need)}><bdi>${visible(need.name)}</bdi></a>`}
+    <span class="dim">${howOf(need)}, ${need.met ? words.met : words.missing}</span></li>`)}</ul>`;
 }
 
 function State({ row }) {
@@ -162,7 +180,7 @@ function State({ row }) {
 function Table({ rows }) {
   const { head } = words;
   return html`<section class="sheet cards" aria-labelledby="table-h"><header><h2 id="table-h">${words.table}</h2></header><table class="tab needs-table" role="table"><thead role="rowgroup"><tr role="row">${Object.entries(head).map(([key, text]) => html`<th role="columnheader" scope="col" class=${`c-${key}`}>${text}</th>`)}</tr></thead>
-    <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${row.key} data-tied=${row.name}><th role="rowheader" scope="row" class="c-name"><a class="name" href=${address(row.watcher)}><bdi>${visible(row.name)}</bdi></a></th>
+    <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${row.key} data-tied=${row.name}><th role="rowheader" scope="row" class="c-name">${row.outside ? html`<code dir="auto">${visible(row.name)}</code>` : html`<a class="name" href=${address(row.watcher)}><bdi>${visible(row.name)}</bdi></a>`}</th>
       <td role="cell" class="c-state"><${State} row=${row} /></td><td role="cell" class="c-needs" data-k=${head.needs}><${NeedsCell} needs=${row.needs} /></td><td role="cell" class="c-users" data-k=${head.users}><${Names} names=${row.users} /></td></tr>`)}</tbody></table></section>`;
 }
 
@@ -186,8 +204,8 @@ export function GraphPage({ rest }) {
   const view = rest in LINES ? rest : '';
   if (view) return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1></div><${Views} view=${view} /></header><${Starts} last=${view === 'last'} /></main>`;
   const { tied, alone } = entangled();
-  const lacking = (state) => tied.filter((row) => row.watcher.state === state && row.needs.some((need) => !need.met)).length;
-  return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.length, lacking('waiting'), lacking('failed')) : ''}</p></div>
+  const lacking = (state) => tied.filter((row) => row.watcher?.state === state && row.needs.some((need) => !need.met)).length;
+  return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.filter((row) => row.watcher).length, lacking('waiting'), lacking('failed')) : ''}</p></div>
       <${Views} view="" /><${FormLink} href=${`${base}/c/graph?mermaid=true`} line="circusctl graph --mermaid">${words.mermaid}<//></header>
     ${!store.heard ? html`<${Loading} />` : tied.length ? html`<${Picture} rows=${tied} /><${Table} rows=${tied} />` : html`<${Nothing} />`}<${Alone} rows=${alone} /></main>`;
 }

@@ -167,6 +167,7 @@ export const say = {
   levels: 'Levels',
   linesHidden: (number) => `${number} hidden`,
   triedAgain: (text) => `it is tried again in ${text}`,
+  nextIn: (text) => `next in ${text}`,
   hasLeft: (text) => `has ${text} left`,
   notReady: 'not ready',
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,

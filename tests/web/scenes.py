@@ -371,6 +371,18 @@ def tied(name: str, *needs: str, meets: tuple[str, ...] = ("started", "ready"), 
     return watcher(name, [process(1)], needs=said, meets=list(meets), **more)
 
 
+def outside(address: str, **more: Any) -> Answer:
+    """An address outside that a watcher needs, and that does not answer."""
+    told = {
+        "problem": "connection refused",
+        "asked": 3,
+        "next": time.time() + 600,
+        "answered": None,
+        "met": False,
+    }
+    return {"name": address, "condition": "ready", "outside": True, **told, **more}
+
+
 def set_graph(stage: StagedDaemon) -> None:
     """An application whose migration has yet to end, and one that stands apart."""
     waiting = {"status": "starting", "state": "waiting", "meets": ()}
@@ -378,11 +390,15 @@ def set_graph(stage: StagedDaemon) -> None:
         tied("db"),
         tied("cache"),
         tied("migrate", "db:ready", meets=("started",)),
-        tied("web", "DB:ready", "cache:started", "migrate:completed_successfully", **waiting),
+        {
+            **tied("web", "DB:ready", "cache:started", "migrate:completed_successfully", **waiting),
+            "explain": "It is to be started, and waits for tcp://mail:25: connection refused, asked 3 times, next in 2.0 s.",
+        },
         tied("proxy", "web:ready", **waiting),
         tied("apart"),
     ):
         stage.watchers[shown["name"]] = shown
+    stage.watchers["web"]["needs"].append(outside("tcp://mail:25"))
     stage.answers["timeline"] = lambda p: starts(last=bool(p.get("last")))
 
 

@@ -26,7 +26,7 @@ def scene(console: Console) -> Console:
 
 
 def node(page: Page, name: str) -> Any:
-    return page.locator(f'a.node[data-node="{name}"]')
+    return page.locator(f'.node[data-node="{name}"]')
 
 
 def test_who_needs_whom_is_drawn_and_goes_with_what_happens(browser: Browser, scene: Console) -> None:
@@ -41,13 +41,20 @@ def test_who_needs_whom_is_drawn_and_goes_with_what_happens(browser: Browser, sc
         }
         assert left["db"] == left["cache"] < left["migrate"] < left["web"] < left["proxy"]
         web = node(page, "web")
-        expect(web).to_contain_text("waits for migrate")
-        expect(web.locator(".how")).to_have_text(["ready", "started", "ended well"])
+        expect(web).to_contain_text("waits for migrate, tcp:…")
+        expect(web.locator(".how")).to_have_text(["ready", "started", "ended well", "answers"])
         assert "Needs db ready (there), cache started (there), migrate ended well (not yet)" in str(
             web.get_attribute("aria-label")
         )
-        expect(page.locator("path.way")).to_have_count(5)
-        expect(page.locator("path.way.missing")).to_have_count(2)
+        expect(page.locator("path.way")).to_have_count(6)
+        expect(page.locator("path.way.missing")).to_have_count(3)
+        # What is no watcher is there too, and leads nowhere.
+        mail = node(page, "tcp://mail:25")
+        expect(mail).to_have_attribute(
+            "aria-label", "tcp://mail:25: connection refused, asked 3 times, next in 10 min"
+        )
+        assert mail.get_attribute("href") is None
+        expect(page.locator('[data-tied="tcp://mail:25"] .c-users')).to_have_text("web")
         row = page.locator('[data-tied="web"]')
         expect(row).to_contain_text("ended well, not yet")
         expect(row.locator(".c-users")).to_have_text("proxy")
@@ -59,7 +66,7 @@ def test_who_needs_whom_is_drawn_and_goes_with_what_happens(browser: Browser, sc
         stage.change(
             tied("migrate", "db:ready", meets=("completed", "completed_successfully"), state="completed")
         )
-        expect(page.locator("path.way.missing")).to_have_count(1)
+        expect(page.locator("path.way.missing")).to_have_count(2)
         stage.change(tied("web", "db:ready", "migrate:completed_successfully"))
         expect(page.locator("path.way")).to_have_count(4)
         expect(page.locator("path.way.missing")).to_have_count(0)
@@ -72,18 +79,21 @@ def test_arrow_keys_go_through_the_picture_and_enter_leads_to_the_watcher(
     """It is one stop of Tab; what stands beside the one that has the focus is shown, and the rest is faint."""
     scene.daemon.watchers["odd"] = tied(HOSTILE, "web:ready")
     with seen(browser, scene, "graph/") as page:
-        expect(page.locator('a.node[tabindex="0"]')).to_have_count(1)
+        expect(page.locator('.node[tabindex="0"]')).to_have_count(1)
         node(page, "cache").focus()
         expect(page.locator("path.way.near")).to_have_count(1)
         page.keyboard.press("ArrowRight")
         expect(node(page, "web")).to_be_focused()
-        expect(page.locator("path.way.near")).to_have_count(5)
+        expect(page.locator("path.way.near")).to_have_count(6)
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("ArrowLeft")
         expect(node(page, "db")).to_be_focused()
         expect(page.locator('a.node[tabindex="0"]')).to_have_attribute("data-node", "db")
         page.keyboard.press("Enter")
         page.wait_for_url("**/w/db")
+        page.goto(f"{scene.origin}/d/stage/w/web")
+        # What was told with a moment goes on counting on the watcher's page.
+        expect(page.locator(".now")).to_have_text("next in 10\u00a0min")
         page.keyboard.press("g")
         page.keyboard.press("g")
         expect(heading(page)).to_have_text("Dependencies")

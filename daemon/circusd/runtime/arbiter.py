@@ -398,6 +398,7 @@ class Arbiter:
         """The greenlet, the timers and the outputs are no more; what was written is with its sinks."""
         if self._demand is not None:
             self._demand.close()
+        self.dependencies.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

@@ -77,7 +77,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "autostart": config.autostart,
         "priority": config.priority,
         "tags": list(config.tags),
-        "needs": [{"name": name, "condition": condition} for name, condition in config.depends_on],
+        "needs": arbiter.dependencies.view(watcher),
         "meets": met_by(planner),
         "sockets": arbiter.sockets.named_by(config),
         "restarts": watcher.restarts_last_hour(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from circusd.core.dependencies import COMPLETED, COMPLETED_SUCCESSFULLY
 from circusd.core.reaching import ended_by_itself
 from circusd.core.timeline import Start, critical_chain
+from circusd.schema.need_values import is_outside
 
 from . import clock
 
@@ -91,7 +92,11 @@ def _row(watcher: Watcher, start: Start, visible: Mapping[str, Watcher], *, is_t
     return {
         "name": watcher.name,
         "command": start.command,
-        "after": visible[start.after].name if start.after in visible else "",
+        "after": start.after
+        if is_outside(start.after)
+        else visible[start.after].name
+        if start.after in visible
+        else "",
         "asked": _epoch(start.asked),
         "begun": _epoch(start.free),
         "spawned": _epoch(start.spawned),

@@ -285,7 +285,8 @@ class Watcher:
 
     def _note_start(self, ticket: Ticket) -> None:
         # A start of what runs changes nothing, and what is known of the last one stays.
-        if ticket.job.kind == "restart" or not self.planner.wanted or self.planner.asleep:
+        kind, is_down = ticket.job.kind, not self.planner.wanted
+        if kind == "restart" or is_down or (kind == "start" and self.planner.asleep):
             start = Start(ticket.job.command or ticket.job.kind, ticket.asked, ticket.after)
             self.timeline.begin(start, is_boot=ticket.is_boot)
 

@@ -645,7 +645,8 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "watchers",
                 "json",
-                "list of {name, state, status, needs}; ``needs`` lists {name, condition, met}",
+                "list of {name, state, status, needs}; ``needs`` lists {name, condition, met}, and of an address outside also {outside, "
+                "problem, asked, next, answered}; the addresses come first, with the status ``outside``",
             ),
             Field("mermaid", "string", "the picture, where it was asked for"),
         ),
