@@ -62,7 +62,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("What it may take", ("nice", "cpu_affinity", "io_priority", "oom_score_adj")),
     ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
-    ("What it needs", ("depends_on", "restart_with_dependencies")),
+    ("What it needs", ("depends_on", "restart_with_dependencies", "outside_interval", "outside_timeout")),
     ("Readiness", ("ready", "start_timeout", "ready_interval", "ready_timeout")),
     (
         "After a death",

@@ -9,6 +9,7 @@ PAGES: Final[Mapping[str, str]] = {
     "events": "Events",
     "sockets": "Sockets",
     "daemon": "Daemon",
+    "graph": "Dependencies",
     "plugins": "Plugins",
     "audit": "Audit",
     "people": "People",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 
 from circusd.core.effects import (
     ArmTimer,
@@ -299,39 +300,43 @@ class World:
 
     # -- what must always hold -----------------------------------------------------------------------------------
 
+    def story(self, wid: int) -> str:
+        """How a slot has come to be as it is."""
+        return f"slot {wid}: {self.planner.processes[wid]}\n" + "\n".join(self.history[-40:])
+
     def check(self) -> None:
         planner = self.planner
         processes = planner.processes
         for wid, process in processes.items():
-            why = f"slot {wid}: {process}\n" + "\n".join(self.history[-40:])
+            why = partial(self.story, wid)
             if process.state is State.BACKOFF:
-                assert (wid, "backoff") in self.timers, f"a backoff without an end, {why}"
+                assert (wid, "backoff") in self.timers, f"a backoff without an end, {why()}"
             if process.state is State.STOPPING and wid in self.live and wid not in {*self.told, *self.stuck}:
-                raise AssertionError(f"it stops but nobody told it, {why}")
+                raise AssertionError(f"it stops but nobody told it, {why()}")
             if wid in self.stuck:
-                assert (wid, "kill") in self.timers, f"it is waited for without an end, {why}"
+                assert (wid, "kill") in self.timers, f"it is waited for without an end, {why()}"
             if (wid, "kill") in self.timers or (wid, "grace") in self.timers:
-                assert process.state is State.STOPPING, f"a timer was forgotten, {why}"
+                assert process.state is State.STOPPING, f"a timer was forgotten, {why()}"
             if process.state in GONE or process.state is State.BACKOFF:
-                assert wid not in self.live, f"a process runs that should not, {why}"
+                assert wid not in self.live, f"a process runs that should not, {why()}"
             if process.state in (State.RUNNING, State.READY):
-                assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why}"
+                assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why()}"
             awaited = process.is_awaited
             if (wid, "start") in self.timers or (wid, "probe") in self.timers:
-                assert awaited, f"a timer was forgotten, {why}"
+                assert awaited, f"a timer was forgotten, {why()}"
             if awaited and process.ready_by is not None:
-                assert self.timers[wid, "start"] == process.ready_by, f"it is awaited without an end, {why}"
+                assert self.timers[wid, "start"] == process.ready_by, f"it is awaited without an end, {why()}"
             if awaited and process.awaits == "probe":
                 probed = any(probe.pid == process.pid for probe in self.probes)
-                assert probed or (wid, "probe") in self.timers, f"nobody looks whether it is ready, {why}"
+                assert probed or (wid, "probe") in self.timers, f"nobody looks whether it is ready, {why()}"
             if process.state is State.STARTING:
-                assert wid in self.spawns, f"a start that nobody carries out, {why}"
+                assert wid in self.spawns, f"a start that nobody carries out, {why()}"
             if is_held(process):
                 job = planner.job
                 changes = job is not None and (job.kind == "stop" or job.phase in ("filling", "before_start"))
-                assert planner.asleep or changes or wid in planner.leaving, f"nobody listens for it, {why}"
+                assert planner.asleep or changes or wid in planner.leaving, f"nobody listens for it, {why()}"
             elif process.state is State.WAITING:
-                assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why}"
+                assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why()}"
         if self.reload is not None:
             if planner.wanted:
                 assert self.serving() >= self.floor, "a reload has cost processes\n" + "\n".join(

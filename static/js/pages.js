@@ -26,6 +26,7 @@ export const PAGES = [
   { part: 'events', title: events.title, key: 'e', sheet: 'events', line: () => 'circusctl events --follow', load: () => import('./eventspage.js').then((module) => module.EventsPage) },
   { part: 'sockets', title: sockets.title, key: 's', sheet: 'sockets', line: () => 'circusctl listsockets --details', load: () => import('./socketspage.js').then((module) => module.SocketsPage) },
   { part: 'daemon', title: daemon.title, key: 'd', whole: true, sheet: 'daemon', line: () => 'circusctl daemon', load: () => import('./daemonpage.js').then((module) => module.DaemonPage) },
+  { part: 'graph', title: say.dependencies, key: 'g', more: true, sheet: 'graph', line: (rest) => (rest ? `circusctl timeline${rest === 'last' ? ' --last' : ''}` : 'circusctl graph'), load: () => import('./graphpage.js').then((module) => module.GraphPage) },
   { part: 'plugins', title: plugins.title, key: 'p', more: true, whole: true, sheet: 'plugins', line: () => 'circusctl plugins', load: () => import('./pluginspage.js').then((module) => module.PluginsPage) },
   { part: 'people', title: say.people, key: 'u', more: true, sheet: 'people', line: () => (may('admin') ? 'circusctl people' : 'circusctl sessions'), load: () => import('./people.js').then((module) => module.PeoplePage) },
   { part: 'audit', title: audit.title, key: 'a', more: true, role: 'admin', whole: true, sheet: 'audit', line: () => 'circusctl audit', load: () => import('./auditpage.js').then((module) => module.AuditPage) },

@@ -169,6 +169,7 @@ export const say = {
   levels: 'Levels',
   linesHidden: (number) => `${number} hidden`,
   triedAgain: (text) => `it is tried again in ${text}`,
+  nextIn: (text) => `next in ${text}`,
   hasLeft: (text) => `has ${text} left`,
   notReady: 'not ready',
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
@@ -265,6 +266,7 @@ export const say = {
   putRight: (names) => `To put right: ${names.join(', ')}`,
   isMissing: (names) => `Still missing: ${names.join(', ')}`,
   leadsToLog: 'The console shows this on each watcher’s own page, as it is written:',
+  dependencies: 'Dependencies',
   onlyShell: 'circusctl does this by itself, in a terminal; the console has its own way to show it.',
 };
 

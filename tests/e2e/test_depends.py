@@ -213,6 +213,10 @@ def test_what_waits_can_be_changed_cancelled_and_stopped(application: Applicatio
     assert "watcher.waiting" in [e["event"] for e in daemon.call("events", name="web", lines=10)["events"]]
     daemon.ctl("stop", "web", "--waiting")
     assert application.view("web")["status"] == "stopped"
+    # A reload of what does not run is a start, and no way round.
+    daemon.ctl("reload", "web")
+    eventually(lambda: application.view("web")["state"] == "waiting")
+    daemon.ctl("stop", "web", "--waiting")
     job = eventually(lambda: [j for j in daemon.call("jobs")["jobs"] if j["watcher"] == "worker"])[0]
     daemon.ctl("cancel", str(job["id"]))
     eventually(lambda: application.view("worker")["status"] == "stopped")

@@ -175,6 +175,8 @@ def test_an_operator_sets_nothing_that_decides_code_or_user(tmp_path: Path, door
                 assert reply["code"] in ("denied", "bad_request", "config"), options
                 if watcher_option(key) is not None:
                     assert reply["code"] == "denied", options
+        outside = {"depends_on": "tcp://127.0.0.1:1"}
+        assert say("set", name="web", options=outside)["code"] == "denied"
         for options in ({}, {"numprocesses": 2}, {"uid": 0}):
             assert say("add", name="more", cmd="sleep 1", options=options)["code"] == "denied"
         for command, properties in (

@@ -74,6 +74,8 @@ VALUES = {
     "priority": "3",
     "depends_on": "web:started",
     "restart_with_dependencies": "true",
+    "outside_interval": "3",
+    "outside_timeout": "1.5",
     "tags": "web,critical",
     "use_sockets": "true",
     "on_demand": "false",

@@ -86,7 +86,7 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "score": st.integers(-1000, 1000).map(str),
     "processors": st.sampled_from(("0", "0-3,6", "1 2", "")),
     "input-output priority": st.sampled_from(("idle", "best-effort 7", "realtime")),
-    "dependencies": st.just(""),
+    "dependencies": st.sampled_from(("", "tcp://db.example:5432 unix:/run/a.sock")),
     "starts": st.integers(0, 1000).map(str),
     "schedule": st.sampled_from(("0 3 * * 1-5", "@daily", "*/10 0 0 1 JAN MON#1")),
     "time zone": st.sampled_from(("UTC", "Europe/Berlin")),

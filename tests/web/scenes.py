@@ -363,3 +363,83 @@ def set_pages(stage: StagedDaemon) -> None:
         "events": lambda p: {"events": happened(), "more": False},
     }
     stage.answers.update(answers)
+
+
+def tied(name: str, *needs: str, meets: tuple[str, ...] = ("started", "ready"), **more: Any) -> Answer:
+    """A watcher that needs those (``NAME:CONDITION``)."""
+    said = [dict(zip(("name", "condition"), need.split(":"), strict=True)) for need in needs]
+    return watcher(name, [process(1)], needs=said, meets=list(meets), **more)
+
+
+def outside(address: str, **more: Any) -> Answer:
+    """An address outside that a watcher needs, and that does not answer."""
+    told = {
+        "problem": "connection refused",
+        "asked": 3,
+        "next": time.time() + 600,
+        "answered": None,
+        "met": False,
+    }
+    return {"name": address, "condition": "ready", "outside": True, **told, **more}
+
+
+def set_graph(stage: StagedDaemon) -> None:
+    """An application whose migration has yet to end, and one that stands apart."""
+    waiting = {"status": "starting", "state": "waiting", "meets": ()}
+    for shown in (
+        tied("db"),
+        tied("cache"),
+        tied("migrate", "db:ready", meets=("started",)),
+        {
+            **tied("web", "DB:ready", "cache:started", "migrate:completed_successfully", **waiting),
+            "explain": "It is to be started, and waits for tcp://mail:25: connection refused, asked 3 times, next in 2.0 s.",
+        },
+        tied("proxy", "web:ready", **waiting),
+        tied("apart"),
+    ):
+        stage.watchers[shown["name"]] = shown
+    stage.watchers["web"]["needs"].append(outside("tcp://mail:25"))
+    stage.answers["timeline"] = lambda p: starts(last=bool(p.get("last")))
+
+
+def starts(*, last: bool) -> Answer:
+    """Of that application: the migration goes on, one has failed."""
+    since = time.time() - 6
+    row = {
+        "command": "start",
+        "after": "",
+        "failed": None,
+        "ended": None,
+        "error": "",
+        "waits": "",
+        "is_task": False,
+    }
+    moments = {
+        "asked": since,
+        "begun": since,
+        "spawned": since,
+        "ready": since + 1,
+        "waited": 0.0,
+        "took": 1.0,
+    }
+    never = {"begun": None, "spawned": None, "ready": None, "took": None, "waited": None}
+    return {
+        "last": last,
+        "since": since,
+        "took": 4.5,
+        "under_way": 2,
+        "chain": [] if last else ["db", "migrate"],
+        "watchers": [
+            {**row, **moments, "name": "db", "ready": since + 4.5, "took": 4.5, "critical": not last},
+            {**row, **moments, "name": "cache", "critical": False},
+            {
+                **row, **moments, "name": "migrate", "after": "db", "begun": since + 4.5, "waited": 4.5, "took": None,
+                "is_task": True, "critical": not last,
+            },
+            {**row, **moments, **never, "name": "web", "waits": "migrate to end well", "critical": False},
+            {
+                **row, **moments, **never, "name": "apart", "failed": since + 0.2, "error": "no such program\x1b[2J",
+                "critical": False,
+            },
+        ],
+    }  # fmt: skip

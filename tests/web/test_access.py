@@ -319,6 +319,7 @@ def test_axe_finds_nothing_at_the_commands(browser: Browser, scene: Console, loo
 PAGES = {
     "events": ".timeline li",
     "sockets": "tr[data-socket]",
+    "graph": "a.node",
     "plugins": "[data-plugin]",
     "daemon": ".options-of > div",
     "audit": ".audit-table tbody tr",
@@ -332,6 +333,7 @@ def test_axe_finds_nothing_at_the_other_pages(
 ) -> None:
     """With all that they show, the menus open, and for one who may only look."""
     scenes.set_pages(scene.daemon)
+    scenes.set_graph(scene.daemon)
     with opened(browser, "about:blank", **look) as page:
         go(page, scene, f"/d/stage/{part}/")
         looked = Looked(page, look)
@@ -341,6 +343,10 @@ def test_axe_finds_nothing_at_the_other_pages(
             expect(page.locator(".diff")).to_be_visible()
             page.get_by_text("Limits", exact=True).click()
         looked.finds_nothing(part)
+        if part == "graph":
+            go(page, scene, "/d/stage/graph/start")
+            expect(page.locator("tr[data-start]").first).to_be_visible()
+            looked.finds_nothing("a start")
         if part == "daemon":
             page.locator("#show-reload").click()
             expect(page.locator(".plan-of").first).to_be_visible()

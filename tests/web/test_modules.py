@@ -70,6 +70,22 @@ TABLE = """({
         pattern.close();
         return [await first, await found(), pattern.worker];
     },
+    layered: (m, [count, needs]) => {
+        const nodes = Array.from({ length: count }, (_, i) => ({ key: `n${i}`, height: 46 + 17 * (i % 4) }));
+        const half = count / 2;
+        const edges = Array.from({ length: needs }, (_, i) => ({ from: `n${(i * 7) % half}`, to: `n${half + ((i * 13) % half)}`, at: 50 }));
+        edges.push({ from: 'n1', to: 'n0', at: 50 }, { from: `n${count - 1}`, to: `n${count - 2}`, at: 50 });
+        const drawn = m.layered(nodes, edges, 204);
+        const at = (key) => drawn.places.get(key);
+        const boxes = nodes.map(({ key, height }) => ({ ...at(key), height }));
+        const clear = (a, b) => a === b || a.x !== b.x || a.y + a.height < b.y || b.y + b.height < a.y;
+        const apart = boxes.every((a) => boxes.every((b) => clear(a, b)));
+        const ends = (box) => box.y + box.height <= drawn.height && box.x + 204 <= drawn.width;
+        const within = boxes.every((box) => box.x >= 0 && box.y >= 0 && ends(box));
+        const circle = ['n0', 'n1', 'n2'].map((from, i) => ({ from, to: `n${(i + 1) % 3}`, at: 50 }));
+        const ring = m.layered(nodes.slice(0, 3), circle, 204);
+        return [apart, within && edges.every((edge) => at(edge.from).x < at(edge.to).x), ring.places.size === 3];
+    },
     bytes: (m, a) => a.map((n) => m.bytes(n).join(' ')),
     rate: (m, a) => a.map((n) => m.rate(n)),
     span: (m, a) => a.map((n) => m.span(n)),

@@ -54,7 +54,15 @@ def heading(page: Page) -> Any:
 
 def test_keys_lead_to_every_page(browser: Browser, scene: Console) -> None:
     """g and a letter; the list of keys names them, and each page has its own address and title."""
-    goals = {"e": "Events", "s": "Sockets", "d": "Daemon", "p": "Plugins", "a": "Audit", "c": "Commands"}
+    goals = {
+        "e": "Events",
+        "s": "Sockets",
+        "d": "Daemon",
+        "g": "Dependencies",
+        "p": "Plugins",
+        "a": "Audit",
+        "c": "Commands",
+    }
     with seen(browser, scene, "") as page:
         for key, title in goals.items():
             page.keyboard.press("g")
@@ -70,7 +78,18 @@ def test_keys_lead_to_every_page(browser: Browser, scene: Console) -> None:
 @pytest.mark.parametrize("width", [1440, 800, 390])
 def test_the_menu_has_what_the_bar_has_no_room_for(browser: Browser, scene: Console, width: int) -> None:
     """At any width each page is in the bar or in the menu, once; arrow keys go through it, Escape gives the focus back."""
-    titles = ["Watchers", "Logs", "Events", "Sockets", "Daemon", "Plugins", "People", "Audit", "Commands"]
+    titles = [
+        "Watchers",
+        "Logs",
+        "Events",
+        "Sockets",
+        "Daemon",
+        "Dependencies",
+        "Plugins",
+        "People",
+        "Audit",
+        "Commands",
+    ]
     with seen(browser, scene, "", width=width) as page:
         bar = [link for link in page.locator(".nav > a:visible").all_inner_texts() if link.strip()]
         button = page.locator(".nav .more")

@@ -136,7 +136,8 @@ def graph(reply: Reply, style: Style) -> str:
 
 def _need(need: Mapping[str, Any]) -> str:
     missing = "" if need.get("met") else " (not yet)"
-    return f"{clean(str(need.get('name')))} {clean(str(need.get('condition')))}{missing}"
+    how = "" if need.get("outside") else f" {clean(str(need.get('condition')))}"
+    return f"{clean(str(need.get('name')))}{how}{missing}"
 
 
 def _branch(process: Mapping[str, Any]) -> Iterable[list[str]]:

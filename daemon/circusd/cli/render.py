@@ -681,6 +681,7 @@ _RENDERERS: Mapping[str, Callable[[Reply, Style], str]] = {
     "status": _status,
     "tokens": _tokens,
     "graph": _later("figures", "graph"),
+    "timeline": _later("starts", "timeline"),
     "tree": _later("figures", "tree"),
     "version": _number("version"),
     "wait": _waited,

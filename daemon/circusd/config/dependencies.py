@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from circusd.core.dependencies import COMPLETED, COMPLETED_SUCCESSFULLY, cycle
+from circusd.schema.need_values import is_outside
 
 from .problems import Place, Report, did_you_mean, quoted
 from .records import WatcherConfig
@@ -12,7 +13,9 @@ from .records import WatcherConfig
 
 def needs_of(watchers: Iterable[WatcherConfig]) -> dict[str, list[str]]:
     """The lower-case names of what each needs, by its own."""
-    return {w.name.lower(): [name.lower() for name, _ in w.depends_on] for w in watchers}
+    return {
+        w.name.lower(): [name.lower() for name, _ in w.depends_on if not is_outside(name)] for w in watchers
+    }
 
 
 def never(name: str, condition: str, scheduled: Collection[str]) -> str:
@@ -33,7 +36,7 @@ def check(
         for name, condition in watcher.depends_on:
             if why := never(name, condition, scheduled):
                 report.error(places.get(watcher.name, _place(watcher.name)), why)
-            if name.lower() not in names:
+            if name.lower() not in names and not is_outside(name):
                 hint = did_you_mean(name, tuple(names.values()))
                 place = places.get(watcher.name, _place(watcher.name))
                 report.error(place, f"there is no watcher {quoted(name)}", "names of watchers", hint)

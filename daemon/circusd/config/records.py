@@ -91,6 +91,8 @@ class WatcherConfig:
     depends_on: tuple[tuple[str, str], ...] = ()
     """Names of watchers, and in which state each is needed."""
     restart_with_dependencies: bool = False
+    outside_interval: float = 2.0
+    outside_timeout: float = 5.0
     tags: tuple[str, ...] = ()
     use_sockets: bool = False
     on_demand: bool = False

@@ -49,6 +49,14 @@ def is_met(planner: Planner, condition: str) -> bool:
     return ended_by_itself(planner) and all(p.state is State.COMPLETED for p in planner.processes.values())
 
 
+CONDITIONS = (STARTED, READY, COMPLETED, COMPLETED_SUCCESSFULLY)
+
+
+def met_by(planner: Planner) -> list[str]:
+    """The conditions that a watcher meets as it is."""
+    return [condition for condition in CONDITIONS if is_met(planner, condition)]
+
+
 def waits_for(need: Need, planner: Planner) -> str:
     """In words, without a clock."""
     return f"{need.name} {_WANTED[need.condition]}, which is {watcher_state(planner)}"

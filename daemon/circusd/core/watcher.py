@@ -28,6 +28,7 @@ from .lifecycle import (
     is_undecided,
     step,
 )
+from .outside import Asked
 from .words import ending
 
 
@@ -119,6 +120,8 @@ class Planner:
         """Why it was given up, in words."""
         self.gate = ""
         """What has to come before a start, in words; nothing where nothing has to."""
+        self.asked: tuple[Asked, ...] = ()
+        """How it goes with the addresses outside that the start waits for."""
         self.leaving: set[int] = set()
         """Slots that vanish when their process is gone."""
         self.outgoing: set[int] = set()
@@ -421,8 +424,12 @@ class Planner:
                 self._step(process.wid, Happening(Kind.HOLD, text=self._held_by), now)
         target = self.policy.numprocesses
         if len(slots) > target:
-            # Slots without a process go first, then those that serve not yet or no more, then the oldest.
-            order = sorted(slots, key=lambda p: (p.state in ALIVE, p.serves, p.started or 0.0, p.wid))
+            # Slots without a process go first, then those that serve not yet or no more, then the oldest; what a reload has
+            # started and may yet have to give up goes before what it has not replaced.
+            new = self._on_trial()
+            order = sorted(
+                slots, key=lambda p: (p.state in ALIVE, p.serves, p.wid not in new, p.started or 0.0, p.wid)
+            )
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
         wid = 0
         for _ in range(target - len(slots)):
@@ -550,6 +557,16 @@ class Planner:
         return len(slots) >= self.policy.numprocesses and not any(
             is_undecided(p) or p.is_awaited for p in slots
         )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether no process waits to be started by the command under way, be those that it has started ready or not."""
+        job, slots = self.job, self.active
+        if job is None:
+            return True
+        if job.phase not in ("filling", "done") or job.queue:
+            return False
+        return len(slots) >= self.policy.numprocesses and not any(is_undecided(p) for p in slots)
 
     def _advance_start(self, job: Job, now: float) -> None:
         fresh = self.asleep or not self.wanted
@@ -776,6 +793,13 @@ class Planner:
     def _new_ones(self, job: Job) -> list[Process]:
         """Those that the batch under way has started."""
         return [p for p in self.active if p.wid not in {*job.queue, *job.renewed}]
+
+    def _on_trial(self) -> set[int]:
+        """Slots of processes that a reload has started, and that have not taken over yet."""
+        job = self.job
+        if job is None or job.phase != "starting new":
+            return set()
+        return {process.wid for process in self._new_ones(job)}
 
     def _reload_failed(self, job: Job, why: str, now: float) -> None:
         self._keep_old(job, why, now)

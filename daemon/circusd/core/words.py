@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from circusd.schema.values import signal_name
 
 from .lifecycle import ALIVE, FAILURE, GONE, SCHEDULE, SOCKET, Exit, Policy, Process, State, is_held, missing
+from .outside import with_looks
 
 if TYPE_CHECKING:
     from .watcher import Job, Planner
@@ -139,7 +140,8 @@ def explain(planner: Planner, now: float) -> str:
     if status == "stopped":
         return _why_stopped(planner)
     if planner.waits_for_others:
-        return f"It is to be started, and waits for {planner.gate}."
+        gate = with_looks(planner.gate, planner.asked, now, duration)
+        return f"It is to be started, and waits for {gate}."
     if status == "stopping":
         left = [p for p in planner.processes.values() if p.state is State.STOPPING]
         if left:
@@ -425,13 +427,18 @@ def mermaid(rows: Iterable[Mapping[str, Any]]) -> str:
     """A flowchart of watchers with what they need: its text, in which names are nothing but labels."""
     listed = list(rows)
     numbers = {row["name"]: f"w{at}" for at, row in enumerate(listed)}
-    boxes = [f'    {numbers[row["name"]]}["{_label(row["name"])}<br>{row["state"]}"]' for row in listed]
+    boxes = [f"    {numbers[row['name']]}{_box(row)}" for row in listed]
     lines = ["flowchart LR", *boxes]
     for row in listed:
         for need in row["needs"]:
             arrow = "-->" if need["met"] else "-.->"
             lines.append(f"    {numbers[need['name']]} {arrow}|{need['condition']}| {numbers[row['name']]}")
     return "\n".join(lines)
+
+
+def _box(row: Mapping[str, Any]) -> str:
+    text = f'"{_label(row["name"])}<br>{_label(row["state"])}"'
+    return f"([{text}])" if row.get("status") == "outside" else f"[{text}]"
 
 
 def _label(name: str) -> str:

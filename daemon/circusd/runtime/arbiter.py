@@ -45,6 +45,10 @@ TURN = 0.004
 """Seconds of work after which others get their turn."""
 
 
+HELD_UP = 0.05
+"""Seconds from which on a start that waited for another one's processes is said to have waited for it."""
+
+
 class CallsHooks(Protocol):
     """What the arbiter needs of the hooks."""
 
@@ -291,23 +295,36 @@ class Arbiter:
         order: Begins | None = None,
         *,
         to_the_end: bool = True,
+        is_boot: bool = False,
     ) -> AsyncResult[Any]:
-        """Watchers are started by priority, one after another with ``warmup_delay`` between; by default those with autostart.
+        """Watchers are started by priority, with ``warmup_delay`` between; by default those with autostart.
 
-        Those that depend on others, or that others depend on, hold nobody up: they begin side by side, each as soon as what it
-        needs is there. The result is a list of names with their `JobEnded` or error; unless ``to_the_end``, without these, as
-        some of them may wait for a person.
+        Within one priority one follows the other as soon as that has its processes, and they become ready side by side; a lower
+        priority begins when all of the higher one are ready. Those that depend on others, or that others depend on, hold nobody
+        up: each begins as soon as what it needs is there. The result is a list of names with their `JobEnded` or error; unless
+        ``to_the_end``, without these, as some of them may wait for a person.
         """
         if names is None:
             names = [n for n, w in self.watchers.items() if w.config.autostart]
-        queue = start_order({n: self.watchers[n].config.priority for n in names})
+        priorities = {n: self.watchers[n].config.priority for n in names}
+        queue = start_order(priorities)
         _count(order, queue)
+        asked = clock.now()
 
         def run() -> list[tuple[str, JobEnded | CircusError]]:
             results: list[tuple[str, JobEnded | CircusError]] = []
+            side_by_side: list[tuple[str, Ticket]] = []
             later: list[tuple[str, Ticket]] = []
             entangled = self.dependencies.entangled()
+            before, level = "", None
             for i, name in enumerate(queue):
+                if priorities[name] != level and side_by_side:
+                    since = clock.now()
+                    results += [(n, _outcome(ticket)) for n, ticket in side_by_side]
+                    if clock.now() - since >= HELD_UP:
+                        before = self._last_of(side_by_side)
+                    side_by_side = []
+                level = priorities[name]
                 watcher = self.watchers.get(name)
                 if watcher is None or self.stopping:
                     continue
@@ -316,14 +333,27 @@ class Arbiter:
                     continue
                 if i and self.warmup_delay > 0:
                     gevent.sleep(self.warmup_delay)
-                ticket = watcher.submit(self.job("start", command, order=order))
+                job = self.job("start", command, order=order)
+                ticket = watcher.submit(job, asked=asked, after=before, is_boot=is_boot)
                 if name not in entangled:
-                    results.append((name, _outcome(ticket)))
+                    since = clock.now()
+                    ticket.begun.wait()
+                    side_by_side.append((name, ticket))
+                    if clock.now() - since >= HELD_UP:
+                        before = name
                 elif to_the_end:
                     later.append((name, ticket))
-            return [*results, *((name, _outcome(ticket)) for name, ticket in later)]
+            return [*results, *((name, _outcome(ticket)) for name, ticket in (*side_by_side, *later))]
 
         return in_background(run)
+
+    def _last_of(self, tickets: Sequence[tuple[str, Ticket]]) -> str:
+        """Which of these starts was over last."""
+        ends = {}
+        for name, _ in tickets:
+            start = self.watchers[name].timeline.last if name in self.watchers else None
+            ends[name] = (start.done if start is not None else None) or 0.0
+        return max(ends, key=lambda name: ends[name])
 
     def stop_all(
         self, names: Iterable[str] | None = None, command: str = "stop", order: Begins | None = None
@@ -398,6 +428,7 @@ class Arbiter:
             self._demand.close()
         if self._schedules is not None:
             self._schedules.close()
+        self.dependencies.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

@@ -12,6 +12,7 @@ from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied
 
 from . import endpointowner
 from .arbiter import Arbiter, in_background
+from .dependencies import forbid_outside
 from .requests import (
     Context,
     Later,
@@ -149,6 +150,7 @@ class Changing:
         self.arbiter.dependencies.check(config)
         if owner is not None:
             endpointowner.check_command(config)
+            forbid_outside(config)
         start = truthy(p.get("start"))
         if name.lower() in self.arbiter.watchers:
             raise Conflict(f"watcher {name} already exists")

@@ -456,7 +456,7 @@ class Daemon:
             except CircusError:
                 log.exception("a watcher could not be added watcher=%r", config.name)
             pace.rest()
-        self.arbiter.start_all(to_the_end=False).get()
+        self.arbiter.start_all(to_the_end=False, is_boot=True).get()
         self._is_starting = False
         self.manager.changed()
         self._look_for_the_end()

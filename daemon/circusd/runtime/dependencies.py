@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from circusd.config.dependencies import needs_of, never
 from circusd.config.model import WatcherConfig
-from circusd.core.dependencies import Need, closure, cycle, is_met, lost, waits_for
+from circusd.core.dependencies import READY, Need, closure, cycle, is_met, lost, waits_for
 from circusd.core.order import start_groups
+from circusd.core.outside import Asked, waits_for_outside
 from circusd.core.words import watcher_state
-from circusd.schema.errors import BadRequest
+from circusd.schema.errors import BadRequest, Denied
 from circusd.schema.nearest import nearest
+from circusd.schema.need_values import is_outside
 
 from . import clock
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
+    from .outside import Outside
     from .watcher import Watcher
 
-BY_NEEDS = ("start", "restart")
-"""Kinds of jobs that wait for what a watcher needs."""
+BY_NEEDS = ("start", "restart", "reload")
+"""Kinds of jobs that wait for what a watcher needs; a reload does where it becomes one of the others."""
+
+
+def forbid_outside(config: WatcherConfig, before: WatcherConfig | None = None) -> None:
+    """Raises Denied if it waits for an address outside that it did not wait for before."""
+    known = {name for name, _ in before.depends_on} if before is not None else set()
+    for name, _ in config.depends_on:
+        if is_outside(name) and name not in known:
+            raise Denied(f"{name} in depends_on is for the role admin, as circusd itself connects to it")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A start that may wait."""
+
+    since: float
+    last: str = ""
+    """What it waits for, in lower case; of several the last one of its list."""
 
 
 class Dependencies:
@@ -28,21 +49,29 @@ class Dependencies:
 
     def __init__(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
-        self._begun: set[Watcher] = set()
+        self._begun: dict[Watcher, _Waiting] = {}
+        """Whose start may wait."""
         self._is_due = False
+        self._outside: Outside | None = None
+        """Loaded with the first address: most daemons have none."""
+
+    def close(self) -> None:
+        """Nothing is looked at any more."""
+        if self._outside is not None:
+            self._outside.close()
 
     def needs(self) -> dict[str, list[str]]:
         """The lower-case names of what each watcher needs, by its own; of those that need nothing no entry."""
         return {
-            name: [other.lower() for other, _ in watcher.config.depends_on]
+            name: others
             for name, watcher in self._arbiter.watchers.items()
-            if watcher.config.depends_on
+            if (others := [n.lower() for n, _ in watcher.config.depends_on if not is_outside(n)])
         }
 
     def entangled(self) -> set[str]:
-        """The lower-case names of all that need others or are needed."""
-        needs = self.needs()
-        return {*needs, *(other for others in needs.values() for other in others)}
+        """The lower-case names of all that need something or are needed."""
+        ties = {name for name, watcher in self._arbiter.watchers.items() if watcher.config.depends_on}
+        return {*ties, *(other for others in self.needs().values() for other in others)}
 
     def to_start(self, names: Iterable[str]) -> list[str]:
         """What has to be started beside these (lower-case names) so that they can be."""
@@ -71,11 +100,32 @@ class Dependencies:
 
         For as long as its start or restart is under way it is told when that changes.
         """
-        why, _ = self._missing(watcher)
-        if watcher.config.depends_on:
-            self._begun.add(watcher)
-            self._look_soon()
+        if not watcher.config.depends_on:
+            return ""
+        waiting = self._begun[watcher] = _Waiting(clock.now())
+        for name, _ in watcher.config.depends_on:
+            if is_outside(name):
+                self._ask(name, watcher.config)
+        why, _, waiting.last = self._missing(watcher)
+        self._look_soon()
         return why
+
+    def _ask(self, address: str, config: WatcherConfig) -> None:
+        if self._outside is None:
+            from .outside import Outside
+
+            self._outside = Outside(self._looked)
+        self._outside.begin(address, config.outside_interval, config.outside_timeout)
+
+    def _looked(self) -> None:
+        """There is something new about an address: those that wait for it look different, and may go on."""
+        self._arbiter.post(None, self._show_looks)
+
+    def _show_looks(self) -> None:
+        for watcher in list(self._begun):
+            if watcher.planner.asked:
+                self._arbiter.changed(watcher)
+        self.changed()
 
     def changed(self) -> None:
         """Some watcher may look different: those that wait are looked at, together with other changes of this turn."""
@@ -105,7 +155,9 @@ class Dependencies:
         }
         chosen = closure(names, needs)
         groups = start_groups(dict.fromkeys(chosen, 0), chosen, needs)
-        return [self._row(visible[name], visible) for group in groups for name in group]
+        rows = [self._row(visible[name], visible) for group in groups for name in group]
+        outside = {need["name"]: need for row in rows for need in row["needs"] if need.get("outside")}
+        return [*(_outside_row(need) for need in outside.values()), *rows]
 
     def _row(self, watcher: Watcher, visible: Mapping[str, Watcher]) -> dict[str, Any]:
         return {
@@ -113,13 +165,15 @@ class Dependencies:
             "state": watcher_state(watcher.planner),
             "status": watcher.planner.status(),
             "needs": [
-                {
+                self._outside_view(name)
+                if is_outside(name)
+                else {
                     "name": visible[name.lower()].name,
                     "condition": condition,
                     "met": is_met(visible[name.lower()].planner, condition),
                 }
                 for name, condition in watcher.config.depends_on
-                if name.lower() in visible
+                if is_outside(name) or name.lower() in visible
             ],
         }
 
@@ -131,7 +185,7 @@ class Dependencies:
         for name, condition in config.depends_on:
             if why := never(name, condition, scheduled):
                 raise BadRequest(why, field="depends_on")
-            if name.lower() not in others:
+            if name.lower() not in others and not is_outside(name):
                 near = nearest(name, [watcher.name for watcher in others.values()])
                 raise BadRequest(
                     f"there is no watcher {name}",
@@ -151,25 +205,74 @@ class Dependencies:
 
     def _look(self) -> None:
         self._is_due = False
-        for watcher in list(self._begun):
+        for watcher, waiting in list(self._begun.items()):
             job = watcher.planner.job
             if watcher.removed or job is None or job.kind not in BY_NEEDS:
-                self._begun.discard(watcher)
+                del self._begun[watcher]
+                watcher.planner.asked = ()
                 continue
-            why, hopeless = self._missing(watcher)
+            why, hopeless, name = self._missing(watcher)
             if hopeless or why != watcher.planner.gate:
-                watcher.release(why, hopeless)
+                last, waiting.last = waiting.last, name
+                watcher.release(why, hopeless, last)
+        if self._outside is not None:
+            self._outside.want({one.address for w in self._begun for one in w.planner.asked})
+            self._outside.keep(n for w in self._arbiter.watchers.values() for n, _ in w.config.depends_on)
 
-    def _missing(self, watcher: Watcher) -> tuple[str, str]:
-        """What is not as the watcher needs it, in words, and why that will not change by itself; both may be empty."""
-        waiting = []
+    def _missing(self, watcher: Watcher) -> tuple[str, str, str]:
+        """What is not as the watcher needs it, in words, why that will not change by itself, and the last of those; each may be
+        empty."""
+        waiting, last, asked = [], "", []
         for name, condition in watcher.config.depends_on:
+            if is_outside(name):
+                if not self._answers(name, watcher):
+                    waiting.append(waits_for_outside(name))
+                    asked.append(self._asked(name))
+                    last = name
+                continue
             need, other = Need(name, condition), self._arbiter.watchers.get(name.lower())
             if other is None:
-                return name, f"there is no watcher {name}, which it depends on"
+                return name, f"there is no watcher {name}, which it depends on", name
             if is_met(other.planner, condition):
                 continue
             waiting.append(waits_for(need, other.planner))
+            last = name.lower()
             if why := lost(need, other.planner, queued=other.is_on_its_way, now=clock.now()):
-                return waiting[-1], f"what it depends on can't be had: {why}"
-        return ", and for ".join(waiting), ""
+                return waiting[-1], f"what it depends on can't be had: {why}", last
+        watcher.planner.asked = tuple(asked)
+        return ", and for ".join(waiting), "", last
+
+    def _answers(self, address: str, watcher: Watcher) -> bool:
+        """Whether it has answered since the start of the watcher began."""
+        since = self._begun[watcher].since if watcher in self._begun else 0.0
+        return self._outside is not None and self._outside.has_answered(address, since)
+
+    def _asked(self, address: str) -> Asked:
+        return Asked(address, "", 0, None) if self._outside is None else self._outside.asked(address)
+
+    def view(self, watcher: Watcher) -> list[dict[str, Any]]:
+        """What the watcher needs, as a snapshot has it; of a watcher, whether it is so is told with that one."""
+        return [
+            self._outside_view(name) if is_outside(name) else {"name": name, "condition": condition}
+            for name, condition in watcher.config.depends_on
+        ]
+
+    def _outside_view(self, address: str) -> dict[str, Any]:
+        asked = self._asked(address)
+        answered = None if self._outside is None else self._outside.answered(address)
+        return {
+            "name": address,
+            "condition": READY,
+            "outside": True,
+            "met": answered is not None and not asked.problem,
+            "problem": asked.problem,
+            "asked": asked.times,
+            "next": None if asked.next is None else round(clock.wall(asked.next), 3),
+            "answered": None if answered is None else round(clock.wall(answered), 3),
+        }
+
+
+def _outside_row(need: Mapping[str, Any]) -> dict[str, Any]:
+    """An address as a row of the graph."""
+    state = "answers" if need["met"] else need["problem"] or "not asked"
+    return {"name": need["name"], "state": state, "status": "outside", "needs": []}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
@@ -68,23 +69,9 @@ class Probes:
             target = target_of(text)
         except ValueError as problem:
             return f"{text} {problem}"
-        over = gevent.Timeout(timeout)
-        over.start()
-        try:
-            if target.scheme == "exec":
-                return self._run(target, around)
-            return _answer(target) if target.scheme == "http" else _connection(target)
-        except gevent.Timeout as end:
-            if end is not over:
-                raise
-            return f"no answer within {timeout:g} s"
-        except OSError as error:
-            return error.strerror or str(error) or type(error).__name__
-        except ValueError as error:
-            # A host's name that no name can be.
-            return str(error)
-        finally:
-            over.close()
+        if target.scheme == "exec":
+            return _within(timeout, partial(self._run, target, around))
+        return reached(target, timeout, _connect)
 
     def _run(self, target: Target, around: Surroundings) -> str:
         lines: list[bytes] = []
@@ -140,29 +127,59 @@ class Probes:
         )
 
 
-def _connect(target: Target) -> Any:
-    if target.scheme != "unix":
-        return socket.create_connection((target.host, target.port))
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def reached(target: Target, timeout: float, connect: Callable[[Target], Any]) -> str:
+    """What is wrong with something that is to answer; nothing when it does. ``connect`` gives a socket, or raises OSError."""
+    look = _answer if target.scheme == "http" else _connection
+    return _within(timeout, partial(look, target, connect))
+
+
+def _within(timeout: float, look: Callable[[], str]) -> str:
+    """What a look has found, or what has kept it from that."""
+    over = gevent.Timeout(timeout)
+    over.start()
     try:
-        sock.connect(target.path)
+        return look()
+    except gevent.Timeout as end:
+        if end is not over:
+            raise
+        return f"no answer within {timeout:g} s"
+    except OSError as error:
+        return error.strerror or str(error) or type(error).__name__
+    except ValueError as error:
+        # A host's name that no name can be.
+        return str(error)
+    finally:
+        over.close()
+
+
+def connected(family: int, address: Any) -> Any:
+    """A socket that is connected to there."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.connect(address)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _connection(target: Target) -> str:
-    _connect(target).close()
+def _connect(target: Target) -> Any:
+    if target.scheme != "unix":
+        return socket.create_connection((target.host, target.port))
+    return connected(socket.AF_UNIX, target.path)
+
+
+def _connection(target: Target, connect: Callable[[Target], Any]) -> str:
+    connect(target).close()
     return ""
 
 
-def _answer(target: Target) -> str:
+def _answer(target: Target, connect: Callable[[Target], Any]) -> str:
     # Only where somebody asks by HTTP: it takes more memory than all the rest of this.
     from http.client import HTTPConnection, HTTPException
 
     connection = HTTPConnection(target.host, target.port)
-    connection.sock = _connect(target)
+    connection.sock = connect(target)
     try:
         connection.request("GET", target.path, headers={"User-Agent": "circusd", "Connection": "close"})
         status = connection.getresponse().status

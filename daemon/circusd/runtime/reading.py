@@ -25,6 +25,7 @@ from .journal import KEPT_EVENTS
 from .processinfo import ProcessInfo
 from .requests import Context, Later, Reply, as_int, as_seconds, truthy
 from .selection import chosen, named, seen, select, several
+from .timeline import timeline
 from .watcher import Watcher
 
 
@@ -198,6 +199,10 @@ class Reading:
         names = [w.name.lower() for w in select(seen(self.arbiter, c), p)] if p.get("name") else list(mine)
         rows = self.arbiter.dependencies.graph(names, mine)
         return {"watchers": rows, **({"mermaid": mermaid(rows)} if truthy(p.get("mermaid")) else {})}
+
+    def cmd_timeline(self, p: dict[str, Any], c: Context) -> Reply:
+        mine = seen(self.arbiter, c)
+        return timeline(named(self.arbiter, p, c), mine.watchers, of_boot=not truthy(p.get("last")))
 
     def cmd_wait(self, p: dict[str, Any], c: Context) -> Reply:
         timeout = None if p.get("timeout") is None else as_seconds(p["timeout"], "timeout")

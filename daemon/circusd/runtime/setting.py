@@ -16,6 +16,7 @@ from circusd.schema.options import WATCHER, Option, watcher_option
 
 from . import endpointowner
 from .arbiter import Arbiter, in_background, resolve_credentials
+from .dependencies import forbid_outside
 from .requests import Context, Later, Reply, as_int, truthy
 from .selection import chosen, several
 from .watcher import Credentials, Watcher
@@ -26,6 +27,8 @@ _NEXT_USE: Mapping[str, str] = {
     "autostart": "when circusd is started",
     "depends_on": _START,
     "restart_with_dependencies": _START,
+    "outside_interval": _START,
+    "outside_timeout": _START,
     "priority": "at the next start or stop of several watchers",
     "graceful_timeout": _STOP,
     "stop_signal": _STOP,
@@ -71,7 +74,7 @@ class Setting:
             if not reaches(c.person.role, row.role):
                 raise Denied(f"{key} is for the role {row.role}, as it decides what code runs or as whom")
         for watcher in watchers:  # all problems at once, before anything is done
-            _check(watcher, options)
+            _check(watcher, options, c.person.role)
         report = truthy(p.get("report"))
 
         def set_one(watcher: Watcher) -> Reply:
@@ -120,7 +123,7 @@ def _keys(key: str, value: object) -> Iterable[str]:
     return [f"{prefix}*", *(f"{prefix}{name}" for name in within)]
 
 
-def _check(watcher: Watcher, options: Mapping[str, Any]) -> None:
+def _check(watcher: Watcher, options: Mapping[str, Any], role: str) -> None:
     """Raises unless the watcher can have these options."""
     number = options.get("numprocesses")
     stays_single = watcher.config.singleton and "singleton" not in options
@@ -129,6 +132,8 @@ def _check(watcher: Watcher, options: Mapping[str, Any]) -> None:
     config = with_options(watcher.config, options)
     if "depends_on" in options:
         watcher.arbiter.dependencies.check(config)
+        if not reaches(role, "admin"):
+            forbid_outside(config, watcher.config)
 
 
 class _Change:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from circusd.core import words
+from circusd.core.dependencies import met_by
 from circusd.core.lifecycle import Exit, Process
 
 from . import clock
@@ -76,6 +77,8 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "autostart": config.autostart,
         "priority": config.priority,
         "tags": list(config.tags),
+        "needs": arbiter.dependencies.view(watcher),
+        "meets": met_by(planner),
         "sockets": arbiter.sockets.named_by(config),
         "restarts": watcher.restarts_last_hour(),
         "last_event": None

@@ -17,7 +17,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 
 from circusd.config.launch import build
 from circusd.config.model import HookConfig, WatcherConfig, with_options
@@ -36,6 +36,7 @@ from circusd.core.effects import (
     Vacate,
 )
 from circusd.core.lifecycle import FAILURE, Happening, Kind, Policy, State
+from circusd.core.timeline import Start
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.pidfd import Ended, ExitStatus
@@ -53,6 +54,7 @@ from .goodstarts import Health
 from .notifications import happenings
 from .probes import Surroundings
 from .sockets import is_program
+from .timeline import Timeline
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
@@ -80,6 +82,14 @@ class Ticket:
     """Done when the command's turn has come, before the planner hears of it; may raise a `CircusError`."""
     undo: Callable[[], None] | None = None
     """Takes back what was prepared, when the old processes have stayed."""
+    begun: Event = field(default_factory=Event)
+    """Set when none of its processes is yet to be started: all run, or could not be, and may have to become ready."""
+    asked: float = 0.0
+    """When it was wanted; it may be given later, in its turn."""
+    after: str = ""
+    """Of a start: the watcher (in lower case) whose turn came before."""
+    is_boot: bool = False
+    """Whether it comes with the start of circusd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,7 @@ class Watcher:
         """Makes descriptors for the next process, by name; they are closed here once it has them."""
         self.planner = Planner(config.name, policy_of(config))
         self.output = arbiter.services.output(config)
+        self.timeline = Timeline()
         self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
         """When processes were started again (monotonic)."""
         self.restarts_ever = 0
@@ -195,9 +206,14 @@ class Watcher:
         job: Job,
         prepare: Callable[[], None] | None = None,
         undo: Callable[[], None] | None = None,
+        **more: Any,
     ) -> Ticket:
-        """The command waits its turn; the ticket's result is the `JobEnded`, or the error it ended with."""
-        ticket = Ticket(job, prepare=prepare, undo=undo)
+        """The command waits its turn; the ticket's result is the `JobEnded`, or the error it ended with.
+
+        ``more`` are further fields of the `Ticket`.
+        """
+        ticket = Ticket(job, prepare=prepare, undo=undo, **{"asked": clock.now(), **more})
+        ticket.result.rawlink(lambda result: ticket.begun.set())
         if self.removed:
             ticket.result.set_exception(Conflict(f"watcher {self.name} has been removed"))
             return ticket
@@ -227,9 +243,14 @@ class Watcher:
         """Whether commands are under way, or wait for their turn."""
         return self.planner.job is not None or bool(self._line)
 
-    def release(self, why: str, hopeless: str) -> None:
-        """A start that waits goes on where there is no reason (``why``) not to, and ends where there is no hope."""
+    def release(self, why: str, hopeless: str, after: str = "") -> None:
+        """A start that waits goes on where there is no reason (``why``) not to, and ends where there is no hope.
+
+        ``after`` is what it waited for last, in lower case.
+        """
         now = clock.now()
+        if after and self.timeline.last is not None:
+            self.timeline.last.after = after
         self._carry_out(self.planner.forbid(hopeless, now) if hopeless else self.planner.hold(why, now))
 
     def _is_stopping(self) -> bool:
@@ -265,10 +286,18 @@ class Watcher:
                 continue
             before = self._ticket
             if ticket.job.kind in BY_NEEDS:
+                self._note_start(ticket)
                 self.planner.gate = self.arbiter.dependencies.before(self)
             effects = self.planner.begin(ticket.job, clock.now())
             self._ticket = ticket
             self._carry_out(effects, before)
+
+    def _note_start(self, ticket: Ticket) -> None:
+        # A start of what runs changes nothing, and what is known of the last one stays.
+        kind, is_down = ticket.job.kind, not self.planner.wanted
+        if kind == "restart" or is_down or (kind == "start" and self.planner.asleep):
+            start = Start(ticket.job.command or ticket.job.kind, ticket.asked, ticket.after)
+            self.timeline.begin(start, is_boot=ticket.is_boot)
 
     def jobs(self) -> list[tuple[Job, bool]]:
         """The job under way and those in line, each with whether it waits."""
@@ -315,6 +344,7 @@ class Watcher:
         for effect in effects:
             match effect:
                 case Spawn(wid):
+                    self.timeline.freed()
                     self.arbiter.post(self, self._spawn, wid)
                 case Signal(wid, signum, children):
                     self._signal(wid, signum, children)
@@ -326,6 +356,8 @@ class Watcher:
                 case CancelTimer(wid, kind):
                     self.arbiter.timers.cancel((id(self), wid, kind))
                 case CallHook(hook, wid, pid):
+                    if hook in ("before_start", "before_spawn"):
+                        self.timeline.freed()
                     self._call_hook(hook, wid, pid)
                 case Probe(wid, pid):
                     self._look(wid, pid)
@@ -337,6 +369,8 @@ class Watcher:
                     self._forget(wid)
         if effects:
             self.arbiter.changed(self)
+        if self._ticket is not None and not self._ticket.begun.is_set() and self.planner.has_begun:
+            self._ticket.begun.set()
 
     def _timer(self, wid: int | None, kind: str) -> None:
         if self.removed or (id(self), wid, kind) in self.arbiter.timers:
@@ -351,6 +385,8 @@ class Watcher:
     def _job_ended(self, end: JobEnded, before: Ticket | None) -> None:
         for ticket in (before, self._ticket):
             if ticket is not None and ticket.job.id == end.job and not ticket.result.ready():
+                if ticket.job.kind in BY_NEEDS:
+                    self.timeline.done(end.error)
                 text = f"{self.name}: {end.error}"
                 if end.undone and ticket.undo is not None:
                     ticket.undo()
@@ -376,7 +412,10 @@ class Watcher:
 
     def tell(self, event: str, **fields: Any) -> None:
         """The event is told with this watcher's name, and shown as its last one."""
+        if event == "watcher.stopped":
+            self.timeline.ended(self)
         if event == "process.started":
+            self.timeline.spawned()
             process = self.planner.processes.get(fields["wid"])
             if process is not None and process.starts > self._starts_before.get(process.wid, 0) + 1:
                 self.restarts.append(clock.now())

@@ -723,7 +723,8 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "watchers",
                 "json",
-                "list of {name, state, status, needs}; ``needs`` lists {name, condition, met}",
+                "list of {name, state, status, needs}; ``needs`` lists {name, condition, met}, and of an address outside also {outside, "
+                "problem, asked, next, answered}; the addresses come first, with the status ``outside``",
             ),
             Field("mermaid", "string", "the picture, where it was asked for"),
         ),
@@ -1826,6 +1827,40 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl tokens ada",
         case=Case(setup=("addperson dora", "addtoken dora nightly"), argv="tokens", after="nightly"),
+    ),
+    Command(
+        "timeline",
+        "show how the last start went, and what it waited for",
+        "Of the last start of circusd: for each watcher how long it waited, how long it took by itself, and when it was ready after "
+        "the beginning; the one that took longest comes first. ``*`` marks the critical chain: each of these waited for the one before, "
+        "and the whole is ready sooner only if one of them is. With ``--last``, of the last start of each watcher, be it by command.",
+        (
+            _name(False, "only this watcher, or those that match"),
+            Field("last", "bool", "of each watcher's last start"),
+            _MATCH,
+        ),
+        (
+            Field(
+                "watchers",
+                "json",
+                "list of {name, command, after, asked, begun, spawned, ready, failed, ended, waited, took, is_task, critical, error, "
+                "waits}: "
+                "moments in epoch seconds (null where they have not come), ``waited`` and ``took`` in seconds; ``after`` is what it "
+                "waited for last, ``waits`` what it still waits for, and of a task others need the end",
+            ),
+            Field(
+                "last", "bool", "whether these are the last starts of each, and not those of circusd's start"
+            ),
+            Field("chain", "strings", "the critical chain of the start of circusd, in its order"),
+            Field("since", "json", "when that start began (epoch seconds), or null"),
+            Field("took", "json", "seconds (or null) from there to the last that was ready or failed"),
+            Field("under_way", "int", "how many of its watchers are on their way yet"),
+        ),
+        scope="watcher",
+        scoped=True,
+        original=False,
+        example="circusctl timeline",
+        case=Case(argv="timeline web", after="web"),
     ),
     Command(
         "tree",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .need_values import format_needs, json_needs, read_needs
 from .probe_values import read_ready
 from .syslog_values import SYSLOG_FACILITIES, SYSLOG_SEVERITIES, read_syslog_address
 from .values import (
@@ -22,7 +23,6 @@ from .values import (
     format_hook,
     format_io_priority,
     format_ladder,
-    format_needs,
     format_number,
     format_statuses,
     format_words,
@@ -34,7 +34,6 @@ from .values import (
     json_io_priority,
     json_ladder,
     json_limit,
-    json_needs,
     json_octal,
     json_seconds,
     json_signal,
@@ -54,7 +53,6 @@ from .values import (
     read_io_priority,
     read_ladder,
     read_limit,
-    read_needs,
     read_octal,
     read_paths,
     read_seconds,
@@ -260,7 +258,7 @@ NEEDS = ValueType(
     "dependencies",
     "text",
     "names of watchers with spaces or commas between them, each with a colon and started, ready, completed or completed_successfully "
-    "behind it where it is not ready",
+    "behind it where it is not ready; tcp://HOST:PORT, http://HOST:PORT/PATH or unix:/PATH for what is no watcher",
     read_needs,
     json_needs,
     format_needs,

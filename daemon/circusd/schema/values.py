@@ -344,45 +344,6 @@ def format_ladder(value: Any) -> str:
     return ", ".join(f"{signal_name(signum)} {format_number(seconds)}" for signum, seconds in value)
 
 
-CONDITIONS = ("ready", "started", "completed", "completed_successfully")
-"""In which state a watcher may be needed; the first one where none is named."""
-MOST_NEEDS = 100
-
-
-def read_needs(text: str) -> tuple[tuple[str, str], ...]:
-    """Names of watchers, each with its condition."""
-    return json_needs(text.replace(",", " ").split())
-
-
-def json_needs(value: Any) -> tuple[tuple[str, str], ...]:
-    """The same from a list of such words, from an object of conditions by name, or from their text."""
-    if isinstance(value, str):
-        return read_needs(value)
-    if isinstance(value, Mapping):
-        value = [f"{name}:{condition}" for name, condition in value.items()]
-    if not isinstance(value, (list, tuple)) or not all(isinstance(word, str) for word in value):
-        raise ValueError("is no list of names")
-    if len(value) > MOST_NEEDS:
-        raise ValueError(f"has more than {MOST_NEEDS} names")
-    found: dict[str, str] = {}
-    for word in value:
-        name, colon, condition = read_filled(word).strip().rpartition(":")
-        if not colon or condition not in CONDITIONS:
-            # The name of a plugin's watcher has a colon of its own.
-            name, condition = word.strip(), CONDITIONS[0]
-            if colon and not name.lower().startswith("plugin:"):
-                raise ValueError("has a condition that there is not")
-        found[name] = condition
-    return tuple(found.items())
-
-
-def format_needs(value: Any) -> str:
-    """As in a file."""
-    return " ".join(
-        name if condition == CONDITIONS[0] else f"{name}:{condition}" for name, condition in value
-    )
-
-
 MOST_CPUS = 8192
 _CPUS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 

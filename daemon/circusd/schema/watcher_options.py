@@ -399,8 +399,19 @@ WATCHER: tuple[Option, ...] = (
         (),
         "The watchers that it needs, such as ``db cache:started migrate:completed_successfully``. It is started once all are as they "
         "are needed: ``ready`` (where nothing is said), ``started``, ``completed`` (ended by itself) or ``completed_successfully``. "
-        "``start NAME`` starts them too. It is stopped before them.",
+        "``start NAME`` starts them too. It is stopped before them. ``tcp://HOST:PORT``, ``http://HOST:PORT/PATH`` (a status from 200 to "
+        "399) and ``unix:/PATH`` are waited for until they answer; circusd itself connects, and only an admin may set one.",
         aka=("requires", "after", "needs", "wants"),
+    ),
+    Option(
+        "outside_interval",
+        SECONDS,
+        2,
+        "Time between two looks whether an address in ``depends_on`` answers.",
+        unit="s",
+    ),
+    Option(
+        "outside_timeout", SECONDS, 5, "A look at such an address that takes longer has failed.", unit="s"
     ),
     Option(
         "restart_with_dependencies",
