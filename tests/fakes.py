@@ -223,6 +223,12 @@ class World:
         """A process tells something of itself."""
         self.happen(wid, Happening(kind, text="reloading"))
 
+    def replace(self, wid: int) -> None:
+        """It was found to take too much, as the runtime finds it: when nothing is under way."""
+        process = self.planner.processes[wid]
+        if self.planner.is_at_rest and process.state in (State.RUNNING, State.READY):
+            self.happen(wid, Happening(Kind.UNFIT, text="held 2 GiB"))
+
     def turn(self) -> None:
         """One thing comes to pass, by chance."""
         r, moves = self.random, []
@@ -237,6 +243,7 @@ class World:
             moves += [lambda: self.look(r.random() > 0.3)] * 3
         if self.live:
             moves += [lambda: self.say(r.choice(list(self.live)), r.choice(SAYINGS))] * 3
+            moves += [lambda: self.replace(r.choice(list(self.live)))]
         if self.told:
             moves += [lambda: self.die(r.choice(list(self.told)), None, 15)] * 4
         if self.left:

@@ -82,6 +82,10 @@ class WatcherConfig:
     send_hup: bool = False
     max_age: float = 0
     max_age_variance: float = 30
+    max_memory: int = 0
+    max_memory_for: float = 30
+    max_cpu: int = 0
+    max_cpu_for: float = 60
     nice: int | None = None
     cpu_affinity: tuple[int, ...] = ()
     io_priority: tuple[int, int] | None = None

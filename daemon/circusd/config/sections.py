@@ -200,6 +200,12 @@ def _text(value: object) -> str:
     return format_words(value) if isinstance(value, tuple) else str(value)
 
 
+PLUGINS_OWN = frozenset(
+    ("cmd", "args", "env", "max_memory", "max_memory_for", "max_cpu", "max_cpu_for")
+)
+"""Options of a watcher that are none in a plugin's section: plugins of users have had keys of these names for long."""
+
+
 def _is_watchers(name: str) -> bool:
     option = find(WATCHER, name)
-    return option is not None and not option.legacy and name not in ("cmd", "args", "env")
+    return option is not None and not option.legacy and name not in PLUGINS_OWN

@@ -69,6 +69,7 @@ class Kind(StrEnum):
     ENDED_LATE = "ended late"
     BACKOFF_OVER = "backoff over"
     AGED = "aged"
+    UNFIT = "unfit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: why, as a sentence about it."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
@@ -182,6 +183,8 @@ class Process:
     ready_by: float | None = None
     """While it is awaited: when it is given up."""
     probes: int = 0
+    replaced: str = ""
+    """Why it is being replaced, or why the one before it was, where circusd has seen a reason: as a sentence about that one."""
     said: str = ""
     """The last that it said of itself, or that was found when it was looked whether it is ready."""
 
@@ -381,7 +384,9 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, reason="")
+    down = replace(
+        p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, reason="", replaced=""
+    )
     told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"), *_no_more_waiting(p))
     if not comes_back(e, policy):
         state = State.COMPLETED if ended_well(e, policy) else State.EXITED
@@ -427,6 +432,7 @@ def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         awaits="",
         ready_by=None,
         reason="",
+        replaced="",
     )
     down, effects = _climb(down, now, policy)
     return down, (CancelTimer(p.wid, "age"), *_no_more_waiting(p), *effects)
@@ -499,6 +505,7 @@ def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result
         rungs=(),
         kill_by=None,
         late=False,
+        replaced=p.replaced if p.again else "",
     )
     if p.again and p.late:
         fallen = replace(down, again=False, attempts=p.attempts + 1, deaths=_deaths(p, now, policy))
@@ -614,6 +621,13 @@ def aged(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     return stop(p, replace(e, again=True), now, policy)
 
 
+def unfit(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """There is a reason not to let it go on: another one takes its place."""
+    told = Publish("process.replaced", {"wid": p.wid, "pid": p.pid, "reason": e.text})
+    down, effects = stop(p, replace(e, again=True), now, policy)
+    return replace(down, replaced=e.text), (told, *effects)
+
+
 def after_spawn_forbidden(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """The after_spawn hook said no: the process is killed at once."""
     return stop(p, replace(e, signum=backoff.SIGKILL, again=False), now, policy)
@@ -642,6 +656,7 @@ _DOWN: dict[Kind, Cell] = {
     _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: ignore,
+    _K.UNFIT: ignore,
 }
 _UP: dict[Kind, Cell] = {
     _K.START: ignore,
@@ -665,6 +680,7 @@ _UP: dict[Kind, Cell] = {
     _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: aged,
+    _K.UNFIT: unfit,
 }
 _ROWS: dict[State, dict[Kind, Cell]] = {
     _S.STOPPED: _DOWN,
@@ -712,6 +728,7 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.ENDED_LATE: ended_late,
         _K.BACKOFF_OVER: ignore,
         _K.AGED: ignore,
+        _K.UNFIT: ignore,
     },
 }
 

@@ -162,6 +162,17 @@ class Planner:
         """Those that run, are to stay, and are not ready yet."""
         return [p for p in self.active if p.is_awaited]
 
+    @property
+    def is_at_rest(self) -> bool:
+        """It is meant to run, and neither a command nor the start or stop of a process is under way."""
+        return (
+            self.wanted
+            and self.job is None
+            and not any(
+                p.state is State.STOPPING or is_undecided(p) or p.is_awaited for p in self.processes.values()
+            )
+        )
+
     def side(self, wid: int) -> str:
         """While a reload goes on, whether the process of the slot is an ``old`` or a ``new`` one; else nothing."""
         job = self.job

@@ -49,6 +49,16 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
+def size(number: float) -> str:
+    """An amount of memory as people say it: ``900 B``, ``4.2 MiB``, ``612 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1000 or unit == "GiB":
+            break
+        number /= 1024
+    digits = 1 if number < 9.95 and unit != "B" else 0
+    return f"{number:.{digits}f}".removesuffix(".0") + f" {unit}"
+
+
 def signal_word(number: int) -> str:
     """``SIGTERM``, or ``signal 70`` where there is no name."""
     name = signal_name(number)
@@ -100,6 +110,9 @@ def detail(planner: Planner) -> str:
         n = sum(p.state is state for p in slots)
         if n:
             parts.append(f"{n} {words}")
+    going = sum(bool(p.replaced) and p.state is State.STOPPING for p in slots)
+    if going:
+        parts.append(f"{going} being replaced")
     if planner.failure:
         parts.append(planner.failure)
     return ", ".join(parts)
@@ -167,6 +180,9 @@ def explain(planner: Planner, now: float) -> str:
         said = _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
+    replaced = [p for p in planner.processes.values() if p.replaced]
+    if replaced and len(parts) < 4:
+        parts.append(_replaced(max(replaced, key=lambda p: p.since)))
     if planner.setback and job is None:
         parts.append(f"Its last reload was given up: {planner.setback}.")
     return " ".join(parts)
@@ -213,6 +229,11 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
         return f"Process {p.wid} {ending(p.exit)}; it is not started again, {_why_not_again(policy)}."
     return ""
+
+
+def _replaced(p: Process) -> str:
+    being = "is being" if p.state is State.STOPPING else "was"
+    return f"Process {p.wid} {being} replaced because it {p.replaced}."
 
 
 def _later(at: float, now: float) -> str:
@@ -316,6 +337,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
                 at=0.0, code=fields.get("code"), signal=fields.get("signal"), lived=fields.get("lived")
             )
             return f"{wid} {ending(end)}"
+        case "process.replaced":
+            return f"{wid} is replaced because it {fields.get('reason')}, pid {fields.get('pid')}"
         case "process.refused":
             return f"{wid} could not be started: {fields.get('reason')}"
         case "process.backoff" if not fields.get("attempt"):

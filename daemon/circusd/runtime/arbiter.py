@@ -34,6 +34,7 @@ from .timers import Timers
 from .watcher import Credentials, Ticket, Watcher
 
 if TYPE_CHECKING:
+    from .bounds import Bounded
     from .demand import Demand
 
 log = logging.getLogger("circusd.arbiter")
@@ -91,6 +92,8 @@ class Services:
     oom_score_adj: int | None = None
     forgotten: Callable[[str], None] = field(default=lambda name: None)
     """Called with the name of a watcher that was removed."""
+    look_at: Callable[[Bounded | None], None] = field(default=lambda bounded: None)
+    """Called with those whose processes are to be looked at from now on, or None for nobody's."""
 
 
 class Arbiter:
@@ -114,6 +117,7 @@ class Arbiter:
         self._left: list[Watcher] = []
         """Removed watchers whose processes were left running."""
         self._demand: Demand | None = None
+        self._bounded: Bounded | None = None
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -187,6 +191,10 @@ class Arbiter:
         """Whoever watches is told that the watcher may look different."""
         if isinstance(watcher, Watcher) and (watcher.config.on_demand or watcher.planner.asleep):
             self._see_to_demand(watcher)
+        if isinstance(watcher, Watcher) and (
+            self._bounded is not None or watcher.config.max_memory or watcher.config.max_cpu
+        ):
+            self._see_to_bounds(watcher)
         self.on_change(watcher)
         self.dependencies.changed()
 
@@ -197,6 +205,14 @@ class Arbiter:
 
             self._demand = Demand(self)
         self._demand.follow(watcher)
+
+    def _see_to_bounds(self, watcher: Watcher) -> None:
+        if self._bounded is None:
+            # Loaded with the first such watcher.
+            from .bounds import Bounded
+
+            self._bounded = Bounded(self)
+        self._bounded.follow(watcher)
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -248,6 +264,8 @@ class Arbiter:
         watcher.close(left_running=left_running)
         if self._demand is not None:
             self._demand.forget(watcher)
+        if self._bounded is not None:
+            self._bounded.forget(watcher)
         if left_running:
             self._left.append(watcher)
         else:

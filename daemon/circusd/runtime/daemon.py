@@ -243,6 +243,7 @@ class Daemon:
             nofile=nofile,
             oom_score_adj=oom if protected else None,
             forgotten=self._forget,
+            look_at=lambda bounded: self.stats.look_at(bounded),
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
         self.arbiter.warmup_delay = circus.warmup_delay

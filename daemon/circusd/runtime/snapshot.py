@@ -52,6 +52,7 @@ def process_view(process: Process, side: str = "", main_pid: int | None = None) 
         "awaits": process.awaits,
         "ready_by": _epoch(process.ready_by),
         "said": process.said,
+        "replaced": process.replaced,
         "side": side,
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),

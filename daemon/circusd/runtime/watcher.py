@@ -302,6 +302,11 @@ class Watcher:
         event = replace(event, chance=random.random())
         self._carry_out(self.planner.happen(wid, event, clock.now()))
 
+    def replace(self, wid: int, option: str, why: str) -> None:
+        """Another process takes the place of that of the slot; ``why`` is a sentence about it, which is told."""
+        self._ended[wid] = option
+        self.happen(wid, Happening(Kind.UNFIT, text=why))
+
     def _carry_out(self, effects: list[Effect], before: Ticket | None = None) -> None:
         for effect in effects:
             match effect:

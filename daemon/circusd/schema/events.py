@@ -80,6 +80,13 @@ EVENTS: tuple[EventKind, ...] = (
         "error",
     ),
     EventKind(
+        "process.replaced",
+        "",
+        (*_PROCESS, "reason"),
+        "A process is stopped and another one takes its place: it took more than ``max_memory`` or ``max_cpu`` lets it, for too long.",
+        "warning",
+    ),
+    EventKind(
         "process.refused",
         "",
         ("watcher", "wid", "stage", "errno", "reason"),

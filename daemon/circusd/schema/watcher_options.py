@@ -6,7 +6,9 @@ from .option import Option
 from .types import (
     ARGS,
     BOOL,
+    BYTES,
     COMMAND,
+    COUNT,
     CPUS,
     ENV,
     GROUP,
@@ -349,6 +351,38 @@ WATCHER: tuple[Option, ...] = (
         "Up to so much is added to ``max_age``, drawn once for each process, so that not all are replaced at once.",
         apply="process",
         unit="s",
+    ),
+    Option(
+        "max_memory",
+        BYTES,
+        0,
+        "A process that holds more resident memory, together with all that it has started, is replaced: stopped and started anew, "
+        "one of the watcher after the other. 0 for no limit.",
+        aka=("max_memory_restart", "memory_limit", "max_mem", "max_rss", "memorymax"),
+    ),
+    Option(
+        "max_memory_for",
+        SECONDS,
+        30,
+        "For so long it has to be more than ``max_memory``, without a break.",
+        unit="s",
+        aka=("memory_duration",),
+    ),
+    Option(
+        "max_cpu",
+        COUNT,
+        0,
+        "The same for a process that takes more than so many per cent of one processor: 150 is one and a half. 0 for no limit.",
+        unit="%",
+        aka=("cpu_limit", "max_cpu_restart", "cpuquota"),
+    ),
+    Option(
+        "max_cpu_for",
+        SECONDS,
+        60,
+        "For so long it has to take more than ``max_cpu``, without a break.",
+        unit="s",
+        aka=("cpu_duration",),
     ),
     Option(
         "nice",
