@@ -62,9 +62,19 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "What it may take",
-        ("max_memory", "max_memory_for", "max_cpu", "max_cpu_for", "nice", "cpu_affinity", "io_priority", "oom_score_adj"),
+        (
+            "max_memory",
+            "max_memory_for",
+            "max_cpu",
+            "max_cpu_for",
+            "nice",
+            "cpu_affinity",
+            "io_priority",
+            "oom_score_adj",
+        ),
     ),
     ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
+    ("When files change", ("watch", "watch_ignore", "watch_delay", "watch_action")),
     ("What it needs", ("depends_on", "restart_with_dependencies")),
     ("Readiness", ("ready", "start_timeout", "ready_interval", "ready_timeout")),
     (

@@ -227,7 +227,7 @@ class World:
         """It was found to take too much, as the runtime finds it: when nothing is under way."""
         process = self.planner.processes[wid]
         if self.planner.is_at_rest and process.state in (State.RUNNING, State.READY):
-            self.happen(wid, Happening(Kind.UNFIT, text="held 2 GiB"))
+            self.happen(wid, Happening(Kind.UNFIT, text="it held 2 GiB"))
 
     def turn(self) -> None:
         """One thing comes to pass, by chance."""

@@ -169,6 +169,8 @@ export const say = {
   triedAgain: (text) => `it is tried again in ${text}`,
   hasLeft: (text) => `has ${text} left`,
   notReady: 'not ready',
+  beingReplaced: 'being replaced',
+  watches: (files) => `watches ${files === 1 ? '1 file' : `${files} files`}`,
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
   reloadOf: (name) => `Reload of ${name}`,
   cancelReload: 'Cancel',
@@ -501,7 +503,7 @@ export const charts = {
 
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
-  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
+  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, replaced: (why, being) => `${being ? 'It is being' : 'The one before it was'} replaced because ${why}.`, pid: (number) => `pid ${number}`,
   logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', streams: 'Streams', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,

@@ -184,7 +184,7 @@ def test_lines_are_counted_by_stream(api: ApiClient) -> None:
 
 
 def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) -> None:
-    """One that was killed by others, one that ended, one that was old, one that somebody wanted."""
+    """One that was killed by others, one that ended, one that was old, one that held too much, one that somebody wanted."""
     daemon.call(
         "add",
         name="lives",
@@ -197,6 +197,8 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
         "add", name="ages", cmd="sleep 1000", start=True, options={"max_age": 1, "max_age_variance": 0}
     )
     daemon.call("add", name="told", cmd="sleep 1000", start=True)
+    greedy = {"max_memory": "1K", "max_memory_for": 0}
+    daemon.call("add", name="greedy", cmd="sleep 1000", start=True, options=greedy)
     try:
         (pid,) = eventually(lambda: daemon.pids("dies"))
         daemon.call("signal", name="dies", signum="kill", pid=pid)
@@ -205,6 +207,7 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
             ("lives", "exited"),
             ("dies", "killed"),
             ("ages", "max_age"),
+            ("greedy", "max_memory"),
             ("told", "command"),
         ):
             eventually(
@@ -217,9 +220,9 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
             for other in set(RESTART_REASONS) - {reason}:
                 assert value(found, "circus_watcher_restarts_total", watcher=name, reason=other) == 0
     finally:
-        for name in ("lives", "dies", "ages", "told"):
+        for name in ("lives", "dies", "ages", "told", "greedy"):
             daemon.call("rm", name=name, waiting=True)
-    eventually(lambda: not names(told(api)) & {"lives", "dies", "ages", "told"})
+    eventually(lambda: not names(told(api)) & {"lives", "dies", "ages", "told", "greedy"})
 
 
 def test_sockets_and_the_daemon_are_told(api: ApiClient, daemon: Daemon) -> None:

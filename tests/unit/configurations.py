@@ -88,6 +88,7 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "input-output priority": st.sampled_from(("idle", "best-effort 7", "realtime")),
     "dependencies": st.just(""),
     "starts": st.integers(0, 1000).map(str),
+    "watch action": st.sampled_from(("auto", "Reload", "restart")),
     "occasion": st.sampled_from(("exit", "failure")),
     "statuses": st.sampled_from(("0", "0 75", "0, TERM", "SIGHUP")),
     "ladder": st.sampled_from(("QUIT 30, TERM 5", "int 0.5", "")),

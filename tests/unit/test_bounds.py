@@ -25,9 +25,9 @@ def test_memory_counts_when_it_was_too_much_for_the_whole_time() -> None:
     bounds = Bounds(memory=512 * MIB, memory_for=30)
     assert after(bounds, (0, 0, 600), (20, 0, 600))[1] == ""
     said = after(bounds, (0, 0, 600), (20, 0, 600), (30, 0, 612))[1]
-    assert said == "max_memory: held 612 MiB for 30 s, more than 512 MiB"
+    assert said == "max_memory: it held 612 MiB for 30 s, more than 512 MiB"
     assert after(bounds, (0, 0, 600), (20, 0, 512), (30, 0, 612))[1] == ""
-    assert after(Bounds(memory=MIB), (0, 0, 2))[1] == "max_memory: held 2 MiB, more than 1 MiB"
+    assert after(Bounds(memory=MIB), (0, 0, 2))[1] == "max_memory: it held 2 MiB, more than 1 MiB"
 
 
 def test_processor_counts_by_the_mean_of_the_time_and_not_by_the_first_look() -> None:
@@ -35,7 +35,7 @@ def test_processor_counts_by_the_mean_of_the_time_and_not_by_the_first_look() ->
     bounds = Bounds(cpu=100, cpu_for=60)
     assert after(bounds, (0, 900, 1), (30, 120, 1))[0].cpu == 0
     said = after(bounds, (0, 0, 1), (30, 120, 1), (60, 160, 1))[1]
-    assert said == "max_cpu: took 140 % of a processor for 60 s, more than 100 %"
+    assert said == "max_cpu: it took 140 % of a processor for 60 s, more than 100 %"
     assert after(bounds, (0, 0, 1), (30, 120, 1), (40, 90, 1), (90, 160, 1))[1] == ""
     assert after(Bounds(memory=MIB, memory_for=9), (0, 0, 1), (30, 900, 1))[1] == ""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from circusd.schema.watcher_options import WATCH_IGNORE
+
 from .problems import Place
 
 
@@ -92,6 +94,10 @@ class WatcherConfig:
     """Class and level, as ``ioprio_set(2)`` has them."""
     oom_score_adj: int | None = None
     priority: int = 0
+    watch: tuple[str, ...] = ()
+    watch_ignore: tuple[str, ...] = WATCH_IGNORE
+    watch_delay: float = 0.5
+    watch_action: str = "auto"
     depends_on: tuple[tuple[str, str], ...] = ()
     """Names of watchers, and in which state each is needed."""
     restart_with_dependencies: bool = False

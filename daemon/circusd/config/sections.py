@@ -201,7 +201,10 @@ def _text(value: object) -> str:
 
 
 PLUGINS_OWN = frozenset(
-    ("cmd", "args", "env", "max_memory", "max_memory_for", "max_cpu", "max_cpu_for")
+    (
+        *("cmd", "args", "env", "max_memory", "max_memory_for", "max_cpu", "max_cpu_for"),
+        *("watch", "watch_ignore", "watch_delay", "watch_action"),
+    )
 )
 """Options of a watcher that are none in a plugin's section: plugins of users have had keys of these names for long."""
 

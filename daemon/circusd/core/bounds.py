@@ -54,7 +54,7 @@ class Verdict(NamedTuple):
 
     option: str
     why: str
-    """As a sentence about it: ``held 612 MiB for 30 s, more than 512 MiB``."""
+    """What follows "because": ``it held 612 MiB for 30 s, more than 512 MiB``."""
 
 
 def look(before: Over | None, bounds: Bounds, cpu: float, rss: int, now: float) -> Over:
@@ -73,11 +73,11 @@ def look(before: Over | None, bounds: Bounds, cpu: float, rss: int, now: float) 
 def judge(over: Over, bounds: Bounds, rss: int) -> Verdict | None:
     """Whether that was for too long, and in words what."""
     if over.memory is not None and over.seen - over.memory >= bounds.memory_for:
-        held = f"held {size(rss)}{_span(over.seen - over.memory)}"
+        held = f"it held {size(rss)}{_span(over.seen - over.memory)}"
         return Verdict("max_memory", f"{held}, more than {size(bounds.memory)}")
     if over.cpu is not None and over.seen - over.cpu >= bounds.cpu_for:
         span = over.seen - over.cpu
-        took = f"took {over.taken / span:.0f} % of a processor{_span(span)}"
+        took = f"it took {over.taken / span:.0f} % of a processor{_span(span)}"
         return Verdict("max_cpu", f"{took}, more than {bounds.cpu:g} %")
     return None
 

@@ -83,7 +83,7 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: why, as a sentence about it."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because"."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
@@ -184,7 +184,7 @@ class Process:
     """While it is awaited: when it is given up."""
     probes: int = 0
     replaced: str = ""
-    """Why it is being replaced, or why the one before it was, where circusd has seen a reason: as a sentence about that one."""
+    """Why it is being replaced by circusd itself, or why the one before it was: what follows "because"."""
     said: str = ""
     """The last that it said of itself, or that was found when it was looked whether it is ready."""
 

@@ -45,6 +45,8 @@ class Job:
     since: float = 0.0
     number: int = 0
     """Of scale: the new number of processes."""
+    why: str = ""
+    """What has made circusd give the command, where nobody did: what follows "because"."""
     demanded: bool = False
     """Of start: somebody has connected; otherwise what is ``on_demand`` begins to wait for that."""
     graceful: bool = True
@@ -120,6 +122,10 @@ class Planner:
         """Since it was started, one of its processes has said by itself that it is ready."""
         self.setback = ""
         """Why the last reload was given up; nothing after one that was not, and after a start."""
+        self.cause = ("", "")
+        """The last command that started or stopped it, and why circusd gave it by itself; nothing where somebody did."""
+        self.blind = ""
+        """Why it is not seen when its files change."""
         self._quick_ends = 0
         self._armed: dict[str, float] = {}
         """For when the watcher's own timers are armed."""
@@ -133,6 +139,8 @@ class Planner:
             self._end_job(f"superseded by {job.command or job.kind}")
         self.job = job
         job.since = now
+        if job.kind in ("start", "stop", "restart", "reload"):
+            self.cause = (job.kind, job.why)
         return self._drive(now)
 
     def cannot_cancel(self) -> str:

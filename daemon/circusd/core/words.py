@@ -113,6 +113,8 @@ def detail(planner: Planner) -> str:
     going = sum(bool(p.replaced) and p.state is State.STOPPING for p in slots)
     if going:
         parts.append(f"{going} being replaced")
+    if planner.blind:
+        parts.append("files not watched")
     if planner.failure:
         parts.append(planner.failure)
     return ", ".join(parts)
@@ -183,6 +185,10 @@ def explain(planner: Planner, now: float) -> str:
     replaced = [p for p in planner.processes.values() if p.replaced]
     if replaced and len(parts) < 4:
         parts.append(_replaced(max(replaced, key=lambda p: p.since)))
+    if planner.cause[1] and len(parts) < 4:
+        parts.append(_caused(planner))
+    if planner.blind:
+        parts.append(f"It is not seen when its files change: {planner.blind}.")
     if planner.setback and job is None:
         parts.append(f"Its last reload was given up: {planner.setback}.")
     return " ".join(parts)
@@ -233,7 +239,13 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
 
 def _replaced(p: Process) -> str:
     being = "is being" if p.state is State.STOPPING else "was"
-    return f"Process {p.wid} {being} replaced because it {p.replaced}."
+    return f"Process {p.wid} {being} replaced because {p.replaced}."
+
+
+def _caused(planner: Planner) -> str:
+    kind, why = planner.cause
+    being = "is being" if planner.job is not None and planner.job.why == why else "was"
+    return f"It {being} {kind}ed because {why}."
 
 
 def _later(at: float, now: float) -> str:
@@ -300,7 +312,12 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
         state = watcher_state(planner)
         processes += sum(p.state in ALIVE for p in planner.processes.values())
         undone = planner.setback and planner.job is None
-        if state == State.FAILED or undone or any(_is_ill(p) for p in planner.processes.values()):
+        if (
+            state == State.FAILED
+            or undone
+            or planner.blind
+            or any(_is_ill(p) for p in planner.processes.values())
+        ):
             ill.append(f"{name}: {explain(planner, now)}")
         elif state in (State.STARTING, State.STOPPING, State.WAITING) and not planner.asleep:
             busy.append(name)
@@ -338,7 +355,7 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             )
             return f"{wid} {ending(end)}"
         case "process.replaced":
-            return f"{wid} is replaced because it {fields.get('reason')}, pid {fields.get('pid')}"
+            return f"{wid} is replaced because {fields.get('reason')}, pid {fields.get('pid')}"
         case "process.refused":
             return f"{wid} could not be started: {fields.get('reason')}"
         case "process.backoff" if not fields.get("attempt"):
@@ -361,6 +378,12 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"numprocesses {fields.get('before')} → {fields.get('after')}"
         case "watcher.updated":
             return f"{fields.get('key')} changed"
+        case "watcher.files_changed":
+            files, others = list(fields.get("files") or ()), int(fields.get("count") or 0)
+            more = f" and {count(others - len(files), 'more file')}" if others > len(files) else ""
+            return f"{fields.get('action')}, as files have changed: {', '.join(map(str, files))}{more}"
+        case "watcher.watch_failed":
+            return f"files are not watched: {fields.get('reason')}"
         case "watcher.reload_failed":
             return f"reload given up: {fields.get('reason')}"
         case "watcher.waiting":

@@ -36,6 +36,7 @@ from .watcher import Credentials, Ticket, Watcher
 if TYPE_CHECKING:
     from .bounds import Bounded
     from .demand import Demand
+    from .filewatch import FileWatches
 
 log = logging.getLogger("circusd.arbiter")
 
@@ -118,6 +119,7 @@ class Arbiter:
         """Removed watchers whose processes were left running."""
         self._demand: Demand | None = None
         self._bounded: Bounded | None = None
+        self._files: FileWatches | None = None
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -195,6 +197,8 @@ class Arbiter:
             self._bounded is not None or watcher.config.max_memory or watcher.config.max_cpu
         ):
             self._see_to_bounds(watcher)
+        if isinstance(watcher, Watcher) and (self._files is not None or watcher.config.watch):
+            self._see_to_files(watcher)
         self.on_change(watcher)
         self.dependencies.changed()
 
@@ -213,6 +217,18 @@ class Arbiter:
 
             self._bounded = Bounded(self)
         self._bounded.follow(watcher)
+
+    def _see_to_files(self, watcher: Watcher) -> None:
+        if self._files is None:
+            # Loaded with the first such watcher, and the C library's functions with it.
+            from .filewatch import FileWatches
+
+            self._files = FileWatches(self)
+        self._files.follow(watcher)
+
+    def watched(self, watcher: Watcher) -> dict[str, Any] | None:
+        """How many files and folders are watched for the watcher; None where it is not asked for, or not done yet."""
+        return None if self._files is None else self._files.watched(watcher)
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -266,6 +282,8 @@ class Arbiter:
             self._demand.forget(watcher)
         if self._bounded is not None:
             self._bounded.forget(watcher)
+        if self._files is not None:
+            self._files.forget(watcher)
         if left_running:
             self._left.append(watcher)
         else:
@@ -386,6 +404,8 @@ class Arbiter:
         """The greenlet, the timers and the outputs are no more; what was written is with its sinks."""
         if self._demand is not None:
             self._demand.close()
+        if self._files is not None:
+            self._files.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

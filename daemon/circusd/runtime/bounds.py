@@ -73,7 +73,7 @@ class Bounded:
         for process in watcher.planner.processes.values():
             if process.pid == pid and process.state in (State.RUNNING, State.READY):
                 log.warning(
-                    "a process is replaced watcher=%r wid=%d pid=%d: it %s",
+                    "a process is replaced watcher=%r wid=%d pid=%d: %s",
                     watcher.name,
                     process.wid,
                     pid,

@@ -66,6 +66,7 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .bounds import Bounded
     from .far import Far
     from .metrics import Metrics
     from .searches import Searches
@@ -243,7 +244,7 @@ class Daemon:
             nofile=nofile,
             oom_score_adj=oom if protected else None,
             forgotten=self._forget,
-            look_at=lambda bounded: self.stats.look_at(bounded),
+            look_at=self._look_at,
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
         self.arbiter.warmup_delay = circus.warmup_delay
@@ -878,6 +879,9 @@ class Daemon:
 
     def _watchers(self) -> Iterable[Watcher]:
         return self.arbiter.watchers.values()
+
+    def _look_at(self, bounded: Bounded | None) -> None:
+        self.stats.look_at(bounded)
 
     def _forget(self, name: str) -> None:
         self.history.forget(name)

@@ -94,6 +94,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
             "waiting": watcher.waiting_commands,
         },
         "setback": planner.setback,
+        "watched": arbiter.watched(watcher),
         "output": _output(watcher),
         "processes": [
             process_view(p, planner.side(w), watcher.main_of(p.pid))

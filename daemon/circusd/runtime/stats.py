@@ -133,7 +133,7 @@ class Stats:
         self._looked = looked
         self._lines = LineRates(history)
         self._greenlet: gevent.Greenlet[[], None] | None = None
-        self._judging: gevent.Greenlet[[], None] | None = None
+        self._judging: gevent.Greenlet[[Judges], None] | None = None
         self._load: Meter | None = None
         self._host: Host | None = None
         self._stat: Sampler | None = None

@@ -303,7 +303,7 @@ class Watcher:
         self._carry_out(self.planner.happen(wid, event, clock.now()))
 
     def replace(self, wid: int, option: str, why: str) -> None:
-        """Another process takes the place of that of the slot; ``why`` is a sentence about it, which is told."""
+        """Another process takes the place of that of the slot; ``why`` is told, after "because"."""
         self._ended[wid] = option
         self.happen(wid, Happening(Kind.UNFIT, text=why))
 
@@ -376,9 +376,13 @@ class Watcher:
             if process is not None and process.starts > 1:
                 self.restarts.append(clock.now())
                 self.restarts_ever += 1
-                self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
+                self.restarts_by[self._ended.pop(fields["wid"], self._by_command())] += 1
                 self.arbiter.dependencies.restarted(self)
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
+
+    def _by_command(self) -> str:
+        job = self.planner.job
+        return "files" if job is not None and job.why else "command"
 
     def restarts_last_hour(self) -> int:
         """How often a process was started again within the last hour."""

@@ -48,6 +48,20 @@ EVENTS: tuple[EventKind, ...] = (
         "error",
     ),
     EventKind(
+        "watcher.files_changed",
+        "",
+        ("watcher", "files", "count", "action"),
+        "Files that the option ``watch`` names have changed, the first of them are named: the watcher is restarted or reloaded, as "
+        "``action`` says.",
+    ),
+    EventKind(
+        "watcher.watch_failed",
+        "",
+        ("watcher", "reason"),
+        "What the option ``watch`` names can't be watched: a change is not seen. It is tried again each minute.",
+        "error",
+    ),
+    EventKind(
         "watcher.updated",
         "updated",
         ("watcher", "key"),

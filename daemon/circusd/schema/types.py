@@ -272,6 +272,7 @@ IO_PRIORITY = ValueType(
     is_told_as_text=True,
 )
 RESPAWN_ON = _choice("occasion", ("exit", "failure"), str.lower)
+WATCH_ACTION = _choice("watch action", ("auto", "restart", "reload"), str.lower)
 STATUSES = ValueType(
     "statuses",
     "text",
@@ -347,6 +348,7 @@ TYPES: tuple[ValueType, ...] = (
     CPUS,
     IO_PRIORITY,
     RESPAWN_ON,
+    WATCH_ACTION,
     STATUSES,
     LADDER,
     COLOR,

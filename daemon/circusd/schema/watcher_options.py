@@ -32,6 +32,7 @@ from .types import (
     STATUSES,
     TEXT,
     USER,
+    WATCH_ACTION,
     WORDS,
 )
 
@@ -49,6 +50,12 @@ HOOKS = (
     "extended_stats",
 )
 """What may follow ``hooks.``."""
+
+WATCH_IGNORE = (
+    *(".*", "__pycache__", "*.pyc", "*.pyo", "*~", "*.tmp", "*.swp", "4913", "node_modules"),
+    *("*.log", "*.pid", "*.sock"),
+)
+"""What changes without being changed: of version control, interpreters, editors (4913 is tried by vim), and running programs."""
 
 WATCHER: tuple[Option, ...] = (
     Option(
@@ -424,6 +431,39 @@ WATCHER: tuple[Option, ...] = (
         aka=("oomscoreadjust", "oom_score"),
     ),
     Option("priority", NUMBER, 0, "Watchers with a higher number are started earlier and stopped later."),
+    Option(
+        "watch",
+        PATHS,
+        (),
+        "Files, folders with all below them, and patterns such as ``app/**/*.py``, relative to ``working_dir``: when one of them has "
+        "changed, the watcher is started anew. They need not be there yet.",
+        role="admin",
+        aka=("watch_files", "watch_paths", "watch_dir", "watch_patterns"),
+    ),
+    Option(
+        "watch_ignore",
+        PATHS,
+        WATCH_IGNORE,
+        "What does not count of what is found in a folder or by a pattern: names, or paths relative to ``working_dir`` where there is a "
+        "slash in it. A folder is left out with all below it.",
+        aka=("ignore_watch", "watch_exclude"),
+    ),
+    Option(
+        "watch_delay",
+        SECONDS,
+        0.5,
+        "Files have to be left alone for so long before anything is done.",
+        unit="s",
+        aka=("watch_debounce",),
+    ),
+    Option(
+        "watch_action",
+        WATCH_ACTION,
+        "auto",
+        "What is done: a ``restart``; a ``reload``, which needs a program whose new process can run beside the old one; or ``auto``, a "
+        "reload where ``send_hup`` is on or its sockets are circusd's, else a restart.",
+        aka=("on_change",),
+    ),
     Option(
         "depends_on",
         NEEDS,
