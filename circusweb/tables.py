@@ -93,7 +93,18 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "retry_in",
         ),
     ),
-    ("Stopping", ("stop_signal", "stop_ladder", "stop_children", "send_hup", "hook_timeout")),
+    (
+        "Stopping",
+        (
+            "stop_signal",
+            "stop_ladder",
+            "stop_command",
+            "stop_command_timeout",
+            "stop_children",
+            "send_hup",
+            "hook_timeout",
+        ),
+    ),
     (
         "Input, output and sockets",
         (

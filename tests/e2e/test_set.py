@@ -63,6 +63,8 @@ VALUES = {
     "graceful_timeout": "8",
     "stop_signal": "INT",
     "stop_ladder": "INT 3",
+    "stop_command": "kill $(circus.pid)",
+    "stop_command_timeout": "5",
     "stop_children": "true",
     "send_hup": "true",
     "max_age": "3600",

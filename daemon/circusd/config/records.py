@@ -80,6 +80,8 @@ class WatcherConfig:
     stop_signal: int = 15
     stop_ladder: tuple[tuple[int, float], ...] = ()
     """Signals, and seconds that each is waited for."""
+    stop_command: str | None = None
+    stop_command_timeout: float = 30
     stop_children: bool = False
     send_hup: bool = False
     max_age: float = 0

@@ -70,10 +70,11 @@ def check_references(
     report: Report,
 ) -> None:
     """What no start of a process can replace goes to the report: an unknown socket as an error, others as warnings."""
-    for key, text in start_texts(watcher):
+    for key, text in (*start_texts(watcher), ("stop_command", watcher.stop_command or "")):
         at = places.get(key, place)
         for name, written in references(text):
-            _check(watcher, name, written, sockets, environ, at, report)
+            if (key, name) != ("stop_command", "pid"):
+                _check(watcher, name, written, sockets, environ, at, report)
         if "$WID" in text:
             report.warning(at, "$WID is not replaced", hint="write $(circus.wid)")
     if watcher.stdin_socket and watcher.stdin_socket.lower() not in sockets:

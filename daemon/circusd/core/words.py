@@ -372,6 +372,10 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} given up: {fields.get('reason')}{again}"
         case "process.abandoned":
             return f"{wid} given up, pid {fields.get('pid')} does not end: {fields.get('reason')}"
+        case "process.asked":
+            return f"{wid} is to end by its stop_command, pid {fields.get('pid')}"
+        case "process.stop_failed":
+            return f"{wid}: stop_command: {fields.get('reason')}"
         case "process.signalled":
             return f"{wid} got {signal_word(int(fields.get('signum') or 0))}, pid {fields.get('pid')}"
         case "watcher.scaled":

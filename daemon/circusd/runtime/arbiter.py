@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .bounds import Bounded
     from .demand import Demand
     from .filewatch import FileWatches
+    from .stopcommands import StopCommands
 
 log = logging.getLogger("circusd.arbiter")
 
@@ -120,6 +121,7 @@ class Arbiter:
         self._demand: Demand | None = None
         self._bounded: Bounded | None = None
         self._files: FileWatches | None = None
+        self._stop_commands: StopCommands | None = None
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -225,6 +227,15 @@ class Arbiter:
 
             self._files = FileWatches(self)
         self._files.follow(watcher)
+
+    def stop_commands(self) -> StopCommands:
+        """The commands under way that stop processes."""
+        if self._stop_commands is None:
+            # Loaded with the first one.
+            from .stopcommands import StopCommands
+
+            self._stop_commands = StopCommands(self)
+        return self._stop_commands
 
     def watched(self, watcher: Watcher) -> dict[str, Any] | None:
         """How many files and folders are watched for the watcher; None where it is not asked for, or not done yet."""
@@ -406,6 +417,8 @@ class Arbiter:
             self._demand.close()
         if self._files is not None:
             self._files.close()
+        if self._stop_commands is not None:
+            self._stop_commands.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

@@ -30,6 +30,7 @@ from circusd.core.effects import (
     KillTree,
     Probe,
     Publish,
+    RunStopCommand,
     Signal,
     Spawn,
     Vacate,
@@ -100,6 +101,8 @@ def policy_of(config: WatcherConfig) -> Policy:
         graceful_timeout=config.graceful_timeout,
         stop_signal=config.stop_signal,
         stop_ladder=config.stop_ladder,
+        stop_command=bool(config.stop_command),
+        stop_command_timeout=config.stop_command_timeout,
         stop_children=config.stop_children,
         send_hup=config.send_hup,
         warmup_delay=config.warmup_delay,
@@ -314,6 +317,8 @@ class Watcher:
                     self.arbiter.post(self, self._spawn, wid)
                 case Signal(wid, signum, children):
                     self._signal(wid, signum, children)
+                case RunStopCommand(wid, pid):
+                    self._run_stop_command(wid, pid)
                 case KillTree(wid):
                     self._kill_tree(wid)
                 case ArmTimer(wid, kind, at):
@@ -585,6 +590,17 @@ class Watcher:
             # Nothing may stand in the way of SIGKILL.
             self._notify_hook("before_signal", pid=pid, signum=signum)
             self._send(wid, pid, signum, children)
+
+    def _run_stop_command(self, wid: int, pid: int) -> None:
+        if self.config.stop_children:
+            self._track(wid, self._roots[pid].identity)
+        failed = partial(self._stop_failed, wid, pid)
+        self.arbiter.stop_commands().run(self, wid, self.main_of(pid) or pid, failed)
+
+    def _stop_failed(self, wid: int, pid: int, why: str) -> None:
+        process = self.planner.processes.get(wid)
+        if not self.removed and process is not None and process.pid == pid:
+            self.happen(wid, Happening(Kind.STOP_FAILED, text=why))
 
     def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
         main = self._mains.get(pid)

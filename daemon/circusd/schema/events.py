@@ -114,6 +114,16 @@ EVENTS: tuple[EventKind, ...] = (
         "A process has ended and was reaped; it had lived so many seconds.",
         "warning",
     ),
+    EventKind(
+        "process.asked", "", _PROCESS, "The ``stop_command`` of the watcher was started, to stop a process."
+    ),
+    EventKind(
+        "process.stop_failed",
+        "",
+        (*_PROCESS, "reason"),
+        "The ``stop_command`` has failed, or its time is over and the process runs on: it gets the signals of a stop.",
+        "warning",
+    ),
     EventKind("process.signalled", "kill", (*_PROCESS, "signum"), "A signal was sent to stop a process."),
     EventKind(
         "process.backoff",

@@ -336,6 +336,25 @@ WATCHER: tuple[Option, ...] = (
         aka=("stop_signals", "stop_sequence"),
     ),
     Option(
+        "stop_command",
+        COMMAND,
+        None,
+        "A command that stops a process, such as ``redis-cli shutdown``: run before any signal is sent, as the process is (its user, "
+        "folder, environment), with the process's pid as ``$(circus.pid)`` in its arguments and as PID in its environment. Signals come "
+        "when it fails, or when the process has not ended in time. What it writes is in the process's standard error. A stop that asks "
+        "for a signal or a time of its own does without it.",
+        role="admin",
+        aka=("stop_cmd", "exec_stop", "execstop", "stop_script"),
+    ),
+    Option(
+        "stop_command_timeout",
+        SECONDS,
+        30,
+        "The time that a process has to end by its ``stop_command``, and the command itself: it is killed then.",
+        unit="s",
+        aka=("stop_command_wait",),
+    ),
+    Option(
         "stop_children",
         BOOL,
         False,
