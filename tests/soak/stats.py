@@ -24,13 +24,14 @@ from circusd.client import Client as Commands
 from tests.daemon import Daemon
 from tests.faults.measures import processor_seconds, wakeups
 from tests.ports import free_port
-from tests.soak.logs import Client, cookie_of, load, told
+from tests.soak.logs import Client, cookies_of, load, told
 from tests.waiting import eventually
 from tests.web.apiclient import ApiClient
 
 ROOT = Path(__file__).resolve().parents[2]
 PING_SECONDS = 0.01
 RAISED = -15
+PEOPLE = 5
 
 # Lines of 100 letters: so many a second in bursts of 10, or as many as go.
 LOUD = """
@@ -180,9 +181,9 @@ class Pings:
         return {name: quantile(self.took, share) * 1000 for name, share in shares.items()}
 
 
-def pages(port: int, cookie: str, count: int, seconds: float) -> None:
+def pages(port: int, cookies: list[str], count: int, seconds: float) -> None:
     """So many pages of the console, each with the log of one loud watcher; how many lines each has got a second."""
-    made = [Client(port, cookie, watcher=f"loud{n}") for n in range(count)]
+    made = [Client(port, cookies[n % len(cookies)], watcher=f"loud{n}") for n in range(count)]
     selector = selectors.DefaultSelector()
     for client in made:
         selector.register(client.sock, selectors.EVENT_READ, client)
@@ -205,8 +206,16 @@ def lag(loud: int = 50, quiet: int = 450, clients: int = 20, rate: int = 1000, s
     with daemon_of(ini) as daemon, daemon_of("[watcher:one]\ncmd = sleep 100000\n") as idle:
         eventually(lambda: len(daemon.pids("quiet")) == quiet, within=120)
         eventually(lambda: daemon.pids(f"loud{loud - 1}"), within=120)
-        port, cookie = cookie_of(daemon)
-        words = [sys.executable, "-m", "tests.soak.stats", "pages", str(port), cookie, str(clients)]
+        port, cookies = cookies_of(daemon, PEOPLE)
+        words = [
+            sys.executable,
+            "-m",
+            "tests.soak.stats",
+            "pages",
+            str(port),
+            ",".join(cookies),
+            str(clients),
+        ]
         viewers = subprocess.Popen([*words, str(seconds + 8)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         raised(daemon.pid)
         raised(idle.pid)
@@ -268,7 +277,7 @@ def scrape(watchers: int = 500, processes: int = 2000, times: int = 10) -> None:
 if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "pages":
-        pages(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+        pages(int(sys.argv[2]), sys.argv[3].split(","), int(sys.argv[4]), float(sys.argv[5]))
     else:
         tools: dict[str, Callable[..., None]] = {"cost": cost, "lag": lag, "scrape": scrape}
         numbers = [float(word) if "." in word else int(word) for word in sys.argv[2:]]

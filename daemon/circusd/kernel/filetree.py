@@ -93,7 +93,8 @@ def _look_into(
             for row in rows:
                 below = matching(places, patterns, path, row.name)
                 if below:
-                    _take(row, below, tree, todo, seen)
+                    named = any(entry.names(states, row.name) for entry, states in places)
+                    _take(row, below, named, tree, todo, seen)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
 
@@ -101,17 +102,19 @@ def _look_into(
 def _take(
     row: os.DirEntry[str],
     places: list[Place],
+    named: bool,
     tree: Tree,
     todo: dict[str, list[Place]],
     seen: set[tuple[int, int]],
 ) -> None:
     try:
-        found = row.stat()
+        # A link that is named is followed. Of others nobody knows who has made them, nor where they lead.
+        found = row.stat(follow_symlinks=named)
     except OSError:
         return
     whole = any(entry.is_whole(states) for entry, states in places)
     if not stat.S_ISDIR(found.st_mode):
-        if whole and stat.S_ISREG(found.st_mode):
+        if whole and (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
             tree.files[row.path] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
             if len(tree.files) > MOST_FILES:
                 raise OSError(
