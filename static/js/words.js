@@ -169,7 +169,7 @@ export const say = {
   triedAgain: (text) => `it is tried again in ${text}`,
   hasLeft: (text) => `has ${text} left`,
   notReady: 'not ready',
-  beingReplaced: 'being replaced',
+  beingReplaced: 'replaced',
   watches: (files) => `watches ${files === 1 ? '1 file' : `${files} files`}`,
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
   reloadOf: (name) => `Reload of ${name}`,

@@ -200,7 +200,7 @@ def test_a_limit_of_the_kernel_is_said_with_its_name(tmp_path: Path) -> None:
         why = "the limit user.max_inotify_watches (3) is reached: raise it with sysctl"
         eventually(lambda: why in daemon.watcher("web")["explain"], within=20)
         assert daemon.watcher("web")["state"] == "running"
-        assert daemon.watcher("web")["detail"] == "files not watched"
+        assert daemon.watcher("web")["detail"] == "watch failed"
         assert daemon.call("inspect")["lead"]["title"] == "One thing needs you"
         (event,) = [e for e in daemon.call("events", name="web")["events"] if "watch_failed" in e["event"]]
         assert event["text"] == f"files are not watched: {why}"

@@ -108,6 +108,7 @@ def test_stop_with_a_signal_of_its_own_does_without_it(daemon: Daemon, tmp_path:
     eventually((tmp_path / f"up-{pid}").exists, within=20)
     daemon.ctl("stop", "own")
     eventually(lambda: "stop_command" in told(daemon, "own")[-1], within=20)
+    assert "1 process still to end by stop_command; what is left in" in daemon.watcher("own")["explain"]
     daemon.ctl("signal", "own", "KILL")
     eventually(lambda: daemon.watcher("own")["status"] == "stopped", within=20)
     daemon.call("rm", name="own", waiting=True)

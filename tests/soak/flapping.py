@@ -49,7 +49,7 @@ def measure(daemon: Daemon, name: str, seconds: float) -> dict[str, float]:
     others = daemon.pids("calm")
     used, woken, began = processor_seconds(daemon.pid), wakeups(daemon.pid), time.monotonic()
     daemon.call("start", name=name)
-    pings = Pings(daemon)
+    pings = Pings(daemon, every=0.1)
     time.sleep(seconds)
     waits = pings.stop()
     lasted = time.monotonic() - began
@@ -63,15 +63,6 @@ def measure(daemon: Daemon, name: str, seconds: float) -> dict[str, float]:
         "wake-ups/s": woken / lasted,
         **waits,
     }
-
-
-def baseline(daemon: Daemon, seconds: float) -> float:
-    """What the pings take by themselves, per cent of a core."""
-    used, began = processor_seconds(daemon.pid), time.monotonic()
-    pings = Pings(daemon)
-    time.sleep(seconds)
-    pings.stop()
-    return (processor_seconds(daemon.pid) - used) * 100 / (time.monotonic() - began)
 
 
 def flapping(processes: int = 50, seconds: float = 60) -> None:
@@ -89,12 +80,9 @@ def flapping(processes: int = 50, seconds: float = 60) -> None:
                 Daemon(ini, Path(folder)) as daemon,
             ):
                 eventually(lambda: len(daemon.pids("calm")) == 20, within=60)
-                idle = baseline(daemon, min(5.0, seconds))
                 with looking(daemon):
                     figures = measure(daemon, "ill", seconds)
-                own = figures.pop("% of a core")
-            first = {"% of a core": own - idle, "of pings": idle}
-            print(f"{kind}, {viewer}:", told({**first, **figures}), "|", load(), flush=True)
+            print(f"{kind}, {viewer}:", told(figures), "|", load(), flush=True)
 
 
 if __name__ == "__main__":

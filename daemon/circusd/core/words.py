@@ -114,7 +114,7 @@ def detail(planner: Planner) -> str:
     if going:
         parts.append(f"{going} being replaced")
     if planner.blind:
-        parts.append("files not watched")
+        parts.append("watch failed")
     if planner.failure:
         parts.append(planner.failure)
     return ", ".join(parts)
@@ -155,8 +155,9 @@ def explain(planner: Planner, now: float) -> str:
                     f"{duration(max(0.0, max(killed) - now))} is given up."
                 )
             by = max((p.stop_by or now) for p in left)
+            how = " by stop_command" if any(p.commanded for p in left) else ""
             return (
-                f"{count(len(left), 'process')} still to end; what is left in {duration(max(0.0, by - now))} "
+                f"{count(len(left), 'process')} still to end{how}; what is left in {duration(max(0.0, by - now))} "
                 "is ended with SIGKILL."
             )
         return "It is being stopped."
@@ -178,8 +179,14 @@ def explain(planner: Planner, now: float) -> str:
             if n == 1
             else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
         )
+    tried = sorted((p for p in planner.processes.values() if p.state is State.BACKOFF), key=_next_try)
+    if tried:
+        # The next one to be tried stands for all: its time is the one that counts.
+        parts.append(_process_sentence(tried[0], now, planner.policy))
+    if len(tried) > 1:
+        parts.append(f"{len(tried) - 1} more {'is' if len(tried) == 2 else 'are'} in backoff.")
     for process in sorted(planner.processes.values(), key=lambda p: p.wid):
-        said = _process_sentence(process, now, planner.policy)
+        said = "" if process in tried else _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
     replaced = [p for p in planner.processes.values() if p.replaced]
@@ -235,6 +242,10 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
         return f"Process {p.wid} {ending(p.exit)}; it is not started again, {_why_not_again(policy)}."
     return ""
+
+
+def _next_try(p: Process) -> tuple[float, int]:
+    return (p.next_try or 0.0, p.wid)
 
 
 def _replaced(p: Process) -> str:
