@@ -183,8 +183,8 @@ def test_lines_are_counted_by_stream(api: ApiClient) -> None:
     assert value(told(api), "circus_log_lines_total", watcher="Talks", stream="stderr") == 1
 
 
-def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) -> None:
-    """One that was killed by others, one that ended, one that was old, one that held too much, one that somebody wanted."""
+def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon, tmp_path: Path) -> None:
+    """One that was killed by others, one that ended, one that was old, one that held too much, one with new files, one that somebody wanted."""
     daemon.call(
         "add",
         name="lives",
@@ -199,7 +199,11 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
     daemon.call("add", name="told", cmd="sleep 1000", start=True)
     greedy = {"max_memory": "1K", "max_memory_for": 0}
     daemon.call("add", name="greedy", cmd="sleep 1000", start=True, options=greedy)
+    watching = {"watch": str(tmp_path), "watch_delay": 0}
+    daemon.call("add", name="edited", cmd="sleep 1000", start=True, options=watching)
     try:
+        eventually(lambda: daemon.watcher("edited")["watched"], within=20)
+        (tmp_path / "new").touch()
         (pid,) = eventually(lambda: daemon.pids("dies"))
         daemon.call("signal", name="dies", signum="kill", pid=pid)
         daemon.call("restart", name="told", waiting=True)
@@ -208,6 +212,7 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
             ("dies", "killed"),
             ("ages", "max_age"),
             ("greedy", "max_memory"),
+            ("edited", "files"),
             ("told", "command"),
         ):
             eventually(
@@ -220,9 +225,9 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
             for other in set(RESTART_REASONS) - {reason}:
                 assert value(found, "circus_watcher_restarts_total", watcher=name, reason=other) == 0
     finally:
-        for name in ("lives", "dies", "ages", "told", "greedy"):
+        for name in ("lives", "dies", "ages", "told", "greedy", "edited"):
             daemon.call("rm", name=name, waiting=True)
-    eventually(lambda: not names(told(api)) & {"lives", "dies", "ages", "told", "greedy"})
+    eventually(lambda: not names(told(api)) & {"lives", "dies", "ages", "told", "greedy", "edited"})
 
 
 def test_sockets_and_the_daemon_are_told(api: ApiClient, daemon: Daemon) -> None:

@@ -31,6 +31,8 @@ GATHER: Final = 0.02
 """Seconds between two reads of what has changed: the kernel puts the same changes together meanwhile."""
 LONGEST_WAIT: Final = 10.0
 """Times ``watch_delay`` that changes are waited for which come one after the other."""
+WALK_SHARE: Final = 0.05
+"""The most of the time that walks through the files of one watcher take, however often something changes."""
 RETRY: Final = 60.0
 """Seconds until it is tried again to watch what could not be."""
 OFTEN, WITHIN, AT_REST = 10, 60.0, 30.0
@@ -59,6 +61,8 @@ class Eye:
         """Something has changed since the walk began that is under way."""
         self.restarting = False
         """A restart of ours waits for its turn or is under way; what changes meanwhile is looked at after it."""
+        self.cost = 0.0
+        """Seconds that the last walk took."""
         self.closed = False
         self.restarts: deque[float] = deque(maxlen=OFTEN)
 
@@ -74,6 +78,7 @@ class Eye:
     def quiet_at(self, delay: float) -> float:
         """When the changes that were heard of are acted on, if nothing more comes; what goes on without end is not waited for."""
         assert self.first is not None
+        delay = max(delay, self.cost / WALK_SHARE)
         longest = delay * LONGEST_WAIT
         if len(self.restarts) == OFTEN and self.first - self.restarts[0] < WITHIN:
             delay = longest = max(longest, AT_REST)
@@ -223,7 +228,9 @@ class FileWatches:
         eye.walking = True
 
         def work() -> None:
+            began = clock.now()
             tree = walk(eye.patterns, inotify)
+            eye.cost = clock.now() - began
             writers.tell(partial(self._arbiter.post, watcher, self._walked, watcher, eye, tree))
 
         thread.put(Once(work))
