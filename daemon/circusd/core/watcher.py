@@ -123,7 +123,7 @@ class Planner:
         self.setback = ""
         """Why the last reload was given up; nothing after one that was not, and after a start."""
         self.cause = ("", "")
-        """The last command that started or stopped it, and why circusd gave it by itself; nothing where somebody did."""
+        """The last command that started or stopped processes, and why circusd gave it by itself; nothing where somebody did."""
         self.blind = ""
         """Why it is not seen when its files change."""
         self._quick_ends = 0
@@ -139,7 +139,7 @@ class Planner:
             self._end_job(f"superseded by {job.command or job.kind}")
         self.job = job
         job.since = now
-        if job.kind in ("start", "stop", "restart", "reload"):
+        if job.kind not in ("scale", "apply"):
             self.cause = (job.kind, job.why)
         return self._drive(now)
 

@@ -386,8 +386,7 @@ class Watcher:
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)
 
     def _by_command(self) -> str:
-        job = self.planner.job
-        return "files" if job is not None and job.why else "command"
+        return "files" if self.planner.cause[1] else "command"
 
     def restarts_last_hour(self) -> int:
         """How often a process was started again within the last hour."""
