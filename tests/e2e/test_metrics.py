@@ -184,7 +184,7 @@ def test_lines_are_counted_by_stream(api: ApiClient) -> None:
 
 
 def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon, tmp_path: Path) -> None:
-    """One that was killed by others, one that ended, one that was old, one that held too much, one with new files, one that somebody wanted."""
+    """Killed by others, ended by itself, old, too large, with files that have changed, or started anew by somebody."""
     daemon.call(
         "add",
         name="lives",
