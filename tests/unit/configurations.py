@@ -108,6 +108,8 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
 
 def value(option: Option) -> st.SearchStrategy[Any]:
     """Values that the option takes: texts, and lists where it takes those."""
+    if option.name == "multicast_endpoint":
+        return st.just("udp://237.219.251.97:12027")
     if option.type is COMMAND:
         return COMMANDS
     if option.type is ARGS:
