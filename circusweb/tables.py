@@ -60,8 +60,21 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "virtualenv_py_ver",
         ),
     ),
-    ("What it may take", ("nice", "cpu_affinity", "io_priority", "oom_score_adj")),
+    (
+        "What it may take",
+        (
+            "max_memory",
+            "max_memory_for",
+            "max_cpu",
+            "max_cpu_for",
+            "nice",
+            "cpu_affinity",
+            "io_priority",
+            "oom_score_adj",
+        ),
+    ),
     ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
+    ("When files change", ("watch", "watch_ignore", "watch_delay", "watch_action")),
     ("What it needs", ("depends_on", "restart_with_dependencies", "outside_interval", "outside_timeout")),
     ("Readiness", ("ready", "start_timeout", "ready_interval", "ready_timeout")),
     (
@@ -91,7 +104,18 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "run_timeout",
         ),
     ),
-    ("Stopping", ("stop_signal", "stop_ladder", "stop_children", "send_hup", "hook_timeout")),
+    (
+        "Stopping",
+        (
+            "stop_signal",
+            "stop_ladder",
+            "stop_command",
+            "stop_command_timeout",
+            "stop_children",
+            "send_hup",
+            "hook_timeout",
+        ),
+    ),
     (
         "Input, output and sockets",
         (

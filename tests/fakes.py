@@ -15,6 +15,7 @@ from circusd.core.effects import (
     KillTree,
     Probe,
     Publish,
+    RunStopCommand,
     Signal,
     Spawn,
     Vacate,
@@ -37,6 +38,8 @@ class World:
         self.live: dict[int, int] = {}
         self.told: dict[int, int] = {}
         """Slots of processes that have the stop signal."""
+        self.commands: dict[int, int] = {}
+        """Slots of processes that a command is about to stop."""
         self.stuck: dict[int, int] = {}
         """Slots of processes that not even SIGKILL ends; they are live."""
         self.left: list[int] = []
@@ -72,6 +75,9 @@ class World:
                 case Signal(wid, _, _):
                     if wid in self.live and wid not in self.stuck:
                         self.told[wid] = self.live[wid]
+                case RunStopCommand(wid, pid):
+                    assert self.live[wid] == pid
+                    self.commands[wid] = pid
                 case KillTree(wid):
                     if wid in self.live and wid not in self.stuck and self.random.random() < self.undying:
                         self.told.pop(wid, None)
@@ -172,6 +178,7 @@ class World:
     def die(self, wid: int, code: int | None = 1, signal: int | None = None) -> None:
         del self.live[wid]
         self.told.pop(wid, None)
+        self.commands.pop(wid, None)
         if self.planner.policy.stop_children:
             self.trees.add(wid)
         self.happen(wid, Happening(Kind.EXITED, code=code, signal=signal))
@@ -181,6 +188,16 @@ class World:
         pid = self.left.pop()
         for wid in list(self.planner.processes):
             self.happen(wid, Happening(Kind.ENDED_LATE, pid=pid, signal=9))
+
+    def end_command(self, wid: int, ok: bool = True) -> None:
+        """A command that was to stop a process has done so, or has failed."""
+        pid = self.commands.pop(wid)
+        if self.live.get(wid) != pid:
+            return
+        if ok and wid not in self.stuck:
+            self.told[wid] = pid
+        else:
+            self.happen(wid, Happening(Kind.STOP_FAILED, text="exit code 1"))
 
     def lose_tree(self, wid: int) -> None:
         self.trees.discard(wid)
@@ -224,6 +241,12 @@ class World:
         """A process tells something of itself."""
         self.happen(wid, Happening(kind, text="reloading"))
 
+    def replace(self, wid: int) -> None:
+        """It was found to take too much, as the runtime finds it: when nothing is under way."""
+        process = self.planner.processes[wid]
+        if self.planner.is_at_rest and process.state in (State.RUNNING, State.READY):
+            self.happen(wid, Happening(Kind.UNFIT, text="it held 2 GiB"))
+
     def turn(self) -> None:
         """One thing comes to pass, by chance."""
         r, moves = self.random, []
@@ -238,8 +261,11 @@ class World:
             moves += [lambda: self.look(r.random() > 0.3)] * 3
         if self.live:
             moves += [lambda: self.say(r.choice(list(self.live)), r.choice(SAYINGS))] * 3
+            moves += [lambda: self.replace(r.choice(list(self.live)))]
         if self.told:
             moves += [lambda: self.die(r.choice(list(self.told)), None, 15)] * 4
+        if self.commands:
+            moves += [lambda: self.end_command(r.choice(list(self.commands)), r.random() > 0.4)] * 3
         if self.left:
             moves += [self.end_late]
         if self.trees:
@@ -286,6 +312,8 @@ class World:
                         if p.awaits == "notify" and not p.reason
                     )
                 )
+            elif self.commands:
+                self.end_command(next(iter(self.commands)))
             elif self.told:
                 self.die(next(iter(self.told)), None, 15)
             elif self.trees:
@@ -311,7 +339,16 @@ class World:
             why = partial(self.story, wid)
             if process.state is State.BACKOFF:
                 assert (wid, "backoff") in self.timers, f"a backoff without an end, {why()}"
-            if process.state is State.STOPPING and wid in self.live and wid not in {*self.told, *self.stuck}:
+            if (
+                process.state is State.STOPPING
+                and wid in self.live
+                and wid
+                not in {
+                    *self.told,
+                    *self.stuck,
+                    *self.commands,
+                }
+            ):
                 raise AssertionError(f"it stops but nobody told it, {why()}")
             if wid in self.stuck:
                 assert (wid, "kill") in self.timers, f"it is waited for without an end, {why()}"

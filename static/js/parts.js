@@ -68,7 +68,7 @@ export function processState(process) {
   let word = processWord[process.state] || process.state;
   if (process.state === 'backoff' && process.next_try) word = `backoff, ${wait(process.next_try - now())}`;
   else if (process.state === 'waiting' && process.reason && process.reason !== 'socket') word = say.waitingFor(process.reason);
-  else if (process.state === 'stopping' && process.stop_by) word = `stopping, ${wait(process.stop_by - now())} left`;
+  else if (process.state === 'stopping' && process.stop_by) word = `${process.replaced ? say.beingReplaced : 'stopping'}, ${wait(process.stop_by - now())} left`;
   else if (['failed', 'exited', 'completed'].includes(process.state) && process.exit) {
     if (process.exit.signal) word += `, signal ${process.exit.signal}`;
     else if (process.exit.code !== null && process.exit.code !== undefined) word += `, exit ${process.exit.code}`;

@@ -226,7 +226,7 @@ export function rank(watcher) {
 }
 
 export function needsYou(watcher) {
-  return rank(watcher) < 2 || Boolean(watcher.setback && !watcher.job);
+  return rank(watcher) < 2 || Boolean((watcher.setback && !watcher.job) || watcher.watched?.problem);
 }
 
 export function isStopped(watcher) {

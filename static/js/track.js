@@ -7,8 +7,8 @@ const KNOWN = 8; // watchers whose seconds are kept after one has gone on to ano
 
 /** What happens to a watcher and is worth a mark, with its shape and its place among the words. */
 const MARKED = {
-  'process.started': 'start', 'process.exited': 'wait', 'process.failed': 'fail', 'process.refused': 'fail', 'process.abandoned': 'fail', 'process.unready': 'fail',
-  'watcher.started': 'run', 'watcher.stopped': 'rest', 'watcher.waiting': 'rest', 'watcher.reloaded': 'run', 'watcher.reload_failed': 'fail', 'watcher.updated': 'lost', 'watcher.scaled': 'lost', 'watcher.failed': 'fail',
+  'process.started': 'start', 'process.exited': 'wait', 'process.failed': 'fail', 'process.refused': 'fail', 'process.abandoned': 'fail', 'process.unready': 'fail', 'process.replaced': 'wait',
+  'watcher.started': 'run', 'watcher.stopped': 'rest', 'watcher.waiting': 'rest', 'watcher.reloaded': 'run', 'watcher.reload_failed': 'fail', 'watcher.files_changed': 'lost', 'watcher.watch_failed': 'fail', 'watcher.updated': 'lost', 'watcher.scaled': 'lost', 'watcher.failed': 'fail',
 };
 
 /** What an event says where its watcher is known: "1 started" says less there than in the list of all events. */

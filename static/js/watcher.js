@@ -36,7 +36,7 @@ function Face({ watcher }) {
   const kinds = kindsOf(watcher);
   return html`<header class="face">
     ${ring(kinds, { label: inWords(kinds) })}
-    <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}</div>
+    <div><div class="title"><h1 dir="auto">${visible(watcher.name)}</h1><${WatcherState} watcher=${watcher} />${watcher.sockets.map((name) => html`<span class="tag" dir="auto">${socketTag(name, watcher)}</span>`)}${watcher.watched && !watcher.watched.problem && html`<span class="tag">${say.watches(watcher.watched.files)}</span>`}</div>
       <p class="explain">${counted(watcher.explain, watcher)} <${LastCrash} watcher=${watcher} /></p><${Spoken} text=${watcher.explain} /></div>
     <div class="do" role="toolbar" aria-label=${say.doTo(watcher.name)}>
       ${watcher.schedule && html`<${Do} what="run" watcher=${watcher} picture="start" given=${{ waiting: false }} main=${!isStopped(watcher)} />`}

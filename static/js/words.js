@@ -172,6 +172,8 @@ export const say = {
   nextIn: (text) => `next in ${text}`,
   hasLeft: (text) => `has ${text} left`,
   notReady: 'not ready',
+  beingReplaced: 'replaced',
+  watches: (files) => `watches ${files === 1 ? '1 file' : `${files} files`}`,
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
   reloadOf: (name) => `Reload of ${name}`,
   cancelReload: 'Cancel',
@@ -505,7 +507,7 @@ export const charts = {
 
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
-  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, pid: (number) => `pid ${number}`,
+  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, replaced: (why, being) => `${being ? 'It is being' : 'The one before it was'} replaced because ${why}.`, pid: (number) => `pid ${number}`,
   logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', crashes: 'Crashes', streams: 'Streams', runs: 'Runs', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,

@@ -221,8 +221,8 @@ def test_what_became_of_output_is_told_by_place(api: ApiClient, daemon: Daemon) 
         daemon.call("rm", name="loses", waiting=True)
 
 
-def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) -> None:
-    """One that was killed by others, one that ended, one that was old, one that somebody wanted."""
+def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon, tmp_path: Path) -> None:
+    """Killed by others, ended by itself, old, too large, with files that have changed, or started anew by somebody."""
     daemon.call(
         "add",
         name="lives",
@@ -235,7 +235,13 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
         "add", name="ages", cmd="sleep 1000", start=True, options={"max_age": 1, "max_age_variance": 0}
     )
     daemon.call("add", name="told", cmd="sleep 1000", start=True)
+    greedy = {"max_memory": "1K", "max_memory_for": 0}
+    daemon.call("add", name="greedy", cmd="sleep 1000", start=True, options=greedy)
+    watching = {"watch": str(tmp_path), "watch_delay": 0}
+    daemon.call("add", name="edited", cmd="sleep 1000", start=True, options=watching)
     try:
+        eventually(lambda: daemon.watcher("edited")["watched"], within=20)
+        (tmp_path / "new").touch()
         (pid,) = eventually(lambda: daemon.pids("dies"))
         daemon.call("signal", name="dies", signum="kill", pid=pid)
         daemon.call("restart", name="told", waiting=True)
@@ -243,6 +249,8 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
             ("lives", "exited"),
             ("dies", "killed"),
             ("ages", "max_age"),
+            ("greedy", "max_memory"),
+            ("edited", "files"),
             ("told", "command"),
         ):
             eventually(
@@ -255,9 +263,9 @@ def test_restarts_are_counted_by_their_reason(api: ApiClient, daemon: Daemon) ->
             for other in set(RESTART_REASONS) - {reason}:
                 assert value(found, "circus_watcher_restarts_total", watcher=name, reason=other) == 0
     finally:
-        for name in ("lives", "dies", "ages", "told"):
+        for name in ("lives", "dies", "ages", "told", "greedy", "edited"):
             daemon.call("rm", name=name, waiting=True)
-    eventually(lambda: not names(told(api)) & {"lives", "dies", "ages", "told"})
+    eventually(lambda: not names(told(api)) & {"lives", "dies", "ages", "told", "greedy", "edited"})
 
 
 def test_sockets_and_the_daemon_are_told(api: ApiClient, daemon: Daemon) -> None:

@@ -135,6 +135,32 @@ def test_nothing_is_sampled_without_a_wish(world: World, stats: Stats) -> None:
     other.cancel()
 
 
+@dataclass
+class Judge:
+    """Who has bounds for one process, and wants to look again soon."""
+
+    pid: int
+    looks: list[tuple[float, int]] = field(default_factory=list)
+
+    def pids(self) -> list[int]:
+        return [self.pid]
+
+    def seen(self, samples: Any) -> float:
+        self.looks.append(samples[self.pid])
+        return 0.01
+
+
+def test_bounded_processes_are_looked_at_while_nobody_else_looks(world: World, stats: Stats) -> None:
+    """These alone, as often as is asked for, and no more once nobody has bounds."""
+    judge = Judge(os.getpid())
+    stats.look_at(judge)
+    assert stats.running
+    eventually(lambda: len(judge.looks) > 2, sleep=gevent.sleep)
+    assert all(rss > 0 for _, rss in judge.looks)
+    stats.look_at(None)
+    assert not stats.running
+
+
 def test_load_is_by_watcher_and_slot(world: World, stats: Stats) -> None:
     """One message each second: per cent of a processor and bytes, summed for each watcher, and for the daemon."""
     world.run("Web", BUSY, SLEEP)

@@ -31,6 +31,7 @@ from tests.web.apiclient import ApiClient
 ROOT = Path(__file__).resolve().parents[2]
 PING_SECONDS = 0.01
 RAISED = -15
+PEOPLE = 5
 
 # Lines of 100 letters: so many a second in bursts of 10, or as many as go.
 LOUD = """
@@ -156,10 +157,11 @@ def cost(children: int = 100, seconds: float = 20) -> None:
 
 
 class Pings:
-    """Asks a daemon for something each 10 ms, and how long the answers took."""
+    """Asks a daemon for something again and again, and how long the answers took."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, every: float = PING_SECONDS) -> None:
         self.took: list[float] = []
+        self._every = every
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ask, args=(daemon,))
         self._thread.start()
@@ -171,7 +173,7 @@ class Pings:
                 began = time.monotonic()
                 client.call("ping")
                 self.took.append(time.monotonic() - began)
-                time.sleep(PING_SECONDS)
+                time.sleep(self._every)
 
     def stop(self) -> dict[str, Any]:
         self._over.set()

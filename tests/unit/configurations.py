@@ -91,6 +91,7 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "schedule": st.sampled_from(("0 3 * * 1-5", "@daily", "*/10 0 0 1 JAN MON#1")),
     "time zone": st.sampled_from(("UTC", "Europe/Berlin")),
     "overlap": st.sampled_from(("skip", "Queue", "replace")),
+    "watch action": st.sampled_from(("auto", "Reload", "restart")),
     "occasion": st.sampled_from(("exit", "failure")),
     "statuses": st.sampled_from(("0", "0 75", "0, TERM", "SIGHUP")),
     "ladder": st.sampled_from(("QUIT 30, TERM 5", "int 0.5", "")),
@@ -110,6 +111,8 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
 
 def value(option: Option) -> st.SearchStrategy[Any]:
     """Values that the option takes: texts, and lists where it takes those."""
+    if option.name == "multicast_endpoint":
+        return st.just("udp://237.219.251.97:12027")
     if option.type is COMMAND:
         return COMMANDS
     if option.type is ARGS:

@@ -36,7 +36,13 @@ def meaning(configuration: Configuration | None) -> Configuration:
     """The typed model, without what is only a way of writing."""
     assert configuration is not None
     watchers = [
-        dataclasses.replace(w, cmd=w.cmd.strip(), args=words(w.args), shell_args=words(w.shell_args))
+        dataclasses.replace(
+            w,
+            cmd=w.cmd.strip(),
+            stop_command=w.stop_command and w.stop_command.strip(),
+            args=words(w.args),
+            shell_args=words(w.shell_args),
+        )
         for w in configuration.watchers
     ]
     return dataclasses.replace(configuration, watchers=tuple(watchers), files=())

@@ -285,6 +285,8 @@ def test_names_that_can_never_be_replaced_are_told_at_load(files: Files) -> None
         "cmd = run $(circus.wid) $(circus.sockets.front) $(circus.numprocesses) $(circus.env.PATH) $(other.x)\n"
         "args = $(circus.sockets.frnot) $(circus.env.NONE) $(circus.wdi) $(circus.mine) $WID\n"
         "working_dir = /srv/$(circus.wid)\n"
+        "stop_command = end $(circus.pid) $(circus.wid) $(circus.sockets.front) $(circus.nobody)\n"
+        "ready = exec:look $(circus.wid) $(circus.pid)\n"
     )
     lines = files.problems(text)
     assert [line.split("] ")[1] for line in lines] == [
@@ -297,6 +299,9 @@ def test_names_that_can_never_be_replaced_are_told_at_load(files: Files) -> None
         "args: $(circus.mine) is left as it stands: nothing has that name; options of one's own are not replaced",
         "args: $WID is not replaced; write $(circus.wid)",
         "working_dir: $(circus.wid) is left as it stands: only variables of the environment are known here",
+        "stop_command: $(circus.sockets.front) is left as it stands: what stops a process is given no socket",
+        "stop_command: $(circus.nobody) is left as it stands: nothing has that name",
+        "ready: $(circus.pid) is left as it stands: nothing has that name",
     ]
 
 

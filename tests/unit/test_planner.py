@@ -8,7 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from circusd.core.effects import ArmTimer, CancelTimer, JobEnded, KillTree, Publish, Signal, Spawn
+from circusd.core.effects import (
+    ArmTimer,
+    CancelTimer,
+    JobEnded,
+    KillTree,
+    Publish,
+    RunStopCommand,
+    Signal,
+    Spawn,
+)
 from circusd.core.lifecycle import (
     ALIVE,
     GONE,
@@ -44,6 +53,8 @@ def policy_by_chance(seed: int) -> Policy:
         retry_in=r.choice((0.0, 5.0)),
         graceful_timeout=r.choice((0.5, 30.0)),
         stop_ladder=r.choice(((), (), ((2, 1.0), (15, 2.0)), ((3, 1.0), (9, 0.0), (15, 1.0)))),
+        stop_command=r.random() > 0.7,
+        stop_command_timeout=r.choice((0.5, 5.0)),
         stop_children=r.random() > 0.6,
         send_hup=r.random() > 0.8,
         warmup_delay=r.choice((0.0, 0.0, 0.3)),
@@ -221,6 +232,26 @@ def test_signals_of_a_ladder_come_one_after_the_other_and_sigkill_last() -> None
         policy,
     )
     assert (killed.rungs, effects[0]) == ((), KillTree(1))
+
+
+def test_a_command_that_stops_has_its_time_before_the_first_signal() -> None:
+    """Signals come at once when it fails, and when its time is over; a stop with a signal of its own comes in its place."""
+    options = {"stop_command": True, "stop_command_timeout": 60.0, "graceful_timeout": 5.0}
+    process, policy = running(**options)
+    asked, effects = step(process, Happening(Kind.STOP), 10.0, policy)
+    assert (asked.stop_by, RunStopCommand(1, 5) in effects) == (75.0, True)
+    assert not any(isinstance(effect, Signal) for effect in effects)
+    late, effects = step(asked, Happening(Kind.GRACE_OVER), 70.0, policy)
+    assert (Signal(1, 15, False) in effects, late.stop_by) == (True, 75.0)
+    failed, effects = step(asked, Happening(Kind.STOP_FAILED, text="exit code 1"), 20.0, policy)
+    assert (Signal(1, 15, False) in effects, failed.stop_by) == (True, 25.0)
+    assert step(failed, Happening(Kind.STOP_FAILED), 21.0, policy) == (failed, ())
+    sooner, effects = step(asked, Happening(Kind.STOP, signum=2, grace=1.0), 20.0, policy)
+    assert (Signal(1, 2, False) in effects, sooner.stop_by) == (True, 21.0)
+    _, effects = step(process, Happening(Kind.STOP, signum=2), 10.0, policy)
+    assert Signal(1, 2, False) in effects
+    killed, effects = step(asked, Happening(Kind.STOP, signum=9), 20.0, policy)
+    assert (killed.commanded, KillTree(1) in effects) == (False, True)
 
 
 def test_a_program_that_cannot_be_started_is_given_up_after_max_retry() -> None:

@@ -166,16 +166,20 @@ def test_values_are_read_by_the_table() -> None:
 
 
 def test_options_of_the_plugin_are_not_its_watchers(tmp_path: Path) -> None:
-    """Where both have one of that name it is the plugin's; a class of one's own shares them, as in the original."""
+    """Where both have one of that name it is the plugin's; a class of one's own shares them, as in the original, but for names
+    that plugins have had before watchers."""
     path = tmp_path / "circus.ini"
     path.write_text(
         "[plugin:a]\nuse = flapping\nmax_retry = 0\nmax_age = 3\n[plugin:b]\nuse = my.own.Plugin\nmax_retry = 0\n"
+        "max_cpu = 0.5\nwatch = a b\n"
     )
     loaded = load(str(path), {}).configuration
     assert loaded is not None
     first, second = (plugin_watcher(plugin, "circus-plugin") for plugin in loaded.plugins)
     assert (first.max_retry, first.max_age, second.max_retry) == (5, 3, 0)
+    assert (second.max_cpu, second.watch) == (0, ())
     assert loaded.plugins[0].options["max_retry"] == "0"
+    assert loaded.plugins[1].options["max_cpu"] == "0.5"
 
 
 def test_inactive_plugin_is_not_started(tmp_path: Path) -> None:

@@ -57,6 +57,18 @@ def test_a_backoff_says_how_it_ended_and_when_it_is_tried_again() -> None:
     assert words.detail(world.planner) == "1 in backoff"
 
 
+def test_of_many_in_backoff_the_next_one_to_be_tried_is_told() -> None:
+    """It is the one that a page counts down for; the others are counted."""
+    world = started(Policy(numprocesses=5, backoff=10.0))
+    for wid in (4, 2, 5):
+        world.now += 0.2
+        world.die(wid, code=3)
+    said = words.explain(world.planner, world.now)
+    first = min((p for p in world.planner.processes.values() if p.next_try), key=lambda p: p.next_try or 0)
+    assert said.startswith(f"2 of 5 processes run. Process {first.wid} exited with code 3 after")
+    assert said.endswith(", try 2. 2 more are in backoff.")
+
+
 def test_a_given_up_watcher_says_that_nothing_more_happens_by_itself() -> None:
     """The stage and the reason, and who can help."""
     world = World(1, Policy(max_retry=0))

@@ -82,6 +82,30 @@ def build(
     return Launch(tuple(words), found, {**env, **named}, cwd, expand(watcher.ready, lookup))
 
 
+def build_stop(
+    watcher: WatcherConfig,
+    wid: int,
+    pid: int,
+    *,
+    base_env: Mapping[str, str],
+    base_dir: str,
+    is_program: Callable[[str], bool],
+    sys_path: Sequence[str] = (),
+    uid: int | None = None,
+    gid: int | None = None,
+) -> Launch:
+    """The start of ``stop_command`` for the process of that pid, as `build` would start the process. Raises SpawnError."""
+    cwd = os.path.join(base_dir, watcher.working_dir) if watcher.working_dir else base_dir
+    env = environment(watcher, wid, base_env, base_dir, sys_path)
+    lookup = _lookup(watcher, wid, {}, env, cwd, {"uid": uid, "gid": gid, "pid": pid})
+    words = _words(watcher, watcher.stop_command, lookup)
+    if not words:
+        raise SpawnError("command", errno.EINVAL, str(watcher.stop_command), "the command is empty")
+    named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
+    found = find_program(words[0], cwd, env, is_program)
+    return Launch(tuple(words), found, {**env, **named, "PID": str(pid)}, cwd, "")
+
+
 def environment(
     watcher: WatcherConfig, wid: int, base_env: Mapping[str, str], base_dir: str, sys_path: Sequence[str] = ()
 ) -> dict[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from circusd.schema.watcher_options import WATCH_IGNORE
+
 from .problems import Place
 
 
@@ -78,16 +80,26 @@ class WatcherConfig:
     stop_signal: int = 15
     stop_ladder: tuple[tuple[int, float], ...] = ()
     """Signals, and seconds that each is waited for."""
+    stop_command: str | None = None
+    stop_command_timeout: float = 30
     stop_children: bool = False
     send_hup: bool = False
     max_age: float = 0
     max_age_variance: float = 30
+    max_memory: int = 0
+    max_memory_for: float = 30
+    max_cpu: int = 0
+    max_cpu_for: float = 60
     nice: int | None = None
     cpu_affinity: tuple[int, ...] = ()
     io_priority: tuple[int, int] | None = None
     """Class and level, as ``ioprio_set(2)`` has them."""
     oom_score_adj: int | None = None
     priority: int = 0
+    watch: tuple[str, ...] = ()
+    watch_ignore: tuple[str, ...] = WATCH_IGNORE
+    watch_delay: float = 0.5
+    watch_action: str = "auto"
     depends_on: tuple[tuple[str, str], ...] = ()
     """Names of watchers, and in which state each is needed."""
     restart_with_dependencies: bool = False

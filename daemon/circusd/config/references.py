@@ -19,7 +19,10 @@ SPAWN_NAMES = ("wid", "use_fds", *SPAWN_OPTIONS)
 """Everything of one part that a command can name; beside it ``env.NAME``, ``sockets.NAME`` and ``rlimits.NAME``."""
 
 COMMAND_KEYS = ("cmd", "args", "shell_args")
-"""The options in which names are replaced when a process is started."""
+"""The options of its command, in which names are replaced when a process is started."""
+
+LATER_KEYS = (*COMMAND_KEYS, "ready", "stop_command")
+"""All options in which names are replaced later than when the files are read."""
 
 
 CONSOLE = "circushttpd"
@@ -76,6 +79,12 @@ def check_references(
             _check(watcher, name, written, sockets, environ, at, report)
         if "$WID" in text:
             report.warning(at, "$WID is not replaced", hint="write $(circus.wid)")
+    for name, written in references(watcher.stop_command or ""):
+        at = places.get("stop_command", place)
+        if name.startswith("sockets."):
+            report.warning(at, f"{written} is left as it stands: what stops a process is given no socket")
+        elif name != "pid":
+            _check(watcher, name, written, sockets, environ, at, report)
     if watcher.stdin_socket and watcher.stdin_socket.lower() not in sockets:
         report.error(
             places.get("stdin_socket", place),

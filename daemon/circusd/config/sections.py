@@ -26,7 +26,7 @@ from .model import build_watcher
 from .pluginoptions import check_plugin
 from .problems import Place, Report, quoted
 from .records import CircusConfig, PluginConfig, SocketConfig, WatcherConfig
-from .references import COMMAND_KEYS, check_references
+from .references import LATER_KEYS, check_references
 from .values import MISSING, Raw, read
 
 
@@ -157,7 +157,7 @@ def read_watcher(
     report: Report,
 ) -> WatcherConfig:
     """One watcher; its problems are in the report."""
-    raw = _raw(section, lookup, report, COMMAND_KEYS)
+    raw = _raw(section, lookup, report, LATER_KEYS)
     name = section.title
     watcher = build_watcher(name, raw, report, place=section.place(), env=env)
     places = {key: given.place for key, given in raw.items()}
@@ -200,6 +200,15 @@ def _text(value: object) -> str:
     return format_words(value) if isinstance(value, tuple) else str(value)
 
 
+PLUGINS_OWN = frozenset(
+    (
+        *("cmd", "args", "env", "max_memory", "max_memory_for", "max_cpu", "max_cpu_for"),
+        *("watch", "watch_ignore", "watch_delay", "watch_action"),
+    )
+)
+"""Options of a watcher that are none in a plugin's section: plugins of users have had keys of these names for long."""
+
+
 def _is_watchers(name: str) -> bool:
     option = find(WATCHER, name)
-    return option is not None and not option.legacy and name not in ("cmd", "args", "env")
+    return option is not None and not option.legacy and name not in PLUGINS_OWN

@@ -24,6 +24,14 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStopCommand:
+    """Run the command that stops the process of slot ``wid``; answered by ``STOP_FAILED`` when it fails."""
+
+    wid: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class KillTree:
     """SIGKILL to the process of slot ``wid`` and to all below it, until none is left."""
 
@@ -94,4 +102,16 @@ class Vacate:
     wid: int
 
 
-Effect = Spawn | Signal | KillTree | ArmTimer | CancelTimer | CallHook | Probe | Publish | JobEnded | Vacate
+Effect = (
+    Spawn
+    | Signal
+    | RunStopCommand
+    | KillTree
+    | ArmTimer
+    | CancelTimer
+    | CallHook
+    | Probe
+    | Publish
+    | JobEnded
+    | Vacate
+)

@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from . import backoff
-from .effects import ArmTimer, CallHook, CancelTimer, Effect, KillTree, Probe, Publish, Signal, Spawn
+from .effects import (
+    ArmTimer,
+    CallHook,
+    CancelTimer,
+    Effect,
+    KillTree,
+    Probe,
+    Publish,
+    RunStopCommand,
+    Signal,
+    Spawn,
+)
 
 
 class State(StrEnum):
@@ -69,11 +80,13 @@ class Kind(StrEnum):
     EXITED = "exited"
     TREE_GONE = "tree gone"
     STOP = "stop"
+    STOP_FAILED = "stop failed"
     GRACE_OVER = "grace over"
     KILL_OVER = "kill over"
     ENDED_LATE = "ended late"
     BACKOFF_OVER = "backoff over"
     AGED = "aged"
+    UNFIT = "unfit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because"."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
@@ -126,6 +139,9 @@ class Policy:
     stop_signal: int = 15
     stop_ladder: tuple[tuple[int, float], ...] = ()
     """Signals and how long each is waited for, in place of the one above."""
+    stop_command: bool = False
+    """A command is run before any signal is sent."""
+    stop_command_timeout: float = 30.0
     stop_children: bool = False
     send_hup: bool = False
     warmup_delay: float = 0.0
@@ -181,6 +197,8 @@ class Process:
     """While stopping: it is started again afterwards."""
     rungs: tuple[tuple[int, float], ...] = ()
     """While stopping: the signals that are still to come before SIGKILL, and how long each is waited for."""
+    commanded: bool = False
+    """While stopping: a command was run for that, and has the time of its rung."""
     kill_by: float | None = None
     """While stopping: it got SIGKILL, and is given up at that moment."""
     left: int | None = None
@@ -193,6 +211,8 @@ class Process:
     ready_by: float | None = None
     """While it is awaited: when it is given up."""
     probes: int = 0
+    replaced: str = ""
+    """Why it is being replaced by circusd itself, or why the one before it was: what follows "because"."""
     said: str = ""
     """The last that it said of itself, or that was found when it was looked whether it is ready."""
 
@@ -226,6 +246,8 @@ Result = tuple[Process, tuple[Effect, ...]]
 Cell = Callable[[Process, Happening, float, Policy], Result]
 
 SIGHUP = 1
+COMMAND = 0
+"""Stands for the command among the signals of a stop."""
 
 KILL_PATIENCE = 10.0
 """Seconds that a process has to end after SIGKILL. The kernel needs milliseconds, or a few seconds to give back hundreds of
@@ -392,7 +414,9 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, reason="")
+    down = replace(
+        p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, reason="", replaced=""
+    )
     told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"), *_no_more_waiting(p))
     if not comes_back(e, policy):
         state = State.COMPLETED if ended_well(e, policy) else State.EXITED
@@ -438,6 +462,7 @@ def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         awaits="",
         ready_by=None,
         reason="",
+        replaced="",
     )
     down, effects = _climb(down, now, policy)
     return down, (CancelTimer(p.wid, "age"), *_no_more_waiting(p), *effects)
@@ -451,7 +476,12 @@ def _rungs(e: Happening, policy: Policy) -> tuple[tuple[int, float], ...]:
         signum = policy.stop_signal if e.signum is None else e.signum
         rungs = ((signum, policy.graceful_timeout if e.grace is None else e.grace),)
     kill = next((at for at, (signum, _) in enumerate(rungs) if signum == backoff.SIGKILL), len(rungs))
-    return rungs[:kill]
+    first = ((COMMAND, policy.stop_command_timeout),) if _by_command(e, policy) else ()
+    return (*first, *rungs[:kill])
+
+
+def _by_command(e: Happening, policy: Policy) -> bool:
+    return policy.stop_command and e.signum is None and e.grace is None
 
 
 def _climb(p: Process, now: float, policy: Policy) -> Result:
@@ -459,7 +489,11 @@ def _climb(p: Process, now: float, policy: Policy) -> Result:
     if not p.rungs:
         return kill(p, now)
     (signum, seconds), *rest = p.rungs
-    return replace(p, rungs=tuple(rest)), (
+    if signum == COMMAND and p.pid is not None:
+        asked = Publish("process.asked", {"wid": p.wid, "pid": p.pid})
+        up = ArmTimer(p.wid, "grace", now + seconds)
+        return replace(p, rungs=tuple(rest), commanded=True), (up, asked, RunStopCommand(p.wid, p.pid))
+    return replace(p, rungs=tuple(rest), commanded=False), (
         ArmTimer(p.wid, "grace", now + seconds),
         Signal(p.wid, signum, policy.stop_children),
     )
@@ -469,6 +503,11 @@ def stop_more(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """Stopped while it is stopping: the later wish decides whether it comes back; a shorter time counts."""
     if e.signum == backoff.SIGKILL:
         return kill(replace(p, again=e.again), now)
+    if p.commanded and (e.signum is not None or e.grace is not None):
+        # It has not had a signal yet, and is to end sooner or by another one.
+        rungs = _rungs(e, policy)
+        by = now + sum(seconds for _, seconds in rungs)
+        return _climb(replace(p, again=e.again, rungs=rungs, stop_by=by), now, policy)
     by = now + (policy.graceful_timeout if e.grace is None else e.grace)
     if p.stop_by is not None and by < p.stop_by:
         return replace(p, again=e.again, stop_by=by, rungs=()), (ArmTimer(p.wid, "grace", by),)
@@ -508,8 +547,10 @@ def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result
         deaths=(),
         stop_by=None,
         rungs=(),
+        commanded=False,
         kill_by=None,
         late=False,
+        replaced=p.replaced if p.again else "",
     )
     if p.again and p.late:
         fallen = replace(down, again=False, attempts=p.attempts + 1, deaths=_deaths(p, now, policy))
@@ -522,13 +563,26 @@ def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result
 
 
 def grace_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.commanded and p.pid is not None:
+        late = f"it has not ended the process within {policy.stop_command_timeout:g} s"
+        return stop_failed(p, replace(e, text=late), now, policy)
     return _climb(p, now, policy)
+
+
+def stop_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """The command that was to stop it has failed, or has had its time: the signals come."""
+    if not p.commanded or p.pid is None:
+        return p, ()
+    told = Publish("process.stop_failed", {"wid": p.wid, "pid": p.pid, "reason": e.text})
+    by = now + sum(seconds for _, seconds in p.rungs)
+    down, effects = _climb(replace(p, stop_by=by), now, policy)
+    return down, (told, *effects)
 
 
 def kill(p: Process, now: float) -> Result:
     """SIGKILL, and an end to the waiting for what not even that ends; asked for again, it is waited for no longer."""
     by = now + KILL_PATIENCE if p.kill_by is None else p.kill_by
-    return replace(p, kill_by=by, rungs=()), (KillTree(p.wid), ArmTimer(p.wid, "kill", by))
+    return replace(p, kill_by=by, rungs=(), commanded=False), (KillTree(p.wid), ArmTimer(p.wid, "kill", by))
 
 
 def kill_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -625,6 +679,13 @@ def aged(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     return stop(p, replace(e, again=True), now, policy)
 
 
+def unfit(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """There is a reason not to let it go on: another one takes its place."""
+    told = Publish("process.replaced", {"wid": p.wid, "pid": p.pid, "reason": e.text})
+    down, effects = stop(p, replace(e, again=True), now, policy)
+    return replace(down, replaced=e.text), (told, *effects)
+
+
 def after_spawn_forbidden(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """The after_spawn hook said no: the process is killed at once."""
     return stop(p, replace(e, signum=backoff.SIGKILL, again=False), now, policy)
@@ -648,11 +709,13 @@ _DOWN: dict[Kind, Cell] = {
     _K.EXITED: ignore,
     _K.TREE_GONE: ignore,
     _K.STOP: ignore,
+    _K.STOP_FAILED: ignore,
     _K.GRACE_OVER: ignore,
     _K.KILL_OVER: ignore,
     _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: ignore,
+    _K.UNFIT: ignore,
 }
 _UP: dict[Kind, Cell] = {
     _K.START: ignore,
@@ -671,11 +734,13 @@ _UP: dict[Kind, Cell] = {
     _K.EXITED: exited,
     _K.TREE_GONE: ignore,
     _K.STOP: stop,
+    _K.STOP_FAILED: ignore,
     _K.GRACE_OVER: ignore,
     _K.KILL_OVER: ignore,
     _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: aged,
+    _K.UNFIT: unfit,
 }
 _ROWS: dict[State, dict[Kind, Cell]] = {
     _S.STOPPED: _DOWN,
@@ -718,11 +783,13 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.EXITED: stopped,
         _K.TREE_GONE: tree_gone,
         _K.STOP: stop_more,
+        _K.STOP_FAILED: stop_failed,
         _K.GRACE_OVER: grace_over,
         _K.KILL_OVER: kill_over,
         _K.ENDED_LATE: ended_late,
         _K.BACKOFF_OVER: ignore,
         _K.AGED: ignore,
+        _K.UNFIT: ignore,
     },
 }
 

@@ -46,6 +46,8 @@ class Job:
     since: float = 0.0
     number: int = 0
     """Of scale: the new number of processes."""
+    why: str = ""
+    """What has made circusd give the command, where nobody did: what follows "because"."""
     demanded: bool = False
     """Of start: what is waited for has come; otherwise what is ``on_demand`` or has a schedule begins to wait for that."""
     graceful: bool = True
@@ -131,6 +133,10 @@ class Planner:
         """Since it was started, one of its processes has said by itself that it is ready."""
         self.setback = ""
         """Why the last reload was given up; nothing after one that was not, and after a start."""
+        self.cause = ("", "")
+        """The last command that started or stopped processes, and why circusd gave it by itself; nothing where somebody did."""
+        self.blind = ""
+        """Why it is not seen when its files change."""
         self._quick_ends = 0
         self._armed: dict[str, float] = {}
         """For when the watcher's own timers are armed."""
@@ -144,6 +150,8 @@ class Planner:
             self._end_job(f"superseded by {job.command or job.kind}")
         self.job = job
         job.since = now
+        if job.kind not in ("scale", "apply"):
+            self.cause = (job.kind, job.why)
         return self._drive(now)
 
     def cannot_cancel(self) -> str:
@@ -172,6 +180,17 @@ class Planner:
     def awaited(self) -> list[Process]:
         """Those that run, are to stay, and are not ready yet."""
         return [p for p in self.active if p.is_awaited]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """It is meant to run, and neither a command nor the start or stop of a process is under way."""
+        return (
+            self.wanted
+            and self.job is None
+            and not any(
+                p.state is State.STOPPING or is_undecided(p) or p.is_awaited for p in self.processes.values()
+            )
+        )
 
     def side(self, wid: int) -> str:
         """While a reload goes on, whether the process of the slot is an ``old`` or a ``new`` one; else nothing."""

@@ -50,6 +50,16 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
+def size(number: float) -> str:
+    """An amount of memory as people say it: ``900 B``, ``4.2 MiB``, ``612 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1000 or unit == "GiB":
+            break
+        number /= 1024
+    digits = 1 if number < 9.95 and unit != "B" else 0
+    return f"{number:.{digits}f}".removesuffix(".0") + f" {unit}"
+
+
 def signal_word(number: int) -> str:
     """``SIGTERM``, or ``signal 70`` where there is no name."""
     name = signal_name(number)
@@ -101,6 +111,11 @@ def detail(planner: Planner) -> str:
         n = sum(p.state is state for p in slots)
         if n:
             parts.append(f"{n} {words}")
+    going = sum(bool(p.replaced) and p.state is State.STOPPING for p in slots)
+    if going:
+        parts.append(f"{going} being replaced")
+    if planner.blind:
+        parts.append("watch failed")
     if planner.failure:
         parts.append(planner.failure)
     return ", ".join(parts)
@@ -152,8 +167,9 @@ def explain(planner: Planner, now: float) -> str:
                     f"{duration(max(0.0, max(killed) - now))} is given up."
                 )
             by = max((p.stop_by or now) for p in left)
+            how = " by stop_command" if any(p.commanded for p in left) else ""
             return (
-                f"{count(len(left), 'process')} still to end; what is left in {duration(max(0.0, by - now))} "
+                f"{count(len(left), 'process')} still to end{how}; what is left in {duration(max(0.0, by - now))} "
                 "is ended with SIGKILL."
             )
         return "It is being stopped."
@@ -175,10 +191,23 @@ def explain(planner: Planner, now: float) -> str:
             if n == 1
             else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
         )
+    tried = sorted((p for p in planner.processes.values() if p.state is State.BACKOFF), key=_next_try)
+    if tried:
+        # The next one to be tried stands for all: its time is the one that counts.
+        parts.append(_process_sentence(tried[0], now, planner.policy))
+    if len(tried) > 1:
+        parts.append(f"{len(tried) - 1} more {'is' if len(tried) == 2 else 'are'} in backoff.")
     for process in sorted(planner.processes.values(), key=lambda p: p.wid):
-        said = _process_sentence(process, now, planner.policy)
+        said = "" if process in tried else _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
+    replaced = [p for p in planner.processes.values() if p.replaced]
+    if replaced and len(parts) < 4:
+        parts.append(_replaced(max(replaced, key=lambda p: p.since)))
+    if planner.cause[1] and len(parts) < 4:
+        parts.append(_caused(planner))
+    if planner.blind:
+        parts.append(f"It is not seen when its files change: {planner.blind}.")
     if planner.setback and job is None:
         parts.append(f"Its last reload was given up: {planner.setback}.")
     return " ".join(parts)
@@ -225,6 +254,21 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
         return f"Process {p.wid} {ending(p.exit)}; it is not started again, {_why_not_again(policy)}."
     return ""
+
+
+def _next_try(p: Process) -> tuple[float, int]:
+    return (p.next_try or 0.0, p.wid)
+
+
+def _replaced(p: Process) -> str:
+    being = "is being" if p.state is State.STOPPING else "was"
+    return f"Process {p.wid} {being} replaced because {p.replaced}."
+
+
+def _caused(planner: Planner) -> str:
+    kind, why = planner.cause
+    being = "is being" if planner.job is not None and planner.job.why == why else "was"
+    return f"It {being} {kind}ed because {why}."
 
 
 def _later(at: float, now: float) -> str:
@@ -307,6 +351,7 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
             state == State.FAILED
             or undone
             or (planner.ill_run and planner.asleep)
+            or planner.blind
             or any(_is_ill(p) for p in planner.processes.values())
         ):
             ill.append(f"{name}: {explain(planner, now)}")
@@ -350,6 +395,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} {ending(end)}"
         case "process.crashed":
             return f"{wid} {fields.get('reason')}: crash report {fields.get('report')}"
+        case "process.replaced":
+            return f"{wid} is replaced because {fields.get('reason')}, pid {fields.get('pid')}"
         case "process.refused":
             return f"{wid} could not be started: {fields.get('reason')}"
         case "process.backoff" if not fields.get("attempt"):
@@ -366,12 +413,22 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} given up: {fields.get('reason')}{again}"
         case "process.abandoned":
             return f"{wid} given up, pid {fields.get('pid')} does not end: {fields.get('reason')}"
+        case "process.asked":
+            return f"{wid} is to end by its stop_command, pid {fields.get('pid')}"
+        case "process.stop_failed":
+            return f"{wid}: stop_command: {fields.get('reason')}"
         case "process.signalled":
             return f"{wid} got {signal_word(int(fields.get('signum') or 0))}, pid {fields.get('pid')}"
         case "watcher.scaled":
             return f"numprocesses {fields.get('before')} → {fields.get('after')}"
         case "watcher.updated":
             return f"{fields.get('key')} changed"
+        case "watcher.files_changed":
+            files, others = list(fields.get("files") or ()), int(fields.get("count") or 0)
+            more = f" and {count(others - len(files), 'more file')}" if others > len(files) else ""
+            return f"{fields.get('action')}, as files have changed: {', '.join(map(str, files))}{more}"
+        case "watcher.watch_failed":
+            return f"files are not watched: {fields.get('reason')}"
         case "watcher.reload_failed":
             return f"reload given up: {fields.get('reason')}"
         case "watcher.waiting":

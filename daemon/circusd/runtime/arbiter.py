@@ -36,8 +36,11 @@ from .timers import Timers
 from .watcher import Credentials, Ticket, Watcher
 
 if TYPE_CHECKING:
+    from .bounds import Bounded
     from .demand import Demand
+    from .filewatch import FileWatches
     from .schedules import Schedules
+    from .stopcommands import StopCommands
 
 log = logging.getLogger("circusd.arbiter")
 
@@ -102,6 +105,8 @@ class Services:
     """Makes what runs watchers at times of the clock."""
     forgotten: Callable[[str], None] = field(default=lambda name: None)
     """Called with the name of a watcher that was removed."""
+    look_at: Callable[[Bounded | None], None] = field(default=lambda bounded: None)
+    """Called with those whose processes are to be looked at from now on, or None for nobody's."""
 
 
 class Arbiter:
@@ -128,6 +133,9 @@ class Arbiter:
         """Removed watchers whose processes were left running."""
         self._demand: Demand | None = None
         self._schedules: Schedules | None = None
+        self._bounded: Bounded | None = None
+        self._files: FileWatches | None = None
+        self._stop_commands: StopCommands | None = None
         self._table: proc.Table | None = None
         self._to_kill: set[proc.Identity] = set()
         self._wake = Event()
@@ -206,6 +214,10 @@ class Arbiter:
                 self._see_to_demand(watcher)
             if watcher.config.schedule or (self._schedules is not None and watcher in self._schedules):
                 self._see_to_schedule(watcher)
+            if self._bounded is not None or watcher.config.max_memory or watcher.config.max_cpu:
+                self._see_to_bounds(watcher)
+            if self._files is not None or watcher.config.watch:
+                self._see_to_files(watcher)
         self.on_change(watcher)
         self.dependencies.changed()
 
@@ -227,6 +239,35 @@ class Arbiter:
         if self._schedules is None and self.services.schedules is not None:
             self._schedules = self.services.schedules(self)
         return self._schedules
+
+    def _see_to_bounds(self, watcher: Watcher) -> None:
+        if self._bounded is None:
+            # Loaded with the first such watcher.
+            from .bounds import Bounded
+
+            self._bounded = Bounded(self)
+        self._bounded.follow(watcher)
+
+    def _see_to_files(self, watcher: Watcher) -> None:
+        if self._files is None:
+            # Loaded with the first such watcher, and the C library's functions with it.
+            from .filewatch import FileWatches
+
+            self._files = FileWatches(self)
+        self._files.follow(watcher)
+
+    def stop_commands(self) -> StopCommands:
+        """The commands under way that stop processes."""
+        if self._stop_commands is None:
+            # Loaded with the first one.
+            from .stopcommands import StopCommands
+
+            self._stop_commands = StopCommands(self)
+        return self._stop_commands
+
+    def watched(self, watcher: Watcher) -> dict[str, Any] | None:
+        """How many files and folders are watched for the watcher; None where it is not asked for, or not done yet."""
+        return None if self._files is None else self._files.watched(watcher)
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -280,6 +321,10 @@ class Arbiter:
             self._demand.forget(watcher)
         if self._schedules is not None:
             self._schedules.forget(watcher)
+        if self._bounded is not None:
+            self._bounded.forget(watcher)
+        if self._files is not None:
+            self._files.forget(watcher)
         if left_running:
             self._left.append(watcher)
         else:
@@ -429,6 +474,10 @@ class Arbiter:
         if self._schedules is not None:
             self._schedules.close()
         self.dependencies.close()
+        if self._files is not None:
+            self._files.close()
+        if self._stop_commands is not None:
+            self._stop_commands.close()
         self.timers.close()
         for watcher in (*self.watchers.values(), *self._left):
             watcher.output.close()

@@ -66,6 +66,7 @@ from .watcher import Credentials, Watcher
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .bounds import Bounded
     from .crashes import Crashes
     from .failures import Failure
     from .far import Far
@@ -251,6 +252,7 @@ class Daemon:
             schedules=self._new_schedules,
             config_folder=os.path.dirname(os.path.abspath(self.settings.path)),
             forgotten=self._forget,
+            look_at=self._look_at,
         )
         self.arbiter = Arbiter(services, self.journal, self.reaper, self.sockets)
         self.arbiter.warmup_delay = circus.warmup_delay
@@ -919,6 +921,9 @@ class Daemon:
 
     def _watchers(self) -> Iterable[Watcher]:
         return self.arbiter.watchers.values()
+
+    def _look_at(self, bounded: Bounded | None) -> None:
+        self.stats.look_at(bounded)
 
     def _forget(self, name: str) -> None:
         self.history.forget(name)

@@ -53,6 +53,7 @@ def process_view(process: Process, side: str = "", main_pid: int | None = None) 
         "awaits": process.awaits,
         "ready_by": _epoch(process.ready_by),
         "said": process.said,
+        "replaced": process.replaced,
         "side": side,
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),
@@ -98,6 +99,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "setback": planner.setback,
         "schedule": arbiter.schedules.view(watcher) if config.schedule and arbiter.schedules else None,
         "crash": watcher.health.crash,
+        "watched": arbiter.watched(watcher),
         "output": _output(watcher),
         "processes": [
             process_view(p, planner.side(w), watcher.main_of(p.pid))

@@ -1,4 +1,4 @@
-"""Samples what processes take, each second and only while somebody wants it: one schedule for the whole daemon.
+"""Samples what processes take, only while somebody wants it: each second for those who look, now and then for bounds.
 
 Two forms are published on the channel ``stats``: the original's messages (``stat.NAME.PID``, ``stat.NAME``,
 ``stat.circus``, ``stat.sockets``) and ours (``load.``: processor, memory and lines of output of everything in one message).
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PERIOD: Final = 1.0
 FIRST: Final = 0.25
 """Seconds from the first look, which only gives what later ones compare with, to the first message."""
+
+PATIENCE: Final = 15.0
+"""Seconds until it is looked for bounds again, when it could not be."""
 
 CHANNEL: Final = "stats"
 CIRCUS: Final = "circus"
@@ -76,6 +79,13 @@ class CountsLines(Protocol):
     def line_counts(self) -> Mapping[str, int]: ...
 
 
+class Judges(Protocol):
+    """Who has bounds for what some processes take; see `circusd.runtime.bounds`."""
+
+    def pids(self) -> list[int]: ...
+    def seen(self, samples: Mapping[int, tuple[float, int]]) -> float: ...
+
+
 def _meter() -> Meter:
     # Loaded when somebody looks for the first time, as the others.
     from circusd.kernel.consumption import Meter
@@ -123,6 +133,7 @@ class Stats:
         self._looked = looked
         self._lines = LineRates(history)
         self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._judging: gevent.Greenlet[[Judges], None] | None = None
         self._load: Meter | None = None
         self._host: Host | None = None
         self._stat: Sampler | None = None
@@ -135,7 +146,7 @@ class Stats:
     @property
     def running(self) -> bool:
         """Whether anything is sampled."""
-        return self._greenlet is not None
+        return self._greenlet is not None or self._judging is not None
 
     def wanted_changed(self) -> None:
         """Sampling starts or ends with the wish for it; without one there is neither timer nor greenlet."""
@@ -147,9 +158,18 @@ class Stats:
             self._greenlet = None
             self._forget()
 
+    def look_at(self, judges: Judges | None) -> None:
+        """From now on these processes are looked at too, whoever else looks, as often as it is asked for; None: no more."""
+        if self._judging is not None:
+            self._judging.kill(block=False)
+            self._judging = None
+        if judges is not None:
+            self._judging = gevent.spawn(self._judge, judges)
+
     def close(self) -> None:
         """Nothing is sampled any more."""
         self._cancel()
+        self.look_at(None)
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
             self._greenlet = None
@@ -171,6 +191,17 @@ class Stats:
             self._look(publish=True)
             # A look that took too long is not made up for.
             at = max(at + PERIOD, clock.now())
+
+    def _judge(self, judges: Judges) -> None:
+        # A meter of its own: what is judged is the mean from one of these looks to the next, whoever looks meanwhile.
+        meter, pace = _meter(), Pace()
+        while True:
+            pace.begin()
+            try:
+                wait = judges.seen(meter.look(judges.pids(), pace.rest))
+            except OSError:
+                wait = PATIENCE  # no descriptor was left to look with
+            gevent.sleep(wait)
 
     def _look(self, *, publish: bool) -> None:
         self._pace.begin()

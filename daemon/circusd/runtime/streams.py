@@ -391,6 +391,26 @@ class Output:
             for fd in pipe:
                 os.close(fd)
 
+    def beside(self, wid: int, start: Callable[[int | None], int]) -> None:
+        """What another process writes, which ``start`` starts with its end of a pipe, is standard error of that slot too.
+
+        ``start`` gives its pid. Raises what that raises, and OSError; then nothing is open.
+        """
+        if self._config.close_child_stderr:
+            start(None)
+            return
+        ours, its = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(ours, False)
+        try:
+            pid = start(its)
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(its)
+        key = StreamKey(self._config.name, wid, "stderr")
+        self._readers[Reader(self._services, key, pid, ours, self._sinks["stderr"], self._gone)] = None
+
     def ended(self, wid: int, pid: int) -> None:
         """The process is gone: all that it wrote is in the history, and its unfinished lines are lines.
 

@@ -31,6 +31,7 @@ from circusd.core.effects import (
     KillTree,
     Probe,
     Publish,
+    RunStopCommand,
     Signal,
     Spawn,
     Vacate,
@@ -113,6 +114,8 @@ def policy_of(config: WatcherConfig) -> Policy:
         graceful_timeout=config.graceful_timeout,
         stop_signal=config.stop_signal,
         stop_ladder=config.stop_ladder,
+        stop_command=bool(config.stop_command),
+        stop_command_timeout=config.stop_command_timeout,
         stop_children=config.stop_children,
         send_hup=config.send_hup,
         warmup_delay=config.warmup_delay,
@@ -340,6 +343,11 @@ class Watcher:
         event = replace(event, chance=random.random())
         self._carry_out(self.planner.happen(wid, event, clock.now()))
 
+    def replace(self, wid: int, option: str, why: str) -> None:
+        """Another process takes the place of that of the slot; ``why`` is told, after "because"."""
+        self._ended[wid] = option
+        self.happen(wid, Happening(Kind.UNFIT, text=why))
+
     def _carry_out(self, effects: list[Effect], before: Ticket | None = None) -> None:
         for effect in effects:
             match effect:
@@ -348,6 +356,8 @@ class Watcher:
                     self.arbiter.post(self, self._spawn, wid)
                 case Signal(wid, signum, children):
                     self._signal(wid, signum, children)
+                case RunStopCommand(wid, pid):
+                    self._run_stop_command(wid, pid)
                 case KillTree(wid):
                     self._kill_tree(wid)
                 case ArmTimer(wid, kind, at):
@@ -420,7 +430,7 @@ class Watcher:
             if process is not None and process.starts > self._starts_before.get(process.wid, 0) + 1:
                 self.restarts.append(clock.now())
                 self.restarts_ever += 1
-                self.restarts_by[self._ended.pop(fields["wid"], "command")] += 1
+                self.restarts_by[self._ended.pop(fields["wid"], self._by_command())] += 1
                 self.arbiter.dependencies.restarted(self)
         elif event == "process.ready":
             self.arbiter.good_starts.look_soon(self)
@@ -429,6 +439,9 @@ class Watcher:
     def begins_anew(self) -> None:
         """What is started next takes nobody's place: no restart is counted."""
         self._starts_before = {wid: process.starts for wid, process in self.planner.processes.items()}
+
+    def _by_command(self) -> str:
+        return "files" if self.planner.cause[1] else "command"
 
     def restarts_last_hour(self) -> int:
         """How often a process was started again within the last hour."""
@@ -656,6 +669,17 @@ class Watcher:
             # Nothing may stand in the way of SIGKILL.
             self._notify_hook("before_signal", pid=pid, signum=signum)
             self._send(wid, pid, signum, children, by)
+
+    def _run_stop_command(self, wid: int, pid: int) -> None:
+        if self.config.stop_children:
+            self._track(wid, self._roots[pid].identity)
+        failed = partial(self._stop_failed, wid, pid)
+        self.arbiter.stop_commands().run(self, wid, self.main_of(pid) or pid, failed)
+
+    def _stop_failed(self, wid: int, pid: int, why: str) -> None:
+        process = self.planner.processes.get(wid)
+        if not self.removed and process is not None and process.pid == pid:
+            self.happen(wid, Happening(Kind.STOP_FAILED, text=why))
 
     def _send(self, wid: int, pid: int, signum: int, children: bool, by: str = "") -> None:
         main = self._mains.get(pid)

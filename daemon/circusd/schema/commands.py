@@ -952,9 +952,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             _name(),
             _PID,
-            Field(
-                "signum", "signal", "first signal; the watcher's stop_signal when not given", metavar="SIGNAL"
-            ),
+            Field("signum", "signal", "first signal; as a stop does when not given", metavar="SIGNAL"),
             _TIMEOUT,
             _MATCH,
         ),

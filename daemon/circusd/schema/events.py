@@ -48,6 +48,20 @@ EVENTS: tuple[EventKind, ...] = (
         "error",
     ),
     EventKind(
+        "watcher.files_changed",
+        "",
+        ("watcher", "files", "count", "action"),
+        "Files that the option ``watch`` names have changed, the first of them are named: the watcher is restarted or reloaded, as "
+        "``action`` says.",
+    ),
+    EventKind(
+        "watcher.watch_failed",
+        "",
+        ("watcher", "reason"),
+        "What the option ``watch`` names can't be watched: a change is not seen. It is tried again each minute.",
+        "error",
+    ),
+    EventKind(
         "watcher.updated",
         "updated",
         ("watcher", "key"),
@@ -107,6 +121,13 @@ EVENTS: tuple[EventKind, ...] = (
         "error",
     ),
     EventKind(
+        "process.replaced",
+        "",
+        (*_PROCESS, "reason"),
+        "A process is stopped and another one takes its place: it took more than ``max_memory`` or ``max_cpu`` lets it, for too long.",
+        "warning",
+    ),
+    EventKind(
         "process.refused",
         "",
         ("watcher", "wid", "stage", "errno", "reason"),
@@ -126,6 +147,15 @@ EVENTS: tuple[EventKind, ...] = (
         (*_PROCESS, "report", "reason"),
         "There is a crash report of a process that has failed: its number, and how the process ended. Further ends like it are "
         "counted with it, and not told again.",
+    ),
+    EventKind(
+        "process.asked", "", _PROCESS, "The ``stop_command`` of the watcher was started, to stop a process."
+    ),
+    EventKind(
+        "process.stop_failed",
+        "",
+        (*_PROCESS, "reason"),
+        "The ``stop_command`` has failed, or its time is over and the process runs on: it gets the signals of a stop.",
         "warning",
     ),
     EventKind("process.signalled", "kill", (*_PROCESS, "signum"), "A signal was sent to stop a process."),

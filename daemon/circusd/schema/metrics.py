@@ -22,7 +22,7 @@ STATES = (
 )
 """Of a watcher: the worst state of its processes."""
 
-RESTART_REASONS = ("exited", "killed", "max_age", "command")
+RESTART_REASONS = ("exited", "killed", "max_age", "max_memory", "max_cpu", "files", "command")
 """Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, or somebody
 wanted it."""
 

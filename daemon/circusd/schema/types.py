@@ -283,6 +283,7 @@ IO_PRIORITY = ValueType(
     is_told_as_text=True,
 )
 RESPAWN_ON = _choice("occasion", ("exit", "failure"), str.lower)
+WATCH_ACTION = _choice("watch action", ("auto", "restart", "reload"), str.lower)
 STATUSES = ValueType(
     "statuses",
     "text",
@@ -361,6 +362,7 @@ TYPES: tuple[ValueType, ...] = (
     OVERLAP,
     SCHEDULE,
     ZONE,
+    WATCH_ACTION,
     STATUSES,
     LADDER,
     COLOR,

@@ -6,7 +6,9 @@ from .option import Option
 from .types import (
     ARGS,
     BOOL,
+    BYTES,
     COMMAND,
+    COUNT,
     CPUS,
     ENV,
     GROUP,
@@ -32,6 +34,7 @@ from .types import (
     STATUSES,
     TEXT,
     USER,
+    WATCH_ACTION,
     WORDS,
     ZONE,
 )
@@ -50,6 +53,12 @@ HOOKS = (
     "extended_stats",
 )
 """What may follow ``hooks.``."""
+
+WATCH_IGNORE = (
+    *(".*", "__pycache__", "*.pyc", "*.pyo", "*~", "*.tmp", "*.swp", "4913", "node_modules"),
+    *("*.log", "*.pid", "*.sock"),
+)
+"""What changes without being changed: of version control, interpreters, editors (4913 is tried by vim), and running programs."""
 
 WATCHER: tuple[Option, ...] = (
     Option(
@@ -330,6 +339,25 @@ WATCHER: tuple[Option, ...] = (
         aka=("stop_signals", "stop_sequence"),
     ),
     Option(
+        "stop_command",
+        COMMAND,
+        None,
+        "A command that stops a process, such as ``redis-cli shutdown``: run before any signal is sent, as the process is (its user, "
+        "folder, environment), with the process's pid as ``$(circus.pid)`` in its arguments and as PID in its environment. Signals come "
+        "when it fails, or when the process has not ended in time. What it writes is in the process's standard error. A stop that asks "
+        "for a signal or a time of its own does without it.",
+        role="admin",
+        aka=("stop_cmd", "exec_stop", "execstop", "stop_script"),
+    ),
+    Option(
+        "stop_command_timeout",
+        SECONDS,
+        30,
+        "The time that a process has to end by its ``stop_command``, and the command itself: it is killed then.",
+        unit="s",
+        aka=("stop_command_wait",),
+    ),
+    Option(
         "stop_children",
         BOOL,
         False,
@@ -352,6 +380,38 @@ WATCHER: tuple[Option, ...] = (
         "Up to so much is added to ``max_age``, drawn once for each process, so that not all are replaced at once.",
         apply="process",
         unit="s",
+    ),
+    Option(
+        "max_memory",
+        BYTES,
+        0,
+        "A process that holds more resident memory, together with all that it has started, is replaced: stopped and started anew, "
+        "one of the watcher after the other. 0 for no limit.",
+        aka=("max_memory_restart", "memory_limit", "max_mem", "max_rss", "memorymax"),
+    ),
+    Option(
+        "max_memory_for",
+        SECONDS,
+        30,
+        "For so long it has to be more than ``max_memory``, without a break.",
+        unit="s",
+        aka=("memory_duration",),
+    ),
+    Option(
+        "max_cpu",
+        COUNT,
+        0,
+        "The same for a process that takes more than so many per cent of one processor: 150 is one and a half. 0 for no limit.",
+        unit="%",
+        aka=("cpu_limit", "max_cpu_restart", "cpuquota"),
+    ),
+    Option(
+        "max_cpu_for",
+        SECONDS,
+        60,
+        "For so long it has to take more than ``max_cpu``, without a break.",
+        unit="s",
+        aka=("cpu_duration",),
     ),
     Option(
         "nice",
@@ -393,6 +453,39 @@ WATCHER: tuple[Option, ...] = (
         aka=("oomscoreadjust", "oom_score"),
     ),
     Option("priority", NUMBER, 0, "Watchers with a higher number are started earlier and stopped later."),
+    Option(
+        "watch",
+        PATHS,
+        (),
+        "Files, folders with all below them, and patterns such as ``app/**/*.py``, relative to ``working_dir``: when one of them has "
+        "changed, the watcher is started anew. They need not be there yet.",
+        role="admin",
+        aka=("watch_files", "watch_paths", "watch_dir", "watch_patterns"),
+    ),
+    Option(
+        "watch_ignore",
+        PATHS,
+        WATCH_IGNORE,
+        "What does not count of what is found in a folder or by a pattern: names, or paths relative to ``working_dir`` where there is a "
+        "slash in it. A folder is left out with all below it.",
+        aka=("ignore_watch", "watch_exclude"),
+    ),
+    Option(
+        "watch_delay",
+        SECONDS,
+        0.5,
+        "Files have to be left alone for so long before anything is done.",
+        unit="s",
+        aka=("watch_debounce",),
+    ),
+    Option(
+        "watch_action",
+        WATCH_ACTION,
+        "auto",
+        "What is done: a ``restart``; a ``reload``, which needs a program whose new process can run beside the old one; or ``auto``, a "
+        "reload where ``send_hup`` is on or its sockets are circusd's, else a restart.",
+        aka=("on_change",),
+    ),
     Option(
         "depends_on",
         NEEDS,

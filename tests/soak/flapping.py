@@ -1,0 +1,89 @@
+"""What a watcher costs whose processes die again and again, and what others notice of it: run by hand.
+
+``python -m tests.soak.flapping [PROCESSES] [SECONDS]``, see CONTRIBUTING.rst. The processor time is the scheduler's own count, which other
+work on the machine hardly changes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+from circusd.client import Client as Commands
+from tests.daemon import Daemon
+from tests.faults.measures import processor_seconds, wakeups
+from tests.soak.logs import load, told
+from tests.soak.stats import Pings
+from tests.waiting import eventually
+
+KINDS = {"as it is": "", "never later than 5 s": "backoff_max = 5\n"}
+"""Options of the watcher: those that nobody has set, and ones with which it never comes to rest."""
+
+
+@contextmanager
+def followed(daemon: Daemon) -> Iterator[None]:
+    """Somebody looks at the watcher's page."""
+    over = threading.Event()
+
+    def read() -> None:
+        with Commands(daemon.endpoint) as client, client.follow(["state.", "load.", "event."]) as stream:
+            while not over.is_set():
+                stream.receive(10)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        over.set()
+        reader.join()
+
+
+def measure(daemon: Daemon, name: str, seconds: float) -> dict[str, float]:
+    """From the start of the watcher on."""
+    others = daemon.pids("calm")
+    used, woken, began = processor_seconds(daemon.pid), wakeups(daemon.pid), time.monotonic()
+    daemon.call("start", name=name)
+    pings = Pings(daemon, every=0.1)
+    time.sleep(seconds)
+    waits = pings.stop()
+    lasted = time.monotonic() - began
+    used, woken = processor_seconds(daemon.pid) - used, wakeups(daemon.pid) - woken
+    assert daemon.pids("calm") == others
+    starts = sum(process["starts"] for process in daemon.watcher(name)["processes"])
+    return {
+        "% of a core": used * 100 / lasted,
+        "starts": starts,
+        "ms each": used * 1000 / starts,
+        "wake-ups/s": woken / lasted,
+        **waits,
+    }
+
+
+def flapping(processes: int = 50, seconds: float = 60) -> None:
+    """A watcher that dies at once, with nobody looking and with somebody, beside one that runs."""
+    viewers: dict[str, Callable[[Daemon], AbstractContextManager[None]]] = {
+        "nobody looks": lambda daemon: nullcontext(),
+        "its page is open": followed,
+    }
+    for kind, options in KINDS.items():
+        for viewer, looking in viewers.items():
+            ini = "[watcher:calm]\ncmd = sleep 100000\nnumprocesses = 20\n"
+            ini += f"[watcher:ill]\ncmd = false\nautostart = no\nnumprocesses = {processes}\n{options}"
+            with (
+                tempfile.TemporaryDirectory(prefix="flapping-") as folder,
+                Daemon(ini, Path(folder)) as daemon,
+            ):
+                eventually(lambda: len(daemon.pids("calm")) == 20, within=60)
+                with looking(daemon):
+                    figures = measure(daemon, "ill", seconds)
+            print(f"{kind}, {viewer}:", told(figures), "|", load(), flush=True)
+
+
+if __name__ == "__main__":
+    flapping(*(int(word) for word in sys.argv[1:3]))
