@@ -27,6 +27,7 @@ numprocesses = 2
 tags = front
 [watcher:nest]
 cmd = sh -c 'sleep 1000 & wait'
+stop_children = True
 [watcher:ill]
 cmd = sh -c 'exit 3'
 max_retry = 0
