@@ -21,7 +21,10 @@ from circusd.core.effects import (
 from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State, is_held
 from circusd.core.watcher import SUPERSEDES, Job, Planner
 
-SAYINGS = (Kind.BECAME_READY, Kind.BECAME_READY, Kind.UNREADY, Kind.SAID)
+SAYINGS = (
+    *(Kind.BECAME_READY, Kind.BECAME_READY, Kind.UNREADY, Kind.SAID, Kind.BEAT, Kind.BEAT),
+    *(Kind.TRIGGERED, Kind.WATCHDOG_CHANGED, Kind.EXTENDED),
+)
 
 
 class World:
@@ -97,7 +100,7 @@ class World:
 
     def happen(self, wid: int, event: Happening) -> None:
         self.history.append(f"{self.now:.2f} {wid} {event.kind}")
-        if event.kind in (Kind.EXITED, Kind.UNREADY):
+        if event.kind in (Kind.EXITED, Kind.UNREADY, Kind.TRIGGERED):
             self.lose(wid)
         self.carry_out(self.planner.happen(wid, replace(event, chance=self.random.random()), self.now))
 
@@ -191,7 +194,9 @@ class World:
         self.now = max(self.now, self.timers.pop(key))
         self.history.append(f"{self.now:.2f} timer {key}")
         wid, kind = key
-        if kind == "age" and wid is not None:
+        process = None if wid is None else self.planner.processes.get(wid)
+        missed = process is not None and process.beat_by is not None and process.beat_by <= self.now
+        if wid is not None and (kind == "age" or (kind == "watchdog" and missed)):
             self.lose(wid)
         if kind == "kill" and wid is not None:
             # What did not end in time is not waited for: it is out of this world, and may end at any later time.
@@ -221,7 +226,7 @@ class World:
 
     def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:
         """A process tells something of itself."""
-        self.happen(wid, Happening(kind, text="reloading"))
+        self.happen(wid, Happening(kind, text="reloading", seconds=self.random.choice((0.0, 0.5, 4.0))))
 
     def turn(self) -> None:
         """One thing comes to pass, by chance."""
@@ -290,6 +295,10 @@ class World:
             elif self.trees:
                 self.lose_tree(next(iter(self.trees)))
             elif self.timers and (self.planner.job is not None or self.queue):
+                self.now = max(self.now, min(self.timers.values()))
+                for process in list(self.planner.processes.values()):
+                    if process.beat_by is not None:
+                        self.say(process.wid, Kind.BEAT)
                 self.fire()
             elif self.planner.job is None and not self.queue:
                 return
@@ -316,6 +325,14 @@ class World:
                 assert wid not in self.live, f"a process runs that should not, {why}"
             if process.state in (State.RUNNING, State.READY):
                 assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why}"
+            watched = process.beat_by is not None
+            if watched or (wid, "watchdog") in self.timers:
+                assert watched and process.state in (State.RUNNING, State.READY), f"nobody is watched, {why}"
+                assert self.timers[wid, "watchdog"] <= (process.beat_by or 0.0), (
+                    f"a beat is not missed, {why}"
+                )
+            if process.state in (State.RUNNING, State.READY) and not process.is_awaited:
+                assert watched == (process.watchdog > 0), f"it is not watched, {why}"
             awaited = process.is_awaited
             if (wid, "start") in self.timers or (wid, "probe") in self.timers:
                 assert awaited, f"a timer was forgotten, {why}"

@@ -60,6 +60,8 @@ VALUES = {
     "start_timeout": "30",
     "ready_interval": "0.5",
     "ready_timeout": "2",
+    "watchdog": "600",
+    "watchdog_signal": "QUIT",
     "graceful_timeout": "8",
     "stop_signal": "INT",
     "stop_ladder": "INT 3",

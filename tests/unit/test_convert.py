@@ -96,7 +96,7 @@ def test_the_random_configurations_are_of_all_kinds() -> None:
     """Most of them are valid and most pass through ini: otherwise the test before would promise little."""
     seen = {"valid": 0, "ini": 0, "all": 0}
 
-    @settings(max_examples=60, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(tables=CONFIGURATIONS)
     def look(tables: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -52,6 +52,7 @@ def policy_by_chance(seed: int) -> Policy:
         singleton=r.random() > 0.9,
         ready=r.choice(("auto", "started", "notify", "probe")),
         start_timeout=r.choice((0.0, 2.0, 60.0)),
+        watchdog=r.choice((0.0, 0.0, 0.7, 5.0)),
         hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
         on_demand=r.random() > 0.7,
     )

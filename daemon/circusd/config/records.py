@@ -74,6 +74,8 @@ class WatcherConfig:
     start_timeout: float = 60
     ready_interval: float = 1
     ready_timeout: float = 5
+    watchdog: float = 0
+    watchdog_signal: int = 6
     graceful_timeout: float = 30.0
     stop_signal: int = 15
     stop_ladder: tuple[tuple[int, float], ...] = ()

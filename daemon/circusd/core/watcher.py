@@ -82,6 +82,7 @@ TIMERS = {
     "age": Kind.AGED,
     "start": Kind.START_OVER,
     "probe": Kind.PROBE_DUE,
+    "watchdog": Kind.BEAT_MISSED,
 }
 """Timers of a slot by their kind, and what it means to the process when one fires."""
 WATCHER_TIMERS = ("warmup", "settle")

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, FAILURE, GONE, SOCKET, Exit, Policy, Process, State, is_held, missing
+from .lifecycle import (
+    ALIVE,
+    FAILURE,
+    GONE,
+    HEALTH,
+    READY,
+    SOCKET,
+    Exit,
+    Policy,
+    Process,
+    State,
+    is_held,
+    missing,
+)
 
 if TYPE_CHECKING:
     from .watcher import Job, Planner
@@ -57,7 +70,7 @@ def signal_word(number: int) -> str:
 
 def ending(end: Exit) -> str:
     """How it ended: ``exited with code 1 after 0.4 s``, ``was ended by SIGKILL``, ``could not be started: …``."""
-    if end.stage == "ready":
+    if end.stage in (READY, HEALTH):
         return f"was {end.text}"
     if end.stage:
         return f"could not be started: {end.text}"
@@ -208,6 +221,8 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
         return f"Process {p.wid} is not ready yet{left}: {missing(p)}."
     if p.state is State.RUNNING and p.reason:
         return f"Process {p.wid} says that it is {p.reason}."
+    if p.state is State.STOPPING and p.amiss and p.exit is not None:
+        return f"Process {p.wid} {ending(p.exit)}; it is being stopped."
     if p.state is State.WAITING:
         return f"Process {p.wid} waits for its {p.reason}."
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
@@ -324,6 +339,10 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} ready after {duration(float(fields.get('after') or 0))}, pid {fields.get('pid')}"
         case "process.unready":
             return f"{wid} is {fields.get('reason')}"
+        case "process.unhealthy":
+            return f"{wid} is unhealthy: {fields.get('reason')}"
+        case "process.followed":
+            return f"{wid} is pid {fields.get('pid')} now, in place of pid {fields.get('before')}, which has ended"
         case "process.backoff":
             return f"{wid} is tried again in {duration(float(fields.get('delay') or 0))}, failure {fields.get('attempt')}"
         case "process.failed":

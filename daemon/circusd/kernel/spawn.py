@@ -35,8 +35,8 @@ class SpawnSpec:
 
     ``stdin``, ``stdout``, ``stderr``: descriptors of this process, None for the null device. ``pass_fds`` keep their
     numbers in the child. ``listen``: sockets by name that it gets by systemd's protocol, from descriptor 3 on, in that
-    order. ``limits``: (soft, hard) by name, -1 for unlimited; they win over ``nofile``, the limits on
-    descriptors of before this daemon raised its own. None means "as this process" everywhere else.
+    order. ``pid_variables``: variables that have its own pid. ``limits``: (soft, hard) by name, -1 for unlimited; they win over
+    ``nofile``, the limits on descriptors of before this daemon raised its own. None means "as this process" everywhere else.
     """
 
     argv: tuple[str, ...]
@@ -53,6 +53,7 @@ class SpawnSpec:
     stderr: int | None = None
     pass_fds: tuple[int, ...] = ()
     listen: Mapping[str, int] = field(default_factory=dict)
+    pid_variables: tuple[str, ...] = ()
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
     scheduling: scheduling.Scheduling = scheduling.AS_HERE
@@ -151,9 +152,12 @@ def _before(spec: SpawnSpec, plan: LimitPlan, program: str) -> tuple[Mapping[str
     env, words = spec.env, []
     if plan.by_prlimit:
         words = [prlimit.find_prlimit(program), *plan.by_prlimit, "--"]
+    of_pid = spec.pid_variables
     if spec.listen:
-        told = {**env, **listenfds.variables(tuple(spec.listen))}
-        shell, env = listenfds.by_shell(told, program)
+        env = {**env, **listenfds.variables(tuple(spec.listen))}
+        of_pid = (listenfds.LISTEN_PID, *of_pid)
+    if of_pid:
+        shell, env = listenfds.by_shell(env, program, of_pid)
         words += shell
     return env, words
 

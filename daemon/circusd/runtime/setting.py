@@ -49,6 +49,7 @@ _NEXT_USE: Mapping[str, str] = {
     "start_timeout": _START,
     "ready_interval": _START,
     "ready_timeout": _START,
+    "watchdog_signal": "at the next missing sign of life",
 }
 """When options that are looked up as they are needed count."""
 

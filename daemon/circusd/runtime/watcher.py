@@ -37,7 +37,7 @@ from circusd.core.effects import (
 from circusd.core.lifecycle import Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
-from circusd.kernel.pidfd import ExitStatus
+from circusd.kernel.pidfd import ExitStatus, open_pidfd
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.sockets import FIRST_OF_MANAGER
@@ -116,6 +116,8 @@ def policy_of(config: WatcherConfig) -> Policy:
         ready=config.ready if config.ready in WORDS else "probe",
         ready_interval=config.ready_interval,
         start_timeout=config.start_timeout,
+        watchdog=config.watchdog,
+        watchdog_signal=config.watchdog_signal,
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
     )
@@ -170,6 +172,10 @@ class Watcher:
         """Processes by pid, until they are reaped."""
         self._mains: dict[int, Identity] = {}
         """By pid of a process: the one below it that has the work, and gets its signals."""
+        self._sessions: dict[int, int] = {}
+        """By session: the pid of the process that it belongs to, which need not be its leader any more."""
+        self._heads: dict[int, Identity] = {}
+        """By pid of a process that has taken the place of another: the one that was started, whose session and output it has."""
         self._looks: dict[int, tuple[str, Surroundings]] = {}
         """How to look whether the process of a slot is ready, where it does not say so itself."""
         self._abandoned: dict[int, float] = {}
@@ -401,6 +407,7 @@ class Watcher:
             self.output.spawned(wid, child.pid)
             self._wids[child.pid] = wid
             self._roots[child.pid] = child
+            self._sessions[child.pid] = child.pid
             self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
@@ -445,8 +452,10 @@ class Watcher:
             stdin = os.dup(0)
             stack.callback(os.close, stdin)
         env = launch.env
-        if config.ready != "started":
+        if config.ready != "started" or config.watchdog > 0:
             env = {"NOTIFY_SOCKET": services.notify_address(), **env}
+        if config.watchdog > 0:
+            env = {**env, "WATCHDOG_USEC": str(max(1, round(config.watchdog * 1e6)))}
         if config.ready not in WORDS:
             self._looks[wid] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
@@ -462,6 +471,7 @@ class Watcher:
             stdin=stdin,
             pass_fds=(*(() if listen else named.values()), *extra.values()),
             listen=listen,
+            pid_variables=("WATCHDOG_PID",) if config.watchdog > 0 else (),
             nofile=services.nofile,
             oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,
             scheduling=Scheduling(
@@ -484,6 +494,10 @@ class Watcher:
         for event in happenings(fields):
             self.arbiter.post(self, self._told, pid, event)
 
+    def process_of_session(self, session: int) -> int | None:
+        """The pid of its process that the session belongs to, if there is one: of its slot, not reaped yet."""
+        return self._sessions.get(session)
+
     def main_of(self, pid: int | None) -> int | None:
         """The pid of the process below that gets the signals in its place, if there is one."""
         main = None if pid is None else self._mains.get(pid)
@@ -496,7 +510,7 @@ class Watcher:
         found = proc.row(int(text)) if text.isdecimal() and len(text) < PID_DIGITS else None
         if found is not None and found.pid == pid:
             self._mains.pop(pid, None)
-        elif found is not None and proc.is_below(found, pid):
+        elif found is not None and (proc.is_below(found, pid) or self._sessions.get(found.session) == pid):
             self._mains[pid] = found.identity
         else:
             log.info("no process of its own is its main process watcher=%r pid=%d", self.name, pid)
@@ -532,10 +546,13 @@ class Watcher:
     def _reaped(self, pid: int, status: ExitStatus) -> None:
         wid = self._wids.pop(pid, None)
         root = self._roots.pop(pid)
-        self._mains.pop(pid, None)
+        main = self._mains.pop(pid, None)
         if wid is None:
             return
-        self.output.ended(wid, pid)
+        if main is not None and pid not in self._abandoned and self._follow(wid, root.identity, main):
+            return
+        self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
+        self.output.ended(wid, self._heads.pop(pid, root.identity).pid)
         if pid in self._abandoned:
             self._ended_late(wid, pid, root.identity, status)
             return
@@ -546,6 +563,8 @@ class Watcher:
         stopping = process.state is State.STOPPING
         if not stopping:
             self._ended[wid] = "exited" if status.signal is None else "killed"
+        elif process.amiss:
+            self._ended[wid] = "unhealthy"
         code = status.code if status.signal is None else -status.signal
         # Asked for before the consequences: those may call after_stop, which comes last.
         self._notify_hook(
@@ -554,6 +573,32 @@ class Watcher:
         self.happen(wid, Happening(Kind.EXITED, code=status.code, signal=status.signal))
         if stopping and self.config.stop_children:
             self._look_after_tree(wid, root.identity)
+
+    def _follow(self, wid: int, ended: Identity, main: Identity) -> bool:
+        """Whether the process that had the work in place of one that has ended is the slot's from now on."""
+        process, pid = self.planner.processes.get(wid), ended.pid
+        if self.removed or process is None or process.pid != pid:
+            return False
+        try:
+            child = Child(main.pid, open_pidfd(main.pid))
+        except OSError:
+            return False
+        # From here on the pidfd stands for one process; was it already another one when it was opened?
+        found = proc.row(main.pid)
+        if found is None or found.identity != main or not found.is_alive:
+            os.close(child.pidfd)
+            return False
+        assert child.start == main.start
+        self._wids[main.pid] = wid
+        self._roots[main.pid] = child
+        self._heads[main.pid] = self._heads.pop(pid, ended)
+        self._sessions = {
+            session: main.pid if held == pid else held for session, held in self._sessions.items()
+        }
+        self._sessions[found.session] = main.pid
+        self.arbiter.reaper.watch(main.pid, child.pidfd, partial(self._exited, main.pid))
+        self.happen(wid, Happening(Kind.FOLLOWED, pid=main.pid))
+        return True
 
     def _signal(self, wid: int, signum: int, children: bool) -> None:
         process = self.planner.processes.get(wid)
@@ -632,6 +677,8 @@ class Watcher:
             roots += [self._trees[wid].root, *self._trees[wid].members]
         if process.pid is not None:
             roots.append(self._roots[process.pid].identity)
+            if process.pid in self._heads:
+                roots.append(self._heads[process.pid])
             self.tell("process.signalled", wid=wid, pid=process.pid, signum=KILL)
         self.arbiter.kill_trees(roots)
         if process.pid is None:

@@ -80,6 +80,19 @@ EVENTS: tuple[EventKind, ...] = (
         "error",
     ),
     EventKind(
+        "process.unhealthy",
+        "",
+        (*_PROCESS, "reason"),
+        "A process has not given the sign of life that ``watchdog`` expects, or says that it can't go on: it is stopped and replaced.",
+        "error",
+    ),
+    EventKind(
+        "process.followed",
+        "",
+        (*_PROCESS, "before"),
+        "A process (``before``) has ended, and the one that it had named by ``MAINPID`` has taken its place.",
+    ),
+    EventKind(
         "process.refused",
         "",
         ("watcher", "wid", "stage", "errno", "reason"),

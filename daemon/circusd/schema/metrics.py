@@ -22,9 +22,9 @@ STATES = (
 )
 """Of a watcher: the worst state of its processes."""
 
-RESTART_REASONS = ("exited", "killed", "max_age", "command")
-"""Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, or somebody
-wanted it."""
+RESTART_REASONS = ("exited", "killed", "max_age", "unhealthy", "command")
+"""Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, was not well or
+not ready in time, or somebody wanted it."""
 
 LAG_STATISTICS = ("p50", "p99", "max")
 

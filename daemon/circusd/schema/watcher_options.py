@@ -308,6 +308,24 @@ WATCHER: tuple[Option, ...] = (
     ),
     Option("ready_timeout", SECONDS, 5, "A look that takes longer has failed.", unit="s"),
     Option(
+        "watchdog",
+        SECONDS,
+        0,
+        "A process that has not said ``WATCHDOG=1`` for so long gets ``watchdog_signal``, and is replaced; 0 for no such rule. It is "
+        "told so by WATCHDOG_USEC and WATCHDOG_PID, as services of systemd are, and counts from when it is ready.",
+        apply="process",
+        unit="s",
+        aka=("watchdogsec", "watchdog_sec", "heartbeat"),
+    ),
+    Option(
+        "watchdog_signal",
+        SIGNAL,
+        6,
+        "The signal that ends a process of which a sign of life is missing, or that says ``WATCHDOG=trigger``; SIGKILL comes after "
+        "``graceful_timeout``.",
+        aka=("watchdogsignal",),
+    ),
+    Option(
         "graceful_timeout",
         SECONDS,
         30.0,
