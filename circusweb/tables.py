@@ -64,7 +64,20 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Processes", ("singleton", "warmup_delay", "max_age", "max_age_variance", "priority", "essential")),
     ("What it needs", ("depends_on", "restart_with_dependencies")),
     ("Readiness", ("ready", "start_timeout", "ready_interval", "ready_timeout")),
-    ("Health", ("watchdog", "watchdog_signal")),
+    (
+        "Health",
+        (
+            "alive",
+            "alive_interval",
+            "alive_timeout",
+            "alive_failures",
+            "alive_successes",
+            "alive_start_period",
+            "alive_replace",
+            "watchdog",
+            "watchdog_signal",
+        ),
+    ),
     (
         "After a death",
         (

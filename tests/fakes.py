@@ -221,8 +221,12 @@ class World:
     def look(self, ok: bool = True) -> None:
         """A probe comes back."""
         probe = self.probes.pop(0)
+        passed, failed = {
+            "ready": (Kind.PROBE_PASSED, Kind.PROBE_FAILED),
+            "alive": (Kind.LOOK_PASSED, Kind.LOOK_FAILED),
+        }[probe.what]
         if self.live.get(probe.wid) == probe.pid:
-            self.happen(probe.wid, Happening(Kind.PROBE_PASSED if ok else Kind.PROBE_FAILED, text="refused"))
+            self.happen(probe.wid, Happening(passed if ok else failed, text="" if ok else "refused"))
 
     def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:
         """A process tells something of itself."""
@@ -306,6 +310,17 @@ class World:
                 raise AssertionError(f"stuck: {self.planner.job}\n" + "\n".join(self.history[-60:]))
         raise AssertionError("it does not come to rest\n" + "\n".join(self.history[-60:]))
 
+    def check_health(self) -> None:
+        """Of those that are unhealthy as many are replaced as may be, and none more."""
+        planner, rules = self.planner, self.planner.policy.alive
+        if rules is None or planner.job is not None or not planner.wanted or planner.asleep:
+            return
+        ill = [p for p in planner.active if p.is_ill]
+        coming = sum(p.is_coming for p in planner.active)
+        assert not ill or coming >= rules.at_once, "one waits to be replaced for nothing\n" + "\n".join(
+            self.history[-40:]
+        )
+
     # -- what must always hold -----------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -333,13 +348,22 @@ class World:
                 )
             if process.state in (State.RUNNING, State.READY) and not process.is_awaited:
                 assert watched == (process.watchdog > 0), f"it is not watched, {why}"
+            looked = [probe for probe in self.probes if probe.pid == process.pid and probe.what == "alive"]
+            assert len(looked) + ((wid, "alive") in self.timers) <= 1, (
+                f"it is looked at twice at a time, {why}"
+            )
+            if process.health is not None:
+                assert process.state in (State.RUNNING, State.READY), f"it is looked after in vain, {why}"
+                assert looked or (wid, "alive") in self.timers, f"nobody looks whether it is alive, {why}"
+            elif (wid, "alive") in self.timers:
+                raise AssertionError(f"a timer was forgotten, {why}")
             awaited = process.is_awaited
             if (wid, "start") in self.timers or (wid, "probe") in self.timers:
                 assert awaited, f"a timer was forgotten, {why}"
             if awaited and process.ready_by is not None:
                 assert self.timers[wid, "start"] == process.ready_by, f"it is awaited without an end, {why}"
             if awaited and process.awaits == "probe":
-                probed = any(probe.pid == process.pid for probe in self.probes)
+                probed = any(probe.pid == process.pid and probe.what == "ready" for probe in self.probes)
                 assert probed or (wid, "probe") in self.timers, f"nobody looks whether it is ready, {why}"
             if process.state is State.STARTING:
                 assert wid in self.spawns, f"a start that nobody carries out, {why}"
@@ -351,12 +375,15 @@ class World:
                 assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why}"
         if self.reload is not None:
             if planner.wanted:
-                assert self.serving() >= self.floor, "a reload has cost processes\n" + "\n".join(
+                # When it is over, one that is unhealthy has its turn to be replaced at the same moment.
+                ill = sum(p.amiss and p.since == self.now for p in processes.values())
+                assert self.serving() + ill >= self.floor, "a reload has cost processes\n" + "\n".join(
                     self.history[-60:]
                 )
             if planner.job is not self.reload:
                 self.reload = None
         assert set(self.live) <= set(processes), "a live process is forgotten"
+        self.check_health()
         if planner.asleep:
             assert planner.wanted and planner.policy.on_demand, "it sleeps though nobody wants it to"
             up = [p for p in processes.values() if p.state in (State.STARTING, State.RUNNING, State.READY)]

@@ -114,6 +114,11 @@ _READ: dict[str, list[Schema]] = {
         {"type": "string", "pattern": _any_case(READY_WORDS)},
         {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},
     ],
+    "liveness": [
+        {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},
+        {"enum": [""]},
+    ],
+    "times": _number(1, 1000),
     "limit": [
         {"type": ["integer", "null"], "minimum": -1},
         {"type": "string", "pattern": r"^\s*(?:-1|[0-9]*|[A-Za-z]+)\s*$"},

@@ -101,6 +101,10 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
             "unix:/run/a.sock",
         )
     ),
+    "liveness": st.sampled_from(
+        ("", "tcp://localhost:80$(circus.wid)", "http://localhost/alive", "exec:true")
+    ),
+    "times": st.integers(1, 1000).map(str),
     "limit": st.sampled_from(("", "100", "infinity", "-1")),
 }
 

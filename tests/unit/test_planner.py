@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from circusd.core.effects import ArmTimer, CancelTimer, JobEnded, KillTree, Publish, Signal, Spawn
+from circusd.core.health import Rules
 from circusd.core.lifecycle import (
     ALIVE,
     GONE,
@@ -53,6 +54,9 @@ def policy_by_chance(seed: int) -> Policy:
         ready=r.choice(("auto", "started", "notify", "probe")),
         start_timeout=r.choice((0.0, 2.0, 60.0)),
         watchdog=r.choice((0.0, 0.0, 0.7, 5.0)),
+        alive=r.choice(
+            (None, None, Rules(interval=0.5, failures=2), Rules(1.0, 1, 2, 3.0, 2), Rules(at_once=0))
+        ),
         hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
         on_demand=r.random() > 0.7,
     )

@@ -26,6 +26,7 @@ STATE_COLORS = {
     "stopping": "yellow",
     "waiting": "yellow",
     "backoff": "yellow",
+    "unhealthy": "yellow",
     "exited": "yellow",
     "failed": "red",
     "stopped": "dim",
@@ -218,6 +219,13 @@ def watcher_text(reply: Reply, style: Style) -> str:
         if process.get("awaits") and not process.get("reason"):
             left = f", {span(process['ready_by'] - now)} left" if process.get("ready_by") else ""
             note.append(f"not ready yet{left}")
+        health = process.get("health") or {}
+        if health.get("state") == "unhealthy" or health.get("text"):
+            note.append(
+                f"{health['state']}: {health['text']}" if health.get("text") else str(health["state"])
+            )
+        elif health.get("state") == "healthy":
+            note.append("healthy")
         if process.get("main_pid"):
             note.append(f"main process {process['main_pid']}")
         if process.get("said"):

@@ -31,6 +31,7 @@ def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
     the environment."""
     yield from command_texts(watcher)
     yield "ready", watcher.ready
+    yield "alive", watcher.alive
     for value in watcher.env.values():
         yield "env", value
 

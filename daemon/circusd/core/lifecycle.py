@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from . import backoff
+from . import backoff, health
 from .effects import ArmTimer, CallHook, CancelTimer, Effect, KillTree, Probe, Publish, Signal, Spawn
 
 
@@ -66,6 +66,10 @@ class Kind(StrEnum):
     WATCHDOG_CHANGED = "watchdog changed"
     EXTENDED = "extended"
     FOLLOWED = "followed"
+    LOOK_DUE = "look due"
+    LOOK_PASSED = "look passed"
+    LOOK_FAILED = "look failed"
+    GIVEN_UP = "given up"
     START_OVER = "start over"
     EXITED = "exited"
     TREE_GONE = "tree gone"
@@ -149,6 +153,8 @@ class Policy:
     watchdog: float = 0.0
     """A process that has not given a sign of life for so long is replaced; 0 for no such rule."""
     watchdog_signal: int = 6
+    alive: health.Rules | None = None
+    """Where it is looked whether a process is alive: how that is judged."""
     hooks: frozenset[str] = frozenset()
     on_demand: bool = False
 
@@ -200,7 +206,9 @@ class Process:
     beat_by: float | None = None
     """While it has to: when the next sign of life has to have come."""
     was_well: bool = False
-    """It has given a sign of life."""
+    """It has given a sign of life, or has passed a look."""
+    health: health.Health | None = None
+    """While it runs, and it is looked whether it is alive."""
 
     @property
     def serves(self) -> bool:
@@ -211,6 +219,20 @@ class Process:
     def is_awaited(self) -> bool:
         """It runs, and is not ready yet for the first time."""
         return self.state is State.RUNNING and bool(self.awaits) and not self.reason
+
+    @property
+    def is_ill(self) -> bool:
+        """It runs, and was found unhealthy."""
+        return self.health is not None and self.health.state == health.UNHEALTHY
+
+    @property
+    def is_coming(self) -> bool:
+        """It is not there to be counted on, but is on its way, or is yet to show that it is better than the one before it."""
+        if self.state in (State.RUNNING, State.READY):
+            ill_before = self.exit is not None and self.exit.stage == HEALTH
+            unknown = self.health is not None and self.health.state == health.STARTING
+            return self.is_awaited or (ill_before and unknown)
+        return self.state not in GONE and not is_held(self)
 
     @property
     def is_final(self) -> bool:
@@ -239,6 +261,9 @@ gigabytes; what is there after that waits for a device, a file server, a freezer
 
 LONGEST_STOP = 3600.0
 """Seconds for which a process may put off SIGKILL by saying that it needs longer."""
+
+STOPPING_ITSELF = "stopping"
+"""Why a process is not to be counted on that says that it ends by itself: nobody wonders then that it answers no more."""
 
 READY, HEALTH = "ready", "health"
 """Stages at which a process is stopped that runs: it was not ready in time, or is not well."""
@@ -327,6 +352,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         watchdog=policy.watchdog,
         beat_by=None,
         was_well=False,
+        health=None,
     )
     if up.ready_by is not None:
         effects.append(ArmTimer(p.wid, "start", up.ready_by))
@@ -334,13 +360,25 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         effects.append(_next_probe(up, now, policy))
     if awaits:
         return up, tuple(effects)
-    watched, more = _watch(up, now)
-    return watched, (*effects, *more)
+    up, more = _look_after(up, now, policy)
+    return up, (*effects, *more)
 
 
 def _next_probe(p: Process, now: float, policy: Policy) -> ArmTimer:
     wait = min(policy.ready_interval, SOONEST_PROBE * 2.0 ** min(p.probes, 30))
     return ArmTimer(p.wid, "probe", now + max(wait, SOONEST_PROBE))
+
+
+def _look_after(p: Process, now: float, policy: Policy) -> Result:
+    """It can be counted on: from now on it is noticed when it can't be any more."""
+    up, effects = _watch(p, now) if p.beat_by is None else (p, ())
+    if policy.alive is None or p.health is not None:
+        return up, effects
+    return replace(up, health=health.begun(now, policy.alive)), (*effects, _next_look(p, now, policy.alive))
+
+
+def _next_look(p: Process, now: float, rules: health.Rules) -> ArmTimer:
+    return ArmTimer(p.wid, "alive", now + max(rules.interval, SOONEST_PROBE))
 
 
 def _watch(p: Process, now: float) -> Result:
@@ -354,7 +392,14 @@ def _watch(p: Process, now: float) -> Result:
 def _nothing_expected(p: Process) -> tuple[Effect, ...]:
     """It ends, or is to: no timer of its life counts any more."""
     calm: tuple[Effect, ...] = (CancelTimer(p.wid, "age"), *_no_more_waiting(p))
-    return (*calm, CancelTimer(p.wid, "watchdog")) if p.beat_by is not None else calm
+    if p.beat_by is not None:
+        calm = (*calm, CancelTimer(p.wid, "watchdog"))
+    return (*calm, CancelTimer(p.wid, "alive")) if p.health is not None else calm
+
+
+def _unattended(p: Process) -> Process:
+    """The same: nothing is expected of it any more."""
+    return replace(p, awaits="", ready_by=None, beat_by=None, health=None)
 
 
 def _no_more_waiting(p: Process) -> tuple[Effect, ...]:
@@ -424,9 +469,7 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(
-        p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, beat_by=None, reason=""
-    )
+    down = replace(_unattended(p), pid=None, started=None, exit=ended, since=now, reason="")
     told: tuple[Effect, ...] = (_reaped(p, e, lived), *_nothing_expected(p))
     if not comes_back(e, policy):
         state = State.COMPLETED if ended_well(e, policy) else State.EXITED
@@ -463,16 +506,7 @@ def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     rungs = _rungs(e, policy)
     by = now + sum(seconds for _, seconds in rungs)
     down = replace(
-        p,
-        state=State.STOPPING,
-        since=now,
-        stop_by=by,
-        again=e.again,
-        rungs=rungs,
-        awaits="",
-        ready_by=None,
-        beat_by=None,
-        reason="",
+        _unattended(p), state=State.STOPPING, since=now, stop_by=by, again=e.again, rungs=rungs, reason=""
     )
     down, effects = _climb(down, now, policy)
     return down, (*_nothing_expected(p), *effects)
@@ -617,18 +651,18 @@ def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result
     """It says so itself; where a probe is to tell, its word does not count until that has passed."""
     if p.awaits == "probe":
         return p, ()
-    return _ready(p, now)
+    return _ready(p, now, policy)
 
 
 def probe_passed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    return _ready(replace(p, said=""), now) if p.awaits == "probe" else (p, ())
+    return _ready(replace(p, said=""), now, policy) if p.awaits == "probe" else (p, ())
 
 
-def _ready(p: Process, now: float) -> Result:
+def _ready(p: Process, now: float, policy: Policy) -> Result:
     after = round(now - p.started, 3) if p.started is not None else 0.0
     told = Publish("process.ready", {"wid": p.wid, "pid": p.pid, "after": after})
     up = replace(p, state=State.READY, since=now, awaits="", ready_by=None, reason="")
-    up, effects = _watch(up, now)
+    up, effects = _look_after(up, now, policy)
     return up, (*_no_more_waiting(p), told, *effects)
 
 
@@ -687,11 +721,54 @@ def triggered(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 def _fallen_ill(
     p: Process, why: str, e: Happening, now: float, policy: Policy, signum: int | None = None
 ) -> Result:
-    told = Publish("process.unhealthy", {"wid": p.wid, "pid": p.pid, "reason": why})
+    down, effects = _end_ill(p, why, e, now, policy, signum)
+    return down, (_unhealthy(p, why), *effects)
+
+
+def _unhealthy(p: Process, why: str) -> Publish:
+    return Publish("process.unhealthy", {"wid": p.wid, "pid": p.pid, "reason": why})
+
+
+def _end_ill(p: Process, why: str, e: Happening, now: float, policy: Policy, signum: int | None) -> Result:
     lived = now - p.started if p.started is not None else None
     down, effects = stop(p, replace(e, again=True, signum=signum), now, policy)
     ended = Exit(at=now, stage=HEALTH, text=f"unhealthy: {why}", lived=lived)
-    return replace(down, amiss=True, exit=ended), (told, *effects)
+    return replace(down, amiss=True, exit=ended), effects
+
+
+def look_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.health is None or p.pid is None:
+        return p, ()
+    return p, (Probe(p.wid, p.pid, "alive"),)
+
+
+def look_passed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.health is None or policy.alive is None:
+        return p, ()
+    after = health.passed(p.health, now, policy.alive)
+    told: tuple[Effect, ...] = ()
+    if after.state != p.health.state:
+        told = (Publish("process.healthy", {"wid": p.wid, "pid": p.pid}),)
+    return replace(p, health=after, was_well=True), (*told, _next_look(p, now, policy.alive))
+
+
+def look_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """One more failure; the planner decides when one that is unhealthy is replaced, as it knows of the others."""
+    if p.health is None or policy.alive is None:
+        return p, ()
+    again = _next_look(p, now, policy.alive)
+    if p.reason == STOPPING_ITSELF:
+        return p, (again,)
+    after = health.failed(p.health, e.text, now, policy.alive)
+    told = (_unhealthy(p, e.text),) if after.state != p.health.state else ()
+    return replace(p, health=after), (*told, again)
+
+
+def given_up(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It is unhealthy, and its turn to be replaced has come."""
+    if p.health is None or p.health.state != health.UNHEALTHY:
+        return p, ()
+    return _end_ill(p, p.health.text, e, now, policy, None)
 
 
 def watchdog_changed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -764,6 +841,10 @@ _DOWN: dict[Kind, Cell] = {
     _K.WATCHDOG_CHANGED: ignore,
     _K.EXTENDED: ignore,
     _K.FOLLOWED: ignore,
+    _K.LOOK_DUE: ignore,
+    _K.LOOK_PASSED: ignore,
+    _K.LOOK_FAILED: ignore,
+    _K.GIVEN_UP: ignore,
     _K.START_OVER: ignore,
     _K.EXITED: ignore,
     _K.TREE_GONE: ignore,
@@ -793,6 +874,10 @@ _UP: dict[Kind, Cell] = {
     _K.WATCHDOG_CHANGED: watchdog_changed,
     _K.EXTENDED: extended,
     _K.FOLLOWED: followed,
+    _K.LOOK_DUE: look_due,
+    _K.LOOK_PASSED: look_passed,
+    _K.LOOK_FAILED: look_failed,
+    _K.GIVEN_UP: given_up,
     _K.START_OVER: start_over,
     _K.EXITED: exited,
     _K.TREE_GONE: ignore,
@@ -846,6 +931,10 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.WATCHDOG_CHANGED: ignore,
         _K.EXTENDED: stop_extended,
         _K.FOLLOWED: followed,
+        _K.LOOK_DUE: ignore,
+        _K.LOOK_PASSED: ignore,
+        _K.LOOK_FAILED: ignore,
+        _K.GIVEN_UP: ignore,
         _K.START_OVER: ignore,
         _K.EXITED: stopped,
         _K.TREE_GONE: tree_gone,

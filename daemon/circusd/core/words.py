@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
+from .health import UNHEALTHY
 from .lifecycle import (
     ALIVE,
     FAILURE,
@@ -102,6 +103,9 @@ def detail(planner: Planner) -> str:
     waiting = len(planner.awaited)
     if waiting and not (job is not None and job.kind == "reload"):
         parts.append(f"{waiting} not ready")
+    ill = sum(p.is_ill for p in planner.processes.values())
+    if ill:
+        parts.append(f"{ill} unhealthy")
     if planner.asleep:
         parts.append("waits for a connection")
     slots = [p for p in planner.processes.values() if not is_held(p)]
@@ -131,7 +135,10 @@ def watcher_state(planner: Planner) -> str:
     states = [State.STARTING if p.is_awaited else p.state for p in planner.processes.values()]
     if status == "stopped":
         return worst(s for s in states if s in (State.FAILED, State.EXITED, State.COMPLETED)).value
-    return worst(states).value if states else State.RUNNING.value
+    found = worst(states) if states else State.RUNNING
+    if found is not State.FAILED and any(p.is_ill for p in planner.processes.values()):
+        return UNHEALTHY
+    return found.value
 
 
 def explain(planner: Planner, now: float) -> str:
@@ -177,7 +184,7 @@ def explain(planner: Planner, now: float) -> str:
             else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
         )
     for process in sorted(planner.processes.values(), key=lambda p: p.wid):
-        said = _process_sentence(process, now, planner.policy)
+        said = _process_sentence(process, now, planner.policy) or _health_sentence(process, now, planner)
         if said and len(parts) < 4:
             parts.append(said)
     if planner.setback and job is None:
@@ -228,6 +235,23 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
         return f"Process {p.wid} {ending(p.exit)}; it is not started again, {_why_not_again(policy)}."
     return ""
+
+
+def _health_sentence(p: Process, now: float, planner: Planner) -> str:
+    """What is known of one that is unhealthy, or soon will be."""
+    rules, found = planner.policy.alive, p.health
+    if rules is None or found is None or not found.text:
+        return ""
+    if p.is_ill:
+        since = f"Process {p.wid} is unhealthy since {duration(now - found.since)}: {found.text}"
+        if rules.at_once <= 0:
+            return f"{since}; as alive_replace is 0, nobody replaces it."
+        return f"{since}; it is replaced when there are others to count on."
+    if not found.failures:
+        spared = duration(max(0.0, found.spared_until - now))
+        return f"Process {p.wid} has {spared} left in which that does not count: {found.text}."
+    looks = "its last look" if found.failures == 1 else f"its last {found.failures} looks"
+    return f"Process {p.wid} has failed {looks}, and is unhealthy after {rules.failures}: {found.text}."
 
 
 def _later(at: float, now: float) -> str:
@@ -317,7 +341,9 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
 
 def _is_ill(p: Process) -> bool:
     # A pause before each start (restart_delay) is nothing that a person is needed for.
-    return p.state in (State.FAILED, State.EXITED) or (p.state is State.BACKOFF and p.attempts > 0)
+    return (
+        p.is_ill or p.state in (State.FAILED, State.EXITED) or (p.state is State.BACKOFF and p.attempts > 0)
+    )
 
 
 def event_text(event: str, fields: Mapping[str, Any]) -> str:
@@ -341,6 +367,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} is {fields.get('reason')}"
         case "process.unhealthy":
             return f"{wid} is unhealthy: {fields.get('reason')}"
+        case "process.healthy":
+            return f"{wid} is healthy"
         case "process.followed":
             return f"{wid} is pid {fields.get('pid')} now, in place of pid {fields.get('before')}, which has ended"
         case "process.backoff":

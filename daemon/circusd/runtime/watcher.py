@@ -34,6 +34,7 @@ from circusd.core.effects import (
     Spawn,
     Vacate,
 )
+from circusd.core.health import Rules
 from circusd.core.lifecycle import Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
@@ -65,6 +66,13 @@ KILL, CONTINUE = 9, 18
 PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
 """Seconds in which the end of a process that is not there any more has been told."""
+_FINDINGS = {
+    "ready": (Kind.PROBE_PASSED, Kind.PROBE_FAILED),
+    "alive": (Kind.LOOK_PASSED, Kind.LOOK_FAILED),
+}
+"""What it means to the process when a look has passed, or not."""
+_UNSEEN = (ArmTimer, CancelTimer, Probe)
+"""Effects that nobody sees: a look that finds what was found before changes nothing."""
 
 
 @dataclass(slots=True)
@@ -118,8 +126,19 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_timeout=config.start_timeout,
         watchdog=config.watchdog,
         watchdog_signal=config.watchdog_signal,
+        alive=_rules_of(config) if config.alive else None,
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
+    )
+
+
+def _rules_of(config: WatcherConfig) -> Rules:
+    return Rules(
+        interval=config.alive_interval,
+        failures=config.alive_failures,
+        successes=config.alive_successes,
+        start_period=config.alive_start_period,
+        at_once=config.alive_replace,
     )
 
 
@@ -176,8 +195,8 @@ class Watcher:
         """By session: the pid of the process that it belongs to, which need not be its leader any more."""
         self._heads: dict[int, Identity] = {}
         """By pid of a process that has taken the place of another: the one that was started, whose session and output it has."""
-        self._looks: dict[int, tuple[str, Surroundings]] = {}
-        """How to look whether the process of a slot is ready, where it does not say so itself."""
+        self._looks: dict[tuple[int, str], tuple[str, Surroundings]] = {}
+        """How to look whether the process of a slot is ``ready``, where it does not say so itself, or ``alive``."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
 
@@ -324,15 +343,15 @@ class Watcher:
                     self.arbiter.timers.cancel((id(self), wid, kind))
                 case CallHook(hook, wid, pid):
                     self._call_hook(hook, wid, pid)
-                case Probe(wid, pid):
-                    self._look(wid, pid)
+                case Probe(wid, pid, what):
+                    self._look(wid, pid, what)
                 case Publish(event, fields):
                     self.tell(event, **fields)
                 case JobEnded():
                     self._job_ended(effect, before)
                 case Vacate(wid):
                     self._forget(wid)
-        if effects:
+        if not all(isinstance(effect, _UNSEEN) for effect in effects):
             self.arbiter.changed(self)
 
     def _timer(self, wid: int | None, kind: str) -> None:
@@ -362,7 +381,8 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
-        self._looks.pop(wid, None)
+        for what in _FINDINGS:
+            self._looks.pop((wid, what), None)
         self._ended.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
@@ -457,7 +477,9 @@ class Watcher:
         if config.watchdog > 0:
             env = {**env, "WATCHDOG_USEC": str(max(1, round(config.watchdog * 1e6)))}
         if config.ready not in WORDS:
-            self._looks[wid] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
+            self._looks[wid, "ready"] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
+        if config.alive:
+            self._looks[wid, "alive"] = (launch.alive, Surroundings(env, launch.cwd, self.credentials))
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
@@ -526,16 +548,21 @@ class Watcher:
         if event.kind is Kind.SAID and event.text == process.said:
             return
         self.happen(wid, event)
-        if event.kind is Kind.SAID:
+        after = self.planner.processes.get(wid)
+        if after is not None and (after.said, after.health) != (process.said, process.health):
             self.arbiter.changed(self)
 
-    def _look(self, wid: int, pid: int) -> None:
+    def _look(self, wid: int, pid: int, what: str) -> None:
+        passed, failed = _FINDINGS[what]
+
         def done(problem: str) -> None:
-            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+            kind = failed if problem else passed
             self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
-        text, around = self._looks[wid]
-        self.arbiter.services.probes.look(text, around, self.config.ready_timeout, done)
+        text, around = self._looks[wid, what]
+        config = self.config
+        timeout = config.alive_timeout if what == "alive" else config.ready_timeout
+        self.arbiter.services.probes.look(text, around, timeout, done)
 
     # -- ending --------------------------------------------------------------------------------------------------
 

@@ -83,8 +83,15 @@ EVENTS: tuple[EventKind, ...] = (
         "process.unhealthy",
         "",
         (*_PROCESS, "reason"),
-        "A process has not given the sign of life that ``watchdog`` expects, or says that it can't go on: it is stopped and replaced.",
+        "A process is not well: it has not given the sign of life that ``watchdog`` expects, says that it can't go on, or has failed "
+        "``alive_failures`` looks in a row. It is stopped and replaced; after looks as ``alive_replace`` has it.",
         "error",
+    ),
+    EventKind(
+        "process.healthy",
+        "",
+        _PROCESS,
+        "A process has passed ``alive_successes`` looks in a row, for the first time or after it was unhealthy.",
     ),
     EventKind(
         "process.followed",

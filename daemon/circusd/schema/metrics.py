@@ -16,11 +16,12 @@ STATES = (
     "ready",
     "stopping",
     "exited",
+    "unhealthy",
     "backoff",
     "failed",
     "completed",
 )
-"""Of a watcher: the worst state of its processes."""
+"""Of a watcher: the worst state of its processes; ``unhealthy`` where one runs and was found so."""
 
 RESTART_REASONS = ("exited", "killed", "max_age", "unhealthy", "command")
 """Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, was not well or

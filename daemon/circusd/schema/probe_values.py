@@ -1,4 +1,4 @@
-"""What tells that a process is ready, read from text: a word, or where and how to look."""
+"""What tells that a process is ready, or alive, read from text: a word, or where and how to look."""
 
 from __future__ import annotations
 
@@ -79,8 +79,16 @@ def _address(scheme: str, text: str) -> Target:
 def read_ready(text: str) -> str:
     """A word, or a `Target` as text, in which names are yet to be replaced."""
     text = read_text(text).strip()
-    if text.lower() in WORDS:
-        return text.lower()
+    return text.lower() if text.lower() in WORDS else _target_text(text)
+
+
+def read_alive(text: str) -> str:
+    """A `Target` as text, in which names are yet to be replaced; empty for none."""
+    text = read_text(text).strip()
+    return _target_text(text) if text else ""
+
+
+def _target_text(text: str) -> str:
     # What a process has as its number is not known yet; as part of a port or of a path any number will do.
     target_of(_REFERENCE.sub("1", text))
     return text

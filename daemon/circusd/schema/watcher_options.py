@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .option import Option
 from .types import (
+    ALIVE,
     ARGS,
     BOOL,
     COMMAND,
@@ -29,6 +30,7 @@ from .types import (
     STARTS,
     STATUSES,
     TEXT,
+    TIMES,
     USER,
     WORDS,
 )
@@ -324,6 +326,48 @@ WATCHER: tuple[Option, ...] = (
         "The signal that ends a process of which a sign of life is missing, or that says ``WATCHDOG=trigger``; SIGKILL comes after "
         "``graceful_timeout``.",
         aka=("watchdogsignal",),
+    ),
+    Option(
+        "alive",
+        ALIVE,
+        "",
+        "Where it is looked again and again whether a process is alive, from when it is ready: ``http://HOST:PORT/PATH``, "
+        "``tcp://HOST:PORT``, ``unix:PATH`` or ``exec:COMMAND``, as in ``ready``. At an address that several processes share any of "
+        "them answers: name one of the process's own, as by ``$(circus.wid)``.",
+        apply="process",
+        role="admin",
+        aka=("liveness", "health", "healthcheck", "health_check", "liveness_probe", "livenessprobe"),
+    ),
+    Option("alive_interval", SECONDS, 10, "Time between two of these looks, and before the first.", unit="s"),
+    Option("alive_timeout", SECONDS, 5, "One that takes longer has failed.", unit="s"),
+    Option(
+        "alive_failures",
+        TIMES,
+        3,
+        "So many failures in a row make a process unhealthy.",
+        aka=("failure_threshold", "failurethreshold", "retries"),
+    ),
+    Option(
+        "alive_successes",
+        TIMES,
+        1,
+        "So many successes in a row make it healthy.",
+        aka=("success_threshold", "successthreshold"),
+    ),
+    Option(
+        "alive_start_period",
+        SECONDS,
+        0,
+        "For so long failures do not count, until the first success.",
+        unit="s",
+        aka=("start_period", "initial_delay", "initialdelayseconds"),
+    ),
+    Option(
+        "alive_replace",
+        STARTS,
+        1,
+        "So many unhealthy processes of the watcher are replaced at a time: stopped, and started again as ``respawn`` has it. The next one "
+        "has its turn when the new one is healthy. 0: none, it is only told.",
     ),
     Option(
         "graceful_timeout",
