@@ -50,6 +50,7 @@ def process(wid: int, state: str = "running", pid: int | None = None, **more: An
         "awaits": "",
         "ready_by": None,
         "said": "",
+        "health": None,
         "side": "",
         "stop_by": None,
         "exit": None,

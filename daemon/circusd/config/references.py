@@ -19,7 +19,10 @@ SPAWN_NAMES = ("wid", "use_fds", *SPAWN_OPTIONS)
 """Everything of one part that a command can name; beside it ``env.NAME``, ``sockets.NAME`` and ``rlimits.NAME``."""
 
 COMMAND_KEYS = ("cmd", "args", "shell_args")
-"""The options in which names are replaced when a process is started."""
+"""The options of the command, in which names are replaced when a process is started."""
+
+LOOKS = ("ready", "alive")
+"""Those of where to look, in which they are too."""
 
 
 CONSOLE = "circushttpd"
@@ -30,8 +33,8 @@ def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
     """Each text in which names are replaced at the start, with its option: the command, what tells readiness, and values of
     the environment."""
     yield from command_texts(watcher)
-    yield "ready", watcher.ready
-    yield "alive", watcher.alive
+    for key in LOOKS:
+        yield key, getattr(watcher, key)
     for value in watcher.env.values():
         yield "env", value
 

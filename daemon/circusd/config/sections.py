@@ -26,7 +26,7 @@ from .model import build_watcher
 from .pluginoptions import check_plugin
 from .problems import Place, Report, quoted
 from .records import CircusConfig, PluginConfig, SocketConfig, WatcherConfig
-from .references import COMMAND_KEYS, check_references
+from .references import COMMAND_KEYS, LOOKS, check_references
 from .values import MISSING, Raw, read
 
 
@@ -157,7 +157,7 @@ def read_watcher(
     report: Report,
 ) -> WatcherConfig:
     """One watcher; its problems are in the report."""
-    raw = _raw(section, lookup, report, COMMAND_KEYS)
+    raw = _raw(section, lookup, report, (*COMMAND_KEYS, *LOOKS))
     name = section.title
     watcher = build_watcher(name, raw, report, place=section.place(), env=env)
     places = {key: given.place for key, given in raw.items()}

@@ -184,9 +184,10 @@ def explain(planner: Planner, now: float) -> str:
             else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
         )
     for process in sorted(planner.processes.values(), key=lambda p: p.wid):
-        said = _process_sentence(process, now, planner.policy) or _health_sentence(process, now, planner)
+        said = _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
+    parts += _health_sentences(planner, now)
     if planner.setback and job is None:
         parts.append(f"Its last reload was given up: {planner.setback}.")
     return " ".join(parts)
@@ -219,7 +220,8 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state is State.BACKOFF and p.exit is not None and p.next_try is not None:
         if not p.attempts:
             return f"Process {p.wid} {ending(p.exit)}; it is started again {_later(p.next_try, now)}."
-        tries = f", try {p.attempts + 1}" if p.exit.stage == "" else _tries(p, policy.max_retry)
+        ran = p.exit.stage in ("", READY, HEALTH)
+        tries = f", try {p.attempts + 1}" if ran else _tries(p, policy.max_retry)
         return f"Process {p.wid} {ending(p.exit)}; it is tried again {_later(p.next_try, now)}{tries}."
     if p.state is State.FAILED and p.exit is not None:
         return f"Process {p.wid} {_lost(p)}; {_what_next(p, now)}."
@@ -237,16 +239,31 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     return ""
 
 
+def _health_sentences(planner: Planner, now: float) -> list[str]:
+    """What is known of the one that has been unhealthy longest, and how many are so beside it; else of one that soon will be."""
+    looked = [p for p in planner.processes.values() if p.health is not None]
+    looked.sort(key=lambda p: (not p.is_ill, p.health.since if p.health is not None else 0.0, p.wid))
+    found = [sentence for p in looked if (sentence := _health_sentence(p, now, planner))][:1]
+    more = sum(p.is_ill for p in looked) - 1
+    if more > 0:
+        found.append(f"{count(more, 'more process')} {'is' if more == 1 else 'are'} unhealthy.")
+    return found
+
+
 def _health_sentence(p: Process, now: float, planner: Planner) -> str:
     """What is known of one that is unhealthy, or soon will be."""
     rules, found = planner.policy.alive, p.health
     if rules is None or found is None or not found.text:
         return ""
     if p.is_ill:
-        since = f"Process {p.wid} is unhealthy since {duration(now - found.since)}: {found.text}"
+        since = f"Process {p.wid} has been unhealthy for {duration(now - found.since)}: {found.text}"
         if rules.at_once <= 0:
             return f"{since}; as alive_replace is 0, nobody replaces it."
-        return f"{since}; it is replaced when there are others to count on."
+        if planner.job is not None and planner.job.kind == "reload":
+            return f"{since}; it is replaced when the reload is over."
+        others = [str(other.wid) for other in planner.active if other.is_coming]
+        first = f"once it is known how process {others[0]} is" if others else "now"
+        return f"{since}; it is replaced {first}."
     if not found.failures:
         spared = duration(max(0.0, found.spared_until - now))
         return f"Process {p.wid} has {spared} left in which that does not count: {found.text}."

@@ -345,7 +345,7 @@ WATCHER: tuple[Option, ...] = (
         TIMES,
         3,
         "So many failures in a row make a process unhealthy.",
-        aka=("failure_threshold", "failurethreshold", "retries"),
+        aka=("failure_threshold", "failurethreshold"),
     ),
     Option(
         "alive_successes",
@@ -367,7 +367,7 @@ WATCHER: tuple[Option, ...] = (
         STARTS,
         1,
         "So many unhealthy processes of the watcher are replaced at a time: stopped, and started again as ``respawn`` has it. The next one "
-        "has its turn when the new one is healthy. 0: none, it is only told.",
+        "has its turn when the new one was found healthy, or not. 0: none, it is only told.",
     ),
     Option(
         "graceful_timeout",
