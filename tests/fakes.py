@@ -27,6 +27,9 @@ SAYINGS = (
 )
 
 
+SIGNS = ("notify", "log", "fd")
+
+
 class World:
     """One watcher in a world where starts, deaths, timers and hooks come in any order."""
 
@@ -229,7 +232,10 @@ class World:
             self.happen(probe.wid, Happening(passed if ok else failed, text="" if ok else "refused"))
 
     def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:
-        """A process tells something of itself."""
+        """A process tells something of itself, in the way that it is waited for."""
+        process = self.planner.processes.get(wid)
+        if kind is Kind.BECAME_READY and process is not None and process.awaits in ("log", "fd"):
+            kind = Kind.PROBE_PASSED
         self.happen(wid, Happening(kind, text="reloading", seconds=self.random.choice((0.0, 0.5, 4.0))))
 
     def turn(self) -> None:
@@ -286,13 +292,9 @@ class World:
                 self.spawn()
             elif self.probes:
                 self.look()
-            elif any(p.awaits == "notify" and not p.reason for p in self.planner.processes.values()):
+            elif any(p.awaits in SIGNS and not p.reason for p in self.planner.processes.values()):
                 self.say(
-                    next(
-                        p.wid
-                        for p in self.planner.processes.values()
-                        if p.awaits == "notify" and not p.reason
-                    )
+                    next(p.wid for p in self.planner.processes.values() if p.awaits in SIGNS and not p.reason)
                 )
             elif self.told:
                 self.die(next(iter(self.told)), None, 15)

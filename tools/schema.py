@@ -22,6 +22,7 @@ from circusd.schema.options import (
     Option,
 )
 from circusd.schema.probe_values import SCHEMES as READY_SCHEMES
+from circusd.schema.probe_values import SIGNS as READY_SIGNS
 from circusd.schema.probe_values import WORDS as READY_WORDS
 from circusd.schema.types import BOOL, FAMILY, LEVEL, MOST_PROCESSES, SIGNAL, SOCKET_TYPE, TYPES, ValueType
 from circusd.schema.values import RLIMITS
@@ -112,7 +113,7 @@ _READ: dict[str, list[Schema]] = {
     ],
     "readiness": [
         {"type": "string", "pattern": _any_case(READY_WORDS)},
-        {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},
+        {"type": "string", "pattern": _any_case((*READY_SCHEMES, *READY_SIGNS)).removesuffix(r"\s*$") + ":."},
     ],
     "liveness": [
         {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},

@@ -99,6 +99,8 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
             "http://localhost:80$(circus.wid)/up",
             "exec:sh -c 'exit 0'",
             "unix:/run/a.sock",
+            "log:listens on * port",
+            "fd:3",
         )
     ),
     "liveness": st.sampled_from(

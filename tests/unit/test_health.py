@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from circusd.core import words
+from circusd.core import health, words
+from circusd.core.health import HEALTHY, STARTING, UNHEALTHY, Rules
 from circusd.core.lifecycle import LONGEST_STOP, Happening, Kind, Policy, State
 from circusd.runtime.notifications import LONGEST, happenings
 from tests.fakes import World
@@ -181,3 +184,158 @@ def test_the_process_that_has_the_work_is_the_slot_s_when_its_parent_has_ended()
 def test_what_a_message_means(fields: dict[str, str], means: list[tuple[Kind, float]]) -> None:
     """Numbers that are none, or that nobody could mean, are nobody's."""
     assert [(event.kind, event.seconds) for event in happenings(fields)] == means
+
+
+# -- looks -----------------------------------------------------------------------------------------------------------
+
+
+def looked_at(**rules: object) -> World:
+    """Three processes that run, and at which it is looked."""
+    return started(numprocesses=3, alive=Rules(**rules), settle_time=0.0)  # type: ignore[arg-type]
+
+
+def find(world: World, wid: int, ok: bool) -> None:
+    """It is looked at that process, once."""
+    kind = Kind.LOOK_PASSED if ok else Kind.LOOK_FAILED
+    world.happen(wid, Happening(kind, text="" if ok else "refused"))
+
+
+def states(world: World) -> list[str]:
+    return [p.health.state if p.health is not None else "" for p in world.planner.processes.values()]
+
+
+def test_looks_come_one_after_the_other_from_when_it_is_ready() -> None:
+    """Each so long after the answer to the one before; none before it is ready, and none when it ends."""
+    world = started(ready="notify", start_timeout=0, alive=Rules(interval=10.0))
+    assert not world.timers
+    world.say(1)
+    assert world.timers == {(1, "alive"): 10.0}
+    world.fire()
+    assert [probe.what for probe in world.probes] == ["alive"]
+    assert not world.timers
+    world.now = 14.0
+    world.look()
+    assert world.timers == {(1, "alive"): 24.0}
+    assert world.published[-1] == "process.healthy"
+    world.command("stop")
+    assert (1, "alive") not in world.timers
+
+
+def test_the_next_has_its_turn_when_it_is_known_how_the_new_one_is() -> None:
+    """The one that has been unhealthy longest comes first; those that wait may become healthy by themselves."""
+    world = looked_at(failures=2)
+    for wid in (2, 1, 3):
+        find(world, wid, ok=False)
+    for wid in (2, 3, 1):
+        world.now += 1
+        find(world, wid, ok=False)
+    assert list(world.told) == [2]
+    assert states(world) == [UNHEALTHY, "", UNHEALTHY]
+    said = words.explain(world.planner, world.now)
+    assert (
+        "Process 3 has been unhealthy for 1.0 s: refused; it is replaced once it is known how process 2 is."
+        in said
+    )
+    assert "1 more process is unhealthy." in said
+    assert words.watcher_state(world.planner) == UNHEALTHY
+    world.die(2, None, 15)
+    if not world.spawns:
+        world.fire()
+    world.spawn()
+    assert not world.told
+    find(world, 1, ok=True)
+    assert states(world) == [HEALTHY, STARTING, UNHEALTHY]
+    find(world, 2, ok=True)
+    assert list(world.told) == [3]
+
+
+def test_a_reload_goes_before_and_a_person_s_word_too() -> None:
+    """While new ones take over nobody is replaced for his health; what is stopped stays so."""
+    world = looked_at(failures=1)
+    world.command("reload")
+    find(world, 1, ok=False)
+    assert not world.told
+    world.cancel()
+    world.settle()
+    assert world.planner.job is None
+    world.command("stop")
+    world.settle()
+    assert not world.live
+
+
+def test_one_that_says_that_it_stops_itself_is_not_judged() -> None:
+    """It answers no more, and nobody wonders."""
+    world = looked_at(failures=1)
+    world.happen(1, Happening(Kind.UNREADY, text="stopping"))
+    find(world, 1, ok=False)
+    assert states(world)[0] == STARTING
+    assert not world.told
+
+
+def test_what_is_known_follows_from_the_last_looks_alone() -> None:
+    """In each history: so many failures in a row, those of the start period left out, or so many successes."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        failures=st.integers(1, 4),
+        successes=st.integers(1, 3),
+        period=st.sampled_from((0.0, 3.0, 50.0)),
+        looks=st.lists(st.tuples(st.sampled_from((0.5, 2.0)), st.booleans()), max_size=30),
+    )
+    def holds(failures: int, successes: int, period: float, looks: list[tuple[float, bool]]) -> None:
+        rules = Rules(failures=failures, successes=successes, start_period=period)
+        known, now, state = health.begun(0.0, rules), 0.0, STARTING
+        counted: list[bool] = []
+        for wait, ok in looks:
+            now += wait
+            known = health.passed(known, now, rules) if ok else health.failed(known, "x", now, rules)
+            spared = not ok and now < period and not any(counted)
+            counted = [*counted, ok] if not spared else counted
+            if len(counted) >= successes and all(counted[-successes:]):
+                state = HEALTHY
+            elif len(counted) >= failures and not any(counted[-failures:]):
+                state = UNHEALTHY
+            assert known.state == state
+            assert known.text == ("" if ok else "x")
+
+    holds()
+
+
+def test_no_more_are_away_for_their_health_than_may_be() -> None:
+    """In each history of looks, deaths and starts; and no one waits where there is room."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        at_once=st.integers(0, 3),
+        ready=st.sampled_from(("started", "notify")),
+        moves=st.lists(
+            st.tuples(st.sampled_from(("pass", "fail", "end", "spawn", "say", "time")), st.integers(0, 4)),
+            max_size=60,
+        ),
+    )
+    def holds(at_once: int, ready: str, moves: list[tuple[str, int]]) -> None:
+        rules = Rules(failures=1, at_once=at_once)
+        world = World(5, Policy(numprocesses=5, ready=ready, start_timeout=0, settle_time=0.0, alive=rules))
+        world.command("start")
+        world.settle()
+        for move, which in moves:
+            _move(world, move, which)
+            away = [p for p in world.planner.processes.values() if p.is_coming]
+            assert len(away) <= at_once
+
+    holds()
+
+
+def _move(world: World, move: str, which: int) -> None:
+    live = sorted(wid for wid in world.live if wid not in world.told)
+    match move:
+        case "pass" | "fail" if live:
+            find(world, live[which % len(live)], ok=move == "pass")
+        case "end" if world.told:
+            world.die(sorted(world.told)[which % len(world.told)], None, 15)
+        case "spawn" if world.spawns:
+            world.spawn()
+        case "say" if live:
+            world.say(live[which % len(live)])
+        case "time" if any(kind == "backoff" for _, kind in world.timers):
+            world.fire()

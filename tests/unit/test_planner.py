@@ -51,7 +51,7 @@ def policy_by_chance(seed: int) -> Policy:
         max_age=r.choice((0.0, 0.0, 5.0)),
         backoff=r.choice((0.0, 0.1)),
         singleton=r.random() > 0.9,
-        ready=r.choice(("auto", "started", "notify", "probe")),
+        ready=r.choice(("auto", "started", "notify", "probe", "log", "fd")),
         start_timeout=r.choice((0.0, 2.0, 60.0)),
         watchdog=r.choice((0.0, 0.0, 0.7, 5.0)),
         alive=r.choice(

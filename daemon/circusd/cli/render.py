@@ -156,7 +156,7 @@ def _word(watcher: Mapping[str, Any]) -> str:
     status = str(watcher["status"])
     ended = status == "stopped" and state in ("exited", "completed")
     waits = status == "active" and state == "waiting"
-    return state if state in ("failed", "backoff") or ended or waits else status
+    return state if state in ("failed", "backoff", "unhealthy") or ended or waits else status
 
 
 def status_table(reply: Reply, style: Style) -> str:

@@ -39,6 +39,10 @@ UNDECIDED = frozenset({State.WAITING, State.STARTING})
 EXIT, FAILURE = "exit", "failure"
 """What ``respawn_on`` may say."""
 
+SHOWN = ("probe", "log", "fd")
+"""What shows that a process is ready, whatever it says: a look that it passes, a line of its output, a newline at a descriptor."""
+AWAITED = ("notify", *SHOWN)
+
 SOCKET = "socket"
 """What a process waits for that the first connection starts; until then this is where it is meant to be."""
 
@@ -146,7 +150,7 @@ class Policy:
     start_limit_interval: float = 60.0
     retry_in: float = 0.0
     ready: str = "auto"
-    """What tells that a process is ready: ``auto``, ``started``, ``notify`` or ``probe``."""
+    """What tells that a process is ready: ``auto``, ``started``, or one of `AWAITED`."""
     ready_interval: float = 1.0
     start_timeout: float = 60.0
     """0 for no end."""
@@ -195,7 +199,7 @@ class Process:
     amiss: bool = False
     """While stopping: it is, because it was not ready in time, or is not well."""
     awaits: str = ""
-    """While running: what has yet to tell that it is ready, ``notify`` or ``probe``; nothing where that counts from the start."""
+    """While running: what has yet to tell that it is ready, one of `AWAITED`; nothing where that counts from the start."""
     ready_by: float | None = None
     """While it is awaited: when it is given up."""
     probes: int = 0
@@ -334,7 +338,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     effects.append(Publish("process.started", {"wid": p.wid, "pid": e.pid}))
     if "after_spawn" in policy.hooks:
         effects.append(CallHook("after_spawn", p.wid, e.pid))
-    awaits = policy.ready if policy.ready in ("notify", "probe") else ""
+    awaits = policy.ready if policy.ready in AWAITED else ""
     up = replace(
         p,
         state=State.RUNNING,
@@ -648,14 +652,14 @@ def said(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    """It says so itself; where a probe is to tell, its word does not count until that has passed."""
-    if p.awaits == "probe":
+    """It says so itself; where something else is to tell, its word does not count until that has."""
+    if p.awaits in SHOWN:
         return p, ()
     return _ready(p, now, policy)
 
 
 def probe_passed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    return _ready(replace(p, said=""), now, policy) if p.awaits == "probe" else (p, ())
+    return _ready(replace(p, said=""), now, policy) if p.awaits in SHOWN else (p, ())
 
 
 def _ready(p: Process, now: float, policy: Policy) -> Result:
@@ -673,9 +677,10 @@ def probe_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def probe_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    if p.awaits != "probe":
+    if p.awaits not in SHOWN:
         return p, ()
-    return replace(p, said=e.text), (_next_probe(p, now, policy),)
+    # Of a sign that can't come any more nothing but why is left to be told.
+    return replace(p, said=e.text), (_next_probe(p, now, policy),) if p.awaits == "probe" else ()
 
 
 def unready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -809,6 +814,10 @@ def missing(p: Process) -> str:
     """What it is waited for: as a sentence about it."""
     if p.awaits == "notify":
         return f"it has not said READY=1, but: {p.said}" if p.said else "it has not said READY=1"
+    if p.awaits == "log":
+        return "no line of its output has had the text that ready names"
+    if p.awaits == "fd":
+        return f"it has written no newline to its descriptor{': ' if p.said else ''}{p.said}"
     return f"its probe fails: {p.said}" if p.said else "its probe has not passed"
 
 

@@ -63,16 +63,16 @@ def above(fd: int) -> int:
 
 
 @contextmanager
-def placed(fds: Sequence[int], program: str) -> Iterator[tuple[int, ...]]:
-    """The descriptors are there a second time, from 3 on, until the context is left; raises SpawnError."""
-    targets = tuple(range(FIRST, FIRST + len(fds)))
-    if len(fds) > MOST:
-        text = f"could not hand {len(fds)} sockets to {program}: listen_fds is for {MOST} at most"
+def placed(places: Mapping[int, int], program: str) -> Iterator[tuple[int, ...]]:
+    """The descriptors are there a second time, at the numbers that they stand under, until the context is left; raises SpawnError."""
+    targets = tuple(places)
+    if any(target >= FIRST + MOST for target in targets):
+        text = f"could not hand {len(places)} sockets to {program}: listen_fds is for {MOST} at most"
         raise SpawnError("descriptors", errno.EMFILE, program, text)
     # What keeps the places, or what this process was started with and does not use.
     before: list[int] = []
     try:
-        for fd, target in zip(fds, targets, strict=True):
+        for target, fd in places.items():
             before.append(fcntl.fcntl(target, fcntl.F_DUPFD_CLOEXEC, FIRST + MOST))
             os.dup2(fd, target, inheritable=False)
         yield targets

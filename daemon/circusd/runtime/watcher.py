@@ -5,6 +5,7 @@ Everything here runs in the arbiter's greenlet; callbacks of the loop only post 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -44,12 +45,13 @@ from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.sockets import FIRST_OF_MANAGER
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
-from circusd.schema.probe_values import WORDS
+from circusd.schema.probe_values import WORDS, sign_of
 
 from . import clock
 from .dependencies import BY_NEEDS
 from .notifications import happenings
 from .probes import Surroundings
+from .signs import LineSign, Newline
 from .sockets import is_program
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
         singleton=config.singleton,
-        ready=config.ready if config.ready in WORDS else "probe",
+        ready=_ready_of(config.ready),
         ready_interval=config.ready_interval,
         start_timeout=config.start_timeout,
         watchdog=config.watchdog,
@@ -130,6 +132,12 @@ def policy_of(config: WatcherConfig) -> Policy:
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
     )
+
+
+def _ready_of(text: str) -> str:
+    """What the core knows of an option ``ready``."""
+    sign = None if text in WORDS else sign_of(text)
+    return sign[0] if sign is not None else text if text in WORDS else "probe"
 
 
 def _rules_of(config: WatcherConfig) -> Rules:
@@ -197,6 +205,12 @@ class Watcher:
         """By pid of a process that has taken the place of another: the one that was started, whose session and output it has."""
         self._looks: dict[tuple[int, str], tuple[str, Surroundings]] = {}
         """How to look whether the process of a slot is ``ready``, where it does not say so itself, or ``alive``."""
+        self._signs: dict[int, Newline] = {}
+        """Where the process of a slot is waited for to write a newline."""
+        self._sign_ends: dict[int, int] = {}
+        """Our end of the pipe for that, of a process that is being started."""
+        self._texts: dict[int, str] = {}
+        """What a line of the process of a slot has to have, where that shows that it is ready."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
 
@@ -386,6 +400,7 @@ class Watcher:
         self._ended.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
+        self._drop_sign(wid)
         tree = self._trees.pop(wid, None)
         if tree is not None:
             tree.close()
@@ -424,12 +439,33 @@ class Watcher:
             text = f"no descriptor for its start: {error.strerror}"
             self._refused(wid, SpawnError("descriptors", error.errno or 0, self.config.cmd, text))
         else:
-            self.output.spawned(wid, child.pid)
+            self._await_sign(wid, child.pid)
             self._wids[child.pid] = wid
             self._roots[child.pid] = child
             self._sessions[child.pid] = child.pid
             self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
+
+    def _await_sign(self, wid: int, pid: int) -> None:
+        """What the process writes is read, and its sign of readiness seen, where it gives one."""
+
+        def told(problem: str) -> None:
+            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
+
+        text = self._texts.get(wid)
+        self.output.spawned(wid, pid, None if text is None else lambda: LineSign(text, told).feed)
+        end = self._sign_ends.pop(wid, None)
+        if end is not None:
+            self._signs[wid] = Newline(end, told)
+
+    def _drop_sign(self, wid: int) -> None:
+        self._texts.pop(wid, None)
+        sign, end = self._signs.pop(wid, None), self._sign_ends.pop(wid, None)
+        if sign is not None:
+            sign.close()
+        if end is not None:
+            os.close(end)
 
     def _launch(self, wid: int) -> Child:
         if self.credentials.error is not None:
@@ -438,12 +474,14 @@ class Watcher:
             extra = self.before_spawn() if self.before_spawn is not None else {}
             for fd in extra.values():
                 stack.callback(os.close, fd)
+            self._drop_sign(wid)
             spec = self._spec(wid, extra, stack)
             ends = self.output.attach(wid)
             try:
                 return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr))
             except BaseException:
                 self.output.abandon(wid)
+                self._drop_sign(wid)
                 raise
 
     def _refused(self, wid: int, error: SpawnError) -> None:
@@ -476,7 +514,20 @@ class Watcher:
             env = {"NOTIFY_SOCKET": services.notify_address(), **env}
         if config.watchdog > 0:
             env = {**env, "WATCHDOG_USEC": str(max(1, round(config.watchdog * 1e6)))}
-        if config.ready not in WORDS:
+        try:
+            sign = None if config.ready in WORDS else sign_of(launch.ready)
+        except ValueError as problem:
+            # What names in it stand for is known only now.
+            text = f"ready of {self.name} {problem}: {launch.ready}"
+            raise SpawnError("command", errno.EINVAL, launch.ready, text) from problem
+        at: dict[int, int] = {}
+        if sign is not None and sign[0] == "fd":
+            self._sign_ends[wid], its = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, its)
+            at = {int(sign[1]): its}
+        elif sign is not None:
+            self._texts[wid] = sign[1]
+        elif config.ready not in WORDS:
             self._looks[wid, "ready"] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
         if config.alive:
             self._looks[wid, "alive"] = (launch.alive, Surroundings(env, launch.cwd, self.credentials))
@@ -493,6 +544,7 @@ class Watcher:
             stdin=stdin,
             pass_fds=(*(() if listen else named.values()), *extra.values()),
             listen=listen,
+            at=at,
             pid_variables=("WATCHDOG_PID",) if config.watchdog > 0 else (),
             nofile=services.nofile,
             oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,

@@ -11,6 +11,11 @@ from .values import read_text
 WORDS = ("auto", "started", "notify")
 """What needs no look: see the option ``ready``."""
 SCHEMES = ("http", "tcp", "unix", "exec")
+"""Where it is looked from outside."""
+SIGNS = ("log", "fd")
+"""What a process gives by itself."""
+NUMBERS = range(3, 19)
+"""Descriptors that a process can be given a pipe at."""
 
 _REFERENCE = re.compile(r"\$\(circus\.[\w.-]+\)|\(\(circus\.[\w.-]+\)\)", re.I)
 
@@ -43,6 +48,19 @@ def target_of(text: str) -> Target:
             raise ValueError("has no absolute path")
         return Target("unix", path=path)
     return _address(scheme, text.strip())
+
+
+def sign_of(text: str) -> tuple[str, str] | None:
+    """What ``log:TEXT`` or ``fd:NUMBER`` means: one of `SIGNS` and what follows it; None for anything else, ValueError with words."""
+    scheme, colon, rest = text.strip().partition(":")
+    scheme, rest = scheme.lower(), rest.strip()
+    if not colon or scheme not in SIGNS:
+        return None
+    if scheme == "log" and not rest.strip("*"):
+        raise ValueError("has no text to look for")
+    if scheme == "fd" and not (rest.isascii() and rest.isdigit() and len(rest) < 3 and int(rest) in NUMBERS):
+        raise ValueError(f"has no descriptor from {NUMBERS[0]} to {NUMBERS[-1]}")
+    return scheme, rest
 
 
 def _command(text: str) -> Target:
@@ -79,7 +97,9 @@ def _address(scheme: str, text: str) -> Target:
 def read_ready(text: str) -> str:
     """A word, or a `Target` as text, in which names are yet to be replaced."""
     text = read_text(text).strip()
-    return text.lower() if text.lower() in WORDS else _target_text(text)
+    if text.lower() in WORDS:
+        return text.lower()
+    return text if sign_of(text) else _target_text(text)
 
 
 def read_alive(text: str) -> str:

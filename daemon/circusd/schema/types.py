@@ -218,7 +218,7 @@ HOOK = ValueType(
 READY = ValueType(
     "readiness",
     "text",
-    "auto, started, notify, or where to look: http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, exec:COMMAND",
+    "auto, started, notify, log:TEXT, fd:NUMBER, or where to look: http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, exec:COMMAND",
     read_ready,
     json_text(read_ready),
     str,

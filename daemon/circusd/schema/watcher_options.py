@@ -286,9 +286,10 @@ WATCHER: tuple[Option, ...] = (
         "``started``: it has run for ``settle_time``. ``notify``: it says ``READY=1`` to the socket that it finds in "
         "NOTIFY_SOCKET, as services of systemd do. ``http://HOST:PORT/PATH``: a request is answered with a status from 200 to "
         "399. ``tcp://HOST:PORT``, ``unix:PATH``: a connection is accepted. ``exec:COMMAND``: the command, run as the process is, "
-        "ends with 0. Names such as ``$(circus.wid)`` are replaced as in ``cmd``. ``auto``: as ``notify`` once a process of the watcher "
-        "has said so, as ``started`` until then. At an address that several processes share any of them answers: there "
-        "only ``notify`` or a command can tell which one is ready.",
+        "ends with 0. ``log:TEXT``: a line of its output has the text, in which ``*`` stands for anything. ``fd:NUMBER``: it writes a "
+        "newline to that descriptor, 3 to 18, as under s6. Names such as ``$(circus.wid)`` are replaced as in ``cmd``. ``auto``: as "
+        "``notify`` once a process of the watcher has said so, as ``started`` until then. At an address that several processes share "
+        "any of them answers: there only ``notify``, ``log:``, ``fd:`` or a command can tell which one is ready.",
         role="admin",
         aka=("readiness", "ready_when", "readiness_probe", "wait_ready"),
     ),
