@@ -125,7 +125,7 @@ function Process({ watcher, process, load, at, choose, below, open, turn }) {
 
 function Processes({ watcher }) {
   const series = store.load.get(watcher.name);
-  const up = watcher.processes.filter((process) => shapeOfProcess(process) === 'run').length;
+  const up = watcher.processes.filter((process) => ['run', 'ill'].includes(shapeOfProcess(process))).length;
   const cpu = percent(series?.cpu.last);
   const rss = bytes(series?.rss.last);
   const below = useBelow(watcher.name, watcher.processes.some(alive));

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from circusd.core import health, words
 from circusd.core.health import HEALTHY, STARTING, UNHEALTHY, Rules
 from circusd.core.lifecycle import LONGEST_STOP, Happening, Kind, Policy, State
+from circusd.core.reaching import hopeless, reached
 from circusd.runtime.notifications import LONGEST, happenings
 from tests.fakes import World
 
@@ -247,6 +248,18 @@ def test_the_next_has_its_turn_when_it_is_known_how_the_new_one_is() -> None:
     assert states(world) == [HEALTHY, STARTING, UNHEALTHY]
     find(world, 2, ok=True)
     assert list(world.told) == [3]
+
+
+def test_a_script_can_wait_for_health() -> None:
+    """All of them have to be; and where nobody looks it is told at once."""
+    world = looked_at()
+    for wid in (1, 2):
+        find(world, wid, ok=True)
+    assert not reached(world.planner, HEALTHY, queued=False)
+    assert hopeless(world.planner, HEALTHY, queued=False, now=0.0) == ""
+    find(world, 3, ok=True)
+    assert reached(world.planner, HEALTHY, queued=False)
+    assert "alive is not set" in hopeless(started().planner, HEALTHY, queued=False, now=0.0)
 
 
 def test_a_reload_goes_before_and_a_person_s_word_too() -> None:
