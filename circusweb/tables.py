@@ -78,6 +78,20 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("What it needs", ("depends_on", "restart_with_dependencies", "outside_interval", "outside_timeout")),
     ("Readiness", ("ready", "start_timeout", "ready_interval", "ready_timeout")),
     (
+        "Health",
+        (
+            "alive",
+            "alive_interval",
+            "alive_timeout",
+            "alive_failures",
+            "alive_successes",
+            "alive_start_period",
+            "alive_replace",
+            "watchdog",
+            "watchdog_signal",
+        ),
+    ),
+    (
         "After a death",
         (
             "respawn",

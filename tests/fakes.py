@@ -23,7 +23,13 @@ from circusd.core.effects import (
 from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State, is_held
 from circusd.core.watcher import SUPERSEDES, Job, Planner
 
-SAYINGS = (Kind.BECAME_READY, Kind.BECAME_READY, Kind.UNREADY, Kind.SAID)
+SAYINGS = (
+    *(Kind.BECAME_READY, Kind.BECAME_READY, Kind.UNREADY, Kind.SAID, Kind.BEAT, Kind.BEAT),
+    *(Kind.TRIGGERED, Kind.WATCHDOG_CHANGED, Kind.EXTENDED),
+)
+
+
+SIGNS = ("notify", "log", "fd")
 
 
 class World:
@@ -104,7 +110,7 @@ class World:
 
     def happen(self, wid: int, event: Happening) -> None:
         self.history.append(f"{self.now:.2f} {wid} {event.kind}")
-        if event.kind in (Kind.EXITED, Kind.UNREADY):
+        if event.kind in (Kind.EXITED, Kind.UNREADY, Kind.TRIGGERED):
             self.lose(wid)
         self.carry_out(self.planner.happen(wid, replace(event, chance=self.random.random()), self.now))
 
@@ -209,7 +215,9 @@ class World:
         self.now = max(self.now, self.timers.pop(key))
         self.history.append(f"{self.now:.2f} timer {key}")
         wid, kind = key
-        if kind == "age" and wid is not None:
+        process = None if wid is None else self.planner.processes.get(wid)
+        missed = process is not None and process.beat_by is not None and process.beat_by <= self.now
+        if wid is not None and (kind == "age" or (kind == "watchdog" and missed)):
             self.lose(wid)
         if kind == "kill" and wid is not None:
             # What did not end in time is not waited for: it is out of this world, and may end at any later time.
@@ -234,12 +242,19 @@ class World:
     def look(self, ok: bool = True) -> None:
         """A probe comes back."""
         probe = self.probes.pop(0)
+        passed, failed = {
+            "ready": (Kind.PROBE_PASSED, Kind.PROBE_FAILED),
+            "alive": (Kind.LOOK_PASSED, Kind.LOOK_FAILED),
+        }[probe.what]
         if self.live.get(probe.wid) == probe.pid:
-            self.happen(probe.wid, Happening(Kind.PROBE_PASSED if ok else Kind.PROBE_FAILED, text="refused"))
+            self.happen(probe.wid, Happening(passed if ok else failed, text="" if ok else "refused"))
 
     def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:
-        """A process tells something of itself."""
-        self.happen(wid, Happening(kind, text="reloading"))
+        """A process tells something of itself, in the way that it is waited for."""
+        process = self.planner.processes.get(wid)
+        if kind is Kind.BECAME_READY and process is not None and process.awaits in ("log", "fd"):
+            kind = Kind.PROBE_PASSED
+        self.happen(wid, Happening(kind, text="reloading", seconds=self.random.choice((0.0, 0.5, 4.0))))
 
     def replace(self, wid: int) -> None:
         """It was found to take too much, as the runtime finds it: when nothing is under way."""
@@ -304,13 +319,9 @@ class World:
                 self.spawn()
             elif self.probes:
                 self.look()
-            elif any(p.awaits == "notify" and not p.reason for p in self.planner.processes.values()):
+            elif any(p.awaits in SIGNS and not p.reason for p in self.planner.processes.values()):
                 self.say(
-                    next(
-                        p.wid
-                        for p in self.planner.processes.values()
-                        if p.awaits == "notify" and not p.reason
-                    )
+                    next(p.wid for p in self.planner.processes.values() if p.awaits in SIGNS and not p.reason)
                 )
             elif self.commands:
                 self.end_command(next(iter(self.commands)))
@@ -319,12 +330,27 @@ class World:
             elif self.trees:
                 self.lose_tree(next(iter(self.trees)))
             elif self.timers and (self.planner.job is not None or self.queue):
+                self.now = max(self.now, min(self.timers.values()))
+                for process in list(self.planner.processes.values()):
+                    if process.beat_by is not None:
+                        self.say(process.wid, Kind.BEAT)
                 self.fire()
             elif self.planner.job is None and not self.queue:
                 return
             else:
                 raise AssertionError(f"stuck: {self.planner.job}\n" + "\n".join(self.history[-60:]))
         raise AssertionError("it does not come to rest\n" + "\n".join(self.history[-60:]))
+
+    def check_health(self) -> None:
+        """Of those that are unhealthy as many are replaced as may be, and none more."""
+        planner, rules = self.planner, self.planner.policy.alive
+        if rules is None or planner.job is not None or not planner.wanted or planner.asleep:
+            return
+        ill = [p for p in planner.active if p.is_ill]
+        coming = sum(p.is_coming for p in planner.active)
+        assert not ill or coming >= rules.at_once, "one waits to be replaced for nothing\n" + "\n".join(
+            self.history[-40:]
+        )
 
     # -- what must always hold -----------------------------------------------------------------------------------
 
@@ -358,13 +384,32 @@ class World:
                 assert wid not in self.live, f"a process runs that should not, {why()}"
             if process.state in (State.RUNNING, State.READY):
                 assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why()}"
+            watched = process.beat_by is not None
+            if watched or (wid, "watchdog") in self.timers:
+                assert watched and process.state in (State.RUNNING, State.READY), (
+                    f"nobody is watched, {why()}"
+                )
+                assert self.timers[wid, "watchdog"] <= (process.beat_by or 0.0), (
+                    f"a beat is not missed, {why()}"
+                )
+            if process.state in (State.RUNNING, State.READY) and not process.is_awaited:
+                assert watched == (process.watchdog > 0), f"it is not watched, {why()}"
+            looked = [probe for probe in self.probes if probe.pid == process.pid and probe.what == "alive"]
+            assert len(looked) + ((wid, "alive") in self.timers) <= 1, (
+                f"it is looked at twice at a time, {why()}"
+            )
+            if process.health is not None:
+                assert process.state in (State.RUNNING, State.READY), f"it is looked after in vain, {why()}"
+                assert looked or (wid, "alive") in self.timers, f"nobody looks whether it is alive, {why()}"
+            elif (wid, "alive") in self.timers:
+                raise AssertionError(f"a timer was forgotten, {why()}")
             awaited = process.is_awaited
             if (wid, "start") in self.timers or (wid, "probe") in self.timers:
                 assert awaited, f"a timer was forgotten, {why()}"
             if awaited and process.ready_by is not None:
                 assert self.timers[wid, "start"] == process.ready_by, f"it is awaited without an end, {why()}"
             if awaited and process.awaits == "probe":
-                probed = any(probe.pid == process.pid for probe in self.probes)
+                probed = any(probe.pid == process.pid and probe.what == "ready" for probe in self.probes)
                 assert probed or (wid, "probe") in self.timers, f"nobody looks whether it is ready, {why()}"
             if process.state is State.STARTING:
                 assert wid in self.spawns, f"a start that nobody carries out, {why()}"
@@ -376,12 +421,15 @@ class World:
                 assert any(h.wid == wid for h in self.hooks), f"it waits for nothing, {why()}"
         if self.reload is not None:
             if planner.wanted:
-                assert self.serving() >= self.floor, "a reload has cost processes\n" + "\n".join(
+                # When it is over, one that is unhealthy has its turn to be replaced at the same moment.
+                ill = sum(p.amiss and p.since == self.now for p in processes.values())
+                assert self.serving() + ill >= self.floor, "a reload has cost processes\n" + "\n".join(
                     self.history[-60:]
                 )
             if planner.job is not self.reload:
                 self.reload = None
         assert set(self.live) <= set(processes), "a live process is forgotten"
+        self.check_health()
         if planner.asleep:
             assert planner.wanted and planner.policy.held_by, "it sleeps though nobody wants it to"
             up = [p for p in processes.values() if p.state in (State.STARTING, State.RUNNING, State.READY)]

@@ -75,9 +75,9 @@ class Watched(World):
         after = self.planner.processes.get(wid)
         if before is None or after is None or event.kind is not Kind.EXITED or after.state is State.STOPPING:
             return
-        told = before.state is State.STOPPING and not before.late
+        told = before.state is State.STOPPING and not before.amiss
         lived = before.started is not None and self.now - before.started >= self.planner.policy.settle_time
-        if told or (lived and not before.is_awaited and not before.late):
+        if told or (lived and not before.is_awaited and not before.amiss):
             assert after.attempts == 0, f"it counts as a failure: {before} -> {after}"
 
     def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:

@@ -22,6 +22,7 @@ from circusd.schema.options import (
     Option,
 )
 from circusd.schema.probe_values import SCHEMES as READY_SCHEMES
+from circusd.schema.probe_values import SIGNS as READY_SIGNS
 from circusd.schema.probe_values import WORDS as READY_WORDS
 from circusd.schema.types import BOOL, FAMILY, LEVEL, MOST_PROCESSES, SIGNAL, SOCKET_TYPE, TYPES, ValueType
 from circusd.schema.values import RLIMITS
@@ -114,8 +115,13 @@ _READ: dict[str, list[Schema]] = {
     ],
     "readiness": [
         {"type": "string", "pattern": _any_case(READY_WORDS)},
-        {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},
+        {"type": "string", "pattern": _any_case((*READY_SCHEMES, *READY_SIGNS)).removesuffix(r"\s*$") + ":."},
     ],
+    "liveness": [
+        {"type": "string", "pattern": _any_case(READY_SCHEMES).removesuffix(r"\s*$") + ":."},
+        {"enum": [""]},
+    ],
+    "times": _number(1, 1000),
     "limit": [
         {"type": ["integer", "null"], "minimum": -1},
         {"type": "string", "pattern": r"^\s*(?:-1|[0-9]*|[A-Za-z]+)\s*$"},

@@ -36,7 +36,7 @@ function factsOf(report) {
   if (report.started) rows.push(['started', stamp(report.started, now())], ['pid', String(report.pid)]);
   if (report.count > 1) rows.push(['times', say.lasted(count(report.count), short(now() - report.last))]);
   if (report.others) rows.push(['others', say.others(count(report.others))]);
-  if (report.stage === 'ready' && report.pid) rows.push(['exit', report.signal_name || say.code(report.code)]);
+  if (report.stage && report.pid) rows.push(['exit', report.signal_name || say.code(report.code)]);
   if (report.stop) rows.push(['stop', say.stopped(report.stop.command, report.stop.by)]);
   for (const one of report.sent || []) rows.push(['sent', say.sentAt(one.signal, clock(one.time), one.by)]);
   if (report.core) rows.push(['core', ...coreOf(report)]);

@@ -13,7 +13,7 @@ import { counted, Do, LastCrash, linked, nextTry, Note, progress, Spoken, Watche
 import { fleet, fleetLabel, Loading } from './frame.js';
 import { word } from './format.js';
 import { Later } from './later.js';
-import { first, say } from './words.js';
+import { first, say, states } from './words.js';
 
 const seriesOf = (watcher) => store.load.get(watcher.name);
 // Where the style sheet shows no lines beside the figures, none are made.
@@ -133,6 +133,8 @@ function Group({ group, index, redraw }) {
 }
 
 function last(watcher) {
+  const sick = watcher.processes.find((process) => process.health?.state === 'unhealthy');
+  if (sick) return [sick.health.since, `${watcher.numprocesses === 1 ? '' : `${sick.wid} `}${states.ill}: ${sick.health.text}`];
   const ill = watcher.processes.find((process) => ['backoff', 'failed'].includes(process.state) && process.exit);
   const next = nextTry(watcher);
   if (ill) {
@@ -221,9 +223,9 @@ function Sockets() {
 
 const EVENT_SHAPES = [
   [/^(process\.(exited|backoff)|run\.(skipped|missed))$/, 'wait'],
-  [/^(process\.(crashed|failed|refused|unready)|watcher\.(failed|reload_failed)|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
+  [/^(process\.(crashed|failed|refused|unready|unhealthy)|watcher\.(failed|reload_failed)|output\.dropped|hook\.failed|client\.refused)$/, 'fail'],
   [/^(watcher|socket)\.(stopped|removed|closed)$/, 'rest'],
-  [/^(process\.(started|ready)|watcher\.(started|added|scaled|reloaded$)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],
+  [/^(process\.(started|ready|healthy)|watcher\.(started|added|scaled|reloaded$)|daemon\.|socket\.opened|hook\.succeeded|output\.recovered)/, 'run'],
   [/^process\.signalled$|^daemon\.stopping$/, 'stopping'],
 ];
 

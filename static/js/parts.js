@@ -7,7 +7,7 @@ import { html, icon, state } from './shapes.js';
 import { act, barred, dismiss, isBusy, lineFor, rowNamed } from './commands.js';
 import { isLive, needsYou, now, shape, shapeOfProcess, store } from './store.js';
 import { base } from './page.js';
-import { going, processWord, say, verbs } from './words.js';
+import { going, healthWord, processWord, say, verbs } from './words.js';
 
 /** Shape and word of a watcher: the wire's word, and what differs after a comma. */
 export function watcherState(watcher) {
@@ -76,6 +76,8 @@ export function processState(process) {
   }
   if (process.awaits && !process.reason) word = `${say.notReady}${process.ready_by ? `, ${wait(Math.max(0, process.ready_by - now()))} left` : ''}`;
   else if (process.awaits) word = process.reason;
+  const known = process.health && healthWord[process.health.state];
+  if (known) word = known;
   if (process.side) word += `, ${process.side}`;
   return state(shapeOfProcess(process), word);
 }

@@ -10,7 +10,7 @@ import { Loading } from './frame.js';
 import { base, may } from './page.js';
 import { address } from './overview.js';
 import { alive, isLive, now, shape, store, watcherNamed } from './store.js';
-import { details as say, say as common, verbs } from './words.js';
+import { details as say, healthWord, say as common, verbs } from './words.js';
 
 const OFTEN = 5000; // milliseconds
 const SIGNALS = ['HUP', 'USR1', 'USR2', 'INT', 'TERM', 'KILL'];
@@ -91,6 +91,12 @@ function Signals({ watcher, process }) {
     <a class="btn small quiet" href=${to('')} data-ctl=${`circusctl signal ${word(watcher.name)} ${process.pid}`}>${say.otherSignal}</a></div>`;
 }
 
+function healthOf(health) {
+  const known = healthWord[health.state];
+  const text = visible(health.text);
+  return known && (known === healthWord.unhealthy || !text) ? say.health(known, clock(health.since), text) : text && say.lookFailed(text);
+}
+
 function Crumb({ watcher, wid }) {
   const chevron = html`<svg class="i" aria-hidden="true"><use href="#i-chev" /></svg>`;
   return html`<nav class="crumb" aria-label=${common.where}><a href=${`${base}/`}>${common.watchers}</a>${chevron}<a href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>${chevron}<span>${say.process(wid)}</span></nav>`;
@@ -120,7 +126,7 @@ export function ProcessPage({ rest }) {
     <${Crumb} watcher=${watcher} wid=${wid} />
     <header class="face"><div class="which" aria-hidden="true">${wid}</div>
       <div><div class="title"><h1>${say.process(wid)}</h1>${processState(process)}${live && html`<span class="tag">${say.pid(process.pid)}</span>`}</div>
-        <p class="explain">${process.main_pid && html`${say.mainBelow(process.main_pid)} `}${process.said && html`<span dir="auto">${say.says(visible(process.said))}</span> `}${process.replaced && html`<span dir="auto">${say.replaced(visible(process.replaced), process.state === 'stopping')}</span> `}${say.ofWatcher} <a class="say" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>. ${live && process.started !== null ? html`${say.facts.age} ${span(now() - process.started)}, ` : ''}${count(process.starts)} ${process.starts === 1 ? 'start' : 'starts'}. ${process.exit && !live ? visible(process.exit.text) : ''}</p></div>
+        <p class="explain">${process.main_pid && html`${say.mainBelow(process.main_pid)} `}${process.health && html`<span dir="auto">${healthOf(process.health)}</span> `}${process.said && html`<span dir="auto">${say.says(visible(process.said))}</span> `}${process.replaced && html`<span dir="auto">${say.replaced(visible(process.replaced), process.state === 'stopping')}</span> `}${say.ofWatcher} <a class="say" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>. ${live && process.started !== null ? html`${say.facts.age} ${span(now() - process.started)}, ` : ''}${count(process.starts)} ${process.starts === 1 ? 'start' : 'starts'}. ${process.exit && !live ? visible(process.exit.text) : ''}</p></div>
       <div class="do" role="toolbar" aria-label=${common.doTo(say.process(wid))}>${live && html`<button class="btn" type="button" data-what="kill" data-ctl=${lineFor('kill', watcher, given)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'kill') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}${['wait', 'fail'].includes(shape(process.state)) && html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} />`}
         <a class="btn" href=${address(watcher)}>${icon('list')}<span class="label">${common.log}</span></a></div></header>
     <${Note} watcher=${watcher} />

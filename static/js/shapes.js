@@ -8,9 +8,9 @@ import { states } from './words.js';
 export const html = htm.bind(h);
 
 /** The class that colours a shape. */
-export const tone = { run: 'is-run', start: 'is-start', stopping: 'is-start', wait: 'is-wait', fail: 'is-fail', idle: 'is-rest', rest: 'is-rest', lost: 'is-rest' };
+export const tone = { run: 'is-run', start: 'is-start', stopping: 'is-start', wait: 'is-wait', ill: 'is-wait', fail: 'is-fail', idle: 'is-rest', rest: 'is-rest', lost: 'is-rest' };
 
-const pip = { run: 'p-run', start: 'p-start', stopping: 'p-start', wait: 'p-wait', fail: 'p-fail', idle: 'p-idle', rest: 'p-rest', lost: 'p-rest' };
+const pip = { run: 'p-run', start: 'p-start', stopping: 'p-start', wait: 'p-wait', ill: 'p-ill', fail: 'p-fail', idle: 'p-idle', rest: 'p-rest', lost: 'p-rest' };
 
 export function icon(name) {
   return html`<svg class="i" aria-hidden="true"><use href=${`#i-${name}`} /></svg>`;
@@ -32,7 +32,7 @@ export function inWords(kinds) {
     const known = kind === 'stopping' ? 'stop' : kind;
     counts[known] = (counts[known] || 0) + 1;
   }
-  const order = ['run', 'start', 'stop', 'wait', 'fail', 'idle', 'rest', 'lost'];
+  const order = ['run', 'start', 'stop', 'wait', 'ill', 'fail', 'idle', 'rest', 'lost'];
   return order.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${states[kind]}`).join(', ') || 'none';
 }
 
@@ -44,7 +44,7 @@ export function pips(kinds) {
   if (kinds.length <= MANY) {
     return html`<span class="pips" role="img" aria-label=${label}>${kinds.map((kind) => html`<svg class=${tone[kind]}><use href=${`#${pip[kind]}`} /></svg>`)}</span>`;
   }
-  const groups = ['fail', 'wait', 'start', 'stopping', 'run', 'idle', 'rest', 'lost'].map((kind) => [kind, kinds.filter((one) => one === kind).length]).filter((group) => group[1]);
+  const groups = ['fail', 'ill', 'wait', 'start', 'stopping', 'run', 'idle', 'rest', 'lost'].map((kind) => [kind, kinds.filter((one) => one === kind).length]).filter((group) => group[1]);
   return html`<span class="pips" role="img" aria-label=${label}>${groups.map(([kind, number]) => html`<svg class=${tone[kind]}><use href=${`#${pip[kind]}`} /></svg><small class=${tone[kind]}>${number}</small>`)}</span>`;
 }
 
@@ -80,10 +80,10 @@ function segment(kind, from, to) {
   if (kind === 'start' || kind === 'stopping') {
     return html`<path class="is-start" d=${arc(23, from, middle)} /><path class="is-rest" d=${hollow(middle, to)} />`;
   }
-  if (kind === 'wait' || kind === 'fail') {
+  if (kind === 'wait' || kind === 'ill' || kind === 'fail') {
     const [x, y] = point(23, middle).split(' ').map(Number);
     const late = to - from > 0.5 && html`<path class="is-late" d=${arc(23, from, to)} />`;
-    const figure = kind === 'wait'
+    const figure = kind !== 'fail'
       ? html`<path class="is-wait" d=${`M${x} ${y - 6.5}L${x + 6.5} ${y + 5}H${x - 6.5}z`} />`
       : html`<path class="is-fail" fill-rule="evenodd" d=${`M${x - 5} ${y - 5}h10v10h-10zM${x - 2.4} ${y - 3.4}l2.4 2.4 2.4-2.4 1 1-2.4 2.4 2.4 2.4-1 1-2.4-2.4-2.4 2.4-1-1 2.4-2.4-2.4-2.4z`} />`;
     return html`${late}${figure}`;

@@ -206,19 +206,20 @@ export function watcherNamed(name) {
 /** The shape of an inner state. */
 export const shapeOf = {
   running: 'run', ready: 'run', starting: 'start', waiting: 'idle', stopping: 'stopping',
-  backoff: 'wait', exited: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
+  unhealthy: 'ill', backoff: 'wait', exited: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
 };
 
 export function shape(state) {
   return shapeOf[state] || 'lost';
 }
 
-/** The shape of one process: one that runs and is not ready is on its way. */
+/** The shape of one process: one that runs and is not ready is on its way, and one may run and be unhealthy. */
 export function shapeOfProcess(process) {
+  if (process.health?.state === 'unhealthy') return 'ill';
   return process.awaits ? 'start' : shape(process.state);
 }
 
-const RANK = { fail: 0, wait: 1 };
+const RANK = { fail: 0, ill: 1, wait: 1 };
 
 /** What wants a person comes first, and everything else is equal: rows must not jump while a reload goes on. */
 export function rank(watcher) {

@@ -7,7 +7,7 @@ const KNOWN = 8; // watchers whose seconds are kept after one has gone on to ano
 
 /** What happens to a watcher and is worth a mark, with its shape and its place among the words. */
 const MARKED = {
-  'process.started': 'start', 'process.exited': 'wait', 'process.failed': 'fail', 'process.refused': 'fail', 'process.abandoned': 'fail', 'process.unready': 'fail', 'process.replaced': 'wait',
+  'process.started': 'start', 'process.exited': 'wait', 'process.failed': 'fail', 'process.refused': 'fail', 'process.abandoned': 'fail', 'process.unready': 'fail', 'process.unhealthy': 'fail', 'process.replaced': 'wait',
   'watcher.started': 'run', 'watcher.stopped': 'rest', 'watcher.waiting': 'rest', 'watcher.reloaded': 'run', 'watcher.reload_failed': 'fail', 'watcher.files_changed': 'lost', 'watcher.watch_failed': 'fail', 'watcher.updated': 'lost', 'watcher.scaled': 'lost', 'watcher.failed': 'fail',
 };
 

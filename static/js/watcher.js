@@ -105,7 +105,7 @@ function Process({ watcher, process, load, at, choose, below, open, turn }) {
   const why = barred('kill', watcher);
   const [cpu, rss] = load || [null, null];
   const replace = () => { if (!why) act('kill', watcher, { pid: String(process.pid) }); };
-  const classes = [at && 'at', (kind === 'wait' || kind === 'fail') && 'ill'].filter(Boolean).join(' ');
+  const classes = [at && 'at', ['wait', 'ill', 'fail'].includes(kind) && 'ill'].filter(Boolean).join(' ');
   const tab = at ? 0 : -1;
   const onKey = (event) => {
     if (!below.length || event.target.tagName !== 'TR' || (event.key !== 'ArrowRight' && event.key !== 'ArrowLeft')) return;
@@ -115,7 +115,7 @@ function Process({ watcher, process, load, at, choose, below, open, turn }) {
   return html`<tr role="row" class=${classes} tabindex=${tab} data-wid=${process.wid} aria-level="1" aria-expanded=${below.length ? String(open) : undefined} onFocusCapture=${() => choose(process.wid)} onKeyDown=${onKey}>
     <th role="rowheader" scope="row"><span class="cmd">${below.length > 0 ? html`<button class="twist" type="button" tabindex="-1" aria-expanded=${String(open)} aria-label=${details.showBelow(process.wid)} onClick=${() => turn(process.wid)}>${icon('chev')}</button>` : html`<span class="twist"></span>`}<a class="say-not" href=${processAddress(watcher, process.wid)} tabindex=${tab} data-ctl=${`circusctl process ${word(watcher.name)} ${process.wid}`}><span class="wid">${process.wid}</span><code title=${watcher.cmd}>${watcher.cmd}</code></a></span></th>
     <td role="gridcell" class="num k-pid">${live ? process.pid : html`<span class="dim">–</span>`}</td>
-    <td role="gridcell" class="k-state" title=${visible(process.said || '') || undefined}>${processState(process)}</td>
+    <td role="gridcell" class="k-state" title=${visible(process.health?.text || process.said || '') || undefined}>${processState(process)}${process.health?.text && html`<span class="why" dir="auto">${visible(process.health.text)}</span>`}</td>
     <td role="gridcell" class="num k-cpu">${amount(live ? percent(cpu) : null)}</td>
     <td role="gridcell" class="num k-mem">${amount(live ? bytes(rss) : null)}</td>
     <td role="gridcell" class="num hide-m k-up">${live && process.started !== null ? span(now() - process.started) : html`<span class="dim">–</span>`}</td>
@@ -128,7 +128,7 @@ function Process({ watcher, process, load, at, choose, below, open, turn }) {
 
 function Processes({ watcher }) {
   const series = store.load.get(watcher.name);
-  const up = watcher.processes.filter((process) => shapeOfProcess(process) === 'run').length;
+  const up = watcher.processes.filter((process) => ['run', 'ill'].includes(shapeOfProcess(process))).length;
   const cpu = percent(series?.cpu.last);
   const rss = bytes(series?.rss.last);
   const below = useBelow(watcher.name, watcher.processes.some(alive));

@@ -1,7 +1,7 @@
 // Every phrase that more than one place says, and every sentence of the console's own: one place, ready to be translated.
 
 export const states = {
-  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known',
+  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', ill: 'unhealthy', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known',
 };
 
 /** The word for one inner state of a process. */
@@ -9,6 +9,9 @@ export const processWord = {
   running: 'running', ready: 'running', starting: 'starting', waiting: 'waiting', stopping: 'stopping',
   exited: 'exited', backoff: 'backoff', failed: 'failed', stopped: 'stopped', completed: 'completed',
 };
+
+/** What is known of a process that is looked after; nothing before it was judged. */
+export const healthWord = { healthy: 'healthy', unhealthy: 'unhealthy', starting: '' };
 
 /** What a job is called while it goes on. */
 export const going = {
@@ -507,7 +510,7 @@ export const charts = {
 
 /** What the other sections of a watcher, and the page of one process, say. */
 export const details = {
-  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, replaced: (why, being) => `${being ? 'It is being' : 'The one before it was'} replaced because ${why}.`, pid: (number) => `pid ${number}`,
+  zombie: 'zombie', mainBelow: (pid) => `Process ${pid} below it has the work and gets its signals.`, says: (text) => `It says: ${text}.`, health: (word, time, text) => `It is ${word} since ${time}${text ? `: ${text}` : ''}.`, lookFailed: (text) => `Its last look has failed: ${text}.`, replaced: (why, being) => `${being ? 'It is being' : 'The one before it was'} replaced because ${why}.`, pid: (number) => `pid ${number}`,
   logKey: 'the log of the watcher', live: 'Live', options: 'Options', events: 'Events', crashes: 'Crashes', streams: 'Streams', runs: 'Runs', sections: 'Sections', tree: (number) => `${number} ${number === 1 ? 'child' : 'children'}`, withChildren: 'All, with what is below',
   showBelow: (wid) => `What process ${wid} has started`,
   tries: (wid) => `Tries of ${wid}`,

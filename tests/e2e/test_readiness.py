@@ -239,6 +239,34 @@ def test_a_look_tells_it_and_what_is_wrong_until_then(tmp_path: Path, kind: str)
         assert first(daemon)["said"] == ""
 
 
+def test_a_line_of_its_output_and_a_newline_at_a_descriptor_tell_it_too(tmp_path: Path) -> None:
+    """In the words of the process, and as under s6; the descriptor is closed here, whatever becomes of the process."""
+    ini = (
+        "[watcher:log]\ncmd = sh -c 'while [ ! -e go ]; do sleep 0.02; done; echo server listens on port 80 >&2; exec sleep 1000'\n"
+        f"working_dir = {tmp_path}\nready = log:listens on * 80\nautostart = no\n"
+        "[watcher:fd]\ncmd = sh -c 'printf almost >&5; while [ ! -e go ]; do sleep 0.02; done; echo >&5; exec 5>&-; exec sleep 1000'\n"
+        f"working_dir = {tmp_path}\nready = fd:5\nautostart = no\n"
+        "[watcher:closed]\ncmd = sh -c 'exec 3>&-; exec sleep 1000'\nready = fd:3\nstart_timeout = 0\nautostart = no\n"
+    )
+    with Daemon(ini, tmp_path) as daemon:
+        for name in ("log", "fd", "closed"):
+            daemon.ctl("start", name)
+
+        def missing(name: str) -> str:
+            return daemon.ctl("explain", name).stdout
+
+        eventually(lambda: "no line of its output has had the text" in missing("log"), within=20)
+        eventually(lambda: "written no newline to its descriptor" in missing("fd"), within=20)
+        eventually(lambda: "no newline to its descriptor: it has closed it" in missing("closed"), within=20)
+        (tmp_path / "go").touch()
+        for name in ("log", "fd"):
+            daemon.ctl("wait", name, "--for", "ready", "--timeout", "20")
+        before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+        daemon.ctl("restart", "fd", "--waiting")
+        daemon.ctl("stop", "closed", "--waiting")
+        eventually(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) <= before, within=20)
+
+
 def test_a_look_that_hangs_is_ended_and_leaves_nothing(tmp_path: Path) -> None:
     """The command with all that it has started; descriptors are as before."""
     ini = (

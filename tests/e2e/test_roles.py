@@ -41,8 +41,8 @@ numprocesses = 1
 # table that loses its role is noticed.
 DECIDES = (
     *("cmd", "args", "shell", "shell_args", "executable", "working_dir"),
-    *("uid", "gid", "env", "env_file", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver", "ready"),
-    *("watch", "stop_command"),
+    *("uid", "gid", "env", "env_file", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver"),
+    *("ready", "alive", "watch", "stop_command"),
     *(f"hooks.{hook}" for hook in HOOKS),
     *(
         f"{stream}.{key}"

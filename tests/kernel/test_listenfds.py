@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from circusd.kernel import listenfds
+from circusd.kernel.spawn import SpawnSpec, spawn
 from circusd.schema.errors import SpawnError
 
 # In a process of its own: here the descriptors from 3 on are the test runner's.
@@ -127,6 +128,14 @@ def test_what_can_not_be_told_is_an_error_that_says_why(monkeypatch: pytest.Monk
     with pytest.raises(SpawnError, match="does not pass on the variable") as caught:
         listenfds.by_shell({"a.b": "1"}, "/bin/true")
     assert caught.value.stage == "environment"
+
+
+def test_a_number_that_a_socket_has_is_nobody_else_s() -> None:
+    """A descriptor that is asked for by number does not take its place; the error says which are free."""
+    spec = SpawnSpec(argv=("true",), executable="/bin/true", env={}, listen={"web": 0}, at={3: 1})
+    with pytest.raises(SpawnError, match="let ready name one from 4 on") as caught:
+        spawn(spec)
+    assert caught.value.stage == "descriptors"
 
 
 def test_names_that_can_not_be_told_are_unknown() -> None:

@@ -103,8 +103,14 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
             "http://localhost:80$(circus.wid)/up",
             "exec:sh -c 'exit 0'",
             "unix:/run/a.sock",
+            "log:listens on * port",
+            "fd:3",
         )
     ),
+    "liveness": st.sampled_from(
+        ("", "tcp://localhost:80$(circus.wid)", "http://localhost/alive", "exec:true")
+    ),
+    "times": st.integers(1, 1000).map(str),
     "limit": st.sampled_from(("", "100", "infinity", "-1")),
 }
 

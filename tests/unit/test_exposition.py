@@ -12,6 +12,7 @@ from prometheus_client import parser as plain
 from prometheus_client.openmetrics import parser as openly
 from prometheus_client.samples import Sample
 
+from circusd.core.health import UNHEALTHY
 from circusd.core.lifecycle import State
 from circusd.schema.exposition import exposition
 from circusd.schema.metrics import BY_NAME, GROUPS, METRICS, RESTART_REASONS, STATES
@@ -191,6 +192,6 @@ def test_table_follows_the_conventions() -> None:
         assert metric.name.endswith("_info") == (metric.type == "info")
         assert base.endswith(f"_{metric.unit}") if metric.unit else not base.endswith(("_seconds", "_bytes"))
         assert metric.doc.endswith(".")
-    assert set(STATES) == {state.value for state in State}
+    assert set(STATES) == {*(state.value for state in State), UNHEALTHY}
     assert len(set(RESTART_REASONS)) == len(RESTART_REASONS)
     assert not [label for one in GROUPS for label in one.labels if label in ("pid", "le", "quantile")]

@@ -18,6 +18,7 @@ from circusd.core.effects import (
     Signal,
     Spawn,
 )
+from circusd.core.health import Rules
 from circusd.core.lifecycle import (
     ALIVE,
     GONE,
@@ -61,8 +62,12 @@ def policy_by_chance(seed: int) -> Policy:
         max_age=r.choice((0.0, 0.0, 5.0)),
         backoff=r.choice((0.0, 0.1)),
         singleton=r.random() > 0.9,
-        ready=r.choice(("auto", "started", "notify", "probe")),
+        ready=r.choice(("auto", "started", "notify", "probe", "log", "fd")),
         start_timeout=r.choice((0.0, 2.0, 60.0)),
+        watchdog=r.choice((0.0, 0.0, 0.7, 5.0)),
+        alive=r.choice(
+            (None, None, Rules(interval=0.5, failures=2), Rules(1.0, 1, 2, 3.0, 2), Rules(at_once=0))
+        ),
         hooks=frozenset(h for h in HOOKS if r.random() > 0.75),
         on_demand=r.random() > 0.7,
         scheduled=r.random() > 0.8,

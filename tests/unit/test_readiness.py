@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from circusd.core import words
 from circusd.core.effects import Signal
 from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.runtime.signs import LineSign
 from circusd.schema.probe_values import Target, read_ready, target_of
 from tests.fakes import World
 
@@ -275,6 +276,12 @@ def test_where_to_look_is_read(text: str, target: Target) -> None:
         ("http://x:99999/", "no port"),
         ("http://x/a b", "a space"),
         ("unix:relative", "no absolute path"),
+        ("log:", "no text"),
+        ("log: ** ", "no text"),
+        ("fd:", "no descriptor"),
+        ("fd:2", "no descriptor"),
+        ("fd:19", "no descriptor"),
+        ("fd:\u0663", "no descriptor"),
         ("exec:", "no command"),
         ("exec:'a", "a quote"),
     ],
@@ -283,6 +290,45 @@ def test_what_can_not_be_looked_at_is_told_when_the_file_is_read(text: str, prob
     """And not when the first process waits for it."""
     with pytest.raises(ValueError, match=problem):
         read_ready(text)
+
+
+def test_a_sign_that_a_process_gives_is_waited_for_and_nothing_else_counts() -> None:
+    """A line or a newline: READY=1 does not count before it, and what makes it impossible is told."""
+    for ready, missing in (
+        ("log", "no line of its output"),
+        ("fd", "it has written no newline to its descriptor: it has closed it"),
+    ):
+        world = started(ready=ready, start_timeout=20)
+        world.happen(1, Happening(Kind.BECAME_READY))
+        assert states(world) == ["running"]
+        world.happen(1, Happening(Kind.PROBE_FAILED, text="it has closed it"))
+        assert missing in words.explain(world.planner, 1.0)
+        assert set(world.timers) == {(1, "start")}
+        world.happen(1, Happening(Kind.PROBE_PASSED))
+        assert states(world) == ["ready"]
+        assert not world.timers
+
+
+@pytest.mark.parametrize(
+    ("text", "chunks", "is_there"),
+    [
+        ("listens on * port", [b"x\nserver listens", b" on 127.0.0.1 port 80\n"], True),
+        ("listens on", [b"listens on"], True),
+        ("a*b", [b"a\nb\n", b"b a\n"], False),
+        ("a*b", [b"b a\nxa..", b"..b"], True),
+        ("*é*", [b"caf", "é".encode()], True),
+        ("far", [b"." * 10_000 + b"far\n"], False),
+        ("far", [b"." * 10_000, b"far\n", b"far\n"], True),
+        ("a*b", [b"a\n" * 40_000, b"b"], False),
+        ("(a+)+$", [b"a" * 60_000, b"b" * 60_000], False),
+    ],
+)
+def test_a_line_is_found_however_it_comes(text: str, chunks: list[bytes], is_there: bool) -> None:
+    """In pieces and without an end; not across lines, nor far back in a long one; and nothing that is written takes long."""
+    told: list[str] = []
+    sign = LineSign(text, told.append)
+    assert any(sign.feed(chunk) for chunk in chunks) == is_there
+    assert told == [""] * is_there
 
 
 def test_names_may_stand_where_a_number_will_be() -> None:

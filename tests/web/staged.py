@@ -51,6 +51,7 @@ def process(wid: int, state: str = "running", pid: int | None = None, **more: An
         "ready_by": None,
         "said": "",
         "replaced": "",
+        "health": None,
         "side": "",
         "stop_by": None,
         "exit": None,

@@ -16,7 +16,8 @@ SAMPLES = 60
 MOST_STATS = 20_000
 """Processes and sockets of which published stats are kept."""
 
-ILL = ("failed", "backoff", "exited")
+UNHEALTHY = "unhealthy"
+ILL = ("failed", "backoff", "exited", UNHEALTHY)
 """States that a person should know of."""
 
 MOST_ILL = 3
@@ -245,6 +246,9 @@ class DaemonLoad:
         if slot.get("stop_by"):
             return f"SIGKILL in {span(slot['stop_by'] - self.time)}"
         told = [str(slot.get("reason") or "")]
+        health = slot.get("health") or {}
+        if health.get("state") == UNHEALTHY:
+            told.append(f"{UNHEALTHY}: {health.get('text') or ''}")
         if not slot.get("pid") and slot.get("exit"):
             told.append(str(slot["exit"].get("text") or ""))
         if slot.get("next_try"):

@@ -26,6 +26,7 @@ STATE_COLORS = {
     "stopping": "yellow",
     "waiting": "yellow",
     "backoff": "yellow",
+    "unhealthy": "yellow",
     "exited": "yellow",
     "failed": "red",
     "stopped": "dim",
@@ -161,7 +162,7 @@ def _word(watcher: Mapping[str, Any]) -> str:
     status = str(watcher["status"])
     ended = status == "stopped" and state in ("exited", "completed")
     waits = status == "active" and state == "waiting"
-    return state if state in ("failed", "backoff") or ended or waits else status
+    return state if state in ("failed", "backoff", "unhealthy") or ended or waits else status
 
 
 def status_table(reply: Reply, style: Style) -> str:
@@ -227,6 +228,13 @@ def watcher_text(reply: Reply, style: Style) -> str:
         if process.get("awaits") and not process.get("reason"):
             left = f", {span(process['ready_by'] - now)} left" if process.get("ready_by") else ""
             note.append(f"not ready yet{left}")
+        health = process.get("health") or {}
+        if health.get("state") == "unhealthy" or health.get("text"):
+            note.append(
+                f"{health['state']}: {health['text']}" if health.get("text") else str(health["state"])
+            )
+        elif health.get("state") == "healthy":
+            note.append("healthy")
         if process.get("main_pid"):
             note.append(f"main process {process['main_pid']}")
         if process.get("said"):

@@ -34,7 +34,9 @@ class Launch:
     cwd: str
     """Absolute."""
     ready: str
-    """The option ``ready``, with names replaced."""
+    """The option ``ready``, with names replaced,"""
+    alive: str
+    """and ``alive``."""
 
 
 def base_folder(environ: Mapping[str, str]) -> str:
@@ -79,7 +81,8 @@ def build(
     # Only what the watcher itself says: a variable of the daemon's is nobody's text to replace names in.
     named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
     found = find_program(program, cwd, env, is_program)
-    return Launch(tuple(words), found, {**env, **named}, cwd, expand(watcher.ready, lookup))
+    ready, alive = expand(watcher.ready, lookup), expand(watcher.alive, lookup)
+    return Launch(tuple(words), found, {**env, **named}, cwd, ready, alive)
 
 
 def build_stop(
@@ -103,7 +106,7 @@ def build_stop(
         raise SpawnError("command", errno.EINVAL, str(watcher.stop_command), "the command is empty")
     named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
     found = find_program(words[0], cwd, env, is_program)
-    return Launch(tuple(words), found, {**env, **named, "PID": str(pid)}, cwd, "")
+    return Launch(tuple(words), found, {**env, **named, "PID": str(pid)}, cwd, "", "")
 
 
 def environment(

@@ -76,6 +76,15 @@ class WatcherConfig:
     start_timeout: float = 60
     ready_interval: float = 1
     ready_timeout: float = 5
+    watchdog: float = 0
+    watchdog_signal: int = 6
+    alive: str = ""
+    alive_interval: float = 10
+    alive_timeout: float = 5
+    alive_failures: int = 3
+    alive_successes: int = 1
+    alive_start_period: float = 0
+    alive_replace: int = 1
     graceful_timeout: float = 30.0
     stop_signal: int = 15
     stop_ladder: tuple[tuple[int, float], ...] = ()

@@ -21,9 +21,11 @@ SPAWN_NAMES = ("wid", "use_fds", *SPAWN_OPTIONS)
 COMMAND_KEYS = ("cmd", "args", "shell_args")
 """The options of its command, in which names are replaced when a process is started."""
 
-LATER_KEYS = (*COMMAND_KEYS, "ready", "stop_command")
-"""All options in which names are replaced later than when the files are read."""
+LOOKS = ("ready", "alive")
+"""Those of where to look, in which they are too."""
 
+LATER_KEYS = (*COMMAND_KEYS, *LOOKS, "stop_command")
+"""All options in which names are replaced later than when the files are read."""
 
 CONSOLE = "circushttpd"
 """The socket of the console: who asks for all does not mean this one."""
@@ -33,7 +35,8 @@ def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
     """Each text in which names are replaced at the start, with its option: the command, what tells readiness, and values of
     the environment."""
     yield from command_texts(watcher)
-    yield "ready", watcher.ready
+    for key in LOOKS:
+        yield key, getattr(watcher, key)
     for value in watcher.env.values():
         yield "env", value
 

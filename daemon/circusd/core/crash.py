@@ -49,7 +49,7 @@ def is_crash(process: Process, event: Happening, policy: Policy, sent: Collectio
     """
     if event.kind is Kind.REFUSED:
         return True
-    if process.late:
+    if process.amiss:
         return True
     if process.state is State.STOPPING:
         return event.signal is not None and event.signal not in sent and not ended_well(event, policy)

@@ -66,10 +66,13 @@ class CallHook:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Look whether the process of slot ``wid`` is ready; answered by ``PROBE_PASSED`` or ``PROBE_FAILED``."""
+    """Look whether the process of slot ``wid`` is ready or alive; answered by what `circusd.core.lifecycle` calls a probe, or a look, that
+    has passed or failed."""
 
     wid: int
     pid: int
+    what: str = "ready"
+    """``ready`` or ``alive``."""
 
 
 @dataclass(frozen=True, slots=True)

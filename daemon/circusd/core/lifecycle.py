@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from . import backoff
+from . import backoff, health
 from .effects import (
     ArmTimer,
     CallHook,
@@ -50,6 +50,10 @@ UNDECIDED = frozenset({State.WAITING, State.STARTING})
 EXIT, FAILURE = "exit", "failure"
 """What ``respawn_on`` may say."""
 
+SHOWN = ("probe", "log", "fd")
+"""What shows that a process is ready, whatever it says: a look that it passes, a line of its output, a newline at a descriptor."""
+AWAITED = ("notify", *SHOWN)
+
 SOCKET = "socket"
 """What a process waits for that the first connection starts; until then this is where it is meant to be."""
 
@@ -76,6 +80,16 @@ class Kind(StrEnum):
     PROBE_DUE = "probe due"
     UNREADY = "unready"
     SAID = "said"
+    BEAT = "beat"
+    BEAT_MISSED = "beat missed"
+    TRIGGERED = "triggered"
+    WATCHDOG_CHANGED = "watchdog changed"
+    EXTENDED = "extended"
+    FOLLOWED = "followed"
+    LOOK_DUE = "look due"
+    LOOK_PASSED = "look passed"
+    LOOK_FAILED = "look failed"
+    GIVEN_UP = "given up"
     START_OVER = "start over"
     EXITED = "exited"
     TREE_GONE = "tree gone"
@@ -105,6 +119,8 @@ class Happening:
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
     grace: float | None = None
+    seconds: float = 0.0
+    """What a process asks for: how often it is to give a sign of life, or how much longer it takes."""
     chance: float = 0.5
     """A random number of 0 to 1, drawn by the caller (jitter)."""
 
@@ -155,10 +171,15 @@ class Policy:
     start_limit_interval: float = 60.0
     retry_in: float = 0.0
     ready: str = "auto"
-    """What tells that a process is ready: ``auto``, ``started``, ``notify`` or ``probe``."""
+    """What tells that a process is ready: ``auto``, ``started``, or one of `AWAITED`."""
     ready_interval: float = 1.0
     start_timeout: float = 60.0
     """0 for no end."""
+    watchdog: float = 0.0
+    """A process that has not given a sign of life for so long is replaced; 0 for no such rule."""
+    watchdog_signal: int = 6
+    alive: health.Rules | None = None
+    """Where it is looked whether a process is alive: how that is judged."""
     hooks: frozenset[str] = frozenset()
     on_demand: bool = False
     scheduled: bool = False
@@ -204,10 +225,10 @@ class Process:
     left: int | None = None
     """Pid of a process that did not end even by SIGKILL and was given up."""
     exit: Exit | None = None
-    late: bool = False
-    """While stopping: it is, because it was not ready in time."""
+    amiss: bool = False
+    """While stopping: it is, because it was not ready in time, or is not well."""
     awaits: str = ""
-    """While running: what has yet to tell that it is ready, ``notify`` or ``probe``; nothing where that counts from the start."""
+    """While running: what has yet to tell that it is ready, one of `AWAITED`; nothing where that counts from the start."""
     ready_by: float | None = None
     """While it is awaited: when it is given up."""
     probes: int = 0
@@ -215,6 +236,14 @@ class Process:
     """Why it is being replaced by circusd itself, or why the one before it was: what follows "because"."""
     said: str = ""
     """The last that it said of itself, or that was found when it was looked whether it is ready."""
+    watchdog: float = 0.0
+    """How often it has to give a sign of life; 0 for never."""
+    beat_by: float | None = None
+    """While it has to: when the next sign of life has to have come."""
+    was_well: bool = False
+    """It has given a sign of life, or has passed a look."""
+    health: health.Health | None = None
+    """While it runs, and it is looked whether it is alive."""
 
     @property
     def serves(self) -> bool:
@@ -225,6 +254,20 @@ class Process:
     def is_awaited(self) -> bool:
         """It runs, and is not ready yet for the first time."""
         return self.state is State.RUNNING and bool(self.awaits) and not self.reason
+
+    @property
+    def is_ill(self) -> bool:
+        """It runs, and was found unhealthy."""
+        return self.health is not None and self.health.state == health.UNHEALTHY
+
+    @property
+    def is_coming(self) -> bool:
+        """It is not there to be counted on, but is on its way, or is yet to show that it is better than the one before it."""
+        if self.state in (State.RUNNING, State.READY):
+            ill_before = self.exit is not None and self.exit.stage == HEALTH
+            unknown = self.health is not None and self.health.state == health.STARTING
+            return self.is_awaited or (ill_before and unknown)
+        return self.state not in GONE and not is_held(self)
 
     @property
     def is_final(self) -> bool:
@@ -252,6 +295,15 @@ COMMAND = 0
 KILL_PATIENCE = 10.0
 """Seconds that a process has to end after SIGKILL. The kernel needs milliseconds, or a few seconds to give back hundreds of
 gigabytes; what is there after that waits for a device, a file server, a freezer or a debugger, and may do so for ever."""
+
+LONGEST_STOP = 3600.0
+"""Seconds for which a process may put off SIGKILL by saying that it needs longer."""
+
+STOPPING_ITSELF = "stopping"
+"""Why a process is not to be counted on that says that it ends by itself: nobody wonders then that it answers no more."""
+
+READY, HEALTH = "ready", "health"
+"""Stages at which a process is stopped that runs: it was not ready in time, or is not well."""
 
 SOONEST_PROBE = 0.1
 """Seconds after the start that it is first looked whether a process is ready; each next time twice as long, up to
@@ -319,7 +371,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     effects.append(Publish("process.started", {"wid": p.wid, "pid": e.pid}))
     if "after_spawn" in policy.hooks:
         effects.append(CallHook("after_spawn", p.wid, e.pid))
-    awaits = policy.ready if policy.ready in ("notify", "probe") else ""
+    awaits = policy.ready if policy.ready in AWAITED else ""
     up = replace(
         p,
         state=State.RUNNING,
@@ -334,17 +386,57 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         ready_by=now + policy.start_timeout if awaits and policy.start_timeout > 0 else None,
         probes=0,
         said="",
+        watchdog=policy.watchdog,
+        beat_by=None,
+        was_well=False,
+        health=None,
     )
     if up.ready_by is not None:
         effects.append(ArmTimer(p.wid, "start", up.ready_by))
     if awaits == "probe":
         effects.append(_next_probe(up, now, policy))
-    return up, tuple(effects)
+    if awaits:
+        return up, tuple(effects)
+    up, more = _look_after(up, now, policy)
+    return up, (*effects, *more)
 
 
 def _next_probe(p: Process, now: float, policy: Policy) -> ArmTimer:
     wait = min(policy.ready_interval, SOONEST_PROBE * 2.0 ** min(p.probes, 30))
     return ArmTimer(p.wid, "probe", now + max(wait, SOONEST_PROBE))
+
+
+def _look_after(p: Process, now: float, policy: Policy) -> Result:
+    """It can be counted on: from now on it is noticed when it can't be any more."""
+    up, effects = _watch(p, now) if p.beat_by is None else (p, ())
+    if policy.alive is None or p.health is not None:
+        return up, effects
+    return replace(up, health=health.begun(now, policy.alive)), (*effects, _next_look(p, now, policy.alive))
+
+
+def _next_look(p: Process, now: float, rules: health.Rules) -> ArmTimer:
+    return ArmTimer(p.wid, "alive", now + max(rules.interval, SOONEST_PROBE))
+
+
+def _watch(p: Process, now: float) -> Result:
+    """From now on signs of life are expected."""
+    if p.watchdog <= 0:
+        return replace(p, beat_by=None), (CancelTimer(p.wid, "watchdog"),) if p.beat_by is not None else ()
+    by = now + p.watchdog
+    return replace(p, beat_by=by), (ArmTimer(p.wid, "watchdog", by),)
+
+
+def _nothing_expected(p: Process) -> tuple[Effect, ...]:
+    """It ends, or is to: no timer of its life counts any more."""
+    calm: tuple[Effect, ...] = (CancelTimer(p.wid, "age"), *_no_more_waiting(p))
+    if p.beat_by is not None:
+        calm = (*calm, CancelTimer(p.wid, "watchdog"))
+    return (*calm, CancelTimer(p.wid, "alive")) if p.health is not None else calm
+
+
+def _unattended(p: Process) -> Process:
+    """The same: nothing is expected of it any more."""
+    return replace(p, awaits="", ready_by=None, beat_by=None, health=None)
 
 
 def _no_more_waiting(p: Process) -> tuple[Effect, ...]:
@@ -414,10 +506,8 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(
-        p, pid=None, started=None, exit=ended, since=now, awaits="", ready_by=None, reason="", replaced=""
-    )
-    told: tuple[Effect, ...] = (_reaped(p, e, lived), CancelTimer(p.wid, "age"), *_no_more_waiting(p))
+    down = replace(_unattended(p), pid=None, started=None, exit=ended, since=now, reason="", replaced="")
+    told: tuple[Effect, ...] = (_reaped(p, e, lived), *_nothing_expected(p))
     if not comes_back(e, policy):
         state = State.COMPLETED if ended_well(e, policy) else State.EXITED
         return replace(down, state=state, attempts=0, deaths=()), told
@@ -453,19 +543,17 @@ def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     rungs = _rungs(e, policy)
     by = now + sum(seconds for _, seconds in rungs)
     down = replace(
-        p,
+        _unattended(p),
         state=State.STOPPING,
         since=now,
         stop_by=by,
         again=e.again,
         rungs=rungs,
-        awaits="",
-        ready_by=None,
         reason="",
         replaced="",
     )
     down, effects = _climb(down, now, policy)
-    return down, (CancelTimer(p.wid, "age"), *_no_more_waiting(p), *effects)
+    return down, (*_nothing_expected(p), *effects)
 
 
 def _rungs(e: Happening, policy: Policy) -> tuple[tuple[int, float], ...]:
@@ -522,7 +610,9 @@ def stopped(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """The process that was told to stop is gone."""
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(p, pid=None, started=None, exit=p.exit if p.late else ended)
+    if p.amiss and p.exit is not None:
+        ended = replace(p.exit, code=e.code, signal=e.signal, lived=lived)
+    down = replace(p, pid=None, started=None, exit=ended)
     if policy.stop_children:
         # What is left of its children has until the end of the grace time.
         return down, (_reaped(p, e, lived),)
@@ -549,17 +639,27 @@ def down_at_last(p: Process, e: Happening, now: float, policy: Policy) -> Result
         rungs=(),
         commanded=False,
         kill_by=None,
-        late=False,
+        amiss=False,
         replaced=p.replaced if p.again else "",
     )
-    if p.again and p.late:
-        fallen = replace(down, again=False, attempts=p.attempts + 1, deaths=_deaths(p, now, policy))
-        later, effects = _fallen(fallen, e, now, policy, never_at_once=True)
+    if p.again and p.amiss:
+        later, effects = _replaced(replace(down, again=False), p, e, now, policy)
         return later, (*calm, *effects)
     if p.again:
         up, effects = launch(down, e, now, policy)
         return up, (*calm, *effects)
     return down, calm
+
+
+def _replaced(down: Process, p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It was stopped as something was amiss: tried again later and later, or at once where it had been well for a while."""
+    ill = p.exit is not None and p.exit.stage == HEALTH
+    if ill and not policy.respawn:
+        return replace(down, state=State.EXITED), ()
+    lived = p.exit.lived if p.exit is not None else None
+    lasted = ill and p.was_well and lived is not None and lived >= policy.settle_time
+    fallen = replace(down, attempts=0 if lasted else p.attempts + 1, deaths=_deaths(p, now, policy))
+    return _fallen(fallen, e, now, policy, never_at_once=not lasted)
 
 
 def grace_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -621,21 +721,22 @@ def said(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    """It says so itself; where a probe is to tell, its word does not count until that has passed."""
-    if p.awaits == "probe":
+    """It says so itself; where something else is to tell, its word does not count until that has."""
+    if p.awaits in SHOWN:
         return p, ()
-    return _ready(p, now)
+    return _ready(p, now, policy)
 
 
 def probe_passed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    return _ready(replace(p, said=""), now) if p.awaits == "probe" else (p, ())
+    return _ready(replace(p, said=""), now, policy) if p.awaits in SHOWN else (p, ())
 
 
-def _ready(p: Process, now: float) -> Result:
+def _ready(p: Process, now: float, policy: Policy) -> Result:
     after = round(now - p.started, 3) if p.started is not None else 0.0
     told = Publish("process.ready", {"wid": p.wid, "pid": p.pid, "after": after})
     up = replace(p, state=State.READY, since=now, awaits="", ready_by=None, reason="")
-    return up, (*_no_more_waiting(p), told)
+    up, effects = _look_after(up, now, policy)
+    return up, (*_no_more_waiting(p), told, *effects)
 
 
 def probe_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -645,9 +746,10 @@ def probe_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def probe_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    if p.awaits != "probe":
+    if p.awaits not in SHOWN:
         return p, ()
-    return replace(p, said=e.text), (_next_probe(p, now, policy),)
+    # Of a sign that can't come any more nothing but why is left to be told.
+    return replace(p, said=e.text), (_next_probe(p, now, policy),) if p.awaits == "probe" else ()
 
 
 def unready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -665,13 +767,126 @@ def start_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     why = f"not ready{within}: {missing(p)}"
     told = Publish("process.unready", {"wid": p.wid, "pid": p.pid, "reason": why})
     down, effects = stop(p, replace(e, again=True), now, policy)
-    return replace(down, late=True, exit=Exit(at=now, stage="ready", text=why)), (told, *effects)
+    return replace(down, amiss=True, exit=Exit(at=now, stage=READY, text=why)), (told, *effects)
+
+
+def beat(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """A sign of life. The timer is left as it is, and looks when it fires whether another has come since."""
+    if p.beat_by is None:
+        return replace(p, was_well=True), ()
+    return replace(p, was_well=True, beat_by=max(p.beat_by, now + p.watchdog)), ()
+
+
+def beat_missed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """The moment has come by which there should have been a sign of life."""
+    if p.beat_by is None:
+        return p, ()
+    if now < p.beat_by:
+        return p, (ArmTimer(p.wid, "watchdog", p.beat_by),)
+    why = f"it has not said WATCHDOG=1 for {p.watchdog:g} s"
+    return _fallen_ill(p, why, e, now, policy, policy.watchdog_signal)
+
+
+def triggered(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It says itself that it can't go on: as if it had missed a beat."""
+    return _fallen_ill(p, "it has said WATCHDOG=trigger", e, now, policy, policy.watchdog_signal)
+
+
+def _fallen_ill(
+    p: Process, why: str, e: Happening, now: float, policy: Policy, signum: int | None = None
+) -> Result:
+    down, effects = _end_ill(p, why, e, now, policy, signum)
+    return down, (_unhealthy(p, why), *effects)
+
+
+def _unhealthy(p: Process, why: str) -> Publish:
+    return Publish("process.unhealthy", {"wid": p.wid, "pid": p.pid, "reason": why})
+
+
+def _end_ill(p: Process, why: str, e: Happening, now: float, policy: Policy, signum: int | None) -> Result:
+    lived = now - p.started if p.started is not None else None
+    down, effects = stop(p, replace(e, again=True, signum=signum), now, policy)
+    ended = Exit(at=now, stage=HEALTH, text=f"unhealthy: {why}", lived=lived)
+    return replace(down, amiss=True, exit=ended), effects
+
+
+def look_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.health is None or p.pid is None:
+        return p, ()
+    return p, (Probe(p.wid, p.pid, "alive"),)
+
+
+def look_passed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.health is None or policy.alive is None:
+        return p, ()
+    after = health.passed(p.health, now, policy.alive)
+    told: tuple[Effect, ...] = ()
+    if after.state != p.health.state:
+        told = (Publish("process.healthy", {"wid": p.wid, "pid": p.pid}),)
+    return replace(p, health=after, was_well=True), (*told, _next_look(p, now, policy.alive))
+
+
+def look_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """One more failure; the planner decides when one that is unhealthy is replaced, as it knows of the others."""
+    if p.health is None or policy.alive is None:
+        return p, ()
+    again = _next_look(p, now, policy.alive)
+    if p.reason == STOPPING_ITSELF:
+        return p, (again,)
+    after = health.failed(p.health, e.text, now, policy.alive)
+    told = (_unhealthy(p, e.text),) if after.state != p.health.state else ()
+    return replace(p, health=after), (*told, again)
+
+
+def given_up(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It is unhealthy, and its turn to be replaced has come."""
+    if p.health is None or p.health.state != health.UNHEALTHY:
+        return p, ()
+    return _end_ill(p, p.health.text, e, now, policy, None)
+
+
+def watchdog_changed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It says how often it gives a sign of life from now on, or, before it is ready, from then on."""
+    changed = replace(p, watchdog=e.seconds)
+    return (changed, ()) if p.is_awaited else _watch(changed, now)
+
+
+def extended(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It needs so much time more from now on: to become ready, or to its next sign of life. It never gets less than it had."""
+    by = now + e.seconds
+    if p.ready_by is not None and by > p.ready_by:
+        return replace(p, ready_by=by), (ArmTimer(p.wid, "start", by),)
+    if p.beat_by is not None:
+        return replace(p, beat_by=max(p.beat_by, by)), ()
+    return p, ()
+
+
+def stop_extended(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It needs so much time more to end: the signal that is waited for has longer, and what comes after it comes later."""
+    if p.stop_by is None or p.kill_by is not None:
+        return p, ()
+    due = p.stop_by - sum(seconds for _, seconds in p.rungs)
+    more = min(now + e.seconds, max(due, p.since + LONGEST_STOP)) - due
+    if more <= 0:
+        return p, ()
+    return replace(p, stop_by=p.stop_by + more), (ArmTimer(p.wid, "grace", due + more),)
+
+
+def followed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It has ended, and another one that it had started and named has the work: that is the process of the slot now."""
+    return replace(p, pid=e.pid), (
+        Publish("process.followed", {"wid": p.wid, "pid": e.pid, "before": p.pid}),
+    )
 
 
 def missing(p: Process) -> str:
     """What it is waited for: as a sentence about it."""
     if p.awaits == "notify":
         return f"it has not said READY=1, but: {p.said}" if p.said else "it has not said READY=1"
+    if p.awaits == "log":
+        return "no line of its output has had the text that ready names"
+    if p.awaits == "fd":
+        return f"it has written no newline to its descriptor{': ' if p.said else ''}{p.said}"
     return f"its probe fails: {p.said}" if p.said else "its probe has not passed"
 
 
@@ -705,6 +920,16 @@ _DOWN: dict[Kind, Cell] = {
     _K.PROBE_DUE: ignore,
     _K.UNREADY: ignore,
     _K.SAID: ignore,
+    _K.BEAT: ignore,
+    _K.BEAT_MISSED: ignore,
+    _K.TRIGGERED: ignore,
+    _K.WATCHDOG_CHANGED: ignore,
+    _K.EXTENDED: ignore,
+    _K.FOLLOWED: ignore,
+    _K.LOOK_DUE: ignore,
+    _K.LOOK_PASSED: ignore,
+    _K.LOOK_FAILED: ignore,
+    _K.GIVEN_UP: ignore,
     _K.START_OVER: ignore,
     _K.EXITED: ignore,
     _K.TREE_GONE: ignore,
@@ -730,6 +955,16 @@ _UP: dict[Kind, Cell] = {
     _K.PROBE_DUE: probe_due,
     _K.UNREADY: unready,
     _K.SAID: said,
+    _K.BEAT: beat,
+    _K.BEAT_MISSED: beat_missed,
+    _K.TRIGGERED: triggered,
+    _K.WATCHDOG_CHANGED: watchdog_changed,
+    _K.EXTENDED: extended,
+    _K.FOLLOWED: followed,
+    _K.LOOK_DUE: look_due,
+    _K.LOOK_PASSED: look_passed,
+    _K.LOOK_FAILED: look_failed,
+    _K.GIVEN_UP: given_up,
     _K.START_OVER: start_over,
     _K.EXITED: exited,
     _K.TREE_GONE: ignore,
@@ -779,6 +1014,16 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.PROBE_DUE: ignore,
         _K.UNREADY: ignore,
         _K.SAID: said,
+        _K.BEAT: ignore,
+        _K.BEAT_MISSED: ignore,
+        _K.TRIGGERED: ignore,
+        _K.WATCHDOG_CHANGED: ignore,
+        _K.EXTENDED: stop_extended,
+        _K.FOLLOWED: followed,
+        _K.LOOK_DUE: ignore,
+        _K.LOOK_PASSED: ignore,
+        _K.LOOK_FAILED: ignore,
+        _K.GIVEN_UP: ignore,
         _K.START_OVER: ignore,
         _K.EXITED: stopped,
         _K.TREE_GONE: tree_gone,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from .health import HEALTHY
 from .lifecycle import FAILURE, GONE, State
 from .watcher import Planner
 from .words import explain, watcher_state
 
 _UP = frozenset({State.RUNNING, State.READY})
 _ENDED = frozenset({State.EXITED, State.COMPLETED})
-_BY_STARTING = frozenset({"running", "ready", "active", "starting", "waiting", "backoff"})
+_BY_STARTING = frozenset({"running", "ready", HEALTHY, "active", "starting", "waiting", "backoff"})
 
 
 def reached(planner: Planner, state: str, *, queued: bool) -> bool:
@@ -24,11 +25,13 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
     if queued or planner.job is not None:
         return False
     match state:
-        case "running" | "ready":
+        case "running" | "ready" | "healthy":
             slots = planner.active
             enough = planner.wanted and len(slots) == planner.policy.numprocesses
             if state == "ready":
                 return enough and all(process.serves for process in slots)
+            if state == HEALTHY:
+                return enough and all(p.health is not None and p.health.state == HEALTHY for p in slots)
             return enough and all(process.state in _UP for process in slots)
         case "active" | "stopped":
             return planner.status() == state
@@ -45,6 +48,8 @@ def hopeless(planner: Planner, state: str, *, queued: bool, now: float) -> str:
     """Why the watcher does not get there unless somebody starts or changes it; nothing while it may."""
     if queued or planner.job is not None or any(p.next_try is not None for p in planner.processes.values()):
         return ""
+    if state == HEALTHY and planner.policy.alive is None:
+        return "nobody looks whether its processes are alive, as alive is not set"
     if state in ("completed", "exited"):
         if planner.policy.always:
             return "its processes are started again when they end, as respawn is on"

@@ -85,6 +85,8 @@ TIMERS = {
     "age": Kind.AGED,
     "start": Kind.START_OVER,
     "probe": Kind.PROBE_DUE,
+    "watchdog": Kind.BEAT_MISSED,
+    "alive": Kind.LOOK_DUE,
 }
 """Timers of a slot by their kind, and what it means to the process when one fires."""
 WATCHER_TIMERS = ("warmup", "settle")
@@ -376,6 +378,7 @@ class Planner:
             self._vacate()
             if self.wanted and not self._is_stopping():
                 self._fill(now)
+                self._replace_ill(now)
             self._notice_end(now)
             self._advance(now)
             if before == (self._mark(), len(self._effects)):
@@ -447,7 +450,15 @@ class Planner:
             # started and may yet have to give up goes before what it has not replaced.
             new = self._on_trial()
             order = sorted(
-                slots, key=lambda p: (p.state in ALIVE, p.serves, p.wid not in new, p.started or 0.0, p.wid)
+                slots,
+                key=lambda p: (
+                    p.state in ALIVE,
+                    p.serves,
+                    p.wid not in new,
+                    not p.is_ill,
+                    p.started or 0.0,
+                    p.wid,
+                ),
             )
             self._dismiss([p.wid for p in order[: len(slots) - target]], now)
         wid = 0
@@ -461,6 +472,16 @@ class Planner:
             event = Happening(Kind.HOLD, text=self._held_by) if self.asleep else Happening(Kind.START)
             self._step(wid, event, now)
             self._pace(wid, now)
+
+    def _replace_ill(self, now: float) -> None:
+        """Those that were found unhealthy are replaced, the longest so first, and no more at a time than the rules allow."""
+        rules, slots = self.policy.alive, self.active
+        if rules is None or (self.job is not None and self.job.kind == "reload"):
+            return
+        ill = sorted((p.health.since, p.wid) for p in slots if p.is_ill and p.health is not None)
+        free = rules.at_once - sum(p.is_coming for p in slots)
+        for _, wid in ill[: max(0, free)]:
+            self._step(wid, Happening(Kind.GIVEN_UP), now)
 
     def _warm(self, now: float) -> bool:
         """Whether the next start may come now; else a timer is armed for the moment."""

@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import ALIVE, FAILURE, GONE, SCHEDULE, SOCKET, Exit, Policy, Process, State, is_held, missing
+from .health import UNHEALTHY
+from .lifecycle import (
+    ALIVE,
+    FAILURE,
+    GONE,
+    HEALTH,
+    READY,
+    SCHEDULE,
+    SOCKET,
+    Exit,
+    Policy,
+    Process,
+    State,
+    is_held,
+    missing,
+)
 from .outside import with_looks
 
 if TYPE_CHECKING:
@@ -68,7 +83,7 @@ def signal_word(number: int) -> str:
 
 def ending(end: Exit) -> str:
     """How it ended: ``exited with code 1 after 0.4 s``, ``was ended by SIGKILL``, ``could not be started: …``."""
-    if end.stage == "ready":
+    if end.stage in (READY, HEALTH):
         return f"was {end.text}"
     if end.stage:
         return f"could not be started: {end.text}"
@@ -100,6 +115,9 @@ def detail(planner: Planner) -> str:
     waiting = len(planner.awaited)
     if waiting and not (job is not None and job.kind == "reload"):
         parts.append(f"{waiting} not ready")
+    ill = sum(p.is_ill for p in planner.processes.values())
+    if ill:
+        parts.append(f"{ill} unhealthy")
     if planner.asleep:
         parts.append(_awaited(planner))
     slots = [p for p in planner.processes.values() if not is_held(p)]
@@ -144,7 +162,10 @@ def watcher_state(planner: Planner) -> str:
     states = [State.STARTING if p.is_awaited else p.state for p in planner.processes.values()]
     if status == "stopped":
         return worst(s for s in states if s in (State.FAILED, State.EXITED, State.COMPLETED)).value
-    return worst(states).value if states else State.RUNNING.value
+    found = worst(states) if states else State.RUNNING
+    if found is not State.FAILED and any(p.is_ill for p in planner.processes.values()):
+        return UNHEALTHY
+    return found.value
 
 
 def explain(planner: Planner, now: float) -> str:
@@ -201,6 +222,7 @@ def explain(planner: Planner, now: float) -> str:
         said = "" if process in tried else _process_sentence(process, now, planner.policy)
         if said and len(parts) < 4:
             parts.append(said)
+    parts += _health_sentences(planner, now)
     replaced = [p for p in planner.processes.values() if p.replaced]
     if replaced and len(parts) < 4:
         parts.append(_replaced(max(replaced, key=lambda p: p.since)))
@@ -240,7 +262,8 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
     if p.state is State.BACKOFF and p.exit is not None and p.next_try is not None:
         if not p.attempts:
             return f"Process {p.wid} {ending(p.exit)}; it is started again {_later(p.next_try, now)}."
-        tries = f", try {p.attempts + 1}" if p.exit.stage == "" else _tries(p, policy.max_retry)
+        ran = p.exit.stage in ("", READY, HEALTH)
+        tries = f", try {p.attempts + 1}" if ran else _tries(p, policy.max_retry)
         return f"Process {p.wid} {ending(p.exit)}; it is tried again {_later(p.next_try, now)}{tries}."
     if p.state is State.FAILED and p.exit is not None:
         return f"Process {p.wid} {_lost(p)}; {_what_next(p, now)}."
@@ -249,6 +272,8 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
         return f"Process {p.wid} is not ready yet{left}: {missing(p)}."
     if p.state is State.RUNNING and p.reason:
         return f"Process {p.wid} says that it is {p.reason}."
+    if p.state is State.STOPPING and p.amiss and p.exit is not None:
+        return f"Process {p.wid} {ending(p.exit)}; it is being stopped."
     if p.state is State.WAITING:
         return f"Process {p.wid} waits for its {p.reason}."
     if p.state in (State.EXITED, State.COMPLETED) and p.exit is not None:
@@ -269,6 +294,38 @@ def _caused(planner: Planner) -> str:
     kind, why = planner.cause
     being = "is being" if planner.job is not None and planner.job.why == why else "was"
     return f"It {being} {kind}ed because {why}."
+
+
+def _health_sentences(planner: Planner, now: float) -> list[str]:
+    """What is known of the one that has been unhealthy longest, and how many are so beside it; else of one that soon will be."""
+    looked = [p for p in planner.processes.values() if p.health is not None]
+    looked.sort(key=lambda p: (not p.is_ill, p.health.since if p.health is not None else 0.0, p.wid))
+    found = [sentence for p in looked if (sentence := _health_sentence(p, now, planner))][:1]
+    more = sum(p.is_ill for p in looked) - 1
+    if more > 0:
+        found.append(f"{count(more, 'more process')} {'is' if more == 1 else 'are'} unhealthy.")
+    return found
+
+
+def _health_sentence(p: Process, now: float, planner: Planner) -> str:
+    """What is known of one that is unhealthy, or soon will be."""
+    rules, found = planner.policy.alive, p.health
+    if rules is None or found is None or not found.text:
+        return ""
+    if p.is_ill:
+        since = f"Process {p.wid} has been unhealthy for {duration(now - found.since)}: {found.text}"
+        if rules.at_once <= 0:
+            return f"{since}; as alive_replace is 0, nobody replaces it."
+        if planner.job is not None and planner.job.kind == "reload":
+            return f"{since}; it is replaced when the reload is over."
+        others = [str(other.wid) for other in planner.active if other.is_coming]
+        first = f"once it is known how process {others[0]} is" if others else "now"
+        return f"{since}; it is replaced {first}."
+    if not found.failures:
+        spared = duration(max(0.0, found.spared_until - now))
+        return f"Process {p.wid} has {spared} left in which that does not count: {found.text}."
+    looks = "its last look" if found.failures == 1 else f"its last {found.failures} looks"
+    return f"Process {p.wid} has failed {looks}, and is unhealthy after {rules.failures}: {found.text}."
 
 
 def _later(at: float, now: float) -> str:
@@ -379,7 +436,9 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
 
 def _is_ill(p: Process) -> bool:
     # A pause before each start (restart_delay) is nothing that a person is needed for.
-    return p.state in (State.FAILED, State.EXITED) or (p.state is State.BACKOFF and p.attempts > 0)
+    return (
+        p.is_ill or p.state in (State.FAILED, State.EXITED) or (p.state is State.BACKOFF and p.attempts > 0)
+    )
 
 
 def event_text(event: str, fields: Mapping[str, Any]) -> str:
@@ -405,6 +464,12 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} ready after {duration(float(fields.get('after') or 0))}, pid {fields.get('pid')}"
         case "process.unready":
             return f"{wid} is {fields.get('reason')}"
+        case "process.unhealthy":
+            return f"{wid} is unhealthy: {fields.get('reason')}"
+        case "process.healthy":
+            return f"{wid} is healthy"
+        case "process.followed":
+            return f"{wid} is pid {fields.get('pid')} now, in place of pid {fields.get('before')}, which has ended"
         case "process.backoff":
             return f"{wid} is tried again in {duration(float(fields.get('delay') or 0))}, failure {fields.get('attempt')}"
         case "process.failed":

@@ -25,9 +25,9 @@ SHELL: Final = "/bin/sh"
 BASH: Final = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash")
 SHELLS: Final = (SHELL, *BASH)
 
-SCRIPT: Final = 'LISTEN_PID=$$; export LISTEN_PID; exec "$@"'
-KEEP_PWD: Final = f"PWD=$1; shift; {SCRIPT}"
-NO_PWD: Final = f"unset PWD; shift; {SCRIPT}"
+LISTEN_PID: Final = "LISTEN_PID"
+KEPT_FOLDER: Final = "PWD=$1; shift;"
+NO_FOLDER: Final = "unset PWD; shift;"
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SHELL_S_OWN: Final = frozenset(
@@ -63,16 +63,16 @@ def above(fd: int) -> int:
 
 
 @contextmanager
-def placed(fds: Sequence[int], program: str) -> Iterator[tuple[int, ...]]:
-    """The descriptors are there a second time, from 3 on, until the context is left; raises SpawnError."""
-    targets = tuple(range(FIRST, FIRST + len(fds)))
-    if len(fds) > MOST:
-        text = f"could not hand {len(fds)} sockets to {program}: listen_fds is for {MOST} at most"
+def placed(places: Mapping[int, int], program: str) -> Iterator[tuple[int, ...]]:
+    """The descriptors are there a second time, at the numbers that they stand under, until the context is left; raises SpawnError."""
+    targets = tuple(places)
+    if any(target >= FIRST + MOST for target in targets):
+        text = f"could not hand {len(places)} sockets to {program}: listen_fds is for {MOST} at most"
         raise SpawnError("descriptors", errno.EMFILE, program, text)
     # What keeps the places, or what this process was started with and does not use.
     before: list[int] = []
     try:
-        for fd, target in zip(fds, targets, strict=True):
+        for target, fd in places.items():
             before.append(fcntl.fcntl(target, fcntl.F_DUPFD_CLOEXEC, FIRST + MOST))
             os.dup2(fd, target, inheritable=False)
         yield targets
@@ -88,14 +88,18 @@ def variables(names: Sequence[str]) -> dict[str, str]:
     return {"LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(told)}
 
 
-def by_shell(env: Mapping[str, str], program: str) -> tuple[list[str], dict[str, str]]:
+def by_shell(
+    env: Mapping[str, str], program: str, of_pid: Sequence[str] = (LISTEN_PID,)
+) -> tuple[list[str], dict[str, str]]:
     """The words that come before the program's, and the environment to start them with.
 
-    The program has that environment and ``LISTEN_PID``, less what a shell exports of its own state. Raises SpawnError where
-    no shell passes it on.
+    The program has that environment and its own pid in the variables `of_pid`, less what a shell exports of its own state.
+    Raises SpawnError where no shell passes it on.
     """
     odd = sorted(name for name in env if not IDENTIFIER.fullmatch(name))
-    script, pwd = (KEEP_PWD, env["PWD"]) if "PWD" in env else (NO_PWD, "")
+    before, pwd = (KEPT_FOLDER, env["PWD"]) if "PWD" in env else (NO_FOLDER, "")
+    told = " ".join(f"{name}=$$; export {name};" for name in of_pid)
+    script = f'{before} {told} exec "$@"'
     passed = {name: value for name, value in env.items() if name not in SHELL_S_OWN}
     if not odd:
         return [SHELL, "-c", script, SHELL, pwd], passed
@@ -104,8 +108,8 @@ def by_shell(env: Mapping[str, str], program: str) -> tuple[list[str], dict[str,
             # Functions that it would import would be exported in another form.
             return [bash, "-p", "-c", script, bash, pwd], passed
     text = (
-        f"could not tell {program} of its sockets: {SHELL} does not pass on the variable {odd[0]}; take it out of the "
-        "environment, set listen_fds to false, or install bash"
+        f"could not tell {program} its own pid in {of_pid[0]}: {SHELL} does not pass on the variable {odd[0]}; take it out of the "
+        f"environment, set {'listen_fds to false' if of_pid[0] == LISTEN_PID else 'watchdog to 0'}, or install bash"
     )
     raise SpawnError("environment", errno.EINVAL, program, text)
 

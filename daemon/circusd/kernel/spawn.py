@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from circusd.kernel import limits, listenfds, prlimit, proc, scheduling, users
 from circusd.kernel.diagnosis import explain_exec, foresee, in_words
+from circusd.kernel.sockets import FIRST_OF_MANAGER
 from circusd.schema.errors import ConfigError, SpawnError
 
 NULL_DEVICE: Final = "/dev/null"
@@ -35,7 +36,8 @@ class SpawnSpec:
 
     ``stdin``, ``stdout``, ``stderr``: descriptors of this process, None for the null device. ``pass_fds`` keep their
     numbers in the child. ``listen``: sockets by name that it gets by systemd's protocol, from descriptor 3 on, in that
-    order. ``limits``: (soft, hard) by name, -1 for unlimited; they win over ``nofile``, the limits on
+    order. ``at``: descriptors of this process by the number, from 3 to 18, that they have in the child. ``pid_variables``:
+    variables that have its own pid. ``limits``: (soft, hard) by name, -1 for unlimited; they win over ``nofile``, the limits on
     descriptors of before this daemon raised its own. None means "as this process" everywhere else.
     """
 
@@ -53,6 +55,8 @@ class SpawnSpec:
     stderr: int | None = None
     pass_fds: tuple[int, ...] = ()
     listen: Mapping[str, int] = field(default_factory=dict)
+    at: Mapping[int, int] = field(default_factory=dict)
+    pid_variables: tuple[str, ...] = ()
     nofile: tuple[int, int] | None = None
     oom_score_adj: int | None = None
     scheduling: scheduling.Scheduling = scheduling.AS_HERE
@@ -116,7 +120,7 @@ def spawn(spec: SpawnSpec) -> Child:
                 raise refusal
             executable = before[0]
             argv = [*before, program, *argv[1:]]
-        placed = stack.enter_context(listenfds.placed(tuple(spec.listen.values()), program))
+        placed = stack.enter_context(listenfds.placed(_places(spec, program), program))
         _prepare_here(spec, plan, program, stack)
         try:
             popen = subprocess.Popen(
@@ -146,14 +150,30 @@ def spawn(spec: SpawnSpec) -> Child:
     return child
 
 
+def _places(spec: SpawnSpec, program: str) -> dict[int, int]:
+    """Which descriptor of this process stands at which number in the child."""
+    places = {FIRST_OF_MANAGER + number: fd for number, fd in enumerate(spec.listen.values())}
+    taken = sorted(places.keys() & spec.at.keys())
+    if taken:
+        text = (
+            f"could not give {program} its descriptor {taken[0]}: a socket has that number, by listen_fds; "
+            f"let ready name one from {FIRST_OF_MANAGER + len(places)} on"
+        )
+        raise SpawnError("descriptors", errno.EEXIST, program, text)
+    return {**places, **spec.at}
+
+
 def _before(spec: SpawnSpec, plan: LimitPlan, program: str) -> tuple[Mapping[str, str], list[str]]:
     """The environment, and the words of what is executed before the program."""
     env, words = spec.env, []
     if plan.by_prlimit:
         words = [prlimit.find_prlimit(program), *plan.by_prlimit, "--"]
+    of_pid = spec.pid_variables
     if spec.listen:
-        told = {**env, **listenfds.variables(tuple(spec.listen))}
-        shell, env = listenfds.by_shell(told, program)
+        env = {**env, **listenfds.variables(tuple(spec.listen))}
+        of_pid = (listenfds.LISTEN_PID, *of_pid)
+    if of_pid:
+        shell, env = listenfds.by_shell(env, program, of_pid)
         words += shell
     return env, words
 

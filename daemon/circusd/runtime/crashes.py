@@ -335,7 +335,14 @@ class Crashes:
 
 def _how(failure: Failure) -> tuple[Any, ...]:
     event = failure.event
-    return event.code, event.signal, event.stage, event.text, failure.late, failure.core
+    return (
+        event.code,
+        event.signal,
+        event.stage,
+        event.text,
+        failure.amiss and (failure.amiss.stage, failure.amiss.text),
+        failure.core,
+    )
 
 
 def _next_try(failure: Failure) -> float | None:

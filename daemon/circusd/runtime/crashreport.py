@@ -43,8 +43,9 @@ def begun(watcher: Watcher, failure: Failure, by: str) -> dict[str, Any]:
     """What is known without looking anything up."""
     event = failure.event
     lived = None if failure.started is None else round(failure.ended - failure.started, 3)
-    text = failure.late or event.text
-    stage = "ready" if failure.late else event.stage
+    stage, text = (
+        (event.stage, event.text) if failure.amiss is None else (failure.amiss.stage, failure.amiss.text)
+    )
     end = Exit(at=0.0, code=event.code, signal=event.signal, stage=stage, text=text)
     return {
         "watcher": watcher.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from circusd.config.model import WatcherConfig
-from circusd.core.lifecycle import Happening, Process, State
+from circusd.core.lifecycle import Exit, Happening, Process, State
 from circusd.kernel.pidfd import Ended
 
 from . import clock
@@ -45,8 +45,8 @@ class Failure:
     """That of the watcher then: a reload that it made fail takes its changes back."""
     core: bool = False
     usage: struct_rusage | None = None
-    late: str = ""
-    """Why it was stopped, where it was not ready in time."""
+    amiss: Exit | None = None
+    """Why it was stopped, where it was not ready in time, or was not well."""
     sent: tuple[Sent, ...] = ()
     stop: str = ""
     """The command by which it was being stopped, or ``max_age``."""
@@ -65,7 +65,7 @@ def failure_of(
     """The failure of a process as it was before the event; ``aged`` says that it was replaced for its age."""
     job = watcher.planner.job
     stop, order = "", 0
-    if process.state is State.STOPPING and not process.late:
+    if process.state is State.STOPPING and not process.amiss:
         if aged:
             stop = "max_age"
         elif job is not None:
@@ -79,7 +79,7 @@ def failure_of(
         watcher.config,
         ended.status.core,
         ended.usage,
-        process.exit.text if process.late and process.exit is not None else "",
+        process.exit if process.amiss else None,
         sent,
         stop,
         order,

@@ -1,4 +1,4 @@
-"""What processes tell of themselves: that they are ready, reload or stop, and their state in words.
+"""What processes tell of themselves: that they are ready, live, reload or stop, and their state in words.
 
 Whoever can reach the socket can send; a message counts for the process that the kernel names as its sender, and for
 those above it, where one of them is the main process of a slot.
@@ -31,6 +31,10 @@ PAUSE: Final = 0.05
 STATUS_CHARACTERS: Final = 200
 QUIET_SECONDS: Final = 60.0
 """Messages of strangers are told once in that time."""
+LONGEST: Final = 1e9
+"""Seconds of the longest time that a process can ask for: more is taken for that, and nobody lives to see it."""
+DIGITS: Final = 20
+"""A number of microseconds has no more."""
 
 
 class Notifications:
@@ -101,16 +105,23 @@ class Notifications:
 
     def _find(self, pid: int) -> tuple[Watcher, int] | None:
         """The watcher that the sender belongs to, and its main process, which is the sender itself or above it."""
+        session = 0
         for _ in range(proc.GENERATIONS):
             if pid <= 1:
-                return None
+                break
             for watcher in self._watchers():
                 if watcher.has_process(pid):
                     return watcher, pid
             row = proc.row(pid)
             if row is None:
-                return None
+                break
+            session = session or row.session
             pid = row.ppid
+        # Those above it are gone; which session it is in it has from them, and can't choose.
+        for watcher in self._watchers() if session else ():
+            main = watcher.process_of_session(session)
+            if main is not None:
+                return watcher, main
         return None
 
     def _stranger(self, pid: int) -> None:
@@ -137,7 +148,24 @@ def happenings(fields: dict[str, str] | Any) -> list[Happening]:
         found.append(Happening(Kind.BECAME_READY))
     if fields.get("STOPPING") == "1":
         found.append(Happening(Kind.UNREADY, text="stopping"))
+    if (seconds := _seconds(fields.get("EXTEND_TIMEOUT_USEC"))) is not None:
+        found.append(Happening(Kind.EXTENDED, seconds=seconds))
+    if fields.get("WATCHDOG") == "1":
+        found.append(Happening(Kind.BEAT))
+    elif fields.get("WATCHDOG") == "trigger":
+        found.append(Happening(Kind.TRIGGERED))
+    if (seconds := _seconds(fields.get("WATCHDOG_USEC"))) is not None:
+        found.append(Happening(Kind.WATCHDOG_CHANGED, seconds=seconds))
     return found
+
+
+def _seconds(microseconds: str | None) -> float | None:
+    """What such a number means; None where it is none."""
+    if microseconds is None or len(microseconds) > DIGITS:
+        return None
+    if not (microseconds.isascii() and microseconds.isdigit()):
+        return None
+    return min(int(microseconds) / 1e6, LONGEST)
 
 
 def one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Looking whether a process is ready: a request, a connection, or a command; each in a greenlet, with an end in time."""
+"""Looking whether a process is ready, or alive: a request, a connection, or a command; each in a greenlet, with an end in time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ from .reaper import Reaper
 from .sockets import is_program
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
     from .watcher import Credentials
 
 GOOD: Final = range(200, 400)
 """Statuses of HTTP that say yes."""
+REASON_BYTES: Final = 400
+REASON_SECONDS: Final = 0.5
+"""Of what a server says beside another status: so much is read, and so long is waited for it."""
 
 Done = Callable[[str], None]
 """Told, in a greenlet of its own, what is wrong; nothing when the process is ready."""
@@ -53,7 +58,7 @@ class Probes:
         self._children: dict[int, Child] = {}
 
     def look(self, text: str, around: Surroundings, timeout: float, done: Done) -> None:
-        """One look at what the option ``ready`` says, with its names replaced; ``done`` is told within the time."""
+        """One look at what the option ``ready`` or ``alive`` says, with its names replaced; ``done`` is told within the time."""
         gevent.spawn(self._look, text, around, timeout, done)
 
     def close(self) -> None:
@@ -182,9 +187,30 @@ def _answer(target: Target, connect: Callable[[Target], Any]) -> str:
     connection.sock = connect(target)
     try:
         connection.request("GET", target.path, headers={"User-Agent": "circusd", "Connection": "close"})
-        status = connection.getresponse().status
+        response = connection.getresponse()
+        if response.status in GOOD:
+            return ""
+        return ": ".join(filter(None, (f"status {response.status}", _reason(response))))
     except HTTPException as error:
         return f"no answer of HTTP: {str(error) or type(error).__name__}"
     finally:
         connection.close()
-    return "" if status in GOOD else f"status {status}"
+
+
+def _reason(response: HTTPResponse) -> str:
+    """The first line of what a server says to a status that is no good, where that is made to be read."""
+    kind = response.headers.get_content_type()
+    if kind != "text/plain" and not kind.endswith("json"):
+        return ""
+    data = b""
+    over = gevent.Timeout(REASON_SECONDS)
+    over.start()
+    try:
+        data = response.read1(REASON_BYTES)
+    except gevent.Timeout as end:
+        if end is not over:
+            raise
+    finally:
+        over.close()
+    lines = data.decode("utf-8", "replace").strip().splitlines()
+    return lines[0] if lines else ""

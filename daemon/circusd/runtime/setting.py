@@ -23,6 +23,7 @@ from .watcher import Credentials, Watcher
 
 _STOP, _FAILURE, _START = "at the next stop", "at the next failure", "at the next start"
 _END = "when a process ends"
+_LOOK = "at the next look"
 _NEXT_USE: Mapping[str, str] = {
     "autostart": "when circusd is started",
     "depends_on": _START,
@@ -54,6 +55,13 @@ _NEXT_USE: Mapping[str, str] = {
     "start_timeout": _START,
     "ready_interval": _START,
     "ready_timeout": _START,
+    "watchdog_signal": "at the next missing sign of life",
+    "alive_interval": _LOOK,
+    "alive_timeout": _LOOK,
+    "alive_failures": _LOOK,
+    "alive_successes": _LOOK,
+    "alive_start_period": _START,
+    "alive_replace": _LOOK,
 }
 """When options that are looked up as they are needed count."""
 

@@ -37,6 +37,18 @@ def _exit(end: Exit | None) -> dict[str, Any] | None:
     }
 
 
+def _health(process: Process) -> dict[str, Any] | None:
+    found = process.health
+    if found is None:
+        return None
+    return {
+        "state": found.state,
+        "since": _epoch(found.since),
+        "failures": found.failures,
+        "text": found.text,
+    }
+
+
 def process_view(process: Process, side: str = "", main_pid: int | None = None) -> dict[str, Any]:
     """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on, ``main_pid`` what has the work below it."""
     return {
@@ -54,6 +66,7 @@ def process_view(process: Process, side: str = "", main_pid: int | None = None) 
         "ready_by": _epoch(process.ready_by),
         "said": process.said,
         "replaced": process.replaced,
+        "health": _health(process),
         "side": side,
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),

@@ -45,6 +45,10 @@ TURN: Final = 0.004
 """Seconds of reading after which other things have their turn."""
 
 
+Look = Callable[[bytes], bool]
+"""Sees what a process writes to one stream; true when it wants no more."""
+
+
 class ChildEnds(NamedTuple):
     """The write ends for a process; None for the null device."""
 
@@ -143,8 +147,11 @@ class Reader:
         fd: int,
         sink: Fan,
         closed: Callable[[Reader], None],
+        look: Look | None = None,
     ) -> None:
-        """Reads from `fd`, which it owns, until its end; `closed` is called then, unless it was closed by `close`."""
+        """Reads from `fd`, which it owns, until its end; `closed` is called then, unless it was closed by `close`. `look` sees
+        what is read until it has seen enough."""
+        self._look = look
         self.key = key
         self.pid = pid
         self.read_bytes = 0
@@ -253,6 +260,8 @@ class Reader:
 
     def _take(self, data: bytes) -> None:
         self.read_bytes += len(data)
+        if self._look is not None and self._look(data):
+            self._look = None
         wall = clock.wall()
         # The history first: then it is known how many lines there are.
         self._services.history.append(self.key, self.pid, wall, self._whole(data) if self._ended else data)
@@ -377,12 +386,14 @@ class Output:
         ends = {stream: pipe[1] for stream, pipe in pipes.items()}
         return ChildEnds(ends.get("stdout"), ends.get("stderr"))
 
-    def spawned(self, wid: int, pid: int) -> None:
-        """The process of that slot runs: its ends are closed here, and what it writes is read."""
+    def spawned(self, wid: int, pid: int, look: Callable[[], Look] | None = None) -> None:
+        """The process of that slot runs: its ends are closed here, and what it writes is read. `look` makes what sees it, for
+        each stream one."""
         for stream, (ours, its) in self._attached.pop(wid, {}).items():
             os.close(its)
             key = StreamKey(self._config.name, wid, stream)
-            reader = Reader(self._services, key, pid, ours, self._sinks[stream], self._gone)
+            seen = None if look is None else look()
+            reader = Reader(self._services, key, pid, ours, self._sinks[stream], self._gone, seen)
             self._readers[reader] = None
 
     def abandon(self, wid: int) -> None:

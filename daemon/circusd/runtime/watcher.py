@@ -5,6 +5,7 @@ Everything here runs in the arbiter's greenlet; callbacks of the loop only post 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -36,17 +37,18 @@ from circusd.core.effects import (
     Spawn,
     Vacate,
 )
+from circusd.core.health import Rules
 from circusd.core.lifecycle import FAILURE, Happening, Kind, Policy, State
 from circusd.core.timeline import Start
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
-from circusd.kernel.pidfd import Ended, ExitStatus
+from circusd.kernel.pidfd import Ended, ExitStatus, open_pidfd
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.sockets import FIRST_OF_MANAGER
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
-from circusd.schema.probe_values import WORDS
+from circusd.schema.probe_values import WORDS, sign_of
 
 from . import clock
 from .dependencies import BY_NEEDS
@@ -54,6 +56,7 @@ from .failures import SIGNALS_KEPT, Failure, Sent, failure_of
 from .goodstarts import Health
 from .notifications import happenings
 from .probes import Surroundings
+from .signs import LineSign, Newline
 from .sockets import is_program
 from .timeline import Timeline
 
@@ -71,6 +74,13 @@ KILL, CONTINUE = 9, 18
 PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
 """Seconds in which the end of a process that is not there any more has been told."""
+_FINDINGS = {
+    "ready": (Kind.PROBE_PASSED, Kind.PROBE_FAILED),
+    "alive": (Kind.LOOK_PASSED, Kind.LOOK_FAILED),
+}
+"""What it means to the process when a look has passed, or not."""
+_UNSEEN = (ArmTimer, CancelTimer, Probe)
+"""Effects that nobody sees: a look that finds what was found before changes nothing."""
 
 
 @dataclass(slots=True)
@@ -129,12 +139,31 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
         singleton=config.singleton,
-        ready=config.ready if config.ready in WORDS else "probe",
+        ready=_ready_of(config.ready),
         ready_interval=config.ready_interval,
         start_timeout=config.start_timeout,
+        watchdog=config.watchdog,
+        watchdog_signal=config.watchdog_signal,
+        alive=_rules_of(config) if config.alive else None,
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
         scheduled=bool(config.schedule),
+    )
+
+
+def _ready_of(text: str) -> str:
+    """What the core knows of an option ``ready``."""
+    sign = None if text in WORDS else sign_of(text)
+    return sign[0] if sign is not None else text if text in WORDS else "probe"
+
+
+def _rules_of(config: WatcherConfig) -> Rules:
+    return Rules(
+        interval=config.alive_interval,
+        failures=config.alive_failures,
+        successes=config.alive_successes,
+        start_period=config.alive_start_period,
+        at_once=config.alive_replace,
     )
 
 
@@ -190,8 +219,18 @@ class Watcher:
         """Processes by pid, until they are reaped."""
         self._mains: dict[int, Identity] = {}
         """By pid of a process: the one below it that has the work, and gets its signals."""
-        self._looks: dict[int, tuple[str, Surroundings]] = {}
-        """How to look whether the process of a slot is ready, where it does not say so itself."""
+        self._sessions: dict[int, int] = {}
+        """By session: the pid of the process that it belongs to, which need not be its leader any more."""
+        self._heads: dict[int, Identity] = {}
+        """By pid of a process that has taken the place of another: the one that was started, whose session and output it has."""
+        self._looks: dict[tuple[int, str], tuple[str, Surroundings]] = {}
+        """How to look whether the process of a slot is ``ready``, where it does not say so itself, or ``alive``."""
+        self._signs: dict[int, Newline] = {}
+        """Where the process of a slot is waited for to write a newline."""
+        self._sign_ends: dict[int, int] = {}
+        """Our end of the pipe for that, of a process that is being started."""
+        self._texts: dict[int, str] = {}
+        """What a line of the process of a slot has to have, where that shows that it is ready."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
         self._sent: dict[int, tuple[Sent, ...]] = {}
@@ -369,15 +408,15 @@ class Watcher:
                     if hook in ("before_start", "before_spawn"):
                         self.timeline.freed()
                     self._call_hook(hook, wid, pid)
-                case Probe(wid, pid):
-                    self._look(wid, pid)
+                case Probe(wid, pid, what):
+                    self._look(wid, pid, what)
                 case Publish(event, fields):
                     self.tell(event, **fields)
                 case JobEnded():
                     self._job_ended(effect, before)
                 case Vacate(wid):
                     self._forget(wid)
-        if effects:
+        if not all(isinstance(effect, _UNSEEN) for effect in effects):
             self.arbiter.changed(self)
         if self._ticket is not None and not self._ticket.begun.is_set() and self.planner.has_begun:
             self._ticket.begun.set()
@@ -411,11 +450,13 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
-        self._looks.pop(wid, None)
+        for what in _FINDINGS:
+            self._looks.pop((wid, what), None)
         self._ended.pop(wid, None)
         self._starts_before.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
+        self._drop_sign(wid)
         tree = self._trees.pop(wid, None)
         if tree is not None:
             tree.close()
@@ -466,12 +507,34 @@ class Watcher:
             text = f"no descriptor for its start: {error.strerror}"
             self._refused(wid, SpawnError("descriptors", error.errno or 0, self.config.cmd, text))
         else:
-            self.output.spawned(wid, child.pid)
+            self._await_sign(wid, child.pid)
             self._wids[child.pid] = wid
             self._roots[child.pid] = child
+            self._sessions[child.pid] = child.pid
             self.arbiter.reaper.watch_counted(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.arbiter.good_starts.begun(self, spec)
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
+
+    def _await_sign(self, wid: int, pid: int) -> None:
+        """What the process writes is read, and its sign of readiness seen, where it gives one."""
+
+        def told(problem: str) -> None:
+            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
+
+        text = self._texts.get(wid)
+        self.output.spawned(wid, pid, None if text is None else lambda: LineSign(text, told).feed)
+        end = self._sign_ends.pop(wid, None)
+        if end is not None:
+            self._signs[wid] = Newline(end, told)
+
+    def _drop_sign(self, wid: int) -> None:
+        self._texts.pop(wid, None)
+        sign, end = self._signs.pop(wid, None), self._sign_ends.pop(wid, None)
+        if sign is not None:
+            sign.close()
+        if end is not None:
+            os.close(end)
 
     def _launch(self, wid: int) -> tuple[Child, SpawnSpec]:
         if self.credentials.error is not None:
@@ -480,12 +543,14 @@ class Watcher:
             extra = self.before_spawn() if self.before_spawn is not None else {}
             for fd in extra.values():
                 stack.callback(os.close, fd)
+            self._drop_sign(wid)
             spec = self._spec(wid, extra, stack)
             ends = self.output.attach(wid)
             try:
                 return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr)), spec
             except BaseException:
                 self.output.abandon(wid)
+                self._drop_sign(wid)
                 raise
 
     def _refused(self, wid: int, error: SpawnError) -> None:
@@ -517,10 +582,27 @@ class Watcher:
             stdin = os.dup(0)
             stack.callback(os.close, stdin)
         env = launch.env
-        if config.ready != "started":
+        if config.ready != "started" or config.watchdog > 0:
             env = {"NOTIFY_SOCKET": services.notify_address(), **env}
-        if config.ready not in WORDS:
-            self._looks[wid] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
+        if config.watchdog > 0:
+            env = {**env, "WATCHDOG_USEC": str(max(1, round(config.watchdog * 1e6)))}
+        try:
+            sign = None if config.ready in WORDS else sign_of(launch.ready)
+        except ValueError as problem:
+            # What names in it stand for is known only now.
+            text = f"ready of {self.name} {problem}: {launch.ready}"
+            raise SpawnError("command", errno.EINVAL, launch.ready, text) from problem
+        at: dict[int, int] = {}
+        if sign is not None and sign[0] == "fd":
+            self._sign_ends[wid], its = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, its)
+            at = {int(sign[1]): its}
+        elif sign is not None:
+            self._texts[wid] = sign[1]
+        elif config.ready not in WORDS:
+            self._looks[wid, "ready"] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
+        if config.alive:
+            self._looks[wid, "alive"] = (launch.alive, Surroundings(env, launch.cwd, self.credentials))
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
@@ -534,6 +616,8 @@ class Watcher:
             stdin=stdin,
             pass_fds=(*(() if listen else named.values()), *extra.values()),
             listen=listen,
+            at=at,
+            pid_variables=("WATCHDOG_PID",) if config.watchdog > 0 else (),
             nofile=services.nofile,
             oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,
             scheduling=Scheduling(
@@ -556,6 +640,10 @@ class Watcher:
         for event in happenings(fields):
             self.arbiter.post(self, self._told, pid, event)
 
+    def process_of_session(self, session: int) -> int | None:
+        """The pid of its process that the session belongs to, if there is one: of its slot, not reaped yet."""
+        return self._sessions.get(session)
+
     def main_of(self, pid: int | None) -> int | None:
         """The pid of the process below that gets the signals in its place, if there is one."""
         main = None if pid is None else self._mains.get(pid)
@@ -568,7 +656,7 @@ class Watcher:
         found = proc.row(int(text)) if text.isdecimal() and len(text) < PID_DIGITS else None
         if found is not None and found.pid == pid:
             self._mains.pop(pid, None)
-        elif found is not None and proc.is_below(found, pid):
+        elif found is not None and (proc.is_below(found, pid) or self._sessions.get(found.session) == pid):
             self._mains[pid] = found.identity
         else:
             log.info("no process of its own is its main process watcher=%r pid=%d", self.name, pid)
@@ -584,16 +672,21 @@ class Watcher:
         if event.kind is Kind.SAID and event.text == process.said:
             return
         self.happen(wid, event)
-        if event.kind is Kind.SAID:
+        after = self.planner.processes.get(wid)
+        if after is not None and (after.said, after.health) != (process.said, process.health):
             self.arbiter.changed(self)
 
-    def _look(self, wid: int, pid: int) -> None:
+    def _look(self, wid: int, pid: int, what: str) -> None:
+        passed, failed = _FINDINGS[what]
+
         def done(problem: str) -> None:
-            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+            kind = failed if problem else passed
             self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
-        text, around = self._looks[wid]
-        self.arbiter.services.probes.look(text, around, self.config.ready_timeout, done)
+        text, around = self._looks[wid, what]
+        config = self.config
+        timeout = config.alive_timeout if what == "alive" else config.ready_timeout
+        self.arbiter.services.probes.look(text, around, timeout, done)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -605,11 +698,14 @@ class Watcher:
         status = ended.status
         wid = self._wids.pop(pid, None)
         root = self._roots.pop(pid)
-        self._mains.pop(pid, None)
+        main = self._mains.pop(pid, None)
         sent = self._sent.pop(pid, ())
         if wid is None:
             return
-        self.output.ended(wid, pid)
+        if main is not None and pid not in self._abandoned and self._follow(wid, root.identity, main):
+            return
+        self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
+        self.output.ended(wid, self._heads.pop(pid, root.identity).pid)
         if pid in self._abandoned:
             self._ended_late(wid, pid, root.identity, status)
             return
@@ -620,6 +716,8 @@ class Watcher:
         stopping = process.state is State.STOPPING
         if not stopping:
             self._ended[wid] = "exited" if status.signal is None else "killed"
+        elif process.amiss:
+            self._ended[wid] = "unhealthy"
         code = status.code if status.signal is None else -status.signal
         # Asked for before the consequences: those may call after_stop, which comes last.
         self._notify_hook(
@@ -634,6 +732,32 @@ class Watcher:
             self._report(failure)
         if stopping and self.config.stop_children:
             self._look_after_tree(wid, root.identity)
+
+    def _follow(self, wid: int, ended: Identity, main: Identity) -> bool:
+        """Whether the process that had the work in place of one that has ended is the slot's from now on."""
+        process, pid = self.planner.processes.get(wid), ended.pid
+        if self.removed or process is None or process.pid != pid:
+            return False
+        try:
+            child = Child(main.pid, open_pidfd(main.pid))
+        except OSError:
+            return False
+        # From here on the pidfd stands for one process; was it already another one when it was opened?
+        found = proc.row(main.pid)
+        if found is None or found.identity != main or not found.is_alive:
+            os.close(child.pidfd)
+            return False
+        assert child.start == main.start
+        self._wids[main.pid] = wid
+        self._roots[main.pid] = child
+        self._heads[main.pid] = self._heads.pop(pid, ended)
+        self._sessions = {
+            session: main.pid if held == pid else held for session, held in self._sessions.items()
+        }
+        self._sessions[found.session] = main.pid
+        self.arbiter.reaper.watch_counted(main.pid, child.pidfd, partial(self._exited, main.pid))
+        self.happen(wid, Happening(Kind.FOLLOWED, pid=main.pid))
+        return True
 
     def _report(self, failure: Failure) -> None:
         """After the event: it is known what comes next."""
@@ -741,6 +865,8 @@ class Watcher:
         if process.pid is not None:
             roots.append(self._roots[process.pid].identity)
             self._note_sent(process.pid, KILL)
+            if process.pid in self._heads:
+                roots.append(self._heads[process.pid])
             self.tell("process.signalled", wid=wid, pid=process.pid, signum=KILL)
         self.arbiter.kill_trees(roots)
         if process.pid is None:

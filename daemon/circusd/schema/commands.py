@@ -17,6 +17,7 @@ ROLES = ("viewer", "operator", "admin")
 WAIT_STATES = (
     "running",
     "ready",
+    "healthy",
     "active",
     "stopped",
     "failed",

@@ -128,6 +128,26 @@ EVENTS: tuple[EventKind, ...] = (
         "warning",
     ),
     EventKind(
+        "process.unhealthy",
+        "",
+        (*_PROCESS, "reason"),
+        "A process is not well: it has not given the sign of life that ``watchdog`` expects, says that it can't go on, or has failed "
+        "``alive_failures`` looks in a row. It is stopped and replaced; after looks as ``alive_replace`` has it.",
+        "error",
+    ),
+    EventKind(
+        "process.healthy",
+        "",
+        _PROCESS,
+        "A process has passed ``alive_successes`` looks in a row, for the first time or after it was unhealthy.",
+    ),
+    EventKind(
+        "process.followed",
+        "",
+        (*_PROCESS, "before"),
+        "A process (``before``) has ended, and the one that it had named by ``MAINPID`` has taken its place.",
+    ),
+    EventKind(
         "process.refused",
         "",
         ("watcher", "wid", "stage", "errno", "reason"),

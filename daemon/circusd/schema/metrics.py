@@ -16,15 +16,16 @@ STATES = (
     "ready",
     "stopping",
     "exited",
+    "unhealthy",
     "backoff",
     "failed",
     "completed",
 )
-"""Of a watcher: the worst state of its processes."""
+"""Of a watcher: the worst state of its processes; ``unhealthy`` where one runs and was found so."""
 
-RESTART_REASONS = ("exited", "killed", "max_age", "max_memory", "max_cpu", "files", "command")
-"""Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, or somebody
-wanted it."""
+RESTART_REASONS = ("exited", "killed", "max_age", "max_memory", "max_cpu", "unhealthy", "files", "command")
+"""Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, was not well or
+not ready in time, or somebody wanted it."""
 
 LAG_STATISTICS = ("p50", "p99", "max")
 

@@ -1,4 +1,4 @@
-"""What tells that a process is ready, read from text: a word, or where and how to look."""
+"""What tells that a process is ready, or alive, read from text: a word, or where and how to look."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from .values import read_text
 WORDS = ("auto", "started", "notify")
 """What needs no look: see the option ``ready``."""
 SCHEMES = ("http", "tcp", "unix", "exec")
+"""Where it is looked from outside."""
+SIGNS = ("log", "fd")
+"""What a process gives by itself."""
+NUMBERS = range(3, 19)
+"""Descriptors that a process can be given a pipe at."""
 
 _REFERENCE = re.compile(r"\$\(circus\.[\w.-]+\)|\(\(circus\.[\w.-]+\)\)", re.I)
 
@@ -43,6 +48,19 @@ def target_of(text: str) -> Target:
             raise ValueError("has no absolute path")
         return Target("unix", path=path)
     return _address(scheme, text.strip())
+
+
+def sign_of(text: str) -> tuple[str, str] | None:
+    """What ``log:TEXT`` or ``fd:NUMBER`` means: one of `SIGNS` and what follows it; None for anything else, ValueError with words."""
+    scheme, colon, rest = text.strip().partition(":")
+    scheme, rest = scheme.lower(), rest.strip()
+    if not colon or scheme not in SIGNS:
+        return None
+    if scheme == "log" and not rest.strip("*"):
+        raise ValueError("has no text to look for")
+    if scheme == "fd" and not (rest.isascii() and rest.isdigit() and len(rest) < 3 and int(rest) in NUMBERS):
+        raise ValueError(f"has no descriptor from {NUMBERS[0]} to {NUMBERS[-1]}")
+    return scheme, rest
 
 
 def _command(text: str) -> Target:
@@ -81,6 +99,16 @@ def read_ready(text: str) -> str:
     text = read_text(text).strip()
     if text.lower() in WORDS:
         return text.lower()
+    return text if sign_of(text) else _target_text(text)
+
+
+def read_alive(text: str) -> str:
+    """A `Target` as text, in which names are yet to be replaced; empty for none."""
+    text = read_text(text).strip()
+    return _target_text(text) if text else ""
+
+
+def _target_text(text: str) -> str:
     # What a process has as its number is not known yet; as part of a port or of a path any number will do.
     target_of(_REFERENCE.sub("1", text))
     return text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .need_values import format_needs, json_needs, read_needs
-from .probe_values import read_ready
+from .probe_values import read_alive, read_ready
 from .syslog_values import SYSLOG_FACILITIES, SYSLOG_SEVERITIES, read_syslog_address
 from .values import (
     NO,
@@ -161,6 +161,7 @@ MOST_PROCESSES = 10_000
 """Of one watcher: more than a machine has room for, and little enough to be planned for at once."""
 PROCESSES = _number_type("processes", f"a whole number, 0 to {MOST_PROCESSES}", read_whole(0, MOST_PROCESSES))
 RETRIES = _number_type("retries", "a whole number, or -1 for no limit", read_whole(-1))
+TIMES = _number_type("times", "a whole number, 1 to 1000", read_whole(1, 1000))
 STARTS = _number_type("starts", "a whole number, 0 to 1000", read_whole(0, 1000))
 NICE = _number_type("nice value", "a whole number, -20 to 19", read_whole(-20, 19))
 OOM_SCORE = _number_type("score", "a whole number, -1000 to 1000", read_whole(-1000, 1000))
@@ -215,9 +216,17 @@ HOOK = ValueType(
 READY = ValueType(
     "readiness",
     "text",
-    "auto, started, notify, or where to look: http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, exec:COMMAND",
+    "auto, started, notify, log:TEXT, fd:NUMBER, or where to look: http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, exec:COMMAND",
     read_ready,
     json_text(read_ready),
+    str,
+)
+ALIVE = ValueType(
+    "liveness",
+    "text",
+    "where to look: http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, exec:COMMAND, or nothing",
+    read_alive,
+    json_text(read_alive),
     str,
 )
 LIMIT = ValueType(
@@ -335,6 +344,7 @@ TYPES: tuple[ValueType, ...] = (
     COUNT,
     RETRIES,
     STARTS,
+    TIMES,
     NICE,
     OOM_SCORE,
     PORT,
@@ -349,6 +359,7 @@ TYPES: tuple[ValueType, ...] = (
     DOTTED,
     HOOK,
     READY,
+    ALIVE,
     LIMIT,
     LEVEL,
     EVENT_LEVEL,

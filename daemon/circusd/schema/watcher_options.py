@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .option import Option
 from .types import (
+    ALIVE,
     ARGS,
     BOOL,
     BYTES,
@@ -33,6 +34,7 @@ from .types import (
     STARTS,
     STATUSES,
     TEXT,
+    TIMES,
     USER,
     WATCH_ACTION,
     WORDS,
@@ -296,9 +298,10 @@ WATCHER: tuple[Option, ...] = (
         "``started``: it has run for ``settle_time``. ``notify``: it says ``READY=1`` to the socket that it finds in "
         "NOTIFY_SOCKET, as services of systemd do. ``http://HOST:PORT/PATH``: a request is answered with a status from 200 to "
         "399. ``tcp://HOST:PORT``, ``unix:PATH``: a connection is accepted. ``exec:COMMAND``: the command, run as the process is, "
-        "ends with 0. Names such as ``$(circus.wid)`` are replaced as in ``cmd``. ``auto``: as ``notify`` once a process of the watcher "
-        "has said so, as ``started`` until then. At an address that several processes share any of them answers: there "
-        "only ``notify`` or a command can tell which one is ready.",
+        "ends with 0. ``log:TEXT``: a line of its output has the text, in which ``*`` stands for anything. ``fd:NUMBER``: it writes a "
+        "newline to that descriptor, 3 to 18, as under s6. Names such as ``$(circus.wid)`` are replaced as in ``cmd``. ``auto``: as "
+        "``notify`` once a process of the watcher has said so, as ``started`` until then. At an address that several processes share "
+        "any of them answers: there only ``notify``, ``log:``, ``fd:`` or a command can tell which one is ready.",
         role="admin",
         aka=("readiness", "ready_when", "readiness_probe", "wait_ready"),
     ),
@@ -319,6 +322,66 @@ WATCHER: tuple[Option, ...] = (
         unit="s",
     ),
     Option("ready_timeout", SECONDS, 5, "A look that takes longer has failed.", unit="s"),
+    Option(
+        "watchdog",
+        SECONDS,
+        0,
+        "A process that has not said ``WATCHDOG=1`` for so long gets ``watchdog_signal``, and is replaced; 0 for no such rule. It is "
+        "told so by WATCHDOG_USEC and WATCHDOG_PID, as services of systemd are, and counts from when it is ready.",
+        apply="process",
+        unit="s",
+        aka=("watchdogsec", "watchdog_sec", "heartbeat"),
+    ),
+    Option(
+        "watchdog_signal",
+        SIGNAL,
+        6,
+        "The signal that ends a process of which a sign of life is missing, or that says ``WATCHDOG=trigger``; SIGKILL comes after "
+        "``graceful_timeout``.",
+        aka=("watchdogsignal",),
+    ),
+    Option(
+        "alive",
+        ALIVE,
+        "",
+        "Where it is looked again and again whether a process is alive, from when it is ready: ``http://HOST:PORT/PATH``, "
+        "``tcp://HOST:PORT``, ``unix:PATH`` or ``exec:COMMAND``, as in ``ready``. At an address that several processes share any of "
+        "them answers: name one of the process's own, as by ``$(circus.wid)``.",
+        apply="process",
+        role="admin",
+        aka=("liveness", "health", "healthcheck", "health_check", "liveness_probe", "livenessprobe"),
+    ),
+    Option("alive_interval", SECONDS, 10, "Time between two of these looks, and before the first.", unit="s"),
+    Option("alive_timeout", SECONDS, 5, "One that takes longer has failed.", unit="s"),
+    Option(
+        "alive_failures",
+        TIMES,
+        3,
+        "So many failures in a row make a process unhealthy.",
+        aka=("failure_threshold", "failurethreshold"),
+    ),
+    Option(
+        "alive_successes",
+        TIMES,
+        1,
+        "So many successes in a row make it healthy.",
+        aka=("success_threshold", "successthreshold"),
+    ),
+    Option(
+        "alive_start_period",
+        SECONDS,
+        0,
+        "For so long failures do not count, until the first success.",
+        unit="s",
+        aka=("start_period", "initial_delay", "initialdelayseconds"),
+    ),
+    Option(
+        "alive_replace",
+        STARTS,
+        1,
+        "So many unhealthy processes of the watcher are replaced at a time: stopped, and started again as ``respawn`` has it. The next one "
+        "has its turn when the new one was found healthy, or not. 0: none, it is only told.",
+    ),
     Option(
         "graceful_timeout",
         SECONDS,
