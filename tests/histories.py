@@ -217,6 +217,15 @@ class Member(Watched):
     def submit(self, job: Job) -> None:
         self.command(job.kind)
 
+    def command(self, kind: str, **values: object) -> None:
+        super().command(kind, **values)
+        # It may have other options now, of which the runtime tells.
+        self.app.dependencies.changed()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.app.dependencies.changed()
+
     def carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Publish) and effect.event == "process.started":
