@@ -47,8 +47,9 @@ tell("READY=1\\nSTATUS=serves")
 beats = 0
 while True:
     for path in sorted(folder.glob("say-*")):
-        tell(path.read_text())
+        text = path.read_text()
         path.unlink()
+        tell(text)
     tell("WATCHDOG=1")
     beats += 1
     (folder / ".beats").write_text(str(beats))
@@ -60,7 +61,7 @@ INI = """
 [watcher:web]
 cmd = {service}
 ready = notify
-watchdog = 1
+watchdog = 2
 autostart = no
 [watcher:plain]
 cmd = {service}
@@ -94,6 +95,13 @@ def first(daemon: Daemon, name: str) -> dict[str, Any]:
     return found
 
 
+def say(folder: Path, name: str, text: str) -> None:
+    """The service of that name is told to say so."""
+    new = folder / name / ".say"
+    new.write_text(text)
+    new.rename(folder / name / "say-1")
+
+
 def is_again_ready(daemon: Daemon, name: str, before: int) -> bool:
     process = first(daemon, name)
     return process["state"] == "ready" and process["pid"] != before
@@ -105,16 +113,16 @@ def test_a_service_is_ready_watched_and_replaced_when_it_hangs(rig: tuple[Daemon
     daemon.ctl("start", "web", "--waiting")
     process = first(daemon, "web")
     assert (process["state"], process["said"]) == ("ready", "serves")
-    assert (folder / "web" / "told").read_text() == "1 1000000"
+    assert (folder / "web" / "told").read_text() == "1 2000000"
     # Longer than it may be silent.
-    eventually(lambda: int((folder / "web" / "beats").read_text()) > 80, within=60)
+    eventually(lambda: int((folder / "web" / "beats").read_text()) > 120, within=60)
     assert first(daemon, "web")["starts"] == 1
     os.kill(process["pid"], signal.SIGSTOP)
     eventually(lambda: is_again_ready(daemon, "web", process["pid"]), within=60)
     ended = first(daemon, "web")["exit"]
-    assert (ended["signal"], ended["text"]) == (6, "was unhealthy: it has not said WATCHDOG=1 for 1 s")
+    assert (ended["signal"], ended["text"]) == (6, "was unhealthy: it has not said WATCHDOG=1 for 2 s")
     told = {e["event"]: e["text"] for e in daemon.call("events", name="web")["events"]}
-    assert told["process.unhealthy"] == "1 is unhealthy: it has not said WATCHDOG=1 for 1 s"
+    assert told["process.unhealthy"] == "1 is unhealthy: it has not said WATCHDOG=1 for 2 s"
     assert "is unhealthy" in daemon.ctl("events", "web").stdout
 
 
@@ -124,15 +132,15 @@ def test_a_process_ends_itself_by_the_watchdog_and_changes_it(rig: tuple[Daemon,
     daemon.ctl("start", "plain", "--waiting")
     assert (folder / "plain" / "told").read_text() == "0 0"
     before = first(daemon, "plain")["pid"]
-    (folder / "plain" / "say-1").write_text("WATCHDOG=trigger")
+    say(folder, "plain", "WATCHDOG=trigger")
     eventually(lambda: is_again_ready(daemon, "plain", before), within=60)
     assert first(daemon, "plain")["exit"]["text"] == "was unhealthy: it has said WATCHDOG=trigger"
     before = first(daemon, "plain")["pid"]
-    (folder / "plain" / "say-2").write_text("WATCHDOG_USEC=300000")
-    eventually(lambda: not (folder / "plain" / "say-2").exists(), within=60)
+    say(folder, "plain", "WATCHDOG_USEC=1500000\nSTATUS=changed")
+    eventually(lambda: first(daemon, "plain")["said"] == "changed", within=60)
     os.kill(before, signal.SIGSTOP)
     eventually(lambda: is_again_ready(daemon, "plain", before), within=60)
-    assert first(daemon, "plain")["exit"]["text"] == "was unhealthy: it has not said WATCHDOG=1 for 0.3 s"
+    assert first(daemon, "plain")["exit"]["text"] == "was unhealthy: it has not said WATCHDOG=1 for 1.5 s"
 
 
 def test_a_stop_that_takes_longer_says_so_and_is_waited_for(rig: tuple[Daemon, Path]) -> None:
@@ -158,7 +166,7 @@ def test_the_process_that_has_the_work_is_followed_when_its_parent_has_ended(
     after = first(daemon, "fork")
     assert (after["state"], after["starts"], after["main_pid"]) == ("ready", 1, None)
     assert "speaks for itself" in daemon.ctl("tail", "fork").stdout
-    (folder / "fork" / "say-1").write_text("STATUS=still heard")
+    say(folder, "fork", "STATUS=still heard")
     eventually(lambda: first(daemon, "fork")["said"] == "still heard", within=60)
     os.kill(main, signal.SIGUSR1)
     eventually(lambda: first(daemon, "fork")["starts"] == 2, within=60)
