@@ -38,7 +38,7 @@ def exited(code: int | None = None, signal: int | None = None) -> Happening:
         (GOING, exited(signal=9), (2, 9), False),
         (GOING, exited(signal=11), (2,), True),
         (GOING, exited(), (), False),
-        (Process(1, State.STOPPING, pid=5, late=True), exited(0), (15,), True),
+        (Process(1, State.STOPPING, pid=5, amiss=True), exited(0), (15,), True),
         (Process(1, State.BACKOFF), Happening(Kind.REFUSED, stage="exec"), (), True),
     ],
 )
