@@ -66,7 +66,8 @@ export function processState(process) {
     else if (process.exit.code !== null && process.exit.code !== undefined) word += `, exit ${process.exit.code}`;
     else if (process.exit.stage) word += `, ${process.exit.stage}`;
   }
-  if (process.awaits && !process.reason) word = `${say.notReady}${process.ready_by ? `, ${wait(Math.max(0, process.ready_by - now()))} left` : ''}`;
+  if (process.state === 'frozen') word = `${word}${process.thaw_at ? `, ${wait(Math.max(0, process.thaw_at - now()))} left` : ''}`;
+  else if (process.awaits && !process.reason) word = `${say.notReady}${process.ready_by ? `, ${wait(Math.max(0, process.ready_by - now()))} left` : ''}`;
   else if (process.awaits) word = process.reason;
   const known = process.health && healthWord[process.health.state];
   if (known) word = known;
@@ -79,7 +80,7 @@ export function processState(process) {
  * is busy; what the person may not do stays focusable and says why. With `bare`, only its picture is shown where there is
  * room for a pointer.
  */
-export function Do({ what, watcher, given, label, bare, small, keys, grave, main, tab }) {
+export function Do({ what, watcher, given, label, bare, small, keys, grave, main, tab, sign }) {
   const row = rowNamed(what);
   const why = barred(what, watcher, given);
   const busy = isBusy(watcher, what);
@@ -90,7 +91,7 @@ export function Do({ what, watcher, given, label, bare, small, keys, grave, main
     aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || (small ? word : undefined)} tabindex=${tab}
     aria-label=${bare || small ? `${word}: ${watcher.name}` : undefined} aria-keyshortcuts=${key || undefined}
     onClick=${(event) => { event.stopPropagation(); if (!why) act(what, watcher, given); }}>
-    ${icon(row.icon || 'chev')}<span class=${bare ? 'word' : 'label'}>${word}</span>${key && html` <kbd>${key}</kbd>`}</button>`;
+    ${icon(sign || row.icon || 'chev')}<span class=${bare ? 'word' : 'label'}>${word}</span>${key && html` <kbd>${key}</kbd>`}</button>`;
 }
 
 /** What went wrong, where the action was, until it is dismissed. */

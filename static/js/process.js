@@ -87,7 +87,9 @@ function Environment({ reply }) {
 
 function Signals({ watcher, process }) {
   const to = (signum) => `${base}/c/signal?name=${encodeURIComponent(watcher.name)}&pid=${process.pid}${signum ? `&signum=${signum}` : ''}`;
+  const freeze = `${base}/c/freeze?name=${encodeURIComponent(watcher.name)}&pid=${process.pid}`;
   return html`<div class="signals" role="group" aria-label=${say.signals}><span class="dim">${say.signals}</span>${SIGNALS.map((name) => html`<a class="btn small" href=${to(name)} data-ctl=${`circusctl signal ${word(watcher.name)} ${process.pid} ${name}`}>${name}</a>`)}
+    ${process.state !== 'frozen' && html`<a class="btn small" href=${freeze} data-ctl=${`circusctl freeze ${word(watcher.name)} ${process.pid}`}>${verbs.freeze}</a>`}
     <a class="btn small quiet" href=${to('')} data-ctl=${`circusctl signal ${word(watcher.name)} ${process.pid}`}>${say.otherSignal}</a></div>`;
 }
 
@@ -126,8 +128,8 @@ export function ProcessPage({ rest }) {
     <${Crumb} watcher=${watcher} wid=${wid} />
     <header class="face"><div class="which" aria-hidden="true">${wid}</div>
       <div><div class="title"><h1>${say.process(wid)}</h1>${processState(process)}${live && html`<span class="tag">${say.pid(process.pid)}</span>`}</div>
-        <p class="explain">${process.main_pid && html`${say.mainBelow(process.main_pid)} `}${process.health && html`<span dir="auto">${healthOf(process.health)}</span> `}${process.said && html`<span dir="auto">${say.says(visible(process.said))}</span> `}${say.ofWatcher} <a class="say" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>. ${live && process.started !== null ? html`${say.facts.age} ${span(now() - process.started)}, ` : ''}${count(process.starts)} ${process.starts === 1 ? 'start' : 'starts'}. ${process.exit && !live ? visible(process.exit.text) : ''}</p></div>
-      <div class="do" role="toolbar" aria-label=${common.doTo(say.process(wid))}>${live && html`<button class="btn" type="button" data-what="kill" data-ctl=${lineFor('kill', watcher, given)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'kill') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}${['wait', 'fail'].includes(shape(process.state)) && html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} />`}
+        <p class="explain">${process.main_pid && html`${say.mainBelow(process.main_pid)} `}${process.health && html`<span dir="auto">${healthOf(process.health)}</span> `}${process.said && html`<span dir="auto">${say.says(visible(process.said))}</span> `}${say.ofWatcher} <a class="say" href=${address(watcher)} dir="auto">${visible(watcher.name)}</a>. ${process.state === 'frozen' && process.frozen_by ? html`<span dir="auto">${say.frozenBy(visible(process.frozen_by))}</span> ` : ''}${live && process.started !== null ? html`${say.facts.age} ${span(now() - process.started)}, ` : ''}${count(process.starts)} ${process.starts === 1 ? 'start' : 'starts'}. ${process.exit && !live ? visible(process.exit.text) : ''}</p></div>
+      <div class="do" role="toolbar" aria-label=${common.doTo(say.process(wid))}>${live && html`<button class="btn" type="button" data-what="kill" data-ctl=${lineFor('kill', watcher, given)} title=${why || undefined} aria-disabled=${why ? 'true' : undefined} aria-busy=${isBusy(watcher, 'kill') ? 'true' : undefined} onClick=${restart}>${icon('restart')}<span class="label">${say.restartIt}</span></button>`}${process.state === 'frozen' && html`<${Do} what="thaw" watcher=${watcher} given=${given} sign="start" main />`}${['wait', 'fail'].includes(shape(process.state)) && html`<${Do} what="start" watcher=${watcher} label=${verbs.tryNow} />`}
         <a class="btn" href=${address(watcher)}>${icon('list')}<span class="label">${common.log}</span></a></div></header>
     <${Note} watcher=${watcher} />
     ${live && may('operator') && html`<${Signals} watcher=${watcher} process=${process} />`}

@@ -39,6 +39,7 @@ function Face({ watcher }) {
     <div class="do" role="toolbar" aria-label=${say.doTo(watcher.name)}>
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys main />` : html`
         <${Do} what="restart" watcher=${watcher} keys /><${Do} what="reload" watcher=${watcher} keys /><${Do} what="stop" watcher=${watcher} keys />
+        ${watcher.processes.some((process) => process.state === 'frozen') ? html`<${Do} what="thaw" watcher=${watcher} sign="start" main />` : watcher.processes.some(alive) && html`<a class="btn" href=${`${base}/c/freeze?name=${encodeURIComponent(watcher.name)}`} data-ctl=${lineFor('freeze', watcher)}>${icon('still')}<span class="label">${verbs.freeze}</span></a>`}
         ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys />` : null}`}
       <a class="btn" href=${`${base}/c/set?name=${encodeURIComponent(watcher.name)}`} data-ctl=${`circusctl options ${word(watcher.name)}`} aria-keyshortcuts="e">${icon('edit')}<span class="label">${say.editOptions}</span> <kbd>e</kbd></a>
       <a class="btn" href=${`${base}/c/add?like=${encodeURIComponent(watcher.name)}`} data-ctl="circusctl help add">${icon('copy')}<span class="label">${say.clone}</span></a>

@@ -1,13 +1,13 @@
 // Every phrase that more than one place says, and every sentence of the console's own: one place, ready to be translated.
 
 export const states = {
-  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', ill: 'unhealthy', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known',
+  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', ill: 'unhealthy', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known', still: 'frozen',
 };
 
 /** The word for one inner state of a process. */
 export const processWord = {
   running: 'running', ready: 'running', starting: 'starting', waiting: 'waiting', stopping: 'stopping',
-  exited: 'exited', backoff: 'backoff', failed: 'failed', stopped: 'stopped', completed: 'completed',
+  exited: 'exited', backoff: 'backoff', failed: 'failed', stopped: 'stopped', completed: 'completed', frozen: 'frozen',
 };
 
 /** What is known of a process that is looked after; nothing before it was judged. */
@@ -22,7 +22,7 @@ export const going = {
 export const verbs = {
   start: 'Start', stop: 'Stop', restart: 'Restart', reload: 'Reload', decr: 'One process less', incr: 'One process more',
   log: 'Log', tryNow: 'Try now', copy: 'copy', dismiss: 'Dismiss', askNow: 'Ask now', follow: 'Follow', following: 'Following',
-  close: 'Close', configuration: 'Configuration', clear: 'Clear', go: 'Go', add: 'Add', copyLine: 'Copy', copyThem: 'Copy them', search: 'Search', cancel: 'Cancel',
+  close: 'Close', configuration: 'Configuration', clear: 'Clear', go: 'Go', add: 'Add', copyLine: 'Copy', copyThem: 'Copy them', search: 'Search', cancel: 'Cancel', freeze: 'Freeze…', thaw: 'Thaw',
 };
 
 /** Of the lines of a log, by number; 0 is "none was said". */
@@ -172,6 +172,7 @@ export const say = {
   triedAgain: (text) => `it is tried again in ${text}`,
   hasLeft: (text) => `has ${text} left`,
   notReady: 'not ready',
+  frozenBy: (person) => `It was frozen by ${person}.`,
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
   reloadOf: (name) => `Reload of ${name}`,
   cancelReload: 'Cancel',

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circusd.core import words
-from circusd.core.effects import Signal
+from circusd.core.effects import CancelTimer, Signal, Thaw
 from circusd.core.lifecycle import Happening, Kind, Policy, State
 from circusd.runtime.signs import LineSign
 from circusd.schema.probe_values import Target, read_ready, target_of
@@ -335,3 +337,55 @@ def test_names_may_stand_where_a_number_will_be() -> None:
     """The port of a process of its own."""
     assert read_ready("http://127.0.0.1:81$(circus.wid)/") == "http://127.0.0.1:81$(circus.wid)/"
     assert read_ready("Notify") == "notify"
+
+
+def test_a_frozen_process_is_judged_by_nothing_and_goes_on_with_what_was_left() -> None:
+    """Time to become ready and probes stand still with it; an age that is reached meanwhile counts when it goes on."""
+    policy = Policy(ready="probe", start_timeout=10.0, max_age=30.0, max_age_variance=0.0)
+    world = World(1, policy)
+    world.command("start")
+    world.spawn()
+    world.now += 4
+    world.happen(1, Happening(Kind.FREEZE, text="ada"))
+    assert set(world.timers) == {(1, "age")}
+    world.happen(1, Happening(Kind.START_OVER))
+    world.happen(1, Happening(Kind.PROBE_FAILED, text="refused"))
+    world.now += 100
+    world.happen(1, Happening(Kind.AGED))
+    assert world.planner.processes[1].state is State.FROZEN
+    world.happen(1, Happening(Kind.THAW))
+    # It was too old by then: it is stopped, and comes back.
+    assert (world.planner.processes[1].state, world.planner.processes[1].again) == (State.STOPPING, True)
+
+    world = World(1, replace(policy, max_age=0.0))
+    world.command("start")
+    world.spawn()
+    world.now += 4
+    by = world.planner.processes[1].ready_by
+    world.happen(1, Happening(Kind.FREEZE, text="ada"))
+    world.now += 100
+    world.happen(1, Happening(Kind.THAW))
+    assert world.timers[1, "start"] == (by or 0) + 100
+    assert (1, "probe") in world.timers
+    world.happen(1, Happening(Kind.PROBE_PASSED))
+    assert world.planner.processes[1].state is State.READY
+    world.happen(1, Happening(Kind.FREEZE, text="ada"))
+    world.happen(1, Happening(Kind.THAW))
+    assert world.planner.processes[1].state is State.READY
+
+
+def test_who_is_killed_while_frozen_has_not_died_young() -> None:
+    """No back-off, no count towards being given up; a stop sends its signal first and then lets it go on."""
+    world = World(1, Policy(settle_time=60.0, backoff=10.0, start_limit_burst=1))
+    world.command("start")
+    world.spawn()
+    world.happen(1, Happening(Kind.FREEZE, text="ada", seconds=9.0))
+    world.die(1, None, 9)
+    assert world.planner.processes[1].state is State.STARTING
+    assert not world.timers
+    world.spawn()
+    world.happen(1, Happening(Kind.FREEZE, text="ada", seconds=9.0))
+    effects = world.planner.happen(1, Happening(Kind.STOP), world.now)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(Signal) < kinds.index(Thaw)
+    assert CancelTimer(1, "thaw") in effects

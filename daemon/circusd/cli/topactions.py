@@ -69,7 +69,7 @@ def result_of(deed: Deed, reply: Mapping[str, Any]) -> str:
     told = []
     found = reply.get("info")
     reply = found if isinstance(found, Mapping) else reply
-    for key in ("started", "stopped", "kept", "abandoned"):
+    for key in ("started", "stopped", "kept", "abandoned", "frozen", "thawed"):
         pids = reply.get(key)
         if isinstance(pids, list) and pids:
             told.append(f"{len(pids)} {key}")
@@ -155,8 +155,24 @@ def _signal(row: Row) -> Deed | str:
     return signal_deed(row, "TERM")
 
 
+def _freeze(row: Row) -> Deed | str:
+    if row.below is not None:
+        return "processes are frozen with all below them: choose the process above it"
+    slots = row.group.processes if row.process is None else [row.process]
+    frozen = [slot for slot in slots if slot.state == "frozen"]
+    there = [slot for slot in slots if slot.pid is not None]
+    if not there:
+        return f"nothing of {what_of(row)} runs"
+    properties = _named(row) if row.process is None else {**_named(row), "pid": row.process.pid}
+    if frozen:
+        return Deed("thaw", properties, f"thaw {what_of(row)}")
+    question = f"Freeze {what_of(row)}? {_processes(len(there))} will stand still until thawed."
+    return Deed("freeze", properties, f"freeze {what_of(row)}", question)
+
+
 RESTART = Action("r", "restart", _restart, ("restart", "kill"))
 STOP = Action("x", "stop", _stop, ("stop",))
 START = Action("s", "start", _start, ("start",))
 SIGNAL = Action("k", "signal", _signal, ("signal",))
-ACTIONS = (RESTART, STOP, START, SIGNAL)
+FREEZE = Action("z", "freeze", _freeze, ("freeze", "thaw"))
+ACTIONS = (RESTART, STOP, START, SIGNAL, FREEZE)

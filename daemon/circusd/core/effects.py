@@ -31,6 +31,20 @@ class KillTree:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """The process of slot ``wid`` and all below it stand still."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """What `Freeze` has made stand still goes on."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
 class ArmTimer:
     """Send `TimerFired` of that kind at ``at`` (monotonic seconds); a second one of the same key replaces the first."""
 
@@ -97,4 +111,17 @@ class Vacate:
     wid: int
 
 
-Effect = Spawn | Signal | KillTree | ArmTimer | CancelTimer | CallHook | Probe | Publish | JobEnded | Vacate
+Effect = (
+    Spawn
+    | Signal
+    | KillTree
+    | Freeze
+    | Thaw
+    | ArmTimer
+    | CancelTimer
+    | CallHook
+    | Probe
+    | Publish
+    | JobEnded
+    | Vacate
+)

@@ -11,7 +11,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from . import backoff, health
-from .effects import ArmTimer, CallHook, CancelTimer, Effect, KillTree, Probe, Publish, Signal, Spawn
+from .effects import (
+    ArmTimer,
+    CallHook,
+    CancelTimer,
+    Effect,
+    Freeze,
+    KillTree,
+    Probe,
+    Publish,
+    Signal,
+    Spawn,
+    Thaw,
+)
 
 
 class State(StrEnum):
@@ -22,6 +34,7 @@ class State(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     READY = "ready"
+    FROZEN = "frozen"
     STOPPING = "stopping"
     EXITED = "exited"
     BACKOFF = "backoff"
@@ -29,8 +42,10 @@ class State(StrEnum):
     COMPLETED = "completed"
 
 
-ALIVE = frozenset({State.RUNNING, State.READY, State.STOPPING})
+ALIVE = frozenset({State.RUNNING, State.READY, State.FROZEN, State.STOPPING})
 """A process of the OS may be there."""
+UP = frozenset({State.RUNNING, State.READY, State.FROZEN})
+"""A process is there, and is to stay."""
 GONE = frozenset({State.STOPPED, State.EXITED, State.FAILED, State.COMPLETED})
 """Nothing is there and nothing will come by itself."""
 UNDECIDED = frozenset({State.WAITING, State.STARTING})
@@ -83,6 +98,8 @@ class Kind(StrEnum):
     ENDED_LATE = "ended late"
     BACKOFF_OVER = "backoff over"
     AGED = "aged"
+    FREEZE = "freeze"
+    THAW = "thaw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +113,14 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of a freeze: who wants it."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
     grace: float | None = None
     seconds: float = 0.0
-    """What a process asks for: how often it is to give a sign of life, or how much longer it takes."""
+    """What a process asks for: how often it is to give a sign of life, or how much longer it takes. Of a freeze: how long it lasts; 0
+    until somebody thaws it."""
     chance: float = 0.5
     """A random number of 0 to 1, drawn by the caller (jitter)."""
 
@@ -213,6 +231,14 @@ class Process:
     """It has given a sign of life, or has passed a look."""
     health: health.Health | None = None
     """While it runs, and it is looked whether it is alive."""
+    frozen_by: str = ""
+    """While frozen: who wanted it."""
+    thaw_at: float | None = None
+    """While frozen: when it goes on by itself."""
+    was_ready: bool = False
+    """While frozen: what it goes back to."""
+    overdue: bool = False
+    """While frozen: it has reached ``max_age``."""
 
     @property
     def serves(self) -> bool:
@@ -227,7 +253,11 @@ class Process:
     @property
     def is_ill(self) -> bool:
         """It runs, and was found unhealthy."""
-        return self.health is not None and self.health.state == health.UNHEALTHY
+        return (
+            self.state is not State.FROZEN
+            and self.health is not None
+            and self.health.state == health.UNHEALTHY
+        )
 
     @property
     def is_coming(self) -> bool:
@@ -236,7 +266,7 @@ class Process:
             ill_before = self.exit is not None and self.exit.stage == HEALTH
             unknown = self.health is not None and self.health.state == health.STARTING
             return self.is_awaited or (ill_before and unknown)
-        return self.state not in GONE and not is_held(self)
+        return self.state is not State.FROZEN and self.state not in GONE and not is_held(self)
 
     @property
     def is_final(self) -> bool:
@@ -825,6 +855,111 @@ def aged(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     return stop(p, replace(e, again=True), now, policy)
 
 
+def freeze(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It stands still with all below it, and nothing is judged meanwhile: its age, whether it is ready, whether it is well."""
+    still = replace(
+        p, state=State.FROZEN, since=now, frozen_by=e.text, was_ready=p.state is State.READY, overdue=False
+    )
+    told = {"wid": p.wid, "pid": p.pid, "by": e.text, "seconds": e.seconds or None}
+    still, limit = _limit_freeze(still, e, now)
+    return still, (*_no_more_judging(p), Freeze(p.wid), Publish("process.frozen", told), *limit)
+
+
+def _no_more_judging(p: Process) -> tuple[Effect, ...]:
+    watched = (CancelTimer(p.wid, "watchdog"),) if p.beat_by is not None else ()
+    looked = (CancelTimer(p.wid, "alive"),) if p.health is not None else ()
+    return (*_no_more_waiting(p), *watched, *looked)
+
+
+def _judged_again(p: Process, now: float, policy: Policy) -> Result:
+    """What is expected of it is so again, from where it was left."""
+    effects: list[Effect] = []
+    if p.is_awaited and p.ready_by is not None:
+        effects.append(ArmTimer(p.wid, "start", p.ready_by))
+    if p.is_awaited and p.awaits == "probe":
+        effects.append(_next_probe(p, now, policy))
+    if p.beat_by is not None:
+        effects.append(ArmTimer(p.wid, "watchdog", p.beat_by))
+    if p.health is not None and policy.alive is not None:
+        effects.append(_next_look(p, now, policy.alive))
+    if p.is_awaited:
+        return p, tuple(effects)
+    p, more = _look_after(p, now, policy)
+    return p, (*effects, *more)
+
+
+def freeze_more(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It stands still already: whoever said it last decides for how long; what it has started since is frozen too."""
+    still, limit = _limit_freeze(replace(p, frozen_by=e.text), e, now)
+    return still, (Freeze(p.wid), *limit)
+
+
+def _limit_freeze(p: Process, e: Happening, now: float) -> tuple[Process, tuple[Effect, ...]]:
+    if e.seconds > 0:
+        at = now + e.seconds
+        return replace(p, thaw_at=at), (ArmTimer(p.wid, "thaw", at),)
+    return replace(p, thaw_at=None), _no_more_limit(p)
+
+
+def _no_more_limit(p: Process) -> tuple[Effect, ...]:
+    return (CancelTimer(p.wid, "thaw"),) if p.thaw_at is not None else ()
+
+
+def _thawed(p: Process) -> Process:
+    return replace(p, frozen_by="", thaw_at=None, was_ready=False, overdue=False)
+
+
+def thaw(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It goes on as it was; the time in which it stood still counts for nothing that it has to do in time."""
+    stood = now - p.since
+    up = replace(
+        _thawed(p),
+        state=State.READY if p.was_ready else State.RUNNING,
+        since=now,
+        ready_by=None if p.ready_by is None else p.ready_by + stood,
+        beat_by=None if p.beat_by is None else p.beat_by + stood,
+    )
+    told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3)})
+    effects = (*_no_more_limit(p), Thaw(p.wid), told)
+    then, more = aged(up, e, now, policy) if p.overdue else _judged_again(up, now, policy)
+    return then, (*effects, *more)
+
+
+def stop_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It gets its signal while it stands still, and then goes on, so that this is the first that it does."""
+    down, effects = stop(p, e, now, policy)
+    return _thawed(down), (*_no_more_limit(p), *effects, Thaw(p.wid))
+
+
+def ended_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """Somebody has ended it with SIGKILL. That says nothing of how long it lives: it counts as one that had lived long."""
+    patient = replace(policy, settle_time=0.0, start_limit_burst=0)
+    down, effects = exited(_thawed(p), e, now, patient)
+    # What it has started stands still too, and nobody would think of it any more.
+    return replace(down, deaths=p.deaths), (*_no_more_limit(p), Thaw(p.wid), *effects)
+
+
+def forbidden_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return stop_frozen(p, replace(e, signum=backoff.SIGKILL, again=False), now, policy)
+
+
+def watchdog_changed_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It counts from when it goes on."""
+    by = p.since + e.seconds if p.beat_by is not None and e.seconds > 0 else None
+    return replace(p, watchdog=e.seconds, beat_by=by), ()
+
+
+def overdue(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return replace(p, overdue=True), ()
+
+
+def ready_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """What it had said before it was stopped counts when it goes on."""
+    if p.awaits == "probe":
+        return p, ()
+    return replace(p, was_ready=True, awaits="", ready_by=None, reason=""), ()
+
+
 def after_spawn_forbidden(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """The after_spawn hook said no: the process is killed at once."""
     return stop(p, replace(e, signum=backoff.SIGKILL, again=False), now, policy)
@@ -863,6 +998,8 @@ _DOWN: dict[Kind, Cell] = {
     _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: ignore,
+    _K.FREEZE: ignore,
+    _K.THAW: ignore,
 }
 _UP: dict[Kind, Cell] = {
     _K.START: ignore,
@@ -896,6 +1033,8 @@ _UP: dict[Kind, Cell] = {
     _K.ENDED_LATE: ended_late,
     _K.BACKOFF_OVER: ignore,
     _K.AGED: aged,
+    _K.FREEZE: freeze,
+    _K.THAW: ignore,
 }
 _ROWS: dict[State, dict[Kind, Cell]] = {
     _S.STOPPED: _DOWN,
@@ -921,6 +1060,29 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
     },
     _S.RUNNING: _UP,
     _S.READY: {**_UP, _K.BECAME_READY: ignore},
+    _S.FROZEN: {
+        **_UP,
+        _K.FORBIDDEN: forbidden_frozen,
+        _K.BECAME_READY: ready_frozen,
+        _K.PROBE_PASSED: ignore,
+        _K.PROBE_FAILED: ignore,
+        _K.PROBE_DUE: ignore,
+        _K.UNREADY: ignore,
+        _K.BEAT_MISSED: ignore,
+        _K.TRIGGERED: ignore,
+        _K.WATCHDOG_CHANGED: watchdog_changed_frozen,
+        _K.EXTENDED: ignore,
+        _K.LOOK_DUE: ignore,
+        _K.LOOK_PASSED: ignore,
+        _K.LOOK_FAILED: ignore,
+        _K.GIVEN_UP: ignore,
+        _K.START_OVER: ignore,
+        _K.EXITED: ended_frozen,
+        _K.STOP: stop_frozen,
+        _K.AGED: overdue,
+        _K.FREEZE: freeze_more,
+        _K.THAW: thaw,
+    },
     _S.STOPPING: {
         _K.START: start_after_stop,
         _K.HOLD: ignore,
@@ -953,6 +1115,8 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.ENDED_LATE: ended_late,
         _K.BACKOFF_OVER: ignore,
         _K.AGED: ignore,
+        _K.FREEZE: ignore,
+        _K.THAW: ignore,
     },
 }
 

@@ -198,6 +198,11 @@ class Arbiter:
             self._demand = Demand(self)
         self._demand.follow(watcher)
 
+    def before_freeze(self, watcher: Watcher) -> None:
+        """What was made to stand still for a moment, to look whether the watcher is idle, goes on."""
+        if self._demand is not None:
+            self._demand.forget(watcher)
+
     # -- finding -------------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Watcher:

@@ -66,6 +66,8 @@ def process_view(process: Process, side: str = "", main_pid: int | None = None) 
         "said": process.said,
         "health": _health(process),
         "side": side,
+        "frozen_by": process.frozen_by,
+        "thaw_at": _epoch(process.thaw_at),
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),
     }

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,18 +27,21 @@ from circusd.core.effects import (
     CallHook,
     CancelTimer,
     Effect,
+    Freeze,
     JobEnded,
     KillTree,
     Probe,
     Publish,
     Signal,
     Spawn,
+    Thaw,
     Vacate,
 )
 from circusd.core.health import Rules
-from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.core.lifecycle import UP, Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
+from circusd.kernel.freezing import Still, hold_still, let_go
 from circusd.kernel.pidfd import ExitStatus, open_pidfd
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
@@ -211,6 +214,10 @@ class Watcher:
         """Our end of the pipe for that, of a process that is being started."""
         self._texts: dict[int, str] = {}
         """What a line of the process of a slot has to have, where that shows that it is ready."""
+        self._still: dict[int, Still] = {}
+        """What stands still of the processes that are frozen, by slot."""
+        self._freezes: Counter[int] = Counter()
+        """How often something of a slot was frozen."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
 
@@ -350,6 +357,10 @@ class Watcher:
                     self._signal(wid, signum, children)
                 case KillTree(wid):
                     self._kill_tree(wid)
+                case Freeze(wid):
+                    self._freeze(wid)
+                case Thaw(wid):
+                    self._thaw(wid)
                 case ArmTimer(wid, kind, at):
                     fire = partial(self.arbiter.post, self, self._timer, wid, kind)
                     self.arbiter.timers.arm((id(self), wid, kind), at, fire)
@@ -401,6 +412,7 @@ class Watcher:
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         self._drop_sign(wid)
+        self._thaw(wid)
         tree = self._trees.pop(wid, None)
         if tree is not None:
             tree.close()
@@ -606,10 +618,12 @@ class Watcher:
 
     def _look(self, wid: int, pid: int, what: str) -> None:
         passed, failed = _FINDINGS[what]
+        freezes = self._freezes[wid]
 
         def done(problem: str) -> None:
-            kind = failed if problem else passed
-            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
+            if self._freezes[wid] == freezes:  # else it stood still meanwhile, and is looked at again when it goes on
+                kind = failed if problem else passed
+                self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
         text, around = self._looks[wid, what]
         config = self.config
@@ -703,11 +717,15 @@ class Watcher:
 
     def _send(self, wid: int, pid: int, signum: int, children: bool) -> None:
         main = self._mains.get(pid)
+        process = self.planner.processes.get(wid)
+        # A frozen one hears it when it goes on.
+        wake = process is None or process.state is not State.FROZEN
         if main is not None and proc.signal_process(main, signum):
-            proc.signal_process(main, CONTINUE)
+            if wake:
+                proc.signal_process(main, CONTINUE)
             told, receiver = True, main.pid
         else:
-            told, receiver = self.arbiter.reaper.send(pid, signum, wake=True), pid
+            told, receiver = self.arbiter.reaper.send(pid, signum, wake=wake), pid
         if told:
             self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
             self._notify_hook("after_signal", pid=pid, signum=signum)
@@ -814,8 +832,51 @@ class Watcher:
         """A signal that a person sends to processes: hooks are asked, nothing else changes."""
         for pid in pids:
             wid = self._wids.get(pid)
-            if wid is not None:
+            if wid is None:
+                continue
+            process = self.planner.processes.get(wid)
+            if signum == CONTINUE and process is not None and process.state is State.FROZEN:
+                self.happen(wid, Happening(Kind.THAW))
+            else:
                 self._signal(wid, signum, children=False)
+
+    # -- standing still ------------------------------------------------------------------------------------------
+
+    def freeze(self, pids: Container[int], by: str, seconds: float) -> list[int]:
+        """Those processes stand still with all below them, for so many seconds (0: until `thaw`); the pids of those that do."""
+        self.arbiter.before_freeze(self)
+        frozen = self._each(pids, State.FROZEN, Happening(Kind.FREEZE, text=by, seconds=seconds))
+        hold_still(self._still.values())
+        return frozen
+
+    def lasting_pids(self) -> list[int]:
+        """The pids of its processes that run and are to stay."""
+        slots = self.planner.processes.values()
+        return [p.pid for p in slots if p.state in UP and p.pid is not None]
+
+    def thaw(self, pids: Container[int]) -> list[int]:
+        """Those of the processes that are frozen go on; the pids of those that do."""
+        frozen = {p.pid for p in self.planner.processes.values() if p.state is State.FROZEN and p.pid in pids}
+        self._each(frozen, State.RUNNING, Happening(Kind.THAW))
+        return [pid for pid in self.planner.pids() if pid in frozen]
+
+    def _each(self, pids: Container[int | None], state: State, event: Happening) -> list[int]:
+        for wid, process in sorted(self.planner.processes.items()):
+            if process.pid in pids and process.pid is not None:
+                self.happen(wid, event)
+        there = self.planner.processes.values()
+        return [p.pid for p in there if p.state is state and p.pid is not None and p.pid in pids]
+
+    def _freeze(self, wid: int) -> None:
+        process = self.planner.processes.get(wid)
+        if process is not None and process.pid is not None and wid not in self._still:
+            self._still[wid] = Still(self._roots[process.pid].identity)
+            self._freezes[wid] += 1
+
+    def _thaw(self, wid: int) -> None:
+        still = self._still.pop(wid, None)
+        if still is not None:
+            let_go(still, self.arbiter.table())
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ WAIT_STATES = (
     "starting",
     "stopping",
     "waiting",
+    "frozen",
     "removed",
 )
 """What can be waited for."""
@@ -595,6 +596,38 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl explain web",
         case=Case(argv="explain web", after="All 2 processes run."),
+    ),
+    Command(
+        "freeze",
+        "make processes stand still",
+        "A process, or all of a watcher, is stopped where it is, with everything below it, and goes on when it is thawed. Meanwhile "
+        "nothing is expected of it: neither its age nor whether it is ready is judged, and it is not started again. Connections to it "
+        "stay open and wait. A stop, a restart or the end of circusd thaws it, so that it can obey.",
+        (
+            _name(),
+            _PID,
+            Field(
+                "seconds",
+                "seconds",
+                "it goes on by itself after so many seconds; when it is thawed where none are given",
+                flag="for",
+                metavar="SECONDS",
+            ),
+            _MATCH,
+        ),
+        (
+            Field("frozen", "json", "pids of the processes that stand still, without those below them"),
+            _SEVERAL,
+        ),
+        role="operator",
+        effect="change",
+        scope="process",
+        scoped=True,
+        original=False,
+        example="circusctl freeze web --for 30",
+        case=Case(
+            argv="freeze web", query="inspect web", before='"state": "running"', after='"state": "frozen"'
+        ),
     ),
     Command(
         "get",
@@ -1662,6 +1695,27 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl tail -f -n 100 web worker",
         case=Case(setup=("wait-output loud tick",), argv="tail loud", after="tick"),
+    ),
+    Command(
+        "thaw",
+        "let frozen processes go on",
+        "A process, or all of a watcher, goes on where it stood, with everything below it. Without a name, all that are frozen. One "
+        "that had got a signal meanwhile hears it now.",
+        (_name(False, "a watcher, or a pattern; all when not given"), _PID, _MATCH),
+        (Field("thawed", "json", "pids of the processes that go on"), _SEVERAL),
+        role="operator",
+        effect="change",
+        scope="process",
+        scoped=True,
+        original=False,
+        example="circusctl thaw web",
+        case=Case(
+            setup=("freeze web",),
+            argv="thaw web",
+            query="inspect web",
+            before='"state": "frozen"',
+            after='"state": "running"',
+        ),
     ),
     Command(
         "tokens",
