@@ -441,11 +441,12 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield running
 
 
-State = tuple[int, frozenset[int], float, int]
+State = tuple[int, frozenset[int], float, int, int]
 
 
 def state_of(daemon: Daemon) -> dict[str, State]:
-    """What a command may change: how many processes are wanted, which run, an option, and how often its file was begun anew."""
+    """What a command may change: how many processes are wanted, which run, an option, how often its file was begun anew, and how many
+    stand still."""
     found = {}
     anew = {
         sink["watcher"]: sink["rotations"] + sink["reopenings"]
@@ -456,13 +457,14 @@ def state_of(daemon: Daemon) -> dict[str, State]:
         pids = frozenset(p["pid"] for p in shown["processes"] if p["pid"] is not None)
         options = daemon.call("get", name=shown["name"], keys=["graceful_timeout"])["options"]
         name = shown["name"]
-        found[name] = (shown["numprocesses"], pids, options["graceful_timeout"], anew[name])
+        still = sum(p["state"] == "frozen" for p in shown["processes"])
+        found[name] = (shown["numprocesses"], pids, options["graceful_timeout"], anew[name], still)
     return found
 
 
 def is_done(row: Command, before: State, after: Any) -> bool:
     """Whether the watcher is now as the row leaves it behind."""
-    number, pids, _, anew = before
+    number, pids, _, anew, _ = before
     expected = {
         "rm": lambda: after is None,
         "start": lambda: len(after[1]) == number,
@@ -472,12 +474,15 @@ def is_done(row: Command, before: State, after: Any) -> bool:
         "set": lambda: after[2] == 7,
         "reopen": lambda: after[3] == anew + 1,
         "rotate": lambda: after[3] == anew + 1,
+        "freeze": lambda: after[1] == pids and after[4] == number,
+        "thaw": lambda: after[1] == pids and after[4] == 0,
     }
     return bool(expected.get(row.name, lambda: len(after[1]) == number and not after[1] & pids)())
 
 
 def as_it_was(daemon: Daemon) -> None:
     """All three watchers run, with the number of processes that the file says."""
+    daemon.call("thaw")
     for name, number in (("web-1", 2), ("web-2", 1), ("job", 1)):
         tags = "front" if name.startswith("web") else ""
         if name not in daemon.call("list")["watchers"]:
@@ -497,6 +502,8 @@ def test_a_command_is_for_one_a_selection_a_glob_a_tag_and_all(
             as_it_was(crew)
             if row.name == "start":
                 crew.call("stop", name="[!c]*", waiting=True)
+            if row.name == "thaw":
+                crew.call("freeze", name="[!c]*")
             if row.name == "rotate":
                 # An empty file stays.
                 for log in ("web-1.log", "web-2.log", "job.log"):
