@@ -103,6 +103,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "idle_timeout",
             "listen_fds",
             "stdin_socket",
+            "stdin_pipe",
             "close_child_stdin",
             "close_child_stdout",
             "close_child_stderr",

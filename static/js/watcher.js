@@ -19,6 +19,7 @@ import { details, say, verbs } from './words.js';
 
 /** The sections of the page: what stands for each in an address, its name, and what draws it. */
 const LOAD = { part: 'w/load', name: 'charts', sheets: ['charts', '../vendor/uplot'], load: () => import('./charts.js').then((module) => module.Charts) };
+const INPUT = { part: 'w/input', name: 'send', sheet: 'input', load: () => import('./input.js').then((module) => module.Input) };
 const SECTIONS = [
   { tab: '', title: details.live },
   { tab: 'options', title: details.options, part: 'w/options', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Options) },
@@ -195,5 +196,6 @@ export function WatcherPage({ name }) {
     <div class=${`live on-${section.tab || 'live'}`}>
       ${section.tab ? html`<${Part} key=${section.tab} row=${section} watcher=${watcher} />` : html`<${Processes} watcher=${watcher} /><${Part} key="load" row=${LOAD} watcher=${watcher} />`}
       <${Log} watcher=${watcher} /></div>
+    ${!section.tab && watcher.processes.some((process) => process.stdin) && html`<${Part} row=${INPUT} watcher=${watcher} />`}
   </main>`;
 }

@@ -525,6 +525,13 @@ export const details = {
   },
 };
 
+/** What is sent to the standard input of processes. */
+export const sending = {
+  title: 'Input', label: 'Input', to: 'To', send: 'Send', end: 'End input', endHelp: 'Closes the standard input: nothing more can be sent', all: (number) => `all ${number}`, one: (wid, pid) => `process ${wid}, pid ${pid}`,
+  closed: 'The input of its processes is closed.', sent: (bytes, number) => `Sent ${bytes} bytes to ${number} ${number === 1 ? 'process' : 'processes'}; what comes of it is in the log.`,
+  ended: (number) => `The input of ${number} ${number === 1 ? 'process' : 'processes'} has ended.`,
+};
+
 /** What the places that output goes to say. */
 export const sinks = {
   title: 'Output', counted: 'Counted since circusd has started, or the place was changed.', kept: 'Everything that is read is also kept in memory, for the log.', nowhere: 'kept in memory only',

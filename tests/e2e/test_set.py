@@ -90,6 +90,7 @@ VALUES = {
     "listen_fds": "true",
     "essential": "true",
     "stdin_socket": "shared",
+    "stdin_pipe": "true",
     "close_child_stdin": "false",
     "close_child_stdout": "true",
     "close_child_stderr": "true",

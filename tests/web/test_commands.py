@@ -429,7 +429,7 @@ TARGETS = {
 }
 """Of each: what stands in the form, and the watchers that it means. The console itself is left out: it has to answer."""
 
-AT_WATCHERS = [row for row in CHANGING if any(field.target == "watcher" for field in row.args)]
+AT_WATCHERS = [row for row in CHANGING if any(field.name == "match" for field in row.args)]
 GIVEN = {"set": {"graceful_timeout": "7"}, "signal": {"signum": "KILL"}}
 """What rows take beside a name."""
 

@@ -231,6 +231,13 @@ def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) 
             report.error(at("tags"), f"{quoted(tag)} is no tag", "letters, digits, _, . and -")
     if watcher.shell_args and not watcher.shell:
         report.warning(at("shell_args"), "has no effect without shell", hint="set shell = true")
+    if watcher.stdin_pipe and watcher.stdin_socket:
+        report.error(
+            at("stdin_pipe"), "standard input is a pipe and a socket", "one of stdin_pipe and stdin_socket"
+        )
+    if watcher.stdin_pipe and not watcher.close_child_stdin:
+        told = "standard input is a pipe, and circusd's own by close_child_stdin = false"
+        report.error(at("stdin_pipe"), told, "one of the two")
     for key in ("cmd", "args", "shell_args"):
         text = getattr(watcher, key)
         if isinstance(text, str):

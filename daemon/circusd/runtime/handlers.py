@@ -30,6 +30,7 @@ from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
 from .doorcommands import DoorCommands
+from .inputcommands import InputCommands
 from .keycommands import KeyCommands
 from .looking import Looking
 from .orders import Order
@@ -63,6 +64,7 @@ class Handlers(
     Setting,
     SinkCommands,
     SocketCommands,
+    InputCommands,
     KeyCommands,
     Reading,
     Searching,

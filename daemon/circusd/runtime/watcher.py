@@ -60,6 +60,7 @@ from .sockets import is_program
 if TYPE_CHECKING:
     from .arbiter import Arbiter
     from .hooks import HookResult
+    from .inputs import Inputs
 
 log = logging.getLogger("circusd.watcher")
 
@@ -182,6 +183,8 @@ class Watcher:
         """Makes descriptors for the next process, by name; they are closed here once it has them."""
         self.planner = Planner(config.name, policy_of(config))
         self.output = arbiter.services.output(config)
+        self.inputs: Inputs | None = None
+        """Their standard inputs, from the first one that is a pipe on."""
         self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
         """When processes were started again (monotonic)."""
         self.restarts_ever = 0
@@ -489,11 +492,15 @@ class Watcher:
             self._drop_sign(wid)
             spec = self._spec(wid, extra, stack)
             ends = self.output.attach(wid)
+            if self.inputs is not None:
+                stack.callback(self.inputs.given, wid)
             try:
                 return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr))
             except BaseException:
                 self.output.abandon(wid)
                 self._drop_sign(wid)
+                if self.inputs is not None:
+                    self.inputs.ended(wid)
                 raise
 
     def _refused(self, wid: int, error: SpawnError) -> None:
@@ -518,6 +525,8 @@ class Watcher:
         stdin: int | None = None
         if config.stdin_socket:
             stdin = sockets.get(config.stdin_socket.lower())
+        elif config.stdin_pipe:
+            stdin = self._input_of(wid)
         elif not config.close_child_stdin:
             stdin = os.dup(0)
             stack.callback(os.close, stdin)
@@ -566,6 +575,18 @@ class Watcher:
                 config.io_priority,
             ),
         )
+
+    def stdin_of(self, wid: int) -> str | None:
+        """Whether text can be sent to the slot's process: ``open``, ``closed``, or None where its standard input is no pipe."""
+        return None if self.inputs is None else self.inputs.state(wid)
+
+    def _input_of(self, wid: int) -> int:
+        if self.inputs is None:
+            # Loaded with the first such watcher: most daemons have none.
+            from .inputs import Inputs
+
+            self.inputs = Inputs(self.name, partial(self.arbiter.changed, self))
+        return self.inputs.attach(wid)
 
     # -- becoming ready ------------------------------------------------------------------------------------------
 
@@ -646,6 +667,8 @@ class Watcher:
             return
         self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
         self.output.ended(wid, self._heads.pop(pid, root.identity).pid)
+        if self.inputs is not None and not self._is_of_another(wid, pid):
+            self.inputs.ended(wid)
         if pid in self._abandoned:
             self._ended_late(wid, pid, root.identity, status)
             return
@@ -692,6 +715,11 @@ class Watcher:
         self.arbiter.reaper.watch(main.pid, child.pidfd, partial(self._exited, main.pid))
         self.happen(wid, Happening(Kind.FOLLOWED, pid=main.pid))
         return True
+
+    def _is_of_another(self, wid: int, pid: int) -> bool:
+        """Whether another process has the slot by now."""
+        process = self.planner.processes.get(wid)
+        return process is not None and process.pid not in (None, pid)
 
     def _signal(self, wid: int, signum: int, children: bool) -> None:
         process = self.planner.processes.get(wid)
@@ -995,4 +1023,6 @@ class Watcher:
             self.arbiter.timers.cancel((id(self), None, kind))
         if not left_running:
             self.output.close()
+        if self.inputs is not None:
+            self.inputs.close()
         self.arbiter.services.hooks.close(self.name)

@@ -830,6 +830,39 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="incr web --waiting", query="numprocesses web", before="2", after="3"),
     ),
     Command(
+        "input",
+        "send text to a process's standard input",
+        "For watchers with ``stdin_pipe``. TEXT goes to all processes of the watcher or, with ``--pid``, to one of them, with the end of a "
+        "line behind it; ``-`` stands for what ``circusctl`` itself reads, which goes on as it is, as fast as it is taken. With "
+        "``--waiting`` the reply comes when the processes' pipes have taken it. One that does not read is an error, and nothing is sent "
+        "to any. What is sent is in no log and not in the audit.",
+        (
+            Field("name", doc="a watcher", required=True, positional=True, metavar="NAME", target="watcher"),
+            Field("text", doc="the text, or - for standard input", positional=True, metavar="TEXT"),
+            Field("pid", "int", "only this process", metavar="PID", target="process"),
+            Field("bare", "bool", "without the end of a line", default=False),
+            Field("eof", "bool", "the input ends behind it; nothing more can be sent", default=False),
+        ),
+        (
+            Field("sent", "json", "pids of the processes that it was sent to"),
+            Field("bytes", "int", "how many bytes each was sent"),
+        ),
+        role="admin",
+        effect="change",
+        scope="process",
+        scoped=True,
+        waits=True,
+        original=False,
+        example="circusctl input game 'save all'",
+        case=Case(
+            setup=("set web stdin_pipe true --waiting",),
+            argv="input web hello --waiting",
+            query="audit",
+            before='"command": "set"',
+            after='"command": "input"',
+        ),
+    ),
+    Command(
         "inspect",
         "show everything that is known of watchers",
         "States of all processes with their reasons, the next try, the last exit, a sentence that explains it, and for each "

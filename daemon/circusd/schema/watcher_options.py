@@ -506,6 +506,14 @@ WATCHER: tuple[Option, ...] = (
         apply="process",
     ),
     Option("stdin_socket", TEXT, None, "The socket that becomes standard input.", apply="process"),
+    Option(
+        "stdin_pipe",
+        BOOL,
+        False,
+        "Standard input is a pipe, into which ``circusctl input`` and the console send text. What the process does not read waits, up to "
+        "64 KiB beside its pipe. Takes the place of the null device.",
+        apply="process",
+    ),
     Option("close_child_stdin", BOOL, True, "Standard input is the null device.", apply="process"),
     Option("close_child_stdout", BOOL, False, "Standard output goes to the null device.", apply="process"),
     Option("close_child_stderr", BOOL, False, "Standard error goes to the null device.", apply="process"),
