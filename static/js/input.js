@@ -36,7 +36,7 @@ export function Input({ watcher }) {
     <label class="what" for="send-text">${say.label}</label>
     <span class="in"><input id="send-text" type="text" value=${text} maxlength="60000" spellcheck=${false} autocomplete="off" autocapitalize="none" dir="auto" disabled=${Boolean(why) || undefined} title=${why || undefined} onInput=${(event) => setText(event.target.value)} /></span>
     ${open.length > 1 && html`<select class="choose" aria-label=${say.to} value=${pid} onChange=${(event) => setTo(event.target.value)}><option value="">${say.all(open.length)}</option>${open.map((process) => html`<option key=${process.pid} value=${process.pid}>${say.one(process.wid, process.pid)}</option>`)}</select>`}
-    <button class="btn" type="submit" data-ctl=${lineFor('input', watcher, { text, ...whom })} aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || undefined}>${say.send}</button>
-    <button class="btn quiet" type="button" data-ctl=${lineFor('input', watcher, { ...whom, eof: true })} aria-disabled=${why ? 'true' : undefined} title=${why || say.endHelp} onClick=${() => send({ eof: true })}>${say.end}</button></form>
+    <button class="btn" type="submit" data-ctl=${lineFor('input', watcher, { text, ...whom, waiting: false })} aria-disabled=${why ? 'true' : undefined} aria-busy=${busy ? 'true' : undefined} title=${why || undefined}>${say.send}</button>
+    <button class="btn quiet" type="button" data-ctl=${lineFor('input', watcher, { ...whom, eof: true, waiting: false })} aria-disabled=${why ? 'true' : undefined} title=${why || say.endHelp} onClick=${() => send({ eof: true })}>${say.end}</button></form>
     <p class="came" role="status">${told?.text || (why && html`<span class="dim">${why}</span>`)}${told?.problem && html`<span class="st is-fail">${mark('fail')}<span class="word">${visible(told.problem)}</span></span>`}</p></section>`;
 }
