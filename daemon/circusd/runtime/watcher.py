@@ -642,7 +642,9 @@ class Watcher:
         freezes = self._freezes[wid]
 
         def done(problem: str) -> None:
-            if self._freezes[wid] == freezes:  # else it stood still meanwhile, and is looked at again when it goes on
+            if (
+                self._freezes[wid] == freezes
+            ):  # else it stood still meanwhile, and is looked at again when it goes on
                 kind = failed if problem else passed
                 self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
