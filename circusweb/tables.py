@@ -58,6 +58,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "copy_path",
             "virtualenv",
             "virtualenv_py_ver",
+            "pid_file",
         ),
     ),
     ("What it may take", ("nice", "cpu_affinity", "io_priority", "oom_score_adj")),

@@ -100,7 +100,7 @@ VALUES = {
     "hooks.NAME": "hooks.before_start os.path.exists",
     "hook_timeout": "9",
 }
-NEEDS_MORE = ("virtualenv",)
+NEEDS_MORE = ("virtualenv", "pid_file")
 """Options whose value must lead to something that a test has not."""
 
 

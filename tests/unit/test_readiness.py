@@ -389,3 +389,59 @@ def test_who_is_killed_while_frozen_has_not_died_young() -> None:
     kinds = [type(effect) for effect in effects]
     assert kinds.index(Signal) < kinds.index(Thaw)
     assert CancelTimer(1, "thaw") in effects
+
+
+def in_background(**options: object) -> World:
+    """A watcher whose program has gone into the background, and whose file has not come."""
+    world = World(1, Policy(pid_file=True, start_timeout=10.0, **options))  # type: ignore[arg-type]
+    world.command("start")
+    world.spawn()
+    world.die(1, code=0)
+    return world
+
+
+def test_a_program_in_the_background_is_waited_for_by_its_pid_file() -> None:
+    """The end of what was started is none; the start ends when the process is known, or ready where it has to say so."""
+    world = in_background()
+    process = world.planner.processes[1]
+    assert (process.state, process.pid, process.awaits) == (State.RUNNING, None, "pid_file")
+    assert (world.published.count("process.exited"), world.ended) == (0, [])
+    assert words.explain(world.planner, world.now).endswith("its pid file has not been looked at.")
+    world.happen(1, Happening(Kind.PROBE_FAILED, text="x.pid is not there"))
+    assert "does not name its process: x.pid is not there" in words.explain(world.planner, world.now)
+    world.live[1] = 500
+    world.happen(1, Happening(Kind.FOLLOWED, pid=500))
+    assert (world.planner.processes[1].pid, world.planner.processes[1].serves) == (500, True)
+    assert [job.error for job in world.ended] == [""]
+    assert not world.timers
+    world.die(1, code=0)
+    assert world.planner.processes[1].exit is not None
+
+    world = in_background(ready="notify")
+    world.happen(1, Happening(Kind.BECAME_READY))
+    assert world.planner.processes[1].awaits == "pid_file"
+    world.live[1] = 500
+    world.happen(1, Happening(Kind.FOLLOWED, pid=500))
+    assert world.planner.processes[1].state is State.READY
+
+    world = in_background(ready="notify")
+    world.live[1] = 500
+    world.happen(1, Happening(Kind.FOLLOWED, pid=500))
+    assert world.planner.processes[1].awaits == "notify"
+    assert (1, "start") in world.timers
+
+
+def test_a_pid_file_that_does_not_come_is_a_late_start() -> None:
+    """Given up after ``start_timeout``, with the reason, and tried again later; a stop meanwhile is over at once."""
+    world = in_background(backoff=5.0)
+    world.now += 10
+    world.happen(1, Happening(Kind.START_OVER))
+    process = world.planner.processes[1]
+    assert (process.state, process.attempts) == (State.BACKOFF, 1)
+    assert process.exit is not None and process.exit.text.startswith("not ready within 10 s: its pid file")
+
+    world = in_background()
+    world.command("stop")
+    assert world.planner.processes[1].state is State.STOPPED
+    assert not world.timers
+    assert world.planner.job is None

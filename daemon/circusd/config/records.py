@@ -106,6 +106,7 @@ class WatcherConfig:
     idle_timeout: float = 0
     listen_fds: bool = False
     stdin_socket: str | None = None
+    pid_file: str | None = None
     stdin_pipe: bool = False
     close_child_stdin: bool = True
     close_child_stdout: bool = False

@@ -78,7 +78,7 @@ class Probe:
     wid: int
     pid: int
     what: str = "ready"
-    """``ready`` or ``alive``."""
+    """``ready``, ``alive``, or ``pid_file``: whether the file names its process. ``pid`` is 0 where the one before it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ class Policy:
     watchdog: float = 0.0
     """A process that has not given a sign of life for so long is replaced; 0 for no such rule."""
     watchdog_signal: int = 6
+    pid_file: bool = False
+    """The program goes into the background, and a file names the process that it has left there."""
     alive: health.Rules | None = None
     """Where it is looked whether a process is alive: how that is judged."""
     hooks: frozenset[str] = frozenset()
@@ -217,7 +219,8 @@ class Process:
     amiss: bool = False
     """While stopping: it is, because it was not ready in time, or is not well."""
     awaits: str = ""
-    """While running: what has yet to tell that it is ready, one of `AWAITED`; nothing where that counts from the start."""
+    """While running: what has yet to tell that it is ready, one of `AWAITED`; nothing where that counts from the start. Before that
+    `PID_FILE`, where a file has to name the process."""
     ready_by: float | None = None
     """While it is awaited: when it is given up."""
     probes: int = 0
@@ -237,6 +240,8 @@ class Process:
     """While frozen: when it goes on by itself."""
     was_ready: bool = False
     """While frozen: what it goes back to."""
+    has_said: bool = False
+    """While its pid file is waited for: it has said that it is ready."""
     overdue: bool = False
     """While frozen: it has reached ``max_age``."""
 
@@ -298,6 +303,11 @@ LONGEST_STOP = 3600.0
 
 STOPPING_ITSELF = "stopping"
 """Why a process is not to be counted on that says that it ends by itself: nobody wonders then that it answers no more."""
+
+PID_FILE = "pid_file"
+"""What a process awaits that goes into the background."""
+_LOOKED_FOR = ("probe", PID_FILE)
+"""What has to be looked for again and again."""
 
 READY, HEALTH = "ready", "health"
 """Stages at which a process is stopped that runs: it was not ready in time, or is not well."""
@@ -368,7 +378,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     effects.append(Publish("process.started", {"wid": p.wid, "pid": e.pid}))
     if "after_spawn" in policy.hooks:
         effects.append(CallHook("after_spawn", p.wid, e.pid))
-    awaits = policy.ready if policy.ready in AWAITED else ""
+    awaits = PID_FILE if policy.pid_file else _awaits(policy)
     up = replace(
         p,
         state=State.RUNNING,
@@ -386,16 +396,21 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         watchdog=policy.watchdog,
         beat_by=None,
         was_well=False,
+        has_said=False,
         health=None,
     )
     if up.ready_by is not None:
         effects.append(ArmTimer(p.wid, "start", up.ready_by))
-    if awaits == "probe":
+    if awaits in _LOOKED_FOR:
         effects.append(_next_probe(up, now, policy))
     if awaits:
         return up, tuple(effects)
     up, more = _look_after(up, now, policy)
     return up, (*effects, *more)
+
+
+def _awaits(policy: Policy) -> str:
+    return policy.ready if policy.ready in AWAITED else ""
 
 
 def _next_probe(p: Process, now: float, policy: Policy) -> ArmTimer:
@@ -439,7 +454,7 @@ def _unattended(p: Process) -> Process:
 def _no_more_waiting(p: Process) -> tuple[Effect, ...]:
     """What was to tell of its readiness counts no more."""
     start = (CancelTimer(p.wid, "start"),) if p.ready_by is not None else ()
-    return (*start, CancelTimer(p.wid, "probe")) if p.awaits == "probe" else start
+    return (*start, CancelTimer(p.wid, "probe")) if p.awaits in _LOOKED_FOR else start
 
 
 def late_spawn(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -501,6 +516,9 @@ def too_often(deaths: tuple[float, ...], policy: Policy) -> bool:
 
 def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
+    if p.awaits == PID_FILE and e.code == 0:
+        # As it should: what it has left in the background is what is wanted.
+        return replace(p, pid=None), (Probe(p.wid, 0, PID_FILE),)
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
     down = replace(_unattended(p), pid=None, started=None, exit=ended, since=now, reason="")
@@ -537,6 +555,11 @@ def _reaped(p: Process, e: Happening, lived: float) -> Publish:
 
 
 def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.pid is None:
+        # What it has left in the background is not known: nothing can be asked to end.
+        gone = replace(_unattended(p), again=e.again, reason="")
+        down, effects = down_at_last(gone, e, now, policy)
+        return down, (*_nothing_expected(p), KillTree(p.wid), *effects)
     rungs = _rungs(e, policy)
     by = now + sum(seconds for _, seconds in rungs)
     down = replace(
@@ -683,6 +706,8 @@ def said(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It says so itself; where something else is to tell, its word does not count until that has."""
+    if p.awaits == PID_FILE:
+        return replace(p, has_said=True), ()
     if p.awaits in SHOWN:
         return p, ()
     return _ready(p, now, policy)
@@ -701,16 +726,17 @@ def _ready(p: Process, now: float, policy: Policy) -> Result:
 
 
 def probe_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    if p.awaits != "probe" or p.pid is None:
+    if p.awaits not in _LOOKED_FOR:
         return p, ()
-    return replace(p, probes=p.probes + 1), (Probe(p.wid, p.pid),)
+    what = PID_FILE if p.awaits == PID_FILE else "ready"
+    return replace(p, probes=p.probes + 1), (Probe(p.wid, p.pid or 0, what),)
 
 
 def probe_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    if p.awaits not in SHOWN:
+    if p.awaits not in (*SHOWN, PID_FILE):
         return p, ()
     # Of a sign that can't come any more nothing but why is left to be told.
-    return replace(p, said=e.text), (_next_probe(p, now, policy),) if p.awaits == "probe" else ()
+    return replace(p, said=e.text), (_next_probe(p, now, policy),) if p.awaits in _LOOKED_FOR else ()
 
 
 def unready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -727,8 +753,9 @@ def start_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     within = f" within {policy.start_timeout:g} s"
     why = f"not ready{within}: {missing(p)}"
     told = Publish("process.unready", {"wid": p.wid, "pid": p.pid, "reason": why})
-    down, effects = stop(p, replace(e, again=True), now, policy)
-    return replace(down, amiss=True, exit=Exit(at=now, stage=READY, text=why)), (told, *effects)
+    late = replace(p, amiss=True, exit=Exit(at=now, stage=READY, text=why))
+    down, effects = stop(late, replace(e, again=True), now, policy)
+    return down, (told, *effects)
 
 
 def beat(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -835,13 +862,30 @@ def stop_extended(p: Process, e: Happening, now: float, policy: Policy) -> Resul
 
 def followed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It has ended, and another one that it had started and named has the work: that is the process of the slot now."""
-    return replace(p, pid=e.pid), (
-        Publish("process.followed", {"wid": p.wid, "pid": e.pid, "before": p.pid}),
-    )
+    told = Publish("process.followed", {"wid": p.wid, "pid": e.pid, "before": p.pid})
+    if p.awaits != PID_FILE:
+        return replace(p, pid=e.pid), (told,)
+    effects = (told, *_no_more_waiting(p))
+    up = replace(p, pid=e.pid, awaits=_awaits(policy), probes=0, said="")
+    if up.awaits == "notify" and p.has_said:
+        then, more = _ready(up, now, policy)
+        return then, (*effects, *more)
+    if not up.awaits:
+        up, more = _look_after(replace(up, ready_by=None), now, policy)
+        return up, (*effects, *more)
+    if up.ready_by is not None:
+        effects = (*effects, ArmTimer(p.wid, "start", up.ready_by))
+    return up, (*effects, _next_probe(up, now, policy)) if up.awaits == "probe" else effects
 
 
 def missing(p: Process) -> str:
     """What it is waited for: as a sentence about it."""
+    if p.awaits == PID_FILE:
+        return (
+            f"its pid file does not name its process: {p.said}"
+            if p.said
+            else "its pid file has not been looked at"
+        )
     if p.awaits == "notify":
         return f"it has not said READY=1, but: {p.said}" if p.said else "it has not said READY=1"
     if p.awaits == "log":
@@ -876,7 +920,7 @@ def _judged_again(p: Process, now: float, policy: Policy) -> Result:
     effects: list[Effect] = []
     if p.is_awaited and p.ready_by is not None:
         effects.append(ArmTimer(p.wid, "start", p.ready_by))
-    if p.is_awaited and p.awaits == "probe":
+    if p.is_awaited and p.awaits in _LOOKED_FOR:
         effects.append(_next_probe(p, now, policy))
     if p.beat_by is not None:
         effects.append(ArmTimer(p.wid, "watchdog", p.beat_by))
@@ -949,13 +993,26 @@ def watchdog_changed_frozen(p: Process, e: Happening, now: float, policy: Policy
     return replace(p, watchdog=e.seconds, beat_by=by), ()
 
 
+def sign_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """A sign that it had given before it was stopped comes but once: it counts when it goes on."""
+    if p.awaits not in ("log", "fd"):
+        return p, ()
+    return replace(p, was_ready=True, awaits="", ready_by=None), ()
+
+
+def sign_lost_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return (replace(p, said=e.text), ()) if p.awaits in ("log", "fd") else (p, ())
+
+
 def overdue(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     return replace(p, overdue=True), ()
 
 
 def ready_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """What it had said before it was stopped counts when it goes on."""
-    if p.awaits == "probe":
+    if p.awaits == PID_FILE:
+        return replace(p, has_said=True), ()
+    if p.awaits in SHOWN:
         return p, ()
     return replace(p, was_ready=True, awaits="", ready_by=None, reason=""), ()
 
@@ -1064,8 +1121,8 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         **_UP,
         _K.FORBIDDEN: forbidden_frozen,
         _K.BECAME_READY: ready_frozen,
-        _K.PROBE_PASSED: ignore,
-        _K.PROBE_FAILED: ignore,
+        _K.PROBE_PASSED: sign_frozen,
+        _K.PROBE_FAILED: sign_lost_frozen,
         _K.PROBE_DUE: ignore,
         _K.UNREADY: ignore,
         _K.BEAT_MISSED: ignore,

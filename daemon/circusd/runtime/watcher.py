@@ -21,7 +21,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from circusd.config.launch import build
-from circusd.config.model import HookConfig, WatcherConfig, with_options
+from circusd.config.model import HookConfig, WatcherConfig, names_wid, with_options
 from circusd.core.effects import (
     ArmTimer,
     CallHook,
@@ -38,7 +38,7 @@ from circusd.core.effects import (
     Vacate,
 )
 from circusd.core.health import Rules
-from circusd.core.lifecycle import UP, Happening, Kind, Policy, State
+from circusd.core.lifecycle import PID_FILE, UP, Happening, Kind, Policy, State
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
 from circusd.kernel.freezing import Still, hold_still, let_go
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .arbiter import Arbiter
     from .hooks import HookResult
     from .inputs import Inputs
+    from .pidfiles import PidFiles
 
 log = logging.getLogger("circusd.watcher")
 
@@ -126,7 +127,8 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_burst=config.start_limit_burst,
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
-        singleton=config.singleton,
+        # Two of them beside each other would write over the file of one another.
+        singleton=config.singleton or bool(config.pid_file and not names_wid(config.pid_file)),
         ready=_ready_of(config.ready),
         ready_interval=config.ready_interval,
         start_timeout=config.start_timeout,
@@ -135,6 +137,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         alive=_rules_of(config) if config.alive else None,
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
+        pid_file=bool(config.pid_file),
     )
 
 
@@ -221,6 +224,8 @@ class Watcher:
         """What stands still of the processes that are frozen, by slot."""
         self._freezes: Counter[int] = Counter()
         """How often something of a slot was frozen."""
+        self._pid_files: PidFiles | None = None
+        """Starts that go into the background, from the first one on."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
 
@@ -459,6 +464,8 @@ class Watcher:
             self._roots[child.pid] = child
             self._sessions[child.pid] = child.pid
             self.arbiter.reaper.watch(child.pid, child.pidfd, partial(self._exited, child.pid))
+            if self._pid_files is not None:
+                self._pid_files.spawned(wid, child.identity)
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
     def _await_sign(self, wid: int, pid: int) -> None:
@@ -552,6 +559,8 @@ class Watcher:
             self._looks[wid, "ready"] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
         if config.alive:
             self._looks[wid, "alive"] = (launch.alive, Surroundings(env, launch.cwd, self.credentials))
+        if launch.pid_file:
+            env = {**env, **self._background(wid, os.path.join(launch.cwd, launch.pid_file))}
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
@@ -587,6 +596,14 @@ class Watcher:
 
             self.inputs = Inputs(self.name, partial(self.arbiter.changed, self))
         return self.inputs.attach(wid)
+
+    def _background(self, wid: int, path: str) -> Mapping[str, str]:
+        if self._pid_files is None:
+            # Loaded with the first such watcher: most daemons have none.
+            from .pidfiles import PidFiles
+
+            self._pid_files = PidFiles(self, self._follow)
+        return self._pid_files.expect(wid, path)
 
     # -- becoming ready ------------------------------------------------------------------------------------------
 
@@ -638,13 +655,16 @@ class Watcher:
             self.arbiter.changed(self)
 
     def _look(self, wid: int, pid: int, what: str) -> None:
+        if what == PID_FILE:
+            if self._pid_files is not None:
+                self._pid_files.look(wid)
+            return
         passed, failed = _FINDINGS[what]
         freezes = self._freezes[wid]
 
         def done(problem: str) -> None:
-            if (
-                self._freezes[wid] == freezes
-            ):  # else it stood still meanwhile, and is looked at again when it goes on
+            # One that stood still meanwhile is looked at again when it goes on.
+            if self._freezes[wid] == freezes:
                 kind = failed if problem else passed
                 self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
@@ -667,6 +687,9 @@ class Watcher:
             return
         if main is not None and pid not in self._abandoned and self._follow(wid, root.identity, main):
             return
+        if self._pid_files is not None and self._pid_files.leaves(wid, pid, status):
+            self.happen(wid, Happening(Kind.EXITED, code=0))
+            return
         self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
         self.output.ended(wid, self._heads.pop(pid, root.identity).pid)
         if self.inputs is not None and not self._is_of_another(wid, pid):
@@ -677,6 +700,8 @@ class Watcher:
         process = self.planner.processes.get(wid)
         if self.removed or process is None or process.pid != pid:
             return
+        if self._pid_files is not None:
+            self._pid_files.drop(wid)
         self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
         stopping = process.state is State.STOPPING
         if not stopping:
@@ -695,7 +720,7 @@ class Watcher:
     def _follow(self, wid: int, ended: Identity, main: Identity) -> bool:
         """Whether the process that had the work in place of one that has ended is the slot's from now on."""
         process, pid = self.planner.processes.get(wid), ended.pid
-        if self.removed or process is None or process.pid != pid:
+        if self.removed or process is None or process.pid not in (None, pid):
             return False
         try:
             child = Child(main.pid, open_pidfd(main.pid))
@@ -799,6 +824,8 @@ class Watcher:
         process = self.planner.processes.get(wid)
         if process is None:
             return
+        if process.pid is None and self._give_up_start(wid):
+            return
         roots: list[Identity] = []
         if wid in self._trees:
             roots += [self._trees[wid].root, *self._trees[wid].members]
@@ -810,6 +837,17 @@ class Watcher:
         self.arbiter.kill_trees(roots)
         if process.pid is None:
             self.arbiter.post(self, self._check_tree, wid)
+
+    def _give_up_start(self, wid: int) -> bool:
+        """Whether it was one that has gone into the background, and what it has left there was still looked for."""
+        launcher = self._pid_files.drop(wid) if self._pid_files is not None else None
+        if launcher is None:
+            return False
+        self._sessions = {session: held for session, held in self._sessions.items() if held != launcher.pid}
+        self.output.ended(wid, launcher.pid)
+        if self.inputs is not None:
+            self.inputs.ended(wid)
+        return True
 
     def _kill_over(self, wid: int) -> None:
         """Not even SIGKILL has ended it in time: what is still there is given up, with the reason why it stays."""

@@ -97,7 +97,7 @@ EVENTS: tuple[EventKind, ...] = (
         "process.followed",
         "",
         (*_PROCESS, "before"),
-        "A process (``before``) has ended, and the one that it had named by ``MAINPID`` has taken its place.",
+        "A process (``before``) has ended, and the one that it had named by ``MAINPID``, or that its pid file names, has taken its place.",
     ),
     EventKind(
         "process.frozen",

@@ -113,6 +113,17 @@ WATCHER: tuple[Option, ...] = (
         aka=("directory", "cwd", "chdir", "workdir"),
     ),
     Option(
+        "pid_file",
+        PATH,
+        None,
+        "The program goes into the background, and this file names the process that it has left there: that one is followed, once the "
+        "first one has ended with 0 and the kernel says that it comes from there. What the file names otherwise is never trusted. It has "
+        "to come within ``start_timeout``. Relative to ``working_dir``.",
+        apply="process",
+        role="admin",
+        aka=("pidfile",),
+    ),
+    Option(
         "uid",
         USER,
         None,
