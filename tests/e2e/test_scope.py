@@ -59,7 +59,7 @@ WHOLE_DAEMON = {
     "reloadconfig", "rmkey", "rmperson", "rmsocket", "save", "setperson", "weblink",
 }  # fmt: skip
 """What is of the whole daemon, and so refused whatever the role."""
-OF_ONE_THING = {"add", "addtoken", "cancel", "endsession", "freeze", "password", "rm", "rmtoken"}
+OF_ONE_THING = {"add", "addtoken", "cancel", "endsession", "freeze", "input", "password", "rm", "rmtoken"}
 """What is not carried out here, as it would have to name something that is his or that runs; everything else of the table is."""
 
 
