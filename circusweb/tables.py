@@ -58,6 +58,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "copy_path",
             "virtualenv",
             "virtualenv_py_ver",
+            "pid_file",
         ),
     ),
     (
@@ -138,6 +139,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "idle_timeout",
             "listen_fds",
             "stdin_socket",
+            "stdin_pipe",
             "close_child_stdin",
             "close_child_stdout",
             "close_child_stderr",

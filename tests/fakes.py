@@ -11,6 +11,7 @@ from circusd.core.effects import (
     CallHook,
     CancelTimer,
     Effect,
+    Freeze,
     JobEnded,
     KillTree,
     Probe,
@@ -18,9 +19,10 @@ from circusd.core.effects import (
     RunStopCommand,
     Signal,
     Spawn,
+    Thaw,
     Vacate,
 )
-from circusd.core.lifecycle import ALIVE, GONE, Happening, Kind, Policy, State, is_held
+from circusd.core.lifecycle import ALIVE, GONE, UP, Happening, Kind, Policy, State, is_held
 from circusd.core.watcher import SUPERSEDES, Job, Planner
 
 SAYINGS = (
@@ -62,6 +64,8 @@ class World:
         self.reload: Job | None = None
         self.floor = 0
         """While a gentle reload is under way: how many processes serve but for those that stopped doing so by themselves."""
+        self.still: set[int] = set()
+        """Slots whose processes stand still."""
         self.next_pid = 100
         self.history: list[str] = []
 
@@ -92,6 +96,12 @@ class World:
                         self.told[wid] = self.live[wid]
                     elif self.planner.processes[wid].state is State.STOPPING:
                         self.trees.add(wid)
+                case Freeze(wid):
+                    self.still.add(wid)
+                    # What a look that is under way finds does not count.
+                    self.probes = [probe for probe in self.probes if probe.wid != wid]
+                case Thaw(wid):
+                    self.still.discard(wid)
                 case ArmTimer(wid, kind, at):
                     self.timers[wid, kind] = at
                 case CancelTimer(wid, kind):
@@ -110,7 +120,7 @@ class World:
 
     def happen(self, wid: int, event: Happening) -> None:
         self.history.append(f"{self.now:.2f} {wid} {event.kind}")
-        if event.kind in (Kind.EXITED, Kind.UNREADY, Kind.TRIGGERED):
+        if event.kind in (Kind.EXITED, Kind.UNREADY, Kind.TRIGGERED, Kind.FREEZE):
             self.lose(wid)
         self.carry_out(self.planner.happen(wid, replace(event, chance=self.random.random()), self.now))
 
@@ -295,8 +305,14 @@ class World:
         """Some command, as a careless person would give it."""
         r = self.random
         kinds = ("start", "start", "stop", "restart", "reload", "scale", "scale", "kill", "cancel", "connect")
-        kind = r.choice(kinds)
+        kind = r.choice((*kinds, "freeze", "thaw"))
         match kind:
+            case "freeze" | "thaw" if self.live:
+                seconds = r.choice((0.0, 5.0))
+                event = Happening(Kind(kind), text="ada", seconds=seconds)
+                self.happen(r.choice(list(self.live)), event)
+            case "freeze" | "thaw":
+                pass
             case "connect":
                 self.connect()
             case "cancel":
@@ -313,7 +329,9 @@ class World:
     def settle(self, turns: int = 2000) -> None:
         """Everything goes well from now on, until nothing is under way."""
         for _ in range(turns):
-            if self.hooks:
+            if self.still:
+                self.happen(min(self.still), Happening(Kind.THAW))
+            elif self.hooks:
                 self.answer()
             elif self.spawns:
                 self.spawn()
@@ -382,10 +400,16 @@ class World:
                 assert process.state is State.STOPPING, f"a timer was forgotten, {why()}"
             if process.state in GONE or process.state is State.BACKOFF:
                 assert wid not in self.live, f"a process runs that should not, {why()}"
-            if process.state in (State.RUNNING, State.READY):
+            assert (process.state is State.FROZEN) == (wid in self.still), f"it stands still or not, {why()}"
+            if (wid, "thaw") in self.timers:
+                assert process.state is State.FROZEN, f"a timer was forgotten, {why()}"
+            if process.state in UP:
                 assert self.live.get(wid) == process.pid, f"a process is taken for alive, {why()}"
             watched = process.beat_by is not None
-            if watched or (wid, "watchdog") in self.timers:
+            if process.state is State.FROZEN:
+                judging = {kind for of, kind in self.timers if of == wid} - {"age", "thaw"}
+                assert not judging, f"it is judged while it stands still, {why()}"
+            elif watched or (wid, "watchdog") in self.timers:
                 assert watched and process.state in (State.RUNNING, State.READY), (
                     f"nobody is watched, {why()}"
                 )
@@ -398,7 +422,7 @@ class World:
             assert len(looked) + ((wid, "alive") in self.timers) <= 1, (
                 f"it is looked at twice at a time, {why()}"
             )
-            if process.health is not None:
+            if process.health is not None and process.state is not State.FROZEN:
                 assert process.state in (State.RUNNING, State.READY), f"it is looked after in vain, {why()}"
                 assert looked or (wid, "alive") in self.timers, f"nobody looks whether it is alive, {why()}"
             elif (wid, "alive") in self.timers:
@@ -432,7 +456,7 @@ class World:
         self.check_health()
         if planner.asleep:
             assert planner.wanted and planner.policy.held_by, "it sleeps though nobody wants it to"
-            up = [p for p in processes.values() if p.state in (State.STARTING, State.RUNNING, State.READY)]
+            up = [p for p in processes.values() if p.state in {State.STARTING, *UP}]
             assert not up, "it runs and sleeps\n" + "\n".join(self.history[-40:])
         counted = [p for p in planner.active if p.state in ALIVE and p.state is not State.STOPPING]
         if planner.job is None and planner.wanted:

@@ -74,7 +74,8 @@ export function processState(process) {
     else if (process.exit.code !== null && process.exit.code !== undefined) word += `, exit ${process.exit.code}`;
     else if (process.exit.stage) word += `, ${process.exit.stage}`;
   }
-  if (process.awaits && !process.reason) word = `${say.notReady}${process.ready_by ? `, ${wait(Math.max(0, process.ready_by - now()))} left` : ''}`;
+  if (process.state === 'frozen') word = `${word}${process.thaw_at ? `, ${wait(Math.max(0, process.thaw_at - now()))} left` : ''}`;
+  else if (process.awaits && !process.reason) word = `${say.notReady}${process.ready_by ? `, ${wait(Math.max(0, process.ready_by - now()))} left` : ''}`;
   else if (process.awaits) word = process.reason;
   const known = process.health && healthWord[process.health.state];
   if (known) word = known;

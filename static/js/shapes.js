@@ -8,9 +8,9 @@ import { states } from './words.js';
 export const html = htm.bind(h);
 
 /** The class that colours a shape. */
-export const tone = { run: 'is-run', start: 'is-start', stopping: 'is-start', wait: 'is-wait', ill: 'is-wait', fail: 'is-fail', idle: 'is-rest', rest: 'is-rest', lost: 'is-rest' };
+export const tone = { run: 'is-run', start: 'is-start', stopping: 'is-start', wait: 'is-wait', ill: 'is-wait', fail: 'is-fail', idle: 'is-rest', rest: 'is-rest', lost: 'is-rest', still: 'is-start' };
 
-const pip = { run: 'p-run', start: 'p-start', stopping: 'p-start', wait: 'p-wait', ill: 'p-ill', fail: 'p-fail', idle: 'p-idle', rest: 'p-rest', lost: 'p-rest' };
+const pip = { run: 'p-run', start: 'p-start', stopping: 'p-start', wait: 'p-wait', ill: 'p-ill', fail: 'p-fail', idle: 'p-idle', rest: 'p-rest', lost: 'p-rest', still: 'p-still' };
 
 export function icon(name) {
   return html`<svg class="i" aria-hidden="true"><use href=${`#i-${name}`} /></svg>`;
@@ -32,7 +32,7 @@ export function inWords(kinds) {
     const known = kind === 'stopping' ? 'stop' : kind;
     counts[known] = (counts[known] || 0) + 1;
   }
-  const order = ['run', 'start', 'stop', 'wait', 'ill', 'fail', 'idle', 'rest', 'lost'];
+  const order = ['run', 'still', 'start', 'stop', 'wait', 'ill', 'fail', 'idle', 'rest', 'lost'];
   return order.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${states[kind]}`).join(', ') || 'none';
 }
 
@@ -44,7 +44,7 @@ export function pips(kinds) {
   if (kinds.length <= MANY) {
     return html`<span class="pips" role="img" aria-label=${label}>${kinds.map((kind) => html`<svg class=${tone[kind]}><use href=${`#${pip[kind]}`} /></svg>`)}</span>`;
   }
-  const groups = ['fail', 'ill', 'wait', 'start', 'stopping', 'run', 'idle', 'rest', 'lost'].map((kind) => [kind, kinds.filter((one) => one === kind).length]).filter((group) => group[1]);
+  const groups = ['fail', 'ill', 'wait', 'still', 'start', 'stopping', 'run', 'idle', 'rest', 'lost'].map((kind) => [kind, kinds.filter((one) => one === kind).length]).filter((group) => group[1]);
   return html`<span class="pips" role="img" aria-label=${label}>${groups.map(([kind, number]) => html`<svg class=${tone[kind]}><use href=${`#${pip[kind]}`} /></svg><small class=${tone[kind]}>${number}</small>`)}</span>`;
 }
 
@@ -76,6 +76,7 @@ function thinned(kinds) {
 
 function segment(kind, from, to) {
   const middle = (from + to) / 2;
+  if (kind === 'still') return html`<path class="is-start" stroke-dasharray="2 2.4" d=${arc(23, from, to)} />`;
   if (kind === 'run') return html`<path class="is-run" d=${arc(23, from, to)} />`;
   if (kind === 'start' || kind === 'stopping') {
     return html`<path class="is-start" d=${arc(23, from, middle)} /><path class="is-rest" d=${hollow(middle, to)} />`;

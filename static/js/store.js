@@ -205,7 +205,7 @@ export function watcherNamed(name) {
 
 /** The shape of an inner state. */
 export const shapeOf = {
-  running: 'run', ready: 'run', starting: 'start', waiting: 'idle', stopping: 'stopping',
+  running: 'run', ready: 'run', starting: 'start', waiting: 'idle', stopping: 'stopping', frozen: 'still',
   unhealthy: 'ill', backoff: 'wait', exited: 'wait', failed: 'fail', stopped: 'rest', completed: 'rest',
 };
 
@@ -215,6 +215,7 @@ export function shape(state) {
 
 /** The shape of one process: one that runs and is not ready is on its way, and one may run and be unhealthy. */
 export function shapeOfProcess(process) {
+  if (process.state === 'frozen') return 'still';
   if (process.health?.state === 'unhealthy') return 'ill';
   return process.awaits ? 'start' : shape(process.state);
 }
@@ -242,5 +243,5 @@ export function kindsOf(watcher) {
 }
 
 export function alive(process) {
-  return ['running', 'ready', 'starting', 'stopping'].includes(process.state) && process.pid !== null;
+  return ['running', 'ready', 'frozen', 'starting', 'stopping'].includes(process.state) && process.pid !== null;
 }

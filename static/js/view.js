@@ -172,7 +172,7 @@ export function shown() {
 // --- groups -----------------------------------------------------------------------------------------------------------
 
 const OTHERS = '';
-const ORDER_OF_STATES = ['fail', 'ill', 'wait', 'start', 'stopping', 'run', 'idle', 'rest', 'lost'];
+const ORDER_OF_STATES = ['fail', 'ill', 'wait', 'still', 'start', 'stopping', 'run', 'idle', 'rest', 'lost'];
 
 function prefix(name) {
   const found = /^(.+?)[-_.:/ ]|^(\D+)\d/.exec(name);

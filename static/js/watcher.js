@@ -19,6 +19,7 @@ import { details, say, verbs } from './words.js';
 
 /** The sections of the page: what stands for each in an address, its name, and what draws it. */
 const LOAD = { part: 'w/load', name: 'charts', sheets: ['charts', '../vendor/uplot'], load: () => import('./charts.js').then((module) => module.Charts) };
+const INPUT = { part: 'w/input', name: 'send', sheet: 'input', load: () => import('./input.js').then((module) => module.Input) };
 const SECTIONS = [
   { tab: '', title: details.live },
   { tab: 'options', title: details.options, part: 'w/options', sheet: 'sections', load: () => import('./sections.js').then((module) => module.Options) },
@@ -42,6 +43,7 @@ function Face({ watcher }) {
       ${watcher.schedule && html`<${Do} what="run" watcher=${watcher} picture="start" given=${{ waiting: false }} main=${!isStopped(watcher)} />`}
       ${isStopped(watcher) ? html`<${Do} what="start" watcher=${watcher} keys main />` : html`
         <${Do} what="restart" watcher=${watcher} keys /><${Do} what="reload" watcher=${watcher} keys /><${Do} what="stop" watcher=${watcher} keys />
+        ${watcher.processes.some((process) => process.state === 'frozen') ? html`<${Do} what="thaw" watcher=${watcher} picture="start" main />` : watcher.processes.some(alive) && html`<a class="btn" href=${`${base}/c/freeze?name=${encodeURIComponent(watcher.name)}`} data-ctl=${lineFor('freeze', watcher)}>${icon('still')}<span class="label">${verbs.freeze}</span></a>`}
         ${watcher.processes.length < watcher.numprocesses || watcher.processes.some((process) => shape(process.state) === 'fail') ? html`<${Do} what="start" watcher=${watcher} keys />` : null}`}
       <a class="btn" href=${`${base}/c/set?name=${encodeURIComponent(watcher.name)}`} data-ctl=${`circusctl options ${word(watcher.name)}`} aria-keyshortcuts="e">${icon('edit')}<span class="label">${say.editOptions}</span> <kbd>e</kbd></a>
       <a class="btn" href=${`${base}/c/add?like=${encodeURIComponent(watcher.name)}`} data-ctl="circusctl help add">${icon('copy')}<span class="label">${say.clone}</span></a>
@@ -197,5 +199,6 @@ export function WatcherPage({ name }) {
     <div class=${`live on-${section.tab || 'live'}`}>
       ${section.tab ? html`<${Part} key=${section.tab} row=${section} watcher=${watcher} />` : html`<${Processes} watcher=${watcher} /><${Part} key="load" row=${LOAD} watcher=${watcher} />`}
       <${Log} watcher=${watcher} /></div>
+    ${!section.tab && watcher.processes.some((process) => process.stdin) && html`<${Part} row=${INPUT} watcher=${watcher} />`}
   </main>`;
 }

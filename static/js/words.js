@@ -1,13 +1,13 @@
 // Every phrase that more than one place says, and every sentence of the console's own: one place, ready to be translated.
 
 export const states = {
-  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', ill: 'unhealthy', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known',
+  run: 'running', start: 'starting', stop: 'stopping', wait: 'in backoff', ill: 'unhealthy', fail: 'failed', idle: 'waiting', rest: 'stopped', lost: 'not known', still: 'frozen',
 };
 
 /** The word for one inner state of a process. */
 export const processWord = {
   running: 'running', ready: 'running', starting: 'starting', waiting: 'waiting', stopping: 'stopping',
-  exited: 'exited', backoff: 'backoff', failed: 'failed', stopped: 'stopped', completed: 'completed',
+  exited: 'exited', backoff: 'backoff', failed: 'failed', stopped: 'stopped', completed: 'completed', frozen: 'frozen',
 };
 
 /** What is known of a process that is looked after; nothing before it was judged. */
@@ -22,7 +22,7 @@ export const going = {
 export const verbs = {
   start: 'Start', run: 'Run now', stop: 'Stop', restart: 'Restart', reload: 'Reload', decr: 'One process less', incr: 'One process more',
   log: 'Log', tryNow: 'Try now', copy: 'copy', dismiss: 'Dismiss', askNow: 'Ask now', follow: 'Follow', following: 'Following',
-  close: 'Close', configuration: 'Configuration', clear: 'Clear', go: 'Go', add: 'Add', copyLine: 'Copy', copyThem: 'Copy them', search: 'Search', cancel: 'Cancel',
+  close: 'Close', configuration: 'Configuration', clear: 'Clear', go: 'Go', add: 'Add', copyLine: 'Copy', copyThem: 'Copy them', search: 'Search', cancel: 'Cancel', freeze: 'Freeze…', thaw: 'Thaw',
 };
 
 /** Of the lines of a log, by number; 0 is "none was said". */
@@ -177,6 +177,7 @@ export const say = {
   notReady: 'not ready',
   beingReplaced: 'replaced',
   watches: (files) => `watches ${files === 1 ? '1 file' : `${files} files`}`,
+  frozenBy: (person) => `It was frozen by ${person}.`,
   readyOf: (done, total) => `reloading, ${done} of ${total} ready`,
   reloadOf: (name) => `Reload of ${name}`,
   cancelReload: 'Cancel',
@@ -528,6 +529,13 @@ export const details = {
     cpu: 'CPU now', cpu_time: 'CPU since its start', rss: 'Memory', pss: 'Memory, its share', rss_peak: 'Memory at most', vms: 'Address space', swap: 'Swapped out', threads: 'Threads', switches: 'Context switches',
     rchar: 'Read', wchar: 'Written', read_bytes: 'Read from disks', write_bytes: 'Written to disks', uid: 'User', gid: 'Group', cwd: 'Folder', exe: 'Program', root: 'Root folder', command: 'Command', age: 'Up',
   },
+};
+
+/** What is sent to the standard input of processes. */
+export const sending = {
+  title: 'Input', label: 'Input', to: 'To', send: 'Send', end: 'End input', endHelp: 'Closes the standard input: nothing more can be sent', all: (number) => `all ${number}`, one: (wid, pid) => `process ${wid}, pid ${pid}`,
+  closed: 'The input of its processes is closed.', sent: (bytes, number) => `Sent ${bytes} bytes to ${number} ${number === 1 ? 'process' : 'processes'}; what comes of it is in the log.`,
+  ended: (number) => `The input of ${number} ${number === 1 ? 'process' : 'processes'} has ended.`,
 };
 
 /** What the places that output goes to say. */

@@ -42,7 +42,7 @@ numprocesses = 1
 DECIDES = (
     *("cmd", "args", "shell", "shell_args", "executable", "working_dir"),
     *("uid", "gid", "env", "env_file", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver"),
-    *("ready", "alive", "watch", "stop_command"),
+    *("ready", "alive", "pid_file", "watch", "stop_command"),
     *(f"hooks.{hook}" for hook in HOOKS),
     *(
         f"{stream}.{key}"

@@ -61,8 +61,19 @@ WHOLE_DAEMON = {
     "reloadconfig", "rmkey", "rmperson", "rmsocket", "save", "setperson", "weblink",
 }  # fmt: skip
 """What is of the whole daemon, and so refused whatever the role."""
-OF_ONE_THING = {"add", "addtoken", "cancel", "endsession", "password", "rm", "rmtoken", "run"}
-"""What is not carried out here, as it would have to name something that is his; everything else of the table is."""
+OF_ONE_THING = {
+    "add",
+    "addtoken",
+    "cancel",
+    "endsession",
+    "freeze",
+    "input",
+    "password",
+    "rm",
+    "rmtoken",
+    "run",
+}
+"""What is not carried out here, as it would have to name something that is his or that runs; everything else of the table is."""
 
 
 class Person:
@@ -249,6 +260,8 @@ def test_hidden_process_and_line_are_as_ones_that_are_not_there(daemon: Daemon, 
         ("kill", {"name": "web", "pid": None, "waiting": True}, processes),
         ("signal", {"name": "web", "pid": None, "signum": "TERM"}, processes),
         ("signal", {"name": "web", "childpid": None, "signum": "TERM"}, processes),
+        ("freeze", {"name": "web", "pid": None}, processes),
+        ("thaw", {"name": "web", "pid": None}, processes),
         ("stats", {"name": "web", "process": None}, processes),
         ("output", {"names": ["web"], "before": None}, lines),
         ("output", {"names": ["web"], "after": None}, lines),

@@ -108,6 +108,7 @@ VALUES = {
     "listen_fds": "true",
     "essential": "true",
     "stdin_socket": "shared",
+    "stdin_pipe": "true",
     "close_child_stdin": "false",
     "close_child_stdout": "true",
     "close_child_stderr": "true",
@@ -117,7 +118,7 @@ VALUES = {
     "hooks.NAME": "hooks.before_start os.path.exists",
     "hook_timeout": "9",
 }
-NEEDS_MORE = ("virtualenv",)
+NEEDS_MORE = ("virtualenv", "pid_file")
 """Options whose value must lead to something that a test has not."""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circusd.core import words
-from circusd.core.effects import Signal
+from circusd.core.effects import CancelTimer, Signal, Thaw
 from circusd.core.lifecycle import Happening, Kind, Policy, State
 from circusd.runtime.signs import LineSign
 from circusd.schema.probe_values import Target, read_ready, target_of
@@ -335,3 +337,111 @@ def test_names_may_stand_where_a_number_will_be() -> None:
     """The port of a process of its own."""
     assert read_ready("http://127.0.0.1:81$(circus.wid)/") == "http://127.0.0.1:81$(circus.wid)/"
     assert read_ready("Notify") == "notify"
+
+
+def test_a_frozen_process_is_judged_by_nothing_and_goes_on_with_what_was_left() -> None:
+    """Time to become ready and probes stand still with it; an age that is reached meanwhile counts when it goes on."""
+    policy = Policy(ready="probe", start_timeout=10.0, max_age=30.0, max_age_variance=0.0)
+    world = World(1, policy)
+    world.command("start")
+    world.spawn()
+    world.now += 4
+    world.happen(1, Happening(Kind.FREEZE, text="ada"))
+    assert set(world.timers) == {(1, "age")}
+    world.happen(1, Happening(Kind.START_OVER))
+    world.happen(1, Happening(Kind.PROBE_FAILED, text="refused"))
+    world.now += 100
+    world.happen(1, Happening(Kind.AGED))
+    assert world.planner.processes[1].state is State.FROZEN
+    world.happen(1, Happening(Kind.THAW))
+    # It was too old by then: it is stopped, and comes back.
+    assert (world.planner.processes[1].state, world.planner.processes[1].again) == (State.STOPPING, True)
+
+    world = World(1, replace(policy, max_age=0.0))
+    world.command("start")
+    world.spawn()
+    world.now += 4
+    by = world.planner.processes[1].ready_by
+    world.happen(1, Happening(Kind.FREEZE, text="ada"))
+    world.now += 100
+    world.happen(1, Happening(Kind.THAW))
+    assert world.timers[1, "start"] == (by or 0) + 100
+    assert (1, "probe") in world.timers
+    world.happen(1, Happening(Kind.PROBE_PASSED))
+    assert world.planner.processes[1].state is State.READY
+    world.happen(1, Happening(Kind.FREEZE, text="ada"))
+    world.happen(1, Happening(Kind.THAW))
+    assert world.planner.processes[1].state is State.READY
+
+
+def test_who_is_killed_while_frozen_has_not_died_young() -> None:
+    """No back-off, no count towards being given up; a stop sends its signal first and then lets it go on."""
+    world = World(1, Policy(settle_time=60.0, backoff=10.0, start_limit_burst=1))
+    world.command("start")
+    world.spawn()
+    world.happen(1, Happening(Kind.FREEZE, text="ada", seconds=9.0))
+    world.die(1, None, 9)
+    assert world.planner.processes[1].state is State.STARTING
+    assert not world.timers
+    world.spawn()
+    world.happen(1, Happening(Kind.FREEZE, text="ada", seconds=9.0))
+    effects = world.planner.happen(1, Happening(Kind.STOP), world.now)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(Signal) < kinds.index(Thaw)
+    assert CancelTimer(1, "thaw") in effects
+
+
+def in_background(**options: object) -> World:
+    """A watcher whose program has gone into the background, and whose file has not come."""
+    world = World(1, Policy(pid_file=True, start_timeout=10.0, **options))  # type: ignore[arg-type]
+    world.command("start")
+    world.spawn()
+    world.die(1, code=0)
+    return world
+
+
+def test_a_program_in_the_background_is_waited_for_by_its_pid_file() -> None:
+    """The end of what was started is none; the start ends when the process is known, or ready where it has to say so."""
+    world = in_background()
+    process = world.planner.processes[1]
+    assert (process.state, process.pid, process.awaits) == (State.RUNNING, None, "pid_file")
+    assert (world.published.count("process.exited"), world.ended) == (0, [])
+    assert words.explain(world.planner, world.now).endswith("its pid file has not been looked at.")
+    world.happen(1, Happening(Kind.PROBE_FAILED, text="x.pid is not there"))
+    assert "does not name its process: x.pid is not there" in words.explain(world.planner, world.now)
+    world.live[1] = 500
+    world.happen(1, Happening(Kind.FOLLOWED, pid=500))
+    assert (world.planner.processes[1].pid, world.planner.processes[1].serves) == (500, True)
+    assert [job.error for job in world.ended] == [""]
+    assert not world.timers
+    world.die(1, code=0)
+    assert world.planner.processes[1].exit is not None
+
+    world = in_background(ready="notify")
+    world.happen(1, Happening(Kind.BECAME_READY))
+    assert world.planner.processes[1].awaits == "pid_file"
+    world.live[1] = 500
+    world.happen(1, Happening(Kind.FOLLOWED, pid=500))
+    assert world.planner.processes[1].state is State.READY
+
+    world = in_background(ready="notify")
+    world.live[1] = 500
+    world.happen(1, Happening(Kind.FOLLOWED, pid=500))
+    assert world.planner.processes[1].awaits == "notify"
+    assert (1, "start") in world.timers
+
+
+def test_a_pid_file_that_does_not_come_is_a_late_start() -> None:
+    """Given up after ``start_timeout``, with the reason, and tried again later; a stop meanwhile is over at once."""
+    world = in_background(backoff=5.0)
+    world.now += 10
+    world.happen(1, Happening(Kind.START_OVER))
+    process = world.planner.processes[1]
+    assert (process.state, process.attempts) == (State.BACKOFF, 1)
+    assert process.exit is not None and process.exit.text.startswith("not ready within 10 s: its pid file")
+
+    world = in_background()
+    world.command("stop")
+    assert world.planner.processes[1].state is State.STOPPED
+    assert not world.timers
+    assert world.planner.job is None

@@ -303,7 +303,8 @@ def test_actions_are_commands_of_the_table(action: topactions.Action) -> None:
         assert command is not None and deed.command in action.commands
         assert set(deed.properties) <= {field.name for field in command.args}
         assert deed.properties["name"] == "w*b" and deed.properties["match"] == "simple"
-        assert bool(deed.question) == (action in (topactions.RESTART, topactions.STOP, topactions.DECR))
+        asks = (topactions.RESTART, topactions.STOP, topactions.FREEZE, topactions.DECR)
+        assert bool(deed.question) == (action in asks)
 
 
 def test_a_question_says_what_ends() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from circusd.core import words
-from circusd.core.lifecycle import Exit, Policy, State
+from circusd.core.lifecycle import Exit, Happening, Kind, Policy, State
 from circusd.schema.events import EVENTS
 from tests.fakes import World
 
@@ -115,3 +115,28 @@ def test_the_worst_state_stands_for_all() -> None:
 def test_every_event_has_a_text(name: str) -> None:
     """No event is shown as nothing, whatever fields are missing."""
     assert words.event_text(name, {})
+
+
+def test_a_frozen_process_says_by_whom_since_when_and_until_when() -> None:
+    """In the sentence, beside the state, in the first line of all, and in the event."""
+    world = started(Policy(numprocesses=2))
+    world.happen(1, Happening(Kind.FREEZE, text="ada", seconds=300))
+    world.now += 12
+    assert words.explain(world.planner, world.now) == (
+        "1 of 2 processes stands still. Process 1 has been frozen by ada for 12 s, and stands still for another 4 min."
+    )
+    assert (words.watcher_state(world.planner), words.detail(world.planner)) == ("frozen", "1 frozen")
+    assert words.lead({"w": world.planner}, world.now)["text"] == (
+        "2 processes of 1 watcher run. 1 process is frozen."
+    )
+    world.happen(2, Happening(Kind.FREEZE))
+    world.happen(1, Happening(Kind.FREEZE, text="bob"))
+    world.now += 1
+    said = words.explain(world.planner, world.now)
+    assert said.startswith(
+        "2 of 2 processes stand still. Process 1 has been frozen by bob for 13 s, and stands still until "
+    )
+    assert "Process 2 has been frozen for 1.0 s, and stands still until somebody thaws it." in said
+    assert words.event_text("process.frozen", {"wid": 1, "pid": 7, "by": "ada", "seconds": 30}) == (
+        "1 frozen by ada for 30 s, pid 7"
+    )

@@ -35,7 +35,7 @@ class Stream:
 def process(wid: int, state: str = "running", pid: int | None = None, **more: Any) -> dict[str, Any]:
     """A process as ``inspect`` shows it."""
     now = time.time()
-    alive = state in ("running", "ready", "starting", "stopping")
+    alive = state in ("running", "ready", "frozen", "starting", "stopping")
     return {
         "wid": wid,
         "pid": (pid or 20000 + wid) if alive else None,
@@ -53,6 +53,9 @@ def process(wid: int, state: str = "running", pid: int | None = None, **more: An
         "replaced": "",
         "health": None,
         "side": "",
+        "stdin": None,
+        "frozen_by": "",
+        "thaw_at": None,
         "stop_by": None,
         "exit": None,
         **more,

@@ -430,7 +430,7 @@ TARGETS = {
 }
 """Of each: what stands in the form, and the watchers that it means. The console itself is left out: it has to answer."""
 
-AT_WATCHERS = [row for row in CHANGING if any(field.target == "watcher" for field in row.args)]
+AT_WATCHERS = [row for row in CHANGING if any(field.name == "match" for field in row.args)]
 GIVEN = {"set": {"graceful_timeout": "7"}, "signal": {"signum": "KILL"}}
 """What rows take beside a name."""
 
@@ -442,11 +442,12 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield running
 
 
-State = tuple[int, frozenset[int], float, int]
+State = tuple[int, frozenset[int], float, int, int]
 
 
 def state_of(daemon: Daemon) -> dict[str, State]:
-    """What a command may change: how many processes are wanted, which run, an option, and how often its file was begun anew."""
+    """What a command may change: how many processes are wanted, which run, an option, how often its file was begun anew, and how many
+    stand still."""
     found = {}
     anew = {
         sink["watcher"]: sink["rotations"] + sink["reopenings"]
@@ -457,13 +458,14 @@ def state_of(daemon: Daemon) -> dict[str, State]:
         pids = frozenset(p["pid"] for p in shown["processes"] if p["pid"] is not None)
         options = daemon.call("get", name=shown["name"], keys=["graceful_timeout"])["options"]
         name = shown["name"]
-        found[name] = (shown["numprocesses"], pids, options["graceful_timeout"], anew[name])
+        still = sum(p["state"] == "frozen" for p in shown["processes"])
+        found[name] = (shown["numprocesses"], pids, options["graceful_timeout"], anew[name], still)
     return found
 
 
 def is_done(row: Command, before: State, after: Any) -> bool:
     """Whether the watcher is now as the row leaves it behind."""
-    number, pids, _, anew = before
+    number, pids, _, anew, _ = before
     expected = {
         "rm": lambda: after is None,
         "start": lambda: len(after[1]) == number,
@@ -474,12 +476,15 @@ def is_done(row: Command, before: State, after: Any) -> bool:
         "set": lambda: after[2] == 7,
         "reopen": lambda: after[3] == anew + 1,
         "rotate": lambda: after[3] == anew + 1,
+        "freeze": lambda: after[1] == pids and after[4] == number,
+        "thaw": lambda: after[1] == pids and after[4] == 0,
     }
     return bool(expected.get(row.name, lambda: len(after[1]) == number and not after[1] & pids)())
 
 
 def as_it_was(daemon: Daemon) -> None:
     """All three watchers run, with the number of processes that the file says."""
+    daemon.call("thaw")
     for name, number in (("web-1", 2), ("web-2", 1), ("job", 1)):
         tags = "front" if name.startswith("web") else ""
         if name not in daemon.call("list")["watchers"]:
@@ -502,6 +507,8 @@ def test_a_command_is_for_one_a_selection_a_glob_a_tag_and_all(
                 crew.call("stop", name="[!c]*", waiting=True)
             if row.name == "run":
                 crew.call("set", name="[!c]*", options={"schedule": "@yearly"}, waiting=True)
+            if row.name == "thaw":
+                crew.call("freeze", name="[!c]*")
             if row.name == "rotate":
                 # An empty file stays.
                 for log in ("web-1.log", "web-2.log", "job.log"):

@@ -345,7 +345,7 @@ def value_of(field: Field, text: str) -> Any:
         return int(text)
     if field.type == "seconds":
         try:
-            seconds = float(text)
+            seconds = float(text.removesuffix("s"))
         except ValueError:
             raise WrongArguments(f"{what}: {text!r} is not a number of seconds") from None
         if not 0 <= seconds < 1e9:

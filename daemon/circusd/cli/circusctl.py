@@ -267,6 +267,14 @@ def _listen(line: arguments.Line, session: Session) -> int:
     return listen(line.properties.get("topic", []), session)
 
 
+def _input(line: arguments.Line, session: Session) -> int:
+    if line.properties.get("text") != "-":
+        return _ask(line, session)
+    from circusd.cli.inputs import send_all
+
+    return _show("input", send_all(line.properties, session), session)
+
+
 def _add_key(line: arguments.Line, session: Session) -> int:
     from circusd.cli.keys import add
 
@@ -299,6 +307,7 @@ _OWN: Mapping[str, Callable[[arguments.Line, Session], int]] = {
     "events": _events,
     "grep": _grep,
     "help": _help,
+    "input": _input,
     "listen": _listen,
     "newkey": _new_key,
     "run": _run,

@@ -17,6 +17,8 @@ LINE_BYTES = 4096
 FILE_BYTES = 1 << 20
 """Of a file that is longer than ours can be, only the end is read."""
 
+# What is sent to a process is its own affair.
+_SENT = re.compile(r"\s*input\b")
 # Whoever types one of these may have typed what nobody else is to read. Rather one line too few than one too many.
 _SECRET = re.compile(
     r"(?i)pass(?:word|wd|phrase|code)?\b|pass(?:word|wd|phrase)|pwd|secret|token|credential|api.?key|private.?key|auth(?:orization)?\b|"
@@ -96,7 +98,7 @@ def is_kept(line: str) -> bool:
     """Whether a line may be kept: neither begun with a space, nor one that could hold a secret."""
     if not line or line[0].isspace() or not line.isprintable() or len(line.encode()) > LINE_BYTES:
         return False
-    return _SECRET.search(line) is None and not _secret_keys().search(line)
+    return _SENT.match(line) is None and _SECRET.search(line) is None and not _secret_keys().search(line)
 
 
 def _secret_keys() -> re.Pattern[str]:

@@ -23,7 +23,7 @@ ILL = ("failed", "backoff", "exited", UNHEALTHY)
 MOST_ILL = 3
 """Watchers in trouble that are told one by one."""
 
-ALIVE = ("running", "ready")
+ALIVE = ("running", "ready", "frozen")
 
 _PLUMBING = frozenset(("circusd-stats", "circushttpd"))
 
@@ -211,7 +211,7 @@ class DaemonLoad:
         group.view = view
         state = str(view.get("state") or "")
         group.ill = state in ILL
-        group.state = state if group.ill else str(view.get("status") or "")
+        group.state = state if group.ill or state == "frozen" else str(view.get("status") or "")
         group.tags = [str(tag) for tag in view.get("tags") or ()]
         group.wanted, group.restarts = view.get("numprocesses"), view.get("restarts")
         group.cpu, group.mem = _number(load.get("cpu")), _number(load.get("rss"))
@@ -249,6 +249,10 @@ class DaemonLoad:
         health = slot.get("health") or {}
         if health.get("state") == UNHEALTHY:
             told.append(f"{UNHEALTHY}: {health.get('text') or ''}")
+        if slot.get("frozen_by"):
+            told.append(f"by {slot['frozen_by']}")
+        if slot.get("thaw_at"):
+            told.append(f"thawed in {span(slot['thaw_at'] - self.time)}")
         if not slot.get("pid") and slot.get("exit"):
             told.append(str(slot["exit"].get("text") or ""))
         if slot.get("next_try"):

@@ -18,10 +18,12 @@ from circusd.cli.terminal import Style, clean, clean_line, color_of, columns, pr
 Reply = Mapping[str, Any]
 
 _INFO_KEYS = ("username", "nice", "mem_info1", "mem_info2", "cpu", "mem", "ctime")
+UP = ("running", "ready", "frozen")
 STATE_COLORS = {
     "active": "green",
     "running": "green",
     "ready": "green",
+    "frozen": "cyan",
     "starting": "yellow",
     "stopping": "yellow",
     "waiting": "yellow",
@@ -162,7 +164,7 @@ def _word(watcher: Mapping[str, Any]) -> str:
     status = str(watcher["status"])
     ended = status == "stopped" and state in ("exited", "completed")
     waits = status == "active" and state == "waiting"
-    return state if state in ("failed", "backoff", "unhealthy") or ended or waits else status
+    return state if state in ("failed", "backoff", "unhealthy", "frozen") or ended or waits else status
 
 
 def status_table(reply: Reply, style: Style) -> str:
@@ -172,7 +174,7 @@ def status_table(reply: Reply, style: Style) -> str:
     for watcher in reply.get("watchers", ()):
         processes = watcher.get("processes", ())
         state = _word(watcher)
-        up = [p["started"] for p in processes if p.get("started") and p.get("state") in ("running", "ready")]
+        up = [p["started"] for p in processes if p.get("started") and p.get("state") in UP]
         tries = [p["next_try"] for p in processes if p.get("next_try")]
         detail = [watcher.get("detail") or ""]
         if tries:
@@ -235,11 +237,15 @@ def watcher_text(reply: Reply, style: Style) -> str:
             )
         elif health.get("state") == "healthy":
             note.append("healthy")
+        if process.get("frozen_by"):
+            note.append(f"by {process['frozen_by']}")
+        if process.get("thaw_at"):
+            note.append(f"{span(process['thaw_at'] - now)} left")
         if process.get("main_pid"):
             note.append(f"main process {process['main_pid']}")
         if process.get("said"):
             note.append(str(process["said"]))
-        if end.get("text") and process["state"] not in ("running", "ready"):
+        if end.get("text") and process["state"] not in UP:
             note.append(str(end["text"]))
         if process.get("next_try"):
             note.append(f"next try in {span(process['next_try'] - now)}")
@@ -266,7 +272,7 @@ def _done(reply: Reply, style: Style) -> str:
     info = reply["info"] if isinstance(reply.get("info"), Mapping) else reply
     parts = [
         f"{word} {', '.join(str(pid) for pid in info[word])}"
-        for word in ("stopped", "started", "kept")
+        for word in ("stopped", "started", "kept", "frozen", "thawed")
         if isinstance(info.get(word), list) and info[word]
     ]
     return "ok" + style.paint(f" ({'; '.join(parts)})", "dim") if parts else "ok"

@@ -80,7 +80,7 @@ def counts_of(reply: Mapping[str, Any]) -> dict[str, int]:
     """How many processes were started, stopped and so on."""
     found = reply.get("info")
     reply = found if isinstance(found, Mapping) else reply
-    pids = {key: reply.get(key) for key in ("started", "stopped", "kept", "abandoned")}
+    pids = {key: reply.get(key) for key in ("started", "stopped", "kept", "abandoned", "frozen", "thawed")}
     return {key: len(some) for key, some in pids.items() if isinstance(some, list) and some}
 
 
@@ -163,6 +163,21 @@ def _signal(row: Row) -> Deed | str:
     return signal_deed(row, "TERM")
 
 
+def _freeze(row: Row) -> Deed | str:
+    if row.below is not None:
+        return "processes are frozen with all below them: choose the process above it"
+    slots = row.group.processes if row.process is None else [row.process]
+    frozen = [slot for slot in slots if slot.state == "frozen"]
+    there = [slot for slot in slots if slot.pid is not None]
+    if not there:
+        return f"nothing of {what_of(row)} runs"
+    properties = _named(row) if row.process is None else {**_named(row), "pid": row.process.pid}
+    if frozen:
+        return Deed("thaw", properties, f"thaw {what_of(row)}")
+    question = f"Freeze {what_of(row)}? {_processes(len(there))} will stand still until thawed."
+    return Deed("freeze", properties, f"freeze {what_of(row)}", question)
+
+
 def _incr(row: Row) -> Deed | str:
     return Deed("incr", _named(row), f"one process more of {row.group.name}")
 
@@ -184,4 +199,5 @@ START = Action("s", "start", _start, ("start",), "Start {}")
 SIGNAL = Action("k", "signal", _signal, ("signal",), "Send a signal to {}")
 INCR = Action("+", "more", _incr, ("incr",), "One process more for {}")
 DECR = Action("-", "fewer", _decr, ("decr",), "One process fewer for {}")
-ACTIONS = (RESTART, STOP, START, SIGNAL, INCR, DECR)
+FREEZE = Action("z", "freeze", _freeze, ("freeze", "thaw"), "Freeze or thaw {}")
+ACTIONS = (RESTART, STOP, START, SIGNAL, FREEZE, INCR, DECR)

@@ -19,6 +19,7 @@ KEYS = (
     ("x", "stop the watcher, after a question"),
     ("s", "start the watcher"),
     ("k", "send a signal, which is chosen from a list"),
+    ("z", "freeze the watcher or the one process, after a question; thaw what is frozen"),
     ("+ -", "one process more of the watcher; one fewer, after a question"),
     ("/", "filter: words of names, states, pids and @tags, all of which must be there"),
     ("!", "only watchers that need somebody: failed, given up or waiting for another try"),

@@ -36,7 +36,9 @@ class Launch:
     ready: str
     """The option ``ready``, with names replaced,"""
     alive: str
-    """and ``alive``."""
+    """and ``alive``,"""
+    pid_file: str
+    """and ``pid_file``."""
 
 
 def base_folder(environ: Mapping[str, str]) -> str:
@@ -82,7 +84,8 @@ def build(
     named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
     found = find_program(program, cwd, env, is_program)
     ready, alive = expand(watcher.ready, lookup), expand(watcher.alive, lookup)
-    return Launch(tuple(words), found, {**env, **named}, cwd, ready, alive)
+    pid_file = expand(watcher.pid_file or "", lookup)
+    return Launch(tuple(words), found, {**env, **named}, cwd, ready, alive, pid_file)
 
 
 def build_stop(
@@ -106,7 +109,7 @@ def build_stop(
         raise SpawnError("command", errno.EINVAL, str(watcher.stop_command), "the command is empty")
     named = {name: expand(value, lookup) for name, value in watcher.env.items() if env.get(name) == value}
     found = find_program(words[0], cwd, env, is_program)
-    return Launch(tuple(words), found, {**env, **named, "PID": str(pid)}, cwd, "", "")
+    return Launch(tuple(words), found, {**env, **named, "PID": str(pid)}, cwd, "", "", "")
 
 
 def environment(

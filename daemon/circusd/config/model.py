@@ -240,6 +240,22 @@ def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) 
             report.error(at("on_demand"), "it has a schedule, too", "one of schedule and on_demand")
     if watcher.shell_args and not watcher.shell:
         report.warning(at("shell_args"), "has no effect without shell", hint="set shell = true")
+    if watcher.pid_file and watcher.numprocesses > 1 and not names_wid(watcher.pid_file):
+        report.error(
+            at("pid_file"),
+            f"{watcher.numprocesses} processes have one pid file",
+            "a file for each, by $(circus.wid) in its name",
+        )
+    if watcher.pid_file and watcher.ready.startswith(("log:", "fd:")):
+        told = "the program goes into the background, and its sign would be of the process before"
+        report.error(at("ready"), told, "notify, or where to look, beside a pid_file")
+    if watcher.stdin_pipe and watcher.stdin_socket:
+        report.error(
+            at("stdin_pipe"), "standard input is a pipe and a socket", "one of stdin_pipe and stdin_socket"
+        )
+    if watcher.stdin_pipe and not watcher.close_child_stdin:
+        told = "standard input is a pipe, and circusd's own by close_child_stdin = false"
+        report.error(at("stdin_pipe"), told, "one of the two")
     for key in ("cmd", "args", "shell_args"):
         text = getattr(watcher, key)
         if isinstance(text, str):
@@ -251,6 +267,11 @@ def _check(watcher: WatcherConfig, parts: _Parts, place: Place, report: Report) 
                     "has a quote that is not closed",
                     hint="\\' stands for one",
                 )
+
+
+def names_wid(text: str) -> bool:
+    """Whether the number of the process stands in a text, once names are replaced in it."""
+    return "circus.wid" in text.lower()
 
 
 def _from_json(name: str, options: Mapping[str, object]) -> dict[str, Raw]:

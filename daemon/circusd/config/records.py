@@ -126,6 +126,8 @@ class WatcherConfig:
     schedule_catch_up: bool = False
     run_timeout: float = 0
     stdin_socket: str | None = None
+    pid_file: str | None = None
+    stdin_pipe: bool = False
     close_child_stdin: bool = True
     close_child_stdout: bool = False
     close_child_stderr: bool = False

@@ -37,6 +37,7 @@ def start_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
     yield from command_texts(watcher)
     for key in LOOKS:
         yield key, getattr(watcher, key)
+    yield "pid_file", watcher.pid_file or ""
     for value in watcher.env.values():
         yield "env", value
 

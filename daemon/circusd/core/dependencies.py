@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from .lifecycle import State
+from .lifecycle import UP, State
 from .reaching import ended_by_itself, hopeless
 from .watcher import Planner
 from .words import watcher_state
@@ -13,7 +13,6 @@ from .words import watcher_state
 STARTED, READY = "started", "ready"
 COMPLETED, COMPLETED_SUCCESSFULLY = "completed", "completed_successfully"
 
-_UP = (State.RUNNING, State.READY)
 _AS_STATE: Mapping[str, str] = {
     STARTED: "running",
     READY: "ready",
@@ -43,7 +42,7 @@ def is_met(planner: Planner, condition: str) -> bool:
             if planner.asleep:
                 return True  # its sockets listen, and whoever connects starts it
             enough = planner.wanted and len(slots) >= planner.policy.numprocesses
-            return enough and all(p.serves if condition == READY else p.state in _UP for p in slots)
+            return enough and all(p.serves if condition == READY else p.state in UP for p in slots)
         case "completed":
             return ended_by_itself(planner)
     return ended_by_itself(planner) and all(p.state is State.COMPLETED for p in planner.processes.values())

@@ -39,6 +39,20 @@ class KillTree:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """The process of slot ``wid`` and all below it stand still."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """What `Freeze` has made stand still goes on."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
 class ArmTimer:
     """Send `TimerFired` of that kind at ``at`` (monotonic seconds); a second one of the same key replaces the first."""
 
@@ -72,7 +86,7 @@ class Probe:
     wid: int
     pid: int
     what: str = "ready"
-    """``ready`` or ``alive``."""
+    """``ready``, ``alive``, or ``pid_file``: whether the file names its process. ``pid`` is 0 where the one before it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,8 @@ Effect = (
     | Signal
     | RunStopCommand
     | KillTree
+    | Freeze
+    | Thaw
     | ArmTimer
     | CancelTimer
     | CallHook

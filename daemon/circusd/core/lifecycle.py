@@ -16,12 +16,14 @@ from .effects import (
     CallHook,
     CancelTimer,
     Effect,
+    Freeze,
     KillTree,
     Probe,
     Publish,
     RunStopCommand,
     Signal,
     Spawn,
+    Thaw,
 )
 
 
@@ -33,6 +35,7 @@ class State(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     READY = "ready"
+    FROZEN = "frozen"
     STOPPING = "stopping"
     EXITED = "exited"
     BACKOFF = "backoff"
@@ -40,8 +43,10 @@ class State(StrEnum):
     COMPLETED = "completed"
 
 
-ALIVE = frozenset({State.RUNNING, State.READY, State.STOPPING})
+ALIVE = frozenset({State.RUNNING, State.READY, State.FROZEN, State.STOPPING})
 """A process of the OS may be there."""
+UP = frozenset({State.RUNNING, State.READY, State.FROZEN})
+"""A process is there, and is to stay."""
 GONE = frozenset({State.STOPPED, State.EXITED, State.FAILED, State.COMPLETED})
 """Nothing is there and nothing will come by itself."""
 UNDECIDED = frozenset({State.WAITING, State.STARTING})
@@ -101,6 +106,8 @@ class Kind(StrEnum):
     BACKOFF_OVER = "backoff over"
     AGED = "aged"
     UNFIT = "unfit"
+    FREEZE = "freeze"
+    THAW = "thaw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +121,15 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because"."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because". Of a freeze: who
+    wants it."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
     grace: float | None = None
     seconds: float = 0.0
-    """What a process asks for: how often it is to give a sign of life, or how much longer it takes."""
+    """What a process asks for: how often it is to give a sign of life, or how much longer it takes. Of a freeze: how long it lasts; 0
+    until somebody thaws it."""
     chance: float = 0.5
     """A random number of 0 to 1, drawn by the caller (jitter)."""
 
@@ -178,6 +187,8 @@ class Policy:
     watchdog: float = 0.0
     """A process that has not given a sign of life for so long is replaced; 0 for no such rule."""
     watchdog_signal: int = 6
+    pid_file: bool = False
+    """The program goes into the background, and a file names the process that it has left there."""
     alive: health.Rules | None = None
     """Where it is looked whether a process is alive: how that is judged."""
     hooks: frozenset[str] = frozenset()
@@ -228,7 +239,8 @@ class Process:
     amiss: bool = False
     """While stopping: it is, because it was not ready in time, or is not well."""
     awaits: str = ""
-    """While running: what has yet to tell that it is ready, one of `AWAITED`; nothing where that counts from the start."""
+    """While running: what has yet to tell that it is ready, one of `AWAITED`; nothing where that counts from the start. Before that
+    `PID_FILE`, where a file has to name the process."""
     ready_by: float | None = None
     """While it is awaited: when it is given up."""
     probes: int = 0
@@ -244,6 +256,16 @@ class Process:
     """It has given a sign of life, or has passed a look."""
     health: health.Health | None = None
     """While it runs, and it is looked whether it is alive."""
+    frozen_by: str = ""
+    """While frozen: who wanted it."""
+    thaw_at: float | None = None
+    """While frozen: when it goes on by itself."""
+    was_ready: bool = False
+    """While frozen: what it goes back to."""
+    has_said: bool = False
+    """While its pid file is waited for: it has said that it is ready."""
+    overdue: bool = False
+    """While frozen: it has reached ``max_age``."""
 
     @property
     def serves(self) -> bool:
@@ -258,7 +280,11 @@ class Process:
     @property
     def is_ill(self) -> bool:
         """It runs, and was found unhealthy."""
-        return self.health is not None and self.health.state == health.UNHEALTHY
+        return (
+            self.state is not State.FROZEN
+            and self.health is not None
+            and self.health.state == health.UNHEALTHY
+        )
 
     @property
     def is_coming(self) -> bool:
@@ -267,7 +293,7 @@ class Process:
             ill_before = self.exit is not None and self.exit.stage == HEALTH
             unknown = self.health is not None and self.health.state == health.STARTING
             return self.is_awaited or (ill_before and unknown)
-        return self.state not in GONE and not is_held(self)
+        return self.state is not State.FROZEN and self.state not in GONE and not is_held(self)
 
     @property
     def is_final(self) -> bool:
@@ -301,6 +327,11 @@ LONGEST_STOP = 3600.0
 
 STOPPING_ITSELF = "stopping"
 """Why a process is not to be counted on that says that it ends by itself: nobody wonders then that it answers no more."""
+
+PID_FILE = "pid_file"
+"""What a process awaits that goes into the background."""
+_LOOKED_FOR = ("probe", PID_FILE)
+"""What has to be looked for again and again."""
 
 READY, HEALTH = "ready", "health"
 """Stages at which a process is stopped that runs: it was not ready in time, or is not well."""
@@ -371,7 +402,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     effects.append(Publish("process.started", {"wid": p.wid, "pid": e.pid}))
     if "after_spawn" in policy.hooks:
         effects.append(CallHook("after_spawn", p.wid, e.pid))
-    awaits = policy.ready if policy.ready in AWAITED else ""
+    awaits = PID_FILE if policy.pid_file else _awaits(policy)
     up = replace(
         p,
         state=State.RUNNING,
@@ -389,16 +420,21 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         watchdog=policy.watchdog,
         beat_by=None,
         was_well=False,
+        has_said=False,
         health=None,
     )
     if up.ready_by is not None:
         effects.append(ArmTimer(p.wid, "start", up.ready_by))
-    if awaits == "probe":
+    if awaits in _LOOKED_FOR:
         effects.append(_next_probe(up, now, policy))
     if awaits:
         return up, tuple(effects)
     up, more = _look_after(up, now, policy)
     return up, (*effects, *more)
+
+
+def _awaits(policy: Policy) -> str:
+    return policy.ready if policy.ready in AWAITED else ""
 
 
 def _next_probe(p: Process, now: float, policy: Policy) -> ArmTimer:
@@ -442,7 +478,7 @@ def _unattended(p: Process) -> Process:
 def _no_more_waiting(p: Process) -> tuple[Effect, ...]:
     """What was to tell of its readiness counts no more."""
     start = (CancelTimer(p.wid, "start"),) if p.ready_by is not None else ()
-    return (*start, CancelTimer(p.wid, "probe")) if p.awaits == "probe" else start
+    return (*start, CancelTimer(p.wid, "probe")) if p.awaits in _LOOKED_FOR else start
 
 
 def late_spawn(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -504,6 +540,9 @@ def too_often(deaths: tuple[float, ...], policy: Policy) -> bool:
 
 def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It ended by itself: back at once if it had lived, later if it died young, never if nobody wants it."""
+    if p.awaits == PID_FILE and e.code == 0:
+        # As it should: what it has left in the background is what is wanted.
+        return replace(p, pid=None), (Probe(p.wid, 0, PID_FILE),)
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
     down = replace(_unattended(p), pid=None, started=None, exit=ended, since=now, reason="", replaced="")
@@ -540,6 +579,11 @@ def _reaped(p: Process, e: Happening, lived: float) -> Publish:
 
 
 def stop(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    if p.pid is None:
+        # What it has left in the background is not known: nothing can be asked to end.
+        gone = replace(_unattended(p), again=e.again, reason="")
+        down, effects = down_at_last(gone, e, now, policy)
+        return down, (*_nothing_expected(p), KillTree(p.wid), *effects)
     rungs = _rungs(e, policy)
     by = now + sum(seconds for _, seconds in rungs)
     down = replace(
@@ -722,6 +766,8 @@ def said(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 def became_ready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It says so itself; where something else is to tell, its word does not count until that has."""
+    if p.awaits == PID_FILE:
+        return replace(p, has_said=True), ()
     if p.awaits in SHOWN:
         return p, ()
     return _ready(p, now, policy)
@@ -740,16 +786,17 @@ def _ready(p: Process, now: float, policy: Policy) -> Result:
 
 
 def probe_due(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    if p.awaits != "probe" or p.pid is None:
+    if p.awaits not in _LOOKED_FOR:
         return p, ()
-    return replace(p, probes=p.probes + 1), (Probe(p.wid, p.pid),)
+    what = PID_FILE if p.awaits == PID_FILE else "ready"
+    return replace(p, probes=p.probes + 1), (Probe(p.wid, p.pid or 0, what),)
 
 
 def probe_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
-    if p.awaits not in SHOWN:
+    if p.awaits not in (*SHOWN, PID_FILE):
         return p, ()
     # Of a sign that can't come any more nothing but why is left to be told.
-    return replace(p, said=e.text), (_next_probe(p, now, policy),) if p.awaits == "probe" else ()
+    return replace(p, said=e.text), (_next_probe(p, now, policy),) if p.awaits in _LOOKED_FOR else ()
 
 
 def unready(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -766,8 +813,9 @@ def start_over(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     within = f" within {policy.start_timeout:g} s"
     why = f"not ready{within}: {missing(p)}"
     told = Publish("process.unready", {"wid": p.wid, "pid": p.pid, "reason": why})
-    down, effects = stop(p, replace(e, again=True), now, policy)
-    return replace(down, amiss=True, exit=Exit(at=now, stage=READY, text=why)), (told, *effects)
+    late = replace(p, amiss=True, exit=Exit(at=now, stage=READY, text=why))
+    down, effects = stop(late, replace(e, again=True), now, policy)
+    return down, (told, *effects)
 
 
 def beat(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -874,13 +922,30 @@ def stop_extended(p: Process, e: Happening, now: float, policy: Policy) -> Resul
 
 def followed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """It has ended, and another one that it had started and named has the work: that is the process of the slot now."""
-    return replace(p, pid=e.pid), (
-        Publish("process.followed", {"wid": p.wid, "pid": e.pid, "before": p.pid}),
-    )
+    told = Publish("process.followed", {"wid": p.wid, "pid": e.pid, "before": p.pid})
+    if p.awaits != PID_FILE:
+        return replace(p, pid=e.pid), (told,)
+    effects = (told, *_no_more_waiting(p))
+    up = replace(p, pid=e.pid, awaits=_awaits(policy), probes=0, said="")
+    if up.awaits == "notify" and p.has_said:
+        then, more = _ready(up, now, policy)
+        return then, (*effects, *more)
+    if not up.awaits:
+        up, more = _look_after(replace(up, ready_by=None), now, policy)
+        return up, (*effects, *more)
+    if up.ready_by is not None:
+        effects = (*effects, ArmTimer(p.wid, "start", up.ready_by))
+    return up, (*effects, _next_probe(up, now, policy)) if up.awaits == "probe" else effects
 
 
 def missing(p: Process) -> str:
     """What it is waited for: as a sentence about it."""
+    if p.awaits == PID_FILE:
+        return (
+            f"its pid file does not name its process: {p.said}"
+            if p.said
+            else "its pid file has not been looked at"
+        )
     if p.awaits == "notify":
         return f"it has not said READY=1, but: {p.said}" if p.said else "it has not said READY=1"
     if p.awaits == "log":
@@ -899,6 +964,124 @@ def unfit(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     told = Publish("process.replaced", {"wid": p.wid, "pid": p.pid, "reason": e.text})
     down, effects = stop(p, replace(e, again=True), now, policy)
     return replace(down, replaced=e.text), (told, *effects)
+
+
+def freeze(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It stands still with all below it, and nothing is judged meanwhile: its age, whether it is ready, whether it is well."""
+    still = replace(
+        p, state=State.FROZEN, since=now, frozen_by=e.text, was_ready=p.state is State.READY, overdue=False
+    )
+    told = {"wid": p.wid, "pid": p.pid, "by": e.text, "seconds": e.seconds or None}
+    still, limit = _limit_freeze(still, e, now)
+    return still, (*_no_more_judging(p), Freeze(p.wid), Publish("process.frozen", told), *limit)
+
+
+def _no_more_judging(p: Process) -> tuple[Effect, ...]:
+    watched = (CancelTimer(p.wid, "watchdog"),) if p.beat_by is not None else ()
+    looked = (CancelTimer(p.wid, "alive"),) if p.health is not None else ()
+    return (*_no_more_waiting(p), *watched, *looked)
+
+
+def _judged_again(p: Process, now: float, policy: Policy) -> Result:
+    """What is expected of it is so again, from where it was left."""
+    effects: list[Effect] = []
+    if p.is_awaited and p.ready_by is not None:
+        effects.append(ArmTimer(p.wid, "start", p.ready_by))
+    if p.is_awaited and p.awaits in _LOOKED_FOR:
+        effects.append(_next_probe(p, now, policy))
+    if p.beat_by is not None:
+        effects.append(ArmTimer(p.wid, "watchdog", p.beat_by))
+    if p.health is not None and policy.alive is not None:
+        effects.append(_next_look(p, now, policy.alive))
+    if p.is_awaited:
+        return p, tuple(effects)
+    p, more = _look_after(p, now, policy)
+    return p, (*effects, *more)
+
+
+def freeze_more(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It stands still already: whoever said it last decides for how long; what it has started since is frozen too."""
+    still, limit = _limit_freeze(replace(p, frozen_by=e.text), e, now)
+    return still, (Freeze(p.wid), *limit)
+
+
+def _limit_freeze(p: Process, e: Happening, now: float) -> tuple[Process, tuple[Effect, ...]]:
+    if e.seconds > 0:
+        at = now + e.seconds
+        return replace(p, thaw_at=at), (ArmTimer(p.wid, "thaw", at),)
+    return replace(p, thaw_at=None), _no_more_limit(p)
+
+
+def _no_more_limit(p: Process) -> tuple[Effect, ...]:
+    return (CancelTimer(p.wid, "thaw"),) if p.thaw_at is not None else ()
+
+
+def _thawed(p: Process) -> Process:
+    return replace(p, frozen_by="", thaw_at=None, was_ready=False, overdue=False)
+
+
+def thaw(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It goes on as it was; the time in which it stood still counts for nothing that it has to do in time."""
+    stood = now - p.since
+    up = replace(
+        _thawed(p),
+        state=State.READY if p.was_ready else State.RUNNING,
+        since=now,
+        ready_by=None if p.ready_by is None else p.ready_by + stood,
+        beat_by=None if p.beat_by is None else p.beat_by + stood,
+    )
+    told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3)})
+    effects = (*_no_more_limit(p), Thaw(p.wid), told)
+    then, more = aged(up, e, now, policy) if p.overdue else _judged_again(up, now, policy)
+    return then, (*effects, *more)
+
+
+def stop_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It gets its signal while it stands still, and then goes on, so that this is the first that it does."""
+    down, effects = stop(p, e, now, policy)
+    return _thawed(down), (*_no_more_limit(p), *effects, Thaw(p.wid))
+
+
+def ended_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """Somebody has ended it with SIGKILL. That says nothing of how long it lives: it counts as one that had lived long."""
+    patient = replace(policy, settle_time=0.0, start_limit_burst=0)
+    down, effects = exited(_thawed(p), e, now, patient)
+    # What it has started stands still too, and nobody would think of it any more.
+    return replace(down, deaths=p.deaths), (*_no_more_limit(p), Thaw(p.wid), *effects)
+
+
+def forbidden_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return stop_frozen(p, replace(e, signum=backoff.SIGKILL, again=False), now, policy)
+
+
+def watchdog_changed_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """It counts from when it goes on."""
+    by = p.since + e.seconds if p.beat_by is not None and e.seconds > 0 else None
+    return replace(p, watchdog=e.seconds, beat_by=by), ()
+
+
+def sign_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """A sign that it had given before it was stopped comes but once: it counts when it goes on."""
+    if p.awaits not in ("log", "fd"):
+        return p, ()
+    return replace(p, was_ready=True, awaits="", ready_by=None), ()
+
+
+def sign_lost_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return (replace(p, said=e.text), ()) if p.awaits in ("log", "fd") else (p, ())
+
+
+def overdue(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    return replace(p, overdue=True), ()
+
+
+def ready_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:
+    """What it had said before it was stopped counts when it goes on."""
+    if p.awaits == PID_FILE:
+        return replace(p, has_said=True), ()
+    if p.awaits in SHOWN:
+        return p, ()
+    return replace(p, was_ready=True, awaits="", ready_by=None, reason=""), ()
 
 
 def after_spawn_forbidden(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -941,6 +1124,8 @@ _DOWN: dict[Kind, Cell] = {
     _K.BACKOFF_OVER: ignore,
     _K.AGED: ignore,
     _K.UNFIT: ignore,
+    _K.FREEZE: ignore,
+    _K.THAW: ignore,
 }
 _UP: dict[Kind, Cell] = {
     _K.START: ignore,
@@ -976,6 +1161,8 @@ _UP: dict[Kind, Cell] = {
     _K.BACKOFF_OVER: ignore,
     _K.AGED: aged,
     _K.UNFIT: unfit,
+    _K.FREEZE: freeze,
+    _K.THAW: ignore,
 }
 _ROWS: dict[State, dict[Kind, Cell]] = {
     _S.STOPPED: _DOWN,
@@ -1001,6 +1188,29 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
     },
     _S.RUNNING: _UP,
     _S.READY: {**_UP, _K.BECAME_READY: ignore},
+    _S.FROZEN: {
+        **_UP,
+        _K.FORBIDDEN: forbidden_frozen,
+        _K.BECAME_READY: ready_frozen,
+        _K.PROBE_PASSED: sign_frozen,
+        _K.PROBE_FAILED: sign_lost_frozen,
+        _K.PROBE_DUE: ignore,
+        _K.UNREADY: ignore,
+        _K.BEAT_MISSED: ignore,
+        _K.TRIGGERED: ignore,
+        _K.WATCHDOG_CHANGED: watchdog_changed_frozen,
+        _K.EXTENDED: ignore,
+        _K.LOOK_DUE: ignore,
+        _K.LOOK_PASSED: ignore,
+        _K.LOOK_FAILED: ignore,
+        _K.GIVEN_UP: ignore,
+        _K.START_OVER: ignore,
+        _K.EXITED: ended_frozen,
+        _K.STOP: stop_frozen,
+        _K.AGED: overdue,
+        _K.FREEZE: freeze_more,
+        _K.THAW: thaw,
+    },
     _S.STOPPING: {
         _K.START: start_after_stop,
         _K.HOLD: ignore,
@@ -1035,6 +1245,8 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.BACKOFF_OVER: ignore,
         _K.AGED: ignore,
         _K.UNFIT: ignore,
+        _K.FREEZE: ignore,
+        _K.THAW: ignore,
     },
 }
 

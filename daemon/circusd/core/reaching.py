@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from .health import HEALTHY
-from .lifecycle import FAILURE, GONE, State
+from .lifecycle import FAILURE, GONE, UP, State
 from .watcher import Planner
 from .words import explain, watcher_state
 
-_UP = frozenset({State.RUNNING, State.READY})
 _ENDED = frozenset({State.EXITED, State.COMPLETED})
 _BY_STARTING = frozenset({"running", "ready", HEALTHY, "active", "starting", "waiting", "backoff"})
 
@@ -20,7 +19,7 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
             return planner.status() == state or State(state) in states
         case "waiting" if planner.waits_for_others:
             return True
-        case "waiting" | "backoff":
+        case "waiting" | "backoff" | "frozen":
             return State(state) in states
     if queued or planner.job is not None:
         return False
@@ -32,7 +31,7 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
                 return enough and all(process.serves for process in slots)
             if state == HEALTHY:
                 return enough and all(p.health is not None and p.health.state == HEALTHY for p in slots)
-            return enough and all(process.state in _UP for process in slots)
+            return enough and all(process.state in UP for process in slots)
         case "active" | "stopped":
             return planner.status() == state
         case "failed":

@@ -18,6 +18,7 @@ from .lifecycle import (
     SIGHUP,
     SOCKET,
     UNDECIDED,
+    UP,
     Happening,
     Kind,
     Policy,
@@ -87,6 +88,7 @@ TIMERS = {
     "probe": Kind.PROBE_DUE,
     "watchdog": Kind.BEAT_MISSED,
     "alive": Kind.LOOK_DUE,
+    "thaw": Kind.THAW,
 }
 """Timers of a slot by their kind, and what it means to the process when one fires."""
 WATCHER_TIMERS = ("warmup", "settle")
@@ -176,7 +178,7 @@ class Planner:
     @property
     def up(self) -> int:
         """How many processes run and are to stay."""
-        return sum(p.state in (State.RUNNING, State.READY) for p in self.active)
+        return sum(p.state in UP for p in self.active)
 
     @property
     def awaited(self) -> list[Process]:

@@ -16,6 +16,7 @@ from .lifecycle import (
     READY,
     SCHEDULE,
     SOCKET,
+    UP,
     Exit,
     Policy,
     Process,
@@ -35,6 +36,7 @@ WORST_FIRST: tuple[State, ...] = (
     State.STARTING,
     State.STOPPING,
     State.EXITED,
+    State.FROZEN,
     State.RUNNING,
     State.READY,
     State.COMPLETED,
@@ -125,6 +127,7 @@ def detail(planner: Planner) -> str:
         (State.FAILED, "failed"),
         (State.BACKOFF, "in backoff"),
         (State.WAITING, "waiting"),
+        (State.FROZEN, "frozen"),
     ):
         n = sum(p.state is state for p in slots)
         if n:
@@ -196,7 +199,8 @@ def explain(planner: Planner, now: float) -> str:
         return "It is being stopped."
     if planner.asleep and status == "active":
         return _why_asleep(planner)
-    up = sum(p.state in (State.RUNNING, State.READY) for p in planner.processes.values())
+    still = sum(p.state is State.FROZEN for p in planner.processes.values())
+    up = sum(p.state in UP for p in planner.processes.values()) - still
     parts: list[str] = []
     if job is not None and job.kind == "reload":
         parts.append(_reloading(planner, job))
@@ -204,6 +208,9 @@ def explain(planner: Planner, now: float) -> str:
         parts.append(f"It is being started: {up} of {n} run.")
     if n == 0:
         parts.append("It is active with no process, as numprocesses is 0.")
+    elif still and up + still == n and not parts:
+        if n > 1:
+            parts.append(f"{still} of {n} processes {'stands' if still == 1 else 'stand'} still.")
     elif up == n and not parts:
         parts.append("The process runs." if n == 1 else f"All {n} processes run.")
     elif not parts:
@@ -267,6 +274,8 @@ def _process_sentence(p: Process, now: float, policy: Policy) -> str:
         return f"Process {p.wid} {ending(p.exit)}; it is tried again {_later(p.next_try, now)}{tries}."
     if p.state is State.FAILED and p.exit is not None:
         return f"Process {p.wid} {_lost(p)}; {_what_next(p, now)}."
+    if p.state is State.FROZEN:
+        return f"Process {p.wid} {_frozen(p, now)}."
     if p.is_awaited:
         left = f", and has {duration(max(0.0, p.ready_by - now))} left" if p.ready_by is not None else ""
         return f"Process {p.wid} is not ready yet{left}: {missing(p)}."
@@ -326,6 +335,12 @@ def _health_sentence(p: Process, now: float, planner: Planner) -> str:
         return f"Process {p.wid} has {spared} left in which that does not count: {found.text}."
     looks = "its last look" if found.failures == 1 else f"its last {found.failures} looks"
     return f"Process {p.wid} has failed {looks}, and is unhealthy after {rules.failures}: {found.text}."
+
+
+def _frozen(p: Process, now: float) -> str:
+    by = f" by {p.frozen_by}" if p.frozen_by else ""
+    then = "until somebody thaws it" if p.thaw_at is None else f"for another {duration(p.thaw_at - now)}"
+    return f"has been frozen{by} for {duration(now - p.since)}, and stands still {then}"
 
 
 def _later(at: float, now: float) -> str:
@@ -427,6 +442,9 @@ def lead(planners: Mapping[str, Planner], now: float) -> dict[str, str]:
     asleep = sum(planner.asleep and not planner.policy.scheduled for planner in planners.values())
     scheduled = sum(planner.asleep and planner.policy.scheduled for planner in planners.values())
     tail = f" {count(stopped, 'watcher')} stopped." if stopped else ""
+    frozen = sum(p.state is State.FROZEN for planner in planners.values() for p in planner.processes.values())
+    if frozen:
+        tail += f" {count(frozen, 'process')} {'is' if frozen == 1 else 'are'} frozen."
     if asleep:
         tail += f" {count(asleep, 'watcher')} {'waits' if asleep == 1 else 'wait'} for a connection."
     if scheduled:
@@ -462,6 +480,12 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             return f"{wid} is started again in {duration(float(fields.get('delay') or 0))}"
         case "process.ready":
             return f"{wid} ready after {duration(float(fields.get('after') or 0))}, pid {fields.get('pid')}"
+        case "process.frozen":
+            by = f" by {fields['by']}" if fields.get("by") else ""
+            limit = f" for {duration(float(fields['seconds']))}" if fields.get("seconds") else ""
+            return f"{wid} frozen{by}{limit}, pid {fields.get('pid')}"
+        case "process.thawed":
+            return f"{wid} goes on after {duration(float(fields.get('after') or 0))}, pid {fields.get('pid')}"
         case "process.unready":
             return f"{wid} is {fields.get('reason')}"
         case "process.unhealthy":

@@ -269,6 +269,11 @@ class Arbiter:
         """How many files and folders are watched for the watcher; None where it is not asked for, or not done yet."""
         return None if self._files is None else self._files.watched(watcher)
 
+    def before_freeze(self, watcher: Watcher) -> None:
+        """What was made to stand still for a moment, to look whether the watcher is idle, goes on."""
+        if self._demand is not None:
+            self._demand.forget(watcher)
+
     # -- finding -------------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Watcher:

@@ -7,6 +7,7 @@ from typing import Any
 
 from circusd.config.model import watcher_from_options, with_options
 from circusd.core.effects import JobEnded
+from circusd.core.lifecycle import State
 from circusd.kernel import proc
 from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied
 
@@ -25,7 +26,7 @@ from .requests import (
     to_signum,
     truthy,
 )
-from .selection import chosen, seen, select, several
+from .selection import chosen, named, seen, select, several
 from .setting import option_rows
 from .watcher import Ticket, Watcher
 
@@ -244,6 +245,32 @@ class Changing:
                     return
             del pid
         raise Conflict(f"process {childpid} is not a child of the process named")
+
+    def cmd_freeze(self, p: dict[str, Any], c: Context) -> Reply:
+        if self.arbiter.stopping:
+            raise Conflict("circusd is stopping")
+        seconds = 0.0 if p.get("seconds") is None else as_seconds(p["seconds"], "seconds")
+        watchers = select(seen(self.arbiter, c), p)
+        pid = None if p.get("pid") is None else as_int(p["pid"], "pid")
+        chosen = {w: [x for x in w.lasting_pids() if pid in (None, x)] for w in watchers}
+        if not any(chosen.values()):
+            raise Conflict(f"nothing of {p['name']} runs" if pid is None else f"no such process: {pid}")
+        if c.person.session and any(w.kind == "httpd" and pids for w, pids in chosen.items()):
+            raise Conflict(
+                "the console would freeze itself, and nobody could thaw it there",
+                hint="circusctl freeze does it",
+            )
+        return several(watchers, lambda w: {"frozen": w.freeze(chosen[w], c.person.name, seconds)})
+
+    def cmd_thaw(self, p: dict[str, Any], c: Context) -> Reply:
+        pid = None if p.get("pid") is None else as_int(p["pid"], "pid")
+
+        def thaw(watcher: Watcher) -> Reply:
+            return {"thawed": watcher.thaw([x for x in watcher.planner.pids() if pid in (None, x)])}
+
+        watchers = named(self.arbiter, p, c)
+        frozen = [w for w in watchers if any(x.state is State.FROZEN for x in w.planner.processes.values())]
+        return several(watchers if p.get("name") else frozen, thaw)
 
 
 def _batch(p: Mapping[str, Any]) -> int:

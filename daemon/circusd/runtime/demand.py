@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 
+from circusd.core.lifecycle import State
 from circusd.kernel import proc
 from circusd.kernel.sockets import LISTENING, again
 from circusd.schema.errors import Conflict
@@ -97,7 +98,9 @@ class Demand:
         planner, config = watcher.planner, watcher.config
         vigil = self._vigils.get(watcher)
         is_asleep = planner.asleep and not planner.failure and not planner.policy.scheduled
-        is_bounded = config.on_demand and config.idle_timeout > 0 and bool(planner.pids())
+        # Of what is frozen connections stay open or wait, and nobody is told that it is idle.
+        frozen = any(p.state is State.FROZEN for p in planner.processes.values())
+        is_bounded = config.on_demand and config.idle_timeout > 0 and bool(planner.pids()) and not frozen
         wanted = is_asleep or (is_bounded and planner.wanted and planner.job is None)
         if watcher.removed or self._arbiter.stopping or not wanted:
             self.forget(watcher)

@@ -30,6 +30,7 @@ from .audit import Done, is_recorded
 from .changing import Changing
 from .controller import Caller
 from .doorcommands import DoorCommands
+from .inputcommands import InputCommands
 from .keycommands import KeyCommands
 from .looking import Looking
 from .orders import Order
@@ -65,6 +66,7 @@ class Handlers(
     ScheduleCommands,
     SinkCommands,
     SocketCommands,
+    InputCommands,
     KeyCommands,
     Reading,
     Searching,

@@ -49,8 +49,13 @@ def _health(process: Process) -> dict[str, Any] | None:
     }
 
 
-def process_view(process: Process, side: str = "", main_pid: int | None = None) -> dict[str, Any]:
-    """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on, ``main_pid`` what has the work below it."""
+def process_view(
+    process: Process, side: str = "", main_pid: int | None = None, stdin: str | None = None
+) -> dict[str, Any]:
+    """One slot of a watcher; ``side`` is ``old`` or ``new`` while a reload goes on, ``main_pid`` what has the work below it.
+
+    ``stdin`` is ``open`` or ``closed`` where its standard input is a pipe.
+    """
     return {
         "wid": process.wid,
         "pid": process.pid,
@@ -68,6 +73,9 @@ def process_view(process: Process, side: str = "", main_pid: int | None = None) 
         "replaced": process.replaced,
         "health": _health(process),
         "side": side,
+        "stdin": stdin,
+        "frozen_by": process.frozen_by,
+        "thaw_at": _epoch(process.thaw_at),
         "stop_by": _epoch(process.stop_by) if process.state.value == "stopping" else None,
         "exit": _exit(process.exit),
     }
@@ -115,7 +123,7 @@ def watcher_view(arbiter: Arbiter, watcher: Watcher) -> dict[str, Any]:
         "watched": arbiter.watched(watcher),
         "output": _output(watcher),
         "processes": [
-            process_view(p, planner.side(w), watcher.main_of(p.pid))
+            process_view(p, planner.side(w), watcher.main_of(p.pid), watcher.stdin_of(w))
             for w, p in sorted(planner.processes.items())
         ],
     }

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,13 +21,14 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from circusd.config.launch import build
-from circusd.config.model import HookConfig, WatcherConfig, with_options
+from circusd.config.model import HookConfig, WatcherConfig, names_wid, with_options
 from circusd.core.crash import is_crash, what_next
 from circusd.core.effects import (
     ArmTimer,
     CallHook,
     CancelTimer,
     Effect,
+    Freeze,
     JobEnded,
     KillTree,
     Probe,
@@ -35,13 +36,15 @@ from circusd.core.effects import (
     RunStopCommand,
     Signal,
     Spawn,
+    Thaw,
     Vacate,
 )
 from circusd.core.health import Rules
-from circusd.core.lifecycle import FAILURE, Happening, Kind, Policy, State
+from circusd.core.lifecycle import FAILURE, PID_FILE, UP, Happening, Kind, Policy, State
 from circusd.core.timeline import Start
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
+from circusd.kernel.freezing import Still, hold_still, let_go
 from circusd.kernel.pidfd import Ended, ExitStatus, open_pidfd
 from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
@@ -63,6 +66,8 @@ from .timeline import Timeline
 if TYPE_CHECKING:
     from .arbiter import Arbiter
     from .hooks import HookResult
+    from .inputs import Inputs
+    from .pidfiles import PidFiles
 
 log = logging.getLogger("circusd.watcher")
 
@@ -138,7 +143,8 @@ def policy_of(config: WatcherConfig) -> Policy:
         start_limit_burst=config.start_limit_burst,
         start_limit_interval=config.start_limit_interval,
         retry_in=config.retry_in,
-        singleton=config.singleton,
+        # Two of them beside each other would write over the file of one another.
+        singleton=config.singleton or bool(config.pid_file and not names_wid(config.pid_file)),
         ready=_ready_of(config.ready),
         ready_interval=config.ready_interval,
         start_timeout=config.start_timeout,
@@ -148,6 +154,7 @@ def policy_of(config: WatcherConfig) -> Policy:
         hooks=frozenset(config.hooks),
         on_demand=config.on_demand,
         scheduled=bool(config.schedule),
+        pid_file=bool(config.pid_file),
     )
 
 
@@ -197,6 +204,8 @@ class Watcher:
         self.planner = Planner(config.name, policy_of(config))
         self.output = arbiter.services.output(config)
         self.timeline = Timeline()
+        self.inputs: Inputs | None = None
+        """Their standard inputs, from the first one that is a pipe on."""
         self.restarts: deque[float] = deque(maxlen=RESTARTS_KEPT)
         """When processes were started again (monotonic)."""
         self.restarts_ever = 0
@@ -231,6 +240,12 @@ class Watcher:
         """Our end of the pipe for that, of a process that is being started."""
         self._texts: dict[int, str] = {}
         """What a line of the process of a slot has to have, where that shows that it is ready."""
+        self._still: dict[int, Still] = {}
+        """What stands still of the processes that are frozen, by slot."""
+        self._freezes: Counter[int] = Counter()
+        """How often something of a slot was frozen."""
+        self._pid_files: PidFiles | None = None
+        """Starts that go into the background, from the first one on."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
         self._sent: dict[int, tuple[Sent, ...]] = {}
@@ -399,6 +414,10 @@ class Watcher:
                     self._run_stop_command(wid, pid)
                 case KillTree(wid):
                     self._kill_tree(wid)
+                case Freeze(wid):
+                    self._freeze(wid)
+                case Thaw(wid):
+                    self._thaw(wid)
                 case ArmTimer(wid, kind, at):
                     fire = partial(self.arbiter.post, self, self._timer, wid, kind)
                     self.arbiter.timers.arm((id(self), wid, kind), at, fire)
@@ -457,6 +476,7 @@ class Watcher:
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
         self._drop_sign(wid)
+        self._thaw(wid)
         tree = self._trees.pop(wid, None)
         if tree is not None:
             tree.close()
@@ -513,6 +533,8 @@ class Watcher:
             self._sessions[child.pid] = child.pid
             self.arbiter.reaper.watch_counted(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.arbiter.good_starts.begun(self, spec)
+            if self._pid_files is not None:
+                self._pid_files.spawned(wid, child.identity)
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
     def _await_sign(self, wid: int, pid: int) -> None:
@@ -546,11 +568,15 @@ class Watcher:
             self._drop_sign(wid)
             spec = self._spec(wid, extra, stack)
             ends = self.output.attach(wid)
+            if self.inputs is not None:
+                stack.callback(self.inputs.given, wid)
             try:
                 return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr)), spec
             except BaseException:
                 self.output.abandon(wid)
                 self._drop_sign(wid)
+                if self.inputs is not None:
+                    self.inputs.ended(wid)
                 raise
 
     def _refused(self, wid: int, error: SpawnError) -> None:
@@ -578,6 +604,8 @@ class Watcher:
         stdin: int | None = None
         if config.stdin_socket:
             stdin = sockets.get(config.stdin_socket.lower())
+        elif config.stdin_pipe:
+            stdin = self._input_of(wid)
         elif not config.close_child_stdin:
             stdin = os.dup(0)
             stack.callback(os.close, stdin)
@@ -603,6 +631,8 @@ class Watcher:
             self._looks[wid, "ready"] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
         if config.alive:
             self._looks[wid, "alive"] = (launch.alive, Surroundings(env, launch.cwd, self.credentials))
+        if launch.pid_file:
+            env = {**env, **self._background(wid, os.path.join(launch.cwd, launch.pid_file))}
         limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
         return SpawnSpec(
             argv=launch.argv,
@@ -626,6 +656,26 @@ class Watcher:
                 config.io_priority,
             ),
         )
+
+    def stdin_of(self, wid: int) -> str | None:
+        """Whether text can be sent to the slot's process: ``open``, ``closed``, or None where its standard input is no pipe."""
+        return None if self.inputs is None else self.inputs.state(wid)
+
+    def _input_of(self, wid: int) -> int:
+        if self.inputs is None:
+            # Loaded with the first such watcher: most daemons have none.
+            from .inputs import Inputs
+
+            self.inputs = Inputs(self.name, partial(self.arbiter.changed, self))
+        return self.inputs.attach(wid)
+
+    def _background(self, wid: int, path: str) -> Mapping[str, str]:
+        if self._pid_files is None:
+            # Loaded with the first such watcher: most daemons have none.
+            from .pidfiles import PidFiles
+
+            self._pid_files = PidFiles(self, self._follow)
+        return self._pid_files.expect(wid, path)
 
     # -- becoming ready ------------------------------------------------------------------------------------------
 
@@ -677,11 +727,18 @@ class Watcher:
             self.arbiter.changed(self)
 
     def _look(self, wid: int, pid: int, what: str) -> None:
+        if what == PID_FILE:
+            if self._pid_files is not None:
+                self._pid_files.look(wid)
+            return
         passed, failed = _FINDINGS[what]
+        freezes = self._freezes[wid]
 
         def done(problem: str) -> None:
-            kind = failed if problem else passed
-            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
+            # One that stood still meanwhile is looked at again when it goes on.
+            if self._freezes[wid] == freezes:
+                kind = failed if problem else passed
+                self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
         text, around = self._looks[wid, what]
         config = self.config
@@ -704,14 +761,21 @@ class Watcher:
             return
         if main is not None and pid not in self._abandoned and self._follow(wid, root.identity, main):
             return
+        if self._pid_files is not None and self._pid_files.leaves(wid, pid, status):
+            self.happen(wid, Happening(Kind.EXITED, code=0))
+            return
         self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
         self.output.ended(wid, self._heads.pop(pid, root.identity).pid)
+        if self.inputs is not None and not self._is_of_another(wid, pid):
+            self.inputs.ended(wid)
         if pid in self._abandoned:
             self._ended_late(wid, pid, root.identity, status)
             return
         process = self.planner.processes.get(wid)
         if self.removed or process is None or process.pid != pid:
             return
+        if self._pid_files is not None:
+            self._pid_files.drop(wid)
         self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
         stopping = process.state is State.STOPPING
         if not stopping:
@@ -736,7 +800,7 @@ class Watcher:
     def _follow(self, wid: int, ended: Identity, main: Identity) -> bool:
         """Whether the process that had the work in place of one that has ended is the slot's from now on."""
         process, pid = self.planner.processes.get(wid), ended.pid
-        if self.removed or process is None or process.pid != pid:
+        if self.removed or process is None or process.pid not in (None, pid):
             return False
         try:
             child = Child(main.pid, open_pidfd(main.pid))
@@ -758,6 +822,11 @@ class Watcher:
         self.arbiter.reaper.watch_counted(main.pid, child.pidfd, partial(self._exited, main.pid))
         self.happen(wid, Happening(Kind.FOLLOWED, pid=main.pid))
         return True
+
+    def _is_of_another(self, wid: int, pid: int) -> bool:
+        """Whether another process has the slot by now."""
+        process = self.planner.processes.get(wid)
+        return process is not None and process.pid not in (None, pid)
 
     def _report(self, failure: Failure) -> None:
         """After the event: it is known what comes next."""
@@ -807,11 +876,15 @@ class Watcher:
 
     def _send(self, wid: int, pid: int, signum: int, children: bool, by: str = "") -> None:
         main = self._mains.get(pid)
+        process = self.planner.processes.get(wid)
+        # A frozen one hears it when it goes on.
+        wake = process is None or process.state is not State.FROZEN
         if main is not None and proc.signal_process(main, signum):
-            proc.signal_process(main, CONTINUE)
+            if wake:
+                proc.signal_process(main, CONTINUE)
             told, receiver = True, main.pid
         else:
-            told, receiver = self.arbiter.reaper.send(pid, signum, wake=True), pid
+            told, receiver = self.arbiter.reaper.send(pid, signum, wake=wake), pid
         if told:
             self._note_sent(pid, signum, by)
             self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
@@ -859,6 +932,8 @@ class Watcher:
         process = self.planner.processes.get(wid)
         if process is None:
             return
+        if process.pid is None and self._give_up_start(wid):
+            return
         roots: list[Identity] = []
         if wid in self._trees:
             roots += [self._trees[wid].root, *self._trees[wid].members]
@@ -871,6 +946,17 @@ class Watcher:
         self.arbiter.kill_trees(roots)
         if process.pid is None:
             self.arbiter.post(self, self._check_tree, wid)
+
+    def _give_up_start(self, wid: int) -> bool:
+        """Whether it was one that has gone into the background, and what it has left there was still looked for."""
+        launcher = self._pid_files.drop(wid) if self._pid_files is not None else None
+        if launcher is None:
+            return False
+        self._sessions = {session: held for session, held in self._sessions.items() if held != launcher.pid}
+        self.output.ended(wid, launcher.pid)
+        if self.inputs is not None:
+            self.inputs.ended(wid)
+        return True
 
     def _kill_over(self, wid: int) -> None:
         """Not even SIGKILL has ended it in time: what is still there is given up, with the reason why it stays."""
@@ -923,8 +1009,51 @@ class Watcher:
         """A signal that a person, ``by``, sends to processes: hooks are asked, nothing else changes."""
         for pid in pids:
             wid = self._wids.get(pid)
-            if wid is not None:
+            if wid is None:
+                continue
+            process = self.planner.processes.get(wid)
+            if signum == CONTINUE and process is not None and process.state is State.FROZEN:
+                self.happen(wid, Happening(Kind.THAW))
+            else:
                 self._signal(wid, signum, children=False, by=by)
+
+    # -- standing still ------------------------------------------------------------------------------------------
+
+    def freeze(self, pids: Container[int], by: str, seconds: float) -> list[int]:
+        """Those processes stand still with all below them, for so many seconds (0: until `thaw`); the pids of those that do."""
+        self.arbiter.before_freeze(self)
+        frozen = self._each(pids, State.FROZEN, Happening(Kind.FREEZE, text=by, seconds=seconds))
+        hold_still(self._still.values())
+        return frozen
+
+    def lasting_pids(self) -> list[int]:
+        """The pids of its processes that run and are to stay."""
+        slots = self.planner.processes.values()
+        return [p.pid for p in slots if p.state in UP and p.pid is not None]
+
+    def thaw(self, pids: Container[int]) -> list[int]:
+        """Those of the processes that are frozen go on; the pids of those that do."""
+        frozen = {p.pid for p in self.planner.processes.values() if p.state is State.FROZEN and p.pid in pids}
+        self._each(frozen, State.RUNNING, Happening(Kind.THAW))
+        return [pid for pid in self.planner.pids() if pid in frozen]
+
+    def _each(self, pids: Container[int | None], state: State, event: Happening) -> list[int]:
+        for wid, process in sorted(self.planner.processes.items()):
+            if process.pid in pids and process.pid is not None:
+                self.happen(wid, event)
+        there = self.planner.processes.values()
+        return [p.pid for p in there if p.state is state and p.pid is not None and p.pid in pids]
+
+    def _freeze(self, wid: int) -> None:
+        process = self.planner.processes.get(wid)
+        if process is not None and process.pid is not None and wid not in self._still:
+            self._still[wid] = Still(self._roots[process.pid].identity)
+            self._freezes[wid] += 1
+
+    def _thaw(self, wid: int) -> None:
+        still = self._still.pop(wid, None)
+        if still is not None:
+            let_go(still, self.arbiter.table())
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 
@@ -1043,4 +1172,6 @@ class Watcher:
             self.arbiter.timers.cancel((id(self), None, kind))
         if not left_running:
             self.output.close()
+        if self.inputs is not None:
+            self.inputs.close()
         self.arbiter.services.hooks.close(self.name)

@@ -27,6 +27,7 @@ WAIT_STATES = (
     "starting",
     "stopping",
     "waiting",
+    "frozen",
     "removed",
 )
 """What can be waited for."""
@@ -675,6 +676,38 @@ COMMANDS: tuple[Command, ...] = (
         case=Case(argv="explain web", after="All 2 processes run."),
     ),
     Command(
+        "freeze",
+        "make processes stand still",
+        "A process, or all of a watcher, is stopped where it is, with everything below it, and goes on when it is thawed. Meanwhile "
+        "nothing is expected of it: neither its age nor whether it is ready is judged, and it is not started again. Connections to it "
+        "stay open and wait. A stop, a restart or the end of circusd thaws it, so that it can obey.",
+        (
+            _name(),
+            _PID,
+            Field(
+                "seconds",
+                "seconds",
+                "it goes on by itself after so many seconds; when it is thawed where none are given",
+                flag="for",
+                metavar="SECONDS",
+            ),
+            _MATCH,
+        ),
+        (
+            Field("frozen", "json", "pids of the processes that stand still, without those below them"),
+            _SEVERAL,
+        ),
+        role="operator",
+        effect="change",
+        scope="process",
+        scoped=True,
+        original=False,
+        example="circusctl freeze web --for 30",
+        case=Case(
+            argv="freeze web", query="inspect web", before='"state": "running"', after='"state": "frozen"'
+        ),
+    ),
+    Command(
         "get",
         "show the value of options",
         "The values of some options of a watcher.",
@@ -874,6 +907,39 @@ COMMANDS: tuple[Command, ...] = (
         icon="plus",
         key="+",
         case=Case(argv="incr web --waiting", query="numprocesses web", before="2", after="3"),
+    ),
+    Command(
+        "input",
+        "send text to a process's standard input",
+        "For watchers with ``stdin_pipe``. TEXT goes to all processes of the watcher or, with ``--pid``, to one of them, with the end of a "
+        "line behind it; ``-`` stands for what ``circusctl`` itself reads, which goes on as it is, as fast as it is taken. With "
+        "``--waiting`` the reply comes when the processes' pipes have taken it. One that does not read is an error, and nothing is sent "
+        "to any. What is sent is in no log and not in the audit.",
+        (
+            Field("name", doc="a watcher", required=True, positional=True, metavar="NAME", target="watcher"),
+            Field("text", doc="the text, or - for standard input", positional=True, metavar="TEXT"),
+            Field("pid", "int", "only this process", metavar="PID", target="process"),
+            Field("bare", "bool", "without the end of a line", default=False),
+            Field("eof", "bool", "the input ends behind it; nothing more can be sent", default=False),
+        ),
+        (
+            Field("sent", "json", "pids of the processes that it was sent to"),
+            Field("bytes", "int", "how many bytes each was sent"),
+        ),
+        role="admin",
+        effect="change",
+        scope="process",
+        scoped=True,
+        waits=True,
+        original=False,
+        example="circusctl input game 'save all'",
+        case=Case(
+            setup=("set web stdin_pipe true --waiting",),
+            argv="input web hello --waiting",
+            query="audit",
+            before='"command": "set"',
+            after='"command": "input"',
+        ),
     ),
     Command(
         "inspect",
@@ -1814,6 +1880,27 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         example="circusctl tail -f -n 100 web worker",
         case=Case(setup=("wait-output loud tick",), argv="tail loud", after="tick"),
+    ),
+    Command(
+        "thaw",
+        "let frozen processes go on",
+        "A process, or all of a watcher, goes on where it stood, with everything below it. Without a name, all that are frozen. One "
+        "that had got a signal meanwhile hears it now.",
+        (_name(False, "a watcher, or a pattern; all when not given"), _PID, _MATCH),
+        (Field("thawed", "json", "pids of the processes that go on"), _SEVERAL),
+        role="operator",
+        effect="change",
+        scope="process",
+        scoped=True,
+        original=False,
+        example="circusctl thaw web",
+        case=Case(
+            setup=("freeze web",),
+            argv="thaw web",
+            query="inspect web",
+            before='"state": "frozen"',
+            after='"state": "running"',
+        ),
     ),
     Command(
         "tokens",

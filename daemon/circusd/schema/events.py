@@ -145,7 +145,21 @@ EVENTS: tuple[EventKind, ...] = (
         "process.followed",
         "",
         (*_PROCESS, "before"),
-        "A process (``before``) has ended, and the one that it had named by ``MAINPID`` has taken its place.",
+        "A process (``before``) has ended, and the one that it had named by ``MAINPID``, or that its pid file names, has taken its place.",
+    ),
+    EventKind(
+        "process.frozen",
+        "",
+        (*_PROCESS, "by", "seconds"),
+        "A process and all below it were made to stand still: by whom, and for so many seconds, until somebody thaws it where that "
+        "is null.",
+        "warning",
+    ),
+    EventKind(
+        "process.thawed",
+        "",
+        (*_PROCESS, "after"),
+        "A frozen process goes on; it had stood still so many seconds.",
     ),
     EventKind(
         "process.refused",

@@ -14,6 +14,7 @@ STATES = (
     "starting",
     "running",
     "ready",
+    "frozen",
     "stopping",
     "exited",
     "unhealthy",

@@ -125,6 +125,17 @@ WATCHER: tuple[Option, ...] = (
         aka=("directory", "cwd", "chdir", "workdir"),
     ),
     Option(
+        "pid_file",
+        PATH,
+        None,
+        "The program goes into the background, and this file names the process that it has left there: that one is followed, once the "
+        "first one has ended with 0 and the kernel says that it comes from there. What the file names otherwise is never trusted. It has "
+        "to come within ``start_timeout``. Relative to ``working_dir``.",
+        apply="process",
+        role="admin",
+        aka=("pidfile",),
+    ),
+    Option(
         "uid",
         USER,
         None,
@@ -656,6 +667,14 @@ WATCHER: tuple[Option, ...] = (
         unit="s",
     ),
     Option("stdin_socket", TEXT, None, "The socket that becomes standard input.", apply="process"),
+    Option(
+        "stdin_pipe",
+        BOOL,
+        False,
+        "Standard input is a pipe, into which ``circusctl input`` and the console send text. What the process does not read waits, up to "
+        "64 KiB beside its pipe. Takes the place of the null device.",
+        apply="process",
+    ),
     Option("close_child_stdin", BOOL, True, "Standard input is the null device.", apply="process"),
     Option("close_child_stdout", BOOL, False, "Standard output goes to the null device.", apply="process"),
     Option("close_child_stderr", BOOL, False, "Standard error goes to the null device.", apply="process"),
