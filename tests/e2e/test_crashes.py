@@ -243,17 +243,26 @@ def test_what_is_not_there_is_said(daemon: Daemon) -> None:
 
 def test_reports_outlive_circusd_and_go_with_their_watcher(tmp_path: Path) -> None:
     """In a file of its user alone, of which damaged lines are passed over; what was removed has none when it is added again."""
-    text = "[watcher:none]\ncmd = /no/such-program\nmax_retry = 0\n[env:none]\nPASSWORD = geheim\n"
+    text = "[watcher:deaf]\ncmd = sh -c 'trap \"\" TERM; echo deaf; while true; do sleep 0.1; done'\ngraceful_timeout = 60\n"
+    text += "[watcher:none]\ncmd = /no/such-program\nmax_retry = 0\n[env:none]\nPASSWORD = geheim\n"
     with Daemon(text, tmp_path) as daemon:
         daemon.ctl("add", "--start", "--no-respawn", "short", "sh", "-c", "exit 9")
         eventually(lambda: reports(daemon, "short") and reports(daemon, "none"), within=10)
-        daemon.stop()
+        eventually(lambda: "deaf" in daemon.ctl("output", "deaf").stdout, within=10)
+        (deaf,) = daemon.pids("deaf")
+        os.kill(daemon.pid, signal.SIGTERM)
+        eventually(lambda: daemon.call("inspect")["daemon"]["stopping"], within=10)
+        # The last moments of circusd are in time for a report.
+        os.kill(deaf, signal.SIGKILL)
+        assert daemon.stop() == 0
         (file,) = daemon.state.rglob("crashes.jsonl")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert "geheim" not in file.read_text()
         with file.open("ab") as damaged:
             damaged.write(b'{"watcher": "none", "id": \n\xff\n')
         daemon.start()
+        daemon.ctl("set", "deaf", "graceful_timeout", "0.1", "--waiting")
+        assert last(daemon, "deaf")["stop"]["command"] == "quit"
         # The same end as before is counted with it.
         eventually(lambda: reports(daemon, "none")[0]["count"] == 2, within=10)
         assert len(reports(daemon, "none")) == 1

@@ -302,9 +302,10 @@ class Crashes:
     def close(self) -> None:
         """What was to be reported is, as far as that can be known at once, and all is on disk unless the disk does not answer."""
         self._is_closing = True
-        if self._worker is not None:
-            self._worker.join(PATIENCE)
-            self._worker.kill(block=False)
+        worker = self._worker
+        if worker is not None:
+            worker.join(PATIENCE)
+            worker.kill(block=False)
         if self._writer is not None:
             self._write()
         self._file.close()
