@@ -233,8 +233,7 @@ class Member(Watched):
                 if process is not None and process.starts > 1:
                     self.app.dependencies.restarted(self)  # type: ignore[arg-type]
         super().carry_out(effects)
-        if effects:
-            self.app.dependencies.changed()
+        self.app.dependencies.changed()
 
 
 def is_due(process: Process) -> bool:

@@ -3,7 +3,7 @@
 import { html, mark } from './shapes.js';
 import { visible } from './ansi.js';
 import { clockFine } from './format.js';
-import { now } from './store.js';
+import { now, watcherNamed } from './store.js';
 import { address } from './overview.js';
 import { Loading } from './frame.js';
 import { NotAsked, useAsked } from './asked.js';
@@ -35,7 +35,13 @@ function Bar({ row, from, until }) {
   return html`<svg class="start-bar" role="img" aria-label=${visible(label)} viewBox="0 0 ${WIDE} 16" preserveAspectRatio="none"><title>${visible(label)}</title>
     <rect class="b-wait" x=${at(asked)} y="7" width=${Math.max(0, at(begun) - at(asked))} height="2" />
     ${over && row.failed === null && !row.is_task && html`<rect class="b-ready" x=${at(end)} y="3" width=${Math.max(0, WIDE - at(end))} height="10" />`}
-    ${row.begun !== null && html`<rect class=${row.failed !== null ? 'b-fail' : row.critical ? 'b-chain' : 'b-start'} x=${Math.min(WIDE - took, at(begun))} y="3" width=${took} height="10" />`}</svg>`;
+    ${(row.begun !== null || row.failed !== null) && html`<rect class=${row.failed !== null ? 'b-fail' : row.critical ? 'b-chain' : 'b-start'} x=${Math.min(WIDE - took, at(begun))} y="3" width=${took} height="10" />`}</svg>`;
+}
+
+/** A watcher leads to its page; an address outside leads nowhere. */
+function After({ name }) {
+  if (!name) return html`<span class="dim">${words.nothing}</span>`;
+  return watcherNamed(name) ? html`<a class="name" href=${address({ name })}><bdi>${visible(name)}</bdi></a>` : html`<code dir="auto" title=${visible(name)}>${visible(name)}</code>`;
 }
 
 function Row({ row, step, of, from, until, last }) {
@@ -46,7 +52,7 @@ function Row({ row, step, of, from, until, last }) {
     <td role="cell" class="c-bar"><${Bar} row=${row} from=${last ? row.asked : from} until=${last ? row.asked + until : until} /></td>
     <td role="cell" class="c-took num" data-k=${words.head.took}>${late || (row.took === null ? html`<span class="st is-start">${mark('start')}<span class="word">${words.onTheWay}</span></span>` : spent(row.took))}</td>
     <td role="cell" class="c-at num dim" data-k=${words.head.at}>${end === null || end === undefined ? words.nothing : last ? clockFine(end) : `+${spent(end - from)}`}</td>
-    <td role="cell" class="c-after" data-k=${words.head.after}>${row.after ? html`<a class="name" href=${address({ name: row.after })}><bdi>${visible(row.after)}</bdi></a>` : html`<span class="dim">${words.nothing}</span>`}</td></tr>`;
+    <td role="cell" class="c-after" data-k=${words.head.after}><${After} name=${row.after} /></td></tr>`;
 }
 
 /** Whole times above the bars. */

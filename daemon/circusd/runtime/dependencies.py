@@ -212,6 +212,8 @@ class Dependencies:
                 watcher.planner.asked = ()
                 continue
             why, hopeless, name = self._missing(watcher)
+            # One that has begun is not taken back, and must not be asked about again and again.
+            hopeless = hopeless if watcher.planner.waits_for_others else ""
             if hopeless or why != watcher.planner.gate:
                 last, waiting.last = waiting.last, name
                 watcher.release(why, hopeless, last)

@@ -437,6 +437,9 @@ class Watcher:
                     self._forget(wid)
         if not all(isinstance(effect, _UNSEEN) for effect in effects):
             self.arbiter.changed(self)
+        else:
+            # A slot that is given up while its process is being started asks for nothing, and others may wait for just that.
+            self.arbiter.dependencies.changed()
         if self._ticket is not None and not self._ticket.begun.is_set() and self.planner.has_begun:
             self._ticket.begun.set()
 
