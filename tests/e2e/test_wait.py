@@ -130,4 +130,5 @@ def test_what_explain_says_is_for_people_and_programs(daemon: Daemon) -> None:
         "state": "stopped",
         "status": "stopped",
         "explain": "It is stopped, and stays so until somebody starts it.",
+        "crash": None,
     }

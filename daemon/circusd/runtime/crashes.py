@@ -214,7 +214,12 @@ class Crashes:
             return None
         self._is_stuck = True
         pool = gevent.get_hub().threadpool
-        task = pool.spawn(looked_up, dead, good, counts)
+        try:
+            task = pool.spawn(looked_up, dead, good, counts)
+        except (OSError, RuntimeError) as problem:
+            log.warning("a crash report is made without what the system tells: %s", problem)
+            self._is_stuck = False
+            return None
         try:
             found = task.get(timeout=PATIENCE)
             self._is_stuck = False

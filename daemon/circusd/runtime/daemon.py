@@ -147,6 +147,8 @@ class Daemon:
         self._machine = snapshot.machine()
         self._accounts: Accounts | None = None
         self._crashes: Crashes | None = None
+        self._is_without_crashes = False
+        """They could not be begun, and that is told."""
         self._searches: Searches | None = None
         self._state_folder: StateFolder | None = None
         self._far: Far | None = None
@@ -653,7 +655,16 @@ class Daemon:
         return self._crashes
 
     def _failed(self, watcher: Watcher, failure: Failure) -> None:
-        self.crashes.note(watcher, failure)
+        try:
+            crashes = self.crashes
+        except (OSError, ImportError, RuntimeError) as problem:
+            # No descriptor, or no thread, can be had for them, which may be why the process has failed: the next one tries again.
+            if not self._is_without_crashes:
+                self._is_without_crashes = True
+                log.warning("no crash reports for now: %s", problem)
+        else:
+            self._is_without_crashes = False
+            crashes.note(watcher, failure)
 
     def _close_crashes(self) -> None:
         if self._crashes is not None:

@@ -130,7 +130,11 @@ class GoodStarts:
             due, self._due = self._due, {}
             wanted = [(w, started, *w.health.launched) for w, started in due.items() if w.health.launched]
             lists = [self._files(config, paths) for _, _, config, paths in wanted]
-            found, counted = pool.apply(_look_at, (lists, self.kills is None))
+            try:
+                found, counted = pool.apply(_look_at, (lists, self.kills is None))
+            except (OSError, RuntimeError):
+                # No thread, or no descriptor, can be had. Later starts are looked at again.
+                break
             if counted is not None:
                 self.kills = (clock.wall(), counted)
             for (watcher, started, config, paths), files in zip(wanted, found, strict=True):

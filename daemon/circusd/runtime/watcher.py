@@ -768,7 +768,8 @@ class Watcher:
             self.happen(wid, Happening(Kind.EXITED, code=0))
             return
         self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
-        self.output.ended(wid, self._heads.pop(pid, root.identity).pid)
+        head = self._heads.pop(pid, None)
+        self.output.ended(wid, pid if head is None else head.pid)
         if self.inputs is not None and not self._is_of_another(wid, pid):
             self.inputs.ended(wid)
         if pid in self._abandoned:
