@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -167,12 +168,17 @@ def test_f08_without_a_descriptor_circusd_neither_spins_nor_dies(tmp_path: Path)
         assert len(daemon.log.read_text().splitlines()) < 200
 
 
+@pytest.mark.timeout(180)
 def test_f06_2000_watchers_start_while_control_answers(tmp_path: Path) -> None:
     """All are up, the commands that list them work, and their stop leaves nothing."""
     count = 2000
     ini = "".join(f"[watcher:w{n:04}]\ncmd = sleep 100000\n" for n in range(count))
     ini += "[watcher:z]\ncmd = sleep 100000\nautostart = false\n"
-    with Daemon(ini, tmp_path) as daemon:
+    daemon = Daemon(ini, tmp_path)
+    with ExitStack() as stack:
+        stack.push(daemon)
+        daemon.start_only()
+        daemon.wait_until_up(within=100)
         assert len(offspring(daemon.pid)) == count
         daemon.call("stop", waiting=True)
         assert not offspring(daemon.pid)

@@ -433,7 +433,7 @@ def test_frozen_disk_stops_neither_process_nor_hub(
     disk.works.set()
     outputs.flush()
     got = numbers(log)
-    gaps = [after - before for before, after in itertools.pairwise(got) if after != before + 1]
+    gaps = [after - before for before, after in itertools.pairwise([-1, *got]) if after != before + 1]
     assert len(gaps) == 1
     assert got[-1] == 199_999
     until(lambda: outputs.named("output.recovered"))

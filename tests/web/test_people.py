@@ -230,6 +230,7 @@ def test_person_with_some_watchers_is_led_to_no_page_that_only_says_no(
         links = page.locator(".nav a[href]:visible")
         names = links.all_inner_texts()
         assert {name.split("\n")[0] for name in names} == {
+            "Dependencies",
             "Watchers",
             "Logs",
             "Events",
