@@ -149,5 +149,5 @@ export function counted(text, watcher) {
   if (!found && watcher?.schedule?.next) return text.replace(/next run .+?, in (?:[\d.]+ (?:s|min)|\d+ h \d+|\d+ d \d+ h)\b/, () => say.nextRun(inZone(watcher.schedule.next, now(), watcher.schedule.timezone), wait(Math.max(0, watcher.schedule.next - now()))));
   if (!found) return text;
   const left = (at) => wait(Math.max(0, at - now())).replace(' ', '\u00a0');
-  return html`${text.slice(0, found.index)}<span class="now">${found[0].startsWith('next') ? say.nextIn(left(look)) : found[0].startsWith('has') ? say.hasLeft(left(by)) : say.triedAgain(left(next))}</span>${text.slice(found.index + found[0].length)}`;
+  return html`${text.slice(0, found.index)}<span class="now">${found[0].startsWith('next') ? say.askedIn(left(look)) : found[0].startsWith('has') ? say.hasLeft(left(by)) : say.triedAgain(left(next))}</span>${text.slice(found.index + found[0].length)}`;
 }

@@ -65,10 +65,12 @@ function Axis({ whole }) {
 
 function Table({ reply, last }) {
   const rows = [...reply.watchers].sort((a, b) => (a.begun ?? Infinity) - (b.begun ?? Infinity) || a.name.localeCompare(b.name));
-  const busy = rows.some((row) => endOf(row) === null || endOf(row) === undefined);
-  const ends = rows.map((row) => (endOf(row) ?? now()) - (last ? row.asked : reply.since));
-  const whole = Math.max(0.01, ...ends) * 1.04;
-  const until = last ? whole : reply.since + (busy ? Math.max(whole, now() - reply.since) : whole);
+  const since = (row) => (last ? row.asked : reply.since);
+  // What has come decides: one that waits for hours does not make a start of seconds a dot.
+  const known = Math.max(0.01, ...rows.map((row) => (endOf(row) ?? row.begun ?? row.asked) - since(row)));
+  const open = rows.filter((row) => (endOf(row) ?? null) === null).map((row) => now() - since(row));
+  const whole = Math.max(known, Math.min(Math.max(0, ...open), known * 2)) * 1.04;
+  const until = last ? whole : reply.since + whole;
   const { head } = words;
   return html`<section class="sheet cards" aria-labelledby="starts-h"><header><h2 id="starts-h">${last ? words.lastTitle : words.bootTitle}</h2><ul class="key-of"><li><svg viewBox="0 0 20 10" aria-hidden="true"><rect class="b-wait" y="4" width="20" height="2" /></svg>${words.keys.waited}</li><li><svg viewBox="0 0 20 10" aria-hidden="true"><rect class="b-start" width="20" height="10" /></svg>${words.keys.started}</li><li><svg viewBox="0 0 20 10" aria-hidden="true"><rect class="b-ready" width="20" height="10" /></svg>${words.keys.ready}</li>
       ${!last && html`<li><svg viewBox="0 0 20 10" aria-hidden="true"><rect class="b-chain" width="20" height="10" /></svg>${words.keys.chain}</li>`}</ul></header>

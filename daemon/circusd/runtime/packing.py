@@ -37,14 +37,19 @@ class Packer:
     def __init__(self, writers: Writers) -> None:
         self._writers = writers
         self._thread: Thread | None = None
-        self._due: dict[AppendFile, None] = {}
+        self._due: dict[AppendFile, bool] = {}
+        """Whose old files are compressed now or soon, and whether it was asked for once more since."""
         self._is_closed = False
 
     def begin(self, file: AppendFile, done: Done) -> None:
         """All old files of that log will be compressed; `done` is called then."""
-        if file in self._due or self._is_closed:
+        if self._is_closed:
             return
-        self._due[file] = None
+        if file in self._due:
+            # It may have been looked for such files for the last time already.
+            self._due[file] = True
+            return
+        self._due[file] = False
         if self._thread is None:
             self._thread = self._writers.own("packer")
         self._thread.put(_Packing(file, self, done))
@@ -58,16 +63,23 @@ class Packer:
         # Of this thread alone: Linux gives each its own.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        problem = ""
+        problem: str | None = None
         try:
             self._pack_all(file)
+            problem = ""
         except _StoppedError:
             return
         except OSError as error:
             problem = error.strerror or str(error)
         finally:
-            self._writers.tell(partial(self._due.pop, file, None))
-        self._writers.tell(partial(done, problem))
+            self._writers.tell(partial(self._ended, file, done, problem))
+
+    def _ended(self, file: AppendFile, done: Done, problem: str | None) -> None:
+        once_more = self._due.pop(file, False)
+        if problem is not None:
+            done(problem)
+        if once_more:
+            self.begin(file, done)
 
     def _pack_all(self, file: AppendFile) -> None:
         refused: set[int] = set()
