@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,6 +210,30 @@ def test_a_disk_without_room_for_the_compressed_file_keeps_the_old_one(
     until(lambda: is_packed(log))
     assert len(outputs.named("output.dropped")) == 1
     assert output.counters()["stdout"]["dropped_bytes"] == 0
+
+
+def test_what_is_asked_for_during_the_last_look_is_looked_at_again(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is put aside when the compressor has found no more is not left as it is."""
+    looks: list[str] = []
+    goes_on = threading.Event()
+
+    def none_left(*_: object) -> None:
+        looks.append("a look")
+        assert goes_on.wait(10)
+
+    monkeypatch.setattr(packing, "_next", none_left)
+    packer = packing.Packer(outputs.services.sinks.writers)
+    file = AppendFile(None)
+    ended: list[str] = []
+    packer.begin(file, ended.append)
+    until(lambda: looks)
+    packer.begin(file, ended.append)
+    packer.begin(file, ended.append)
+    goes_on.set()
+    until(lambda: len(ended) == 2)
+    assert (len(looks), ended) == (2, ["", ""])
 
 
 @pytest.mark.parametrize("seed", range(20))
