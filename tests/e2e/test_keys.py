@@ -221,7 +221,7 @@ def test_the_live_table_offers_what_the_role_of_a_key_reaches(
     with window(key("eyes", "viewer")) as looked:
         looked.see(r"^▾ web +\d")
         looked.press("\x1b[B")
-        looked.see(r"^\? help  q quit  enter more")
+        looked.see(r"^\? help  q quit  enter details")
         looked.press("r")
         looked.see(r"^restart is for the role operator; you have viewer")
     assert daemon.pids("web") == before
