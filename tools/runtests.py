@@ -79,7 +79,8 @@ class Run:
         """Run it to its end: the exit code, what it has said, and how many seconds it took."""
         begun = time.monotonic()
         # A folder of its own: pytest closes the common one to others when it begins, and some tests run as another user.
-        folder = self.folder / f"{part.folder}{part.number}"
+        # Its name is short: paths of unix sockets have a limit.
+        folder = self.folder / f"{part.folder[:2]}{part.number}"
         folder.mkdir()
         with self._lock:
             if self._over:

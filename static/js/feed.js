@@ -189,6 +189,8 @@ export class Feed {
     while (this.waiting.length && this.waiting[0].time <= time) {
       if (pid && this.waiting[0].event === 'process.exited' && this.waiting[0].pid === pid) break;
       const event = this.waiting.shift();
+      // The end itself stands there already.
+      if (event.event === 'process.crashed') continue;
       // "1 started" says less here than in the list of events.
       const text = event.wid && event.text.startsWith(`${event.wid} `) ? `process ${event.text}` : event.text;
       if (event.time >= last - 1) lines.event(event.watcher, event.wid || 0, event.time, text, EVENT_LEVELS[event.event] ?? 1);

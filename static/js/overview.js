@@ -288,9 +288,10 @@ function Grid({ list, open, redraw }) {
     if (!drawn.has(key)) drawn.set(key, draw(row, index));
     return drawn.get(key);
   };
+  // All of one list: a row that came to be in another would be made anew, and lose the focus.
   return html`<table class="tab" role="grid" aria-labelledby="w-h" aria-rowcount=${rows.length + 1} aria-multiselectable=${mayChoose ? 'true' : undefined}>
     <${Head} list=${list} redraw=${redraw} />
-    <tbody role="rowgroup" ref=${body}>${parts.map((part, n) => part.rows?.map((row, i) => once(row, part.from + i + 2))
+    <tbody role="rowgroup" ref=${body}>${parts.flatMap((part, n) => part.rows?.map((row, i) => once(row, part.from + i + 2))
       || html`<tr key=${` space ${n}`} class="space" aria-hidden="true" style=${{ height: `${part.space}px` }}><td colspan="10"></td></tr>`)}</tbody>
   </table>`;
 }

@@ -95,7 +95,7 @@ READING: tuple[Step, ...] = (
     Ctl("get nope numprocesses", error("program nope not found")),
     Ctl(
         "options solo",
-        Answer(r"args: \n(.*\n)*cmd: sleep 1000\n(.*\n)*numprocesses: 1\n(.*\n)*working_dir: %here%\n"),
+        Answer(r"(.*\n)*args: \n(.*\n)*cmd: sleep 1000\n(.*\n)*numprocesses: 1\n(.*\n)*working_dir: %here%\n"),
         Answer(r"__name__: watcher:solo\nargs: \n(.*\n)*cmd: sleep 1000\n(.*\n)*numprocesses: 1\n(.*\n)*working_dir: %here%\n"),
         "the parser's own key leaked into every process",
     ),

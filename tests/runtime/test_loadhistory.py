@@ -304,7 +304,7 @@ def test_a_sweep_of_many_lets_others_have_their_turns(
 
     monkeypatch.setattr(consumption, "own", slow)
     pid = world.run("web")
-    world.watchers["many"] = FakeWatcher("many", [pid] * 2000)
+    world.watchers["many"] = FakeWatcher("many", [pid] * 500)
     history = make()
     turns: list[float] = []
 
@@ -320,4 +320,4 @@ def test_a_sweep_of_many_lets_others_have_their_turns(
     after = len(turns)
     counter.kill()
     assert after > before
-    assert history.told(["many"], 0)["watchers"]["many"]["processes"] == [2000]
+    assert history.told(["many"], 0)["watchers"]["many"]["processes"] == [500]

@@ -18,7 +18,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "light": {},
     "dark": {"dark": True},
     "narrow": {"width": 390, "height": 844},
-    "narrow, dark": {"width": 390, "height": 844, "dark": True},
     "contrast": {"contrast": True},
     "contrast, dark": {"contrast": True, "dark": True},
 }

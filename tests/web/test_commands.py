@@ -37,7 +37,7 @@ SHOWN_AS = {
     "dstats": "cmdline",
     "numwatchers": "4",
     "plugins": "plugins",
-    "runs": "off",
+    "runs": "nightly",
     "version": "version",
 }
 """Of reading rows, what the page shows where the case's text is a heading of circusctl's own; and the console is one watcher more."""

@@ -1596,7 +1596,9 @@ COMMANDS: tuple[Command, ...] = (
         scoped=True,
         original=False,
         example="circusctl runs nightly",
-        case=Case(setup=("set off schedule @yearly --waiting",), argv="runs off", after="has not run yet"),
+        case=Case(
+            setup=("add --schedule @yearly nightly true",), argv="runs nightly", after="has not run yet"
+        ),
     ),
     Command(
         "save",
@@ -1658,7 +1660,7 @@ COMMANDS: tuple[Command, ...] = (
         original=False,
         aliases=("schedules",),
         example="circusctl schedule",
-        case=Case(setup=("set off schedule @yearly --waiting",), argv="schedule", after="@yearly"),
+        case=Case(setup=("add --schedule @yearly yearly true",), argv="schedule", after="@yearly"),
     ),
     Command(
         "sessions",
