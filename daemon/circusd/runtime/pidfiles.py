@@ -73,7 +73,12 @@ class PidFiles:
     def _find(self, wid: int, pending: Pending) -> None:
         assert pending.launcher is not None
         arguments = (pending.path, pending.launcher, pending.mark)
-        found: Identity | str = gevent.get_hub().threadpool.apply(_found, arguments)
+        found: Identity | str
+        try:
+            found = gevent.get_hub().threadpool.apply(_found, arguments)
+        except (OSError, RuntimeError) as problem:
+            # No thread can be had for it; it is looked at again.
+            found = str(problem)
         self._watcher.arbiter.post(self._watcher, self._looked, wid, pending, found)
 
     def _looked(self, wid: int, pending: Pending, found: Identity | str) -> None:
