@@ -1208,6 +1208,7 @@ _ROWS: dict[State, dict[Kind, Cell]] = {
         _K.EXITED: ended_frozen,
         _K.STOP: stop_frozen,
         _K.AGED: overdue,
+        _K.UNFIT: ignore,
         _K.FREEZE: freeze_more,
         _K.THAW: thaw,
     },
