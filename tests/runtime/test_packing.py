@@ -146,6 +146,7 @@ def test_a_file_that_was_half_compressed_at_a_crash_is_there_once(outputs: Outpu
     (tmp_path / f"log{DRAFT}").write_bytes(b"half")
     outputs.make(stdout_stream__filename=log, stdout_stream__compress="gz", stdout_stream__backup_count=9)
     until(lambda: is_packed(log))
+    until(log.exists)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1.gz", "log.2.gz"]
     assert content(tmp_path / "log.1.gz") == b"one\n" * 1000
     assert content(tmp_path / "log.2.gz") == b"two\n" * 1000
@@ -180,6 +181,7 @@ def test_a_link_in_the_folder_is_not_compressed(outputs: Outputs, tmp_path: Path
     outputs.make(stdout_stream__filename=log, stdout_stream__compress="gz", stdout_stream__backup_count=9)
     until((tmp_path / "log.3.gz").exists)
     until(lambda: not (tmp_path / "log.3").exists())
+    until(log.exists)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1", "log.2", "log.3.gz", "secret"]
 
 

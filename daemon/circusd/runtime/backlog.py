@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from . import clock
+from .history import newlines
 from .lines import LONGEST_LINE
 from .timers import Timers
 
@@ -198,10 +199,9 @@ class Backlog:
         last = b""
         while self._queue and self.held + len(data) > self.limit:
             last = self._drop_head()
-        if not last:
-            # All of it is being written at this moment.
+        if not last and len(data) > self.limit:
             data = self._drop(tally, data)
-        elif not last.endswith(b"\n"):
+        elif last and not last.endswith(b"\n"):
             self._drop_line()
         self._queue.extendleft(reversed(rest))
         return self._after_gap(tally, data) if data and self._gap else data
@@ -267,7 +267,7 @@ class Backlog:
     def _lose(self, tally: Tally, data: bytes) -> None:
         if data:
             tally.dropped += len(data)
-            tally.dropped_lines += data.count(b"\n")
+            tally.dropped_lines += newlines(data)
             self._lost[tally] = self._lost.get(tally, 0) + len(data)
             self._last_loss = clock.now()
 
