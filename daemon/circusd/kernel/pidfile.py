@@ -42,8 +42,13 @@ def find(path: str, launcher: Identity, mark: str) -> Identity:
 
 def left_behind(mark: str, known: Container[int]) -> list[Identity]:
     """Children of this process that are not in `known`, came to it when their parents ended, and bear that mark."""
-    rows = (proc.row(pid) for pid in list(pidfd.children()) if pid not in known)
-    return [row.identity for row in rows if row is not None and row.is_alive and _mark_of(row.pid) == mark]
+    found: dict[Identity, None] = {}
+    # Twice: one that ends between the list and the look at it leaves its own children to this process.
+    for _ in range(2):
+        rows = [proc.row(pid) for pid in list(pidfd.children()) if pid not in known]
+        alive = [row for row in rows if row is not None and row.is_alive]
+        found |= dict.fromkeys(row.identity for row in alive if _mark_of(row.pid) == mark)
+    return list(found)
 
 
 def _read(path: str) -> int:
