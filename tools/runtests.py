@@ -1,4 +1,5 @@
-"""Runs the tests in parts, several beside each other, as they wait more than they work: one more than there are processors.
+"""Runs the tests in parts, several beside each other, as they wait more than they work: those of the console, which work, one after
+the other, and beside them as many others as there are processors.
 
     .venv/bin/python tools/runtests.py [ARGUMENT ...]
 
@@ -21,8 +22,9 @@ from typing import Final
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST: Final = (sys.executable, "-m", "pytest", "-m", "not slow")
-FIRST: Final = ("web", "e2e", "faults", "runtime")
-"""What takes longest is begun first, a part of each in turns: browsers beside what mostly waits."""
+FIRST: Final = ("e2e", "faults", "runtime")
+"""What takes longest is begun first, a part of each in turns."""
+BROWSERS: Final = "web"
 PART_BYTES: Final = 160_000
 """A part has test files of about so many bytes: a few minutes at most."""
 NOTHING_THERE: Final = 5
@@ -112,12 +114,18 @@ def main() -> int:
     if any((ROOT / word.partition("::")[0]).exists() for word in arguments):
         return subprocess.call([*PYTEST, *arguments])
     codes = []
-    beside = (os.cpu_count() or 1) + 1
-    with tempfile.TemporaryDirectory(prefix="t-") as folder, ThreadPoolExecutor(beside) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="t-") as folder,
+        ThreadPoolExecutor(1) as browsers,
+        ThreadPoolExecutor(os.cpu_count() or 1) as others,
+    ):
         os.chmod(folder, 0o755)  # noqa: S103 - for tests as another user
         run = Run(arguments, Path(folder))
         try:
-            under_way = [pool.submit(run.part, part) for part in sorted(parts(), key=in_turns)]
+            under_way = [
+                (browsers if part.folder == BROWSERS else others).submit(run.part, part)
+                for part in sorted(parts(), key=in_turns)
+            ]
             for future in as_completed(under_way):
                 part, code, said, took = future.result()
                 codes.append(code)

@@ -292,6 +292,9 @@ def test_something_is_done_to_several_after_one_question(daemon: Daemon) -> None
         window.press("ry")
         window.see(r"^restart 2 watchers: 3 started, 3 stopped")
         window.see_no("marked")
+        # A question is withdrawn when what it is about is another.
+        for pid in daemon.pids("web"):
+            window.see(rf"^    \d +{pid} +running")
         window.press("\x1b[H  ")
         window.see(r"^marked: 1 watcher and 1 process")
         window.press("k")
