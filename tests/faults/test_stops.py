@@ -144,7 +144,7 @@ def test_f14_a_stop_is_not_kept_waiting_by_a_start_that_takes_long(daemon: Daemo
 
         thread = threading.Thread(target=start)
         thread.start()
-        eventually(lambda: daemon.watcher("slow")["job"])
+        eventually(lambda: "restart" in [job["command"] for job in daemon.call("jobs")["jobs"]])
         daemon.call("stop", name="slow", waiting=True)
         thread.join()
     assert "superseded" in str(refused[0])
