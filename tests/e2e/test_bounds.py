@@ -22,7 +22,7 @@ file = pathlib.Path(sys.argv[1], "hold-" + os.environ["CIRCUS_WID"])
 if file.exists():
     file.unlink()
     child = subprocess.Popen([sys.executable, __file__, "hold"])
-    signal.signal(signal.SIGTERM, lambda *_: (child.kill(), time.sleep(0.2), sys.exit(3)))
+    signal.signal(signal.SIGTERM, lambda *_: (child.kill(), child.wait(), sys.exit(3)))
 time.sleep(1000)
 """
 
