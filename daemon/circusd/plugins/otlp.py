@@ -103,11 +103,13 @@ class Otlp(CircusPlugin):
             told = figures(reply.get("groups") or (), self._resource, int(reply["time"] * _NANO))
             result = self._exporter.export(told, timeout_millis=self._timeout * 1000)
             is_sent = result is MetricExportResult.SUCCESS
-        except Exception as fault:  # noqa: BLE001 (a thread hands it on, and the next turn is another try)
+        except OSError as fault:
+            # As those of requests are. A fault of ours is seen, with its place.
             self._reasons.last = repr(fault)[:500]
-        # The loop may have ended meanwhile.
-        with suppress(RuntimeError):
-            self.loop.add_callback(self._came_back, is_sent)
+        finally:
+            # The next turn is another try, whatever it was. The loop may have ended meanwhile.
+            with suppress(RuntimeError):
+                self.loop.add_callback(self._came_back, is_sent)
 
     def _came_back(self, is_sent: bool) -> None:
         self._is_busy = False
