@@ -25,6 +25,7 @@ PYTEST: Final = (sys.executable, "-m", "pytest", "-m", "not slow")
 FIRST: Final = ("e2e", "faults", "runtime")
 """What takes longest is begun first, a part of each in turns."""
 BROWSERS: Final = "web"
+"""The folder of those that are run one part after the other."""
 PART_BYTES: Final = 160_000
 """A part has test files of about so many bytes: a few minutes at most."""
 NOTHING_THERE: Final = 5

@@ -8,40 +8,23 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from circusd.client import Client as Commands
 from tests.daemon import Daemon
 from tests.faults.measures import processor_seconds, wakeups
 from tests.soak.logs import load, told
-from tests.soak.stats import Pings
+from tests.soak.stats import Pings, console
 from tests.waiting import eventually
 
 KINDS = {"as it is": "", "never later than 5 s": "backoff_max = 5\n"}
 """Options of the watcher: those that nobody has set, and ones with which it never comes to rest."""
 
 
-@contextmanager
-def followed(daemon: Daemon) -> Iterator[None]:
-    """Somebody looks at the watcher's page."""
-    over = threading.Event()
-
-    def read() -> None:
-        with Commands(daemon.endpoint) as client, client.follow(["state.", "load.", "event."]) as stream:
-            while not over.is_set():
-                stream.receive(10)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        yield
-    finally:
-        over.set()
-        reader.join()
+TOPICS = ("state.", "load.", "event.")
+"""What the page of a watcher follows."""
 
 
 def measure(daemon: Daemon, name: str, seconds: float) -> dict[str, float]:
@@ -69,7 +52,7 @@ def flapping(processes: int = 50, seconds: float = 60) -> None:
     """A watcher that dies at once, with nobody looking and with somebody, beside one that runs."""
     viewers: dict[str, Callable[[Daemon], AbstractContextManager[None]]] = {
         "nobody looks": lambda daemon: nullcontext(),
-        "its page is open": followed,
+        "its page is open": lambda daemon: console(daemon, TOPICS),
     }
     for kind, options in KINDS.items():
         for viewer, looking in viewers.items():

@@ -113,12 +113,12 @@ def original(daemon: Daemon) -> Iterator[None]:
 
 
 @contextmanager
-def console(daemon: Daemon) -> Iterator[None]:
-    """Whoever follows the load, as a page of the console does."""
+def console(daemon: Daemon, topics: Sequence[str] = ("load.",)) -> Iterator[None]:
+    """Whoever follows the load, or these topics, as a page of the console does."""
     over = threading.Event()
 
     def read() -> None:
-        with Commands(daemon.endpoint) as client, client.follow(["load."]) as stream:
+        with Commands(daemon.endpoint) as client, client.follow(topics) as stream:
             while not over.is_set():
                 stream.receive(10)
 
