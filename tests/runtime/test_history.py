@@ -108,6 +108,18 @@ def test_longest_line_is_cut_and_goes_on(history: History) -> None:
     assert lines[4].text == b"next"
 
 
+def test_long_line_is_cut_in_a_flood_too(history: History) -> None:
+    """Also where it goes on over much that is read at once."""
+    flood = (b"x" * 99 + b"\n") * 1000
+    for begun, rest in ((60_000, 30_000), (10, 70_000)):
+        history.append(WEB, 7, 1.0, flood)
+        history.append(WEB, 7, 1.0, b"y" * begun)
+        history.append(WEB, 7, 1.0, b"y" * rest + b"\n" + flood)
+        cut = [len(line.text) for line in read(history, WEB) if line.text.startswith(b"y")]
+        assert cut[-2:] == [LONGEST_LINE, begun + rest - LONGEST_LINE]
+    assert history.last_number(WEB) == 4004
+
+
 def test_line_of_just_the_longest_length_is_one_line(history: History) -> None:
     """The bound is on the text: its newline does not make another line."""
     history.append(WEB, 7, 1.0, b"x" * LONGEST_LINE)
@@ -196,8 +208,40 @@ def test_watch_wakes_for_its_watcher_until_cancelled(history: History) -> None:
     assert seen == [("web", WEB), ("all", WEB), ("all", JOB), ("all", JOB), ("all", ERR)]
 
 
+def test_loud_stream_keeps_as_much_as_a_quiet_one(history: History) -> None:
+    """Of what was read in large pieces as many lines are there as the stream may keep, and no more memory is in use."""
+    text = b"%099d\n" * 4000
+    for n in range(20):
+        history.append(WEB, 7, float(n), text % tuple(range(4000 * n, 4000 * (n + 1))))
+        assert history.held_bytes <= (1 << 20) + len(text)
+    lines = read(history, WEB)
+    assert history.held_bytes <= 1 << 20
+    assert [int(line.text) for line in lines] == list(range(80_000 - len(lines), 80_000))
+    assert len(lines) * 100 > 0.85 * (1 << 20)
+
+
+def test_loud_streams_make_room_for_each_other() -> None:
+    """What is loose is bounded for all streams together, whichever of them write and whether they fall silent."""
+    history = History(limit_bytes=64 << 20, stream_bytes=1 << 20)
+    keys = [StreamKey("w", n, "stdout") for n in range(1, 12)]
+    text = b"x" * 99 + b"\n"
+    for n in range(30):
+        for key in keys[n % 3 :]:
+            history.append(key, 7, n * 0.5, text * 4000)
+    assert history.held_bytes < len(keys) * (1 << 20) + (4 << 20)
+    assert [history.last_number(key) for key in keys] == [
+        4000 * sum(key in keys[n % 3 :] for n in range(30)) for key in keys
+    ]
+    history.append(JOB, 7, 20.0, text * 4000)
+    assert JOB in history._loose
+    assert all(len(read(history, key)) * 100 > 0.85 * (1 << 20) for key in keys)
+    history.close()
+
+
 def test_forgotten_watcher_leaves_nothing(history: History) -> None:
     """After `forget` the memory of a watcher is free and its lines count from 1."""
+    history.append(WEB, 7, 1.0, b"x\n" * 100_000)
+    history.append(WEB, 7, 1.0, b"x\n")
     history.append(WEB, 7, 1.0, b"x\n" * 100_000)
     history.append(JOB, 7, 1.0, b"x\n")
     history.forget("web")
@@ -297,8 +341,50 @@ def test_any_sequence_of_writes_reads_back(seed: int) -> None:
         pid = r.choice((5, 5, 5, 5, 6))
         models[key].append(pid, wall, data)
         history.append(key, pid, wall, data)
+    check(history, models, r, r.choice((1, 50)) if seed % 2 == 0 else 1000)
+    history.close()
+
+
+LINES = {
+    shortness: bytes([10] * shortness + [32 + n % 95 for n in range(256 - shortness)])
+    for shortness in (0, 1, 9)
+}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_sequence_of_loud_writes_reads_back(seed: int) -> None:
+    """The same of output that is loose until somebody looks, which anybody may at any time."""
+    r = random.Random(seed)
+    history = History(limit_bytes=(16 << 20) if seed % 3 else 20 * BLOCK_BYTES, stream_bytes=8 * BLOCK_BYTES)
+    keys = [StreamKey("web", n, "stdout") for n in range(1, 4)]
+    models = {key: Model() for key in keys}
+    wall = 0.0
+    for _ in range(40):
+        key = r.choice(keys)
+        action = r.random()
+        if action < 0.1:
+            models[key].end()
+            history.end(key)
+        elif action < 0.2:
+            lines = [line.text for _, line in history.tail([key], 3)]
+            assert lines == [text for text, *_ in models[key].lines[-len(lines) or 10**9 :]]
+        else:
+            size = r.choice((100, 5000, 70_000, 200_000, 300_000, 500_000))
+            data = r.randbytes(size).translate(LINES[r.choice((0, 1, 1, 1, 1, 9))])
+            wall += r.choice((0.011, 0.011, 2.5))
+            pid = r.choice((5, 5, 5, 5, 6))
+            models[key].append(pid, wall, data)
+            history.append(key, pid, wall, data)
+        assert history.last_number(key) == len(models[key].lines)
+        assert history.held_bytes <= (18 << 20)
+    check(history, models, r, 1000)
+    history.close()
+
+
+def check(history: History, models: dict[StreamKey, Model], r: random.Random, step: int) -> None:
+    """What there is of each stream is what its model has, by every way of reading."""
     for key, model in models.items():
-        lines = read(history, key, step=r.choice((1, 50)) if seed % 2 == 0 else 1000)
+        lines = read(history, key, step=step)
         assert history.last_number(key) == len(model.lines)
         page = history.page(key, 0, 1, 1)
         got = [(line.text, line.pid, line.time, line.partial) for line in lines]
@@ -311,7 +397,6 @@ def test_any_sequence_of_writes_reads_back(seed: int) -> None:
         begun = history.unfinished(key)
         assert begun is None or begun.text == model.text
         assert begun is not None or not model.text or page.first > len(model.lines)
-    history.close()
 
 
 @pytest.mark.parametrize("length", [1, 2, 30, 100, 5000])

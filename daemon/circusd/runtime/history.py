@@ -7,6 +7,9 @@ a process which writes one byte at a time costs no more than another.
 
 Blocks are what goes when a bound is reached: of one stream its oldest, of all streams the one that has not been
 written to for the longest time.
+
+Of what a loud process writes nearly all is gone again before anybody could look. It is loose at first, the very bytes
+that were read: their lines are counted, and they are put into blocks when somebody reads that stream.
 """
 
 from __future__ import annotations
@@ -32,6 +35,12 @@ _CUT: Final = 2
 """The line before this entry was cut."""
 _TOGETHER: Final = 0.010
 """Seconds within which bytes of one process count as having arrived together."""
+_LOOSE_BYTES: Final = 4 << 10
+"""What comes at once to a stream that has loose output, to be loose too."""
+_LOOSE_PART: Final = 16
+"""The part of all memory that may be loose."""
+_SILENT: Final = 1.0
+"""Seconds after which loose output makes room for that of others."""
 _VERSION: Final = 1
 
 
@@ -80,8 +89,18 @@ class _Block:
         self.count = count
 
 
+class _Loose(NamedTuple):
+    line: int
+    """The line that its first byte belongs to."""
+    open: int
+    """How many bytes that line had before."""
+    pid: int
+    wall: float
+    data: bytes
+
+
 class _Log:
-    __slots__ = ("blocks", "cut", "key", "line", "open", "pid", "renew", "time")
+    __slots__ = ("blocks", "cut", "key", "line", "loose", "loose_bytes", "open", "pid", "renew", "time")
 
     def __init__(self, key: StreamKey) -> None:
         self.key = key
@@ -95,6 +114,9 @@ class _Log:
         self.cut = False
         self.time = 0.0
         self.pid = 0
+        self.loose: deque[_Loose] = deque()
+        """What comes after the blocks."""
+        self.loose_bytes = 0
 
 
 class History:
@@ -110,10 +132,14 @@ class History:
     ) -> None:
         """Keeps up to `stream_bytes` of each stream and `limit_bytes` of all, index included, in whole blocks of 64 KiB.
 
-        A stream may have two blocks however little is asked for, and all streams together four. For what `freeze`
-        gave see `thaw`.
+        A stream may have two blocks however little is asked for, and all streams together four. A sixteenth of what there
+        is for all is for loose output. For what `freeze` gave see `thaw`.
         """
-        limit = max(4, limit_bytes // BLOCK_BYTES)
+        self._most_loose = limit_bytes // _LOOSE_PART // BLOCK_BYTES * BLOCK_BYTES
+        self._loose_bytes = 0
+        # From the one that has not been written to for the longest time to the one that was written to last.
+        self._loose: OrderedDict[StreamKey, _Log] = OrderedDict()
+        limit = max(4, (limit_bytes - self._most_loose) // BLOCK_BYTES)
         self._most = min(limit, max(2, stream_bytes // BLOCK_BYTES))
         self._logs: dict[StreamKey, _Log] = {}
         # From the block that has not been written to for the longest time to the one that was written to last.
@@ -136,9 +162,14 @@ class History:
             log = self._logs[key] = _Log(key)
         if log.pid != pid:
             self._close(log, cut=False)
-        log.renew = log.renew or log.pid != pid or not 0 <= wall - log.time < _TOGETHER
-        self._put(log, pid, wall, data)
-        for wake in self._wakes.get(key.watcher, ()) + self._wakes.get(None, ()):
+        wakes = self._wakes.get(key.watcher, ()) + self._wakes.get(None, ())
+        if not wakes and self._may_be_loose(log, wall, data):
+            self._keep_loose(log, _Loose(log.line, log.open, pid, wall, data))
+        else:
+            self._settle(log)
+            log.renew = log.renew or log.pid != pid or not 0 <= wall - log.time < _TOGETHER
+            self._put(log, pid, wall, data)
+        for wake in wakes:
             wake(key)
 
     def end(self, key: StreamKey) -> None:
@@ -205,6 +236,61 @@ class History:
         log.renew = log.cut = False
         log.time, log.pid = wall, pid
 
+    def _may_be_loose(self, log: _Log, wall: float, data: bytes) -> bool:
+        size, most = len(data), self._most * BLOCK_BYTES
+        if not (_LOOSE_BYTES if log.loose else BLOCK_BYTES) <= size <= most:
+            return False
+        if not _is_without_long_lines(log.open, data):
+            return False
+        while log.loose and log.loose_bytes - len(log.loose[0].data) + size >= most:
+            self._drop_loose(log)
+        if self._loose_bytes + size > self._most_loose and self._loose:
+            silent = next(iter(self._loose.values()))
+            if silent is not log and not 0 <= wall - silent.loose[-1].wall < _SILENT:
+                self._settle(silent)
+        return self._loose_bytes + size <= self._most_loose
+
+    def _keep_loose(self, log: _Log, loose: _Loose) -> None:
+        data = loose.data
+        log.loose.append(loose)
+        log.loose_bytes += len(data)
+        self._loose_bytes += len(data)
+        self._loose[log.key] = log
+        self._loose.move_to_end(log.key)
+        while log.blocks and len(log.blocks) * BLOCK_BYTES + log.loose_bytes > self._most * BLOCK_BYTES:
+            self._drop(log.blocks[0])
+        newline = data.rfind(b"\n")
+        log.line += newlines(data)
+        log.open = len(data) - newline - 1
+        log.pid = loose.pid
+
+    def _drop_loose(self, log: _Log) -> _Loose:
+        loose = log.loose.popleft()
+        log.loose_bytes -= len(loose.data)
+        self._loose_bytes -= len(loose.data)
+        if not log.loose:
+            del self._loose[log.key]
+        return loose
+
+    def _settle(self, log: _Log) -> None:
+        """All of it is in blocks."""
+        if not log.loose:
+            return
+        after = log.line, log.open
+        while log.loose:
+            loose = self._drop_loose(log)
+            # A line that was closed between two of them has left no other trace.
+            log.line, log.open, log.renew = loose.line, loose.open, True
+            self._put(log, loose.pid, loose.wall, loose.data)
+        log.line, log.open = after
+        log.renew = True
+
+    def _settled(self, key: StreamKey) -> _Log | None:
+        log = self._logs.get(key)
+        if log is not None:
+            self._settle(log)
+        return log
+
     def _new_block(self, log: _Log) -> _Block:
         while len(log.blocks) >= self._most:
             self._drop(log.blocks[0])
@@ -228,6 +314,8 @@ class History:
         """Nothing is kept of that watcher, and its lines count from 1 again."""
         for key in self.keys(watcher):
             log = self._logs.pop(key)
+            while log.loose:
+                self._drop_loose(log)
             while log.blocks:
                 self._drop(log.blocks[0])
 
@@ -249,7 +337,7 @@ class History:
 
     def bounds(self, key: StreamKey) -> tuple[int, int]:
         """The number of the oldest line that is still there, and the one after the last finished line."""
-        log = self._logs.get(key)
+        log = self._settled(key)
         return (self._first(log), log.line) if log else (1, 1)
 
     def line_counts(self) -> dict[str, int]:
@@ -269,7 +357,7 @@ class History:
 
     def page(self, key: StreamKey, after: int, max_lines: int, max_bytes: int) -> Page:
         """The finished lines that follow line `after`, as many as the bounds allow but one at least when there is one."""
-        log = self._logs.get(key)
+        log = self._settled(key)
         if log is None:
             return Page([], 1, after)
         first = self._first(log)
@@ -299,7 +387,7 @@ class History:
 
     def unfinished(self, key: StreamKey) -> Line | None:
         """The line that has begun and not ended, such as a question that waits for an answer."""
-        log = self._logs.get(key)
+        log = self._settled(key)
         if log is None or not log.open or self._first(log) > log.line:
             return None
         return next(self._lines(log, log.line, unfinished=True), None)
@@ -327,7 +415,7 @@ class History:
     @property
     def held_bytes(self) -> int:
         """The memory that is in use, in bytes."""
-        return self._arena.used * BLOCK_BYTES
+        return self._arena.used * BLOCK_BYTES + self._loose_bytes
 
     def _entry(self, block: _Block, number: int) -> tuple[float, int, int, int, int]:
         at = (block.slot + 1) * BLOCK_BYTES - _ENTRY_BYTES * (number + 1)
@@ -398,13 +486,13 @@ class History:
             yield Line(line, time, pid, b"".join(parts), False)
 
     def _forwards(self, key: StreamKey, number: int) -> Iterator[tuple[StreamKey, Line]]:
-        log = self._logs.get(key)
+        log = self._settled(key)
         if log is not None:
             for line in self._lines(log, max(number, self._first(log))):
                 yield key, line
 
     def _backwards(self, key: StreamKey, below: int | None) -> Iterator[tuple[StreamKey, Line]]:
-        log = self._logs.get(key)
+        log = self._settled(key)
         if log is None:
             return
         first = self._first(log)
@@ -423,12 +511,14 @@ class History:
 
     def freeze(self) -> tuple[int, dict[str, Any]]:
         """The descriptor of the memory (close-on-exec, still ours) and, as JSON data, what is where in it."""
+        for log in self._logs.values():
+            self._settle(log)
         logs = [_freeze_log(log) for log in self._logs.values()]
         return self._arena.fd, {"version": _VERSION, "order": list(self._order), "logs": logs}
 
     def copy(self, keys: Iterable[StreamKey]) -> tuple[int, dict[str, Any]]:
         """What `freeze` gives, of these streams alone and as a copy; the descriptor is the caller's. Raises OSError."""
-        logs = [self._logs[key] for key in keys if key in self._logs]
+        logs = [log for log in map(self._settled, keys) if log is not None]
         slots = [block.slot for log in logs for block in log.blocks]
         fd = os.memfd_create("circusd-history-copy", os.MFD_CLOEXEC)
         try:
@@ -502,6 +592,14 @@ def _thaw_log(frozen: Mapping[str, Any]) -> _Log:
 
 def _when(item: tuple[StreamKey, Line]) -> float:
     return item[1].time
+
+
+def _is_without_long_lines(open_: int, data: bytes) -> bool:
+    """Not for certain when it says no: it looks for a newline in each half of the longest line's length, which takes no time."""
+    half = LONGEST_LINE // 2
+    return open_ <= half and all(
+        data.find(b"\n", at, at + half) >= 0 for at in range(0, len(data) - half + 1, half)
+    )
 
 
 def newlines(data: bytes) -> int:

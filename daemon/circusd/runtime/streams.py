@@ -2,8 +2,8 @@
 
 A pipe is read when there is something in it, one read a turn. A process that has just written a little gets a moment to
 write more before it is read again, which makes twenty chatty processes cost what one does: 20 ms, or 2 ms where it would
-fill a quarter of its pipe in 20, or nothing where it would in 2, since it must never wait for us. The first line after
-a silence is not kept waiting.
+fill a quarter of its pipe in 20, or 1 ms where it would in 2, or nothing where it would nearly fill it in 1, since it must
+never wait for us. The first line after a silence is not kept waiting.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import termios
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any, Final, NamedTuple
 
 import gevent
@@ -39,8 +40,10 @@ FORM_BYTES: Final = 16 << 10
 """A read of what gets another form line by line, in the hub: it may be nothing but line ends."""
 PIPE_BYTES: Final = 1 << 20
 """The pipe of a process that fills the usual one; where that is not allowed, the usual one stays."""
-GATHER: Final = (0.020, 0.002)
-"""Seconds for which a process may write more before it is read again."""
+GATHER: Final = ((0.020, 1 / 4), (0.002, 1 / 4), (0.001, 3 / 4))
+"""Seconds for which a process may write more before it is read again, and the part of its pipe that it may fill in them."""
+RECENT: Final = 0.020
+"""Seconds within which what came tells what will."""
 TURN: Final = 0.004
 """Seconds of reading after which other things have their turn."""
 
@@ -59,18 +62,23 @@ class ChildEnds(NamedTuple):
 class Gather:
     """Pipes that are left alone for a moment, all on one timer."""
 
-    def __init__(self, period: float) -> None:
-        self.period = period
+    def __init__(self, period: float, part: float) -> None:
+        self._period = period
+        self._part = part
         self._loop = gevent.get_hub().loop
         self._readers: dict[Reader, None] = {}
         self._left: list[Reader] = []
         self._timer: Any = None
 
+    def suits(self, level: float, capacity: int) -> bool:
+        """Whether a pipe of `capacity` bytes has room in the meantime if `level` bytes come in `RECENT` seconds."""
+        return level * self._period < capacity * self._part * RECENT
+
     def add(self, reader: Reader) -> None:
         """The pipe is read at the next tick, and at each one after it until `discard`."""
         self._readers[reader] = None
         if self._timer is None:
-            self._timer = self._loop.timer(self.period, self.period)
+            self._timer = self._loop.timer(self._period, self._period)
             self._timer.start(self._tick, update=True)
 
     def discard(self, reader: Reader) -> None:
@@ -106,7 +114,7 @@ class OutputServices:
 
     history: History
     sinks: Sinks
-    gathers: tuple[Gather, Gather] = field(default_factory=lambda: (Gather(GATHER[0]), Gather(GATHER[1])))
+    gathers: tuple[Gather, ...] = field(default_factory=lambda: tuple(starmap(Gather, GATHER)))
 
     @classmethod
     def make(
@@ -168,7 +176,7 @@ class Reader:
         """Where it waits to be read again."""
         self._last = 0.0
         self._level = 0.0
-        """About how many bytes came in the last 20 ms."""
+        """About how many bytes came in the `RECENT` seconds."""
         self._ended = False
         self._carry = b""
         """What a process that came after another's end wrote of a line; the line belongs to somebody else now."""
@@ -189,7 +197,7 @@ class Reader:
         full = self._read()
         if full is None or self._held:
             return
-        if not full and self._last - last < GATHER[0]:
+        if not full and self._last - last < RECENT:
             self._pause()
 
     def tick(self) -> None:
@@ -217,15 +225,8 @@ class Reader:
 
     def _pause(self) -> None:
         """It has written a little: let it write more, but not so much that it would have to wait."""
-        slow, fast = self._services.gathers
-        quarter = self._capacity / 4
-        wanted = (
-            slow
-            if self._level < quarter
-            else fast
-            if self._level * fast.period < quarter * slow.period
-            else None
-        )
+        gathers = self._services.gathers
+        wanted = next((gather for gather in gathers if gather.suits(self._level, self._capacity)), None)
         if wanted is self._gather:
             return
         if wanted is None:
@@ -251,7 +252,7 @@ class Reader:
             self._finish()
             return None
         now = clock.now()
-        self._level = self._level * math.exp((self._last - now) / GATHER[0]) + len(data)
+        self._level = self._level * math.exp((self._last - now) / RECENT) + len(data)
         self._last = now
         if not self._grown and self._most == READ_BYTES and self._level > self._capacity / 2:
             self._grow()
