@@ -140,7 +140,7 @@ class Changing:
         options = p.get("options") or {}
         owner = c.person.owner
         if owner is not None:
-            options = endpointowner.check_add(options, owner, (c.person.name, self.daemon.endpoint_owner))
+            options = endpointowner.check_add(options, owner, (c.person.name, self.daemon.endpoints.owner))
         option_rows(options)
         given: dict[str, Any] = {**options, "cmd": p["cmd"]}
         if p.get("args") is not None:

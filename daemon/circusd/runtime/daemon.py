@@ -22,9 +22,9 @@ from gevent.lock import BoundedSemaphore
 from circusd.config.ini import load
 from circusd.config.launch import base_folder
 from circusd.config.model import plugin_watcher
-from circusd.config.records import Configuration, SocketConfig, WatcherConfig
+from circusd.config.records import Configuration, WatcherConfig
 from circusd.core import ending, words
-from circusd.kernel import files, limits, pidfd, proc, signals, users
+from circusd.kernel import files, limits, pidfd, proc, signals
 from circusd.kernel.notify import Notify
 from circusd.schema.errors import BadRequest, CircusError, ConfigError, Conflict
 from circusd.schema.options import CIRCUS
@@ -32,19 +32,18 @@ from circusd.schema.secrets import masked
 from circusd.schema.wire import encode
 from circusd.version import __version__
 
-from . import clock, consoleaccess, endpointowner, snapshot
-from .access import Access
-from .access import resolve as resolve_access
-from .arbiter import Arbiter, Services, in_background
+from . import clock, snapshot
+from .arbiter import Arbiter, Services
 from .audit import Audit
-from .controller import Caller, Controller
-from .doors import Doors, Refusal, warn_of_reach
+from .console import Console, file_sockets
+from .controller import Controller
+from .doors import Doors, Refusal
+from .endpoints import CHANNELS, Endpoints, look_up_access
 from .follow import Follows
 from .handlers import Handlers
 from .history import History
 from .hooks import Hooks
 from .journal import Journal
-from .listeners import PRIVATE, PUBLIC
 from .loadhistory import LoadHistory
 from .looks import Looks
 from .looplag import LoopLag
@@ -69,7 +68,6 @@ if TYPE_CHECKING:
     from .bounds import Bounded
     from .crashes import Crashes
     from .failures import Failure
-    from .far import Far
     from .metrics import Metrics
     from .schedules import Schedules
     from .searches import Searches
@@ -77,15 +75,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("circusd.daemon")
 
-CHANNELS = ("commands", "events", "stats", "output")
-HTTPD = "circushttpd"
-LINK = "circusd-link"
 SIGNALS = (*signals.STOP, *signals.HARMLESS, signal.SIGWINCH)
 OOM_SCORE_ROOT = -900
 HOOKS_PATIENCE = 2.0
 """Seconds that the processes of hooks have to end at the end of the daemon."""
-KEYS_PATIENCE = 5.0
-"""Seconds in which the disk has to say whether there are keys of other machines."""
 REPLIES_PATIENCE = 1.0
 """Seconds in which clients can take the last replies."""
 
@@ -141,7 +134,6 @@ class Daemon:
             tuple[Configuration, Configuration, tuple[Configuration, Configuration] | None] | None
         ) = None
         """After a save, the configuration since, the one before, and what `saved` was then."""
-        self._owner: int | None = None
         self._is_starting = True
         self._exit_code = 0
         self._machine = snapshot.machine()
@@ -151,10 +143,6 @@ class Daemon:
         """They could not be begun, and that is told."""
         self._searches: Searches | None = None
         self._state_folder: StateFolder | None = None
-        self._far: Far | None = None
-        self._certificate: tuple[object, ...] = ()
-        self.console_refusal = ""
-        """Why the console is not opened, though the file has it on."""
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -182,7 +170,7 @@ class Daemon:
 
     def _open(self, stack: ExitStack) -> None:
         circus = self.configuration.circus
-        self.access = self.look_up_access(self.configuration)
+        access = look_up_access(self.configuration)
         signals.reset_dispositions()
         # From here on there is something to clean up, so that no signal may end circusd by itself; nor at the very end.
         pipe = signals.SignalPipe((signal.SIGCHLD, *SIGNALS))
@@ -210,7 +198,7 @@ class Daemon:
         for folder in reversed(self.configuration.python_path):
             sys.path.insert(0, folder)
 
-        context = self._context = TrustedContext()
+        context = TrustedContext()
         stack.callback(context.destroy, 0)
         inner = files.inner_folder(self.folder)
         self.publisher = Publisher(context, inner)
@@ -293,83 +281,41 @@ class Daemon:
                 "commands": self.controller,
                 **{channel: self.publisher.entrance(channel) for channel in CHANNELS[1:]},
             },
-            self.access,
+            access,
             refused=self._refused,
         )
-        stack.callback(self._close_far)
+        self.endpoints = Endpoints(self.settings.name, self.folder, self.doors, context, access)
+        stack.callback(self.endpoints.close)
         stack.callback(self.doors.close)
         self._answer_discovery(stack)
-        self.configuration, self.console_refusal = self.with_console(self.configuration)
-        if self.console_refusal:
-            log.error("%s", self.console_refusal)
-        self._open_endpoints(PUBLIC if self.access.is_open else PRIVATE)
-        self._look_abroad()
+        self.console = Console(
+            self.settings.name,
+            lambda: self.configuration.circus,
+            self.arbiter,
+            self.sockets,
+            self.doors,
+            lambda: self.accounts,
+        )
+        self.configuration, self.console.refusal = self.console.allow(self.configuration)
+        if self.console.refusal:
+            log.error("%s", self.console.refusal)
+        self._open_everything()
         handlers = self.reaper.handlers
         handlers |= dict.fromkeys(signals.STOP, self._told_to_stop)
         handlers[signal.SIGHUP] = self._told_to_reload
         handlers[signal.SIGUSR1] = self._told_to_reopen
         handlers |= dict.fromkeys((signal.SIGWINCH, signal.SIGUSR2), self._told_nothing)
 
-    def _open_endpoints(self, mode: int) -> None:
-        """All doors and sockets are open, or one error names every problem.
-
-        ``mode`` is that of the file's own unix sockets; those in the runtime folder are the daemon's user's alone.
-        """
-        circus = self.configuration.circus
-        given = {
-            "commands": circus.endpoint,
-            "events": circus.pubsub_endpoint,
-            "stats": circus.stats_endpoint,
-            "output": None,
-        }
-        self.endpoints: dict[str, str] = {}
-        problems: list[object] = []
-        for channel in CHANNELS:
-            default = "ipc://" + os.path.join(self.folder, f"{channel}.sock")
-            self.endpoints[channel] = self.doors.open_door(channel, default, channel)
-            endpoint = given[channel]
-            if endpoint:
-                try:
-                    owner = self._find_owner(endpoint) if channel == "commands" else None
-                    self.endpoints[channel] = self.doors.open_door(
-                        _of_file(channel),
-                        endpoint,
-                        channel,
-                        mode=mode,
-                        owner=None if owner is None else (owner, endpointowner.ROLE),
-                    )
-                except (ConfigError, Conflict) as error:
-                    problems.append(error)
+    def _open_everything(self) -> None:
+        """All doors and sockets are open, or one error names every problem."""
+        problems = self.endpoints.open(self.configuration.circus)
         try:
-            self.sockets.open_all(self.file_sockets(self.configuration))
+            self.sockets.open_all(file_sockets(self.configuration))
         except ConfigError as error:
             problems += error.problems
         if problems:
             raise ConfigError(problems)
-
-    def _find_owner(self, endpoint: str) -> int | None:
-        """Whose the endpoint of commands is to be, if it can be anybody's."""
-        owner = self.endpoint_owner
-        if owner is None:
-            return None
-        if not endpoint.startswith(("ipc://", "unix://")):
-            log.warning("endpoint_owner has no effect: endpoint=%s is no ipc:// endpoint", endpoint)
-            return None
-        try:
-            self._owner = gevent.get_hub().threadpool.apply(users.find_user, (owner,))
-        except ConfigError as error:
-            raise ConfigError([f"endpoint_owner: {problem}" for problem in error.problems]) from error
-        return self._owner
-
-    @property
-    def endpoint_owner(self) -> str | int | None:
-        """The user as the file names him."""
-        return self.configuration.circus.endpoint_owner
-
-    def is_endpoint_owner(self, caller: Caller) -> bool:
-        """Whether a request is from him, at his endpoint, and he is nobody who may more."""
-        at_his = caller.door == _of_file("commands") and caller.uid is not None
-        return at_his and caller.uid == self._owner and caller.role == endpointowner.ROLE
+        self.endpoints.look_abroad()
 
     def _answer_discovery(self, stack: ExitStack) -> None:
         """Who looks for a daemon is answered, where the file has something to tell him."""
@@ -387,62 +333,6 @@ class Daemon:
             return
         stack.callback(discovery.close)
         log.info("answers who looks for a daemon at %s", circus.multicast_endpoint)
-
-    @property
-    def far(self) -> Far:
-        """Made when there is a key, or is to be: who has none does not pay for it."""
-        if self._far is None:
-            from .far import Far
-
-            drop = partial(self.doors.drop, block=False)
-            self._far = self.doors.far = Far(self._context, self.settings.name, drop)
-        return self._far
-
-    def _look_abroad(self) -> None:
-        """Where other machines can reach an endpoint, those with a key are let in, and the log tells who can."""
-        beyond = self.doors.beyond
-        if not beyond:
-            return
-        if self._has_keys():
-            self.far.announce(beyond)
-        else:
-            warn_of_reach(beyond)
-
-    def _has_keys(self) -> bool:
-        """Whether there is a file of keys; also where the disk does not say so, which is told when it is read."""
-        path = os.path.join(files.state_path(self.settings.name), files.KEYS)
-        found = gevent.get_hub().threadpool.spawn(os.path.lexists, path)
-        try:
-            return bool(found.get(timeout=KEYS_PATIENCE))
-        except gevent.Timeout:
-            return True
-
-    def _close_far(self) -> None:
-        if self._far is not None:
-            self._far.close()
-
-    @staticmethod
-    def look_up_access(configuration: Configuration) -> Access:
-        """Whom a configuration lets in beside the daemon's user; raises ConfigError."""
-        return gevent.get_hub().threadpool.apply(resolve_access, (configuration,))
-
-    def admit(self, access: Access) -> None:
-        """These are let in from now on; who may no more is put out."""
-        self.access = access
-        mode = PUBLIC if access.is_open else PRIVATE
-        for channel in CHANNELS:
-            if _of_file(channel) in self.doors.endpoints:
-                self.doors.set_mode(_of_file(channel), mode)
-        self.doors.admit(access)
-
-    @staticmethod
-    def file_sockets(configuration: Configuration) -> tuple[SocketConfig, ...]:
-        """The sockets that a configuration asks for: its own, and the console's."""
-        circus = configuration.circus
-        if not circus.httpd:
-            return configuration.sockets
-        own = SocketConfig(name=HTTPD, host=circus.httpd_host, port=circus.httpd_port, backlog=128)
-        return (*configuration.sockets, own)
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -469,35 +359,15 @@ class Daemon:
             "circusd runs name=%s pid=%d endpoint=%s",
             self.settings.name,
             self.pid,
-            self.endpoints["commands"],
+            self.endpoints.addresses["commands"],
         )
         if self.configuration.circus.httpd and sys.stdout.isatty():
             # A link is a key: it is printed to a person's terminal, never into a log.
-            link, _ = self.weblink("admin", "")
+            link, _ = self.console.new_link("admin", "")
             sys.stdout.write(
                 f"\n  The console: {link}\n  (opens once, within ten minutes; another one: circusctl weblink)\n"
             )
             sys.stdout.flush()
-
-    def with_console(self, configuration: Configuration) -> tuple[Configuration, str]:
-        """The configuration, and why its console is not opened (empty when it is, or is not wanted): then it is off in it."""
-        circus = configuration.circus
-        if not circus.httpd or consoleaccess.is_open_to_nobody_else(circus):
-            return configuration, ""
-        try:
-            has_credentials = in_background(self._somebody_can_log_in).get()
-            refusal = "" if has_credentials else consoleaccess.REFUSAL.format(host=circus.httpd_host)
-        except CircusError as problem:
-            refusal = f"the console is not opened at {circus.httpd_host}: {problem}"
-        if not refusal:
-            return configuration, ""
-        return replace(configuration, circus=replace(circus, httpd=False)), refusal
-
-    def _somebody_can_log_in(self) -> bool:
-        people, read = self.accounts.people, Event()
-        people.when_read(read.set)
-        read.wait()
-        return people.has_credentials()
 
     def file_watchers(self, configuration: Configuration) -> list[tuple[WatcherConfig, str]]:
         """The watchers that a configuration asks for, with their kinds: its own, plugins', and the console's."""
@@ -505,9 +375,9 @@ class Daemon:
         for plugin in configuration.plugins:
             args = [
                 "--endpoint",
-                self.endpoints["commands"],
+                self.endpoints.addresses["commands"],
                 "--pubsub",
-                self.endpoints["events"],
+                self.endpoints.addresses["events"],
                 *(("--log-level", "debug") if configuration.circus.debug else ()),
                 plugin.use,
             ]
@@ -515,43 +385,15 @@ class Daemon:
             config = plugin_watcher(plugin, cmd, args, debug=configuration.circus.debug)
             found.append((with_plugin_options(config, {**plugin.options, "name": config.name}), "plugin"))
         if configuration.circus.httpd:
-            found.append((self._console(configuration), "httpd"))
+            found.append((self.console.watcher(configuration.circus), "httpd"))
         return found
-
-    def _console(self, configuration: Configuration) -> WatcherConfig:
-        circus = configuration.circus
-        words_ = [sys.executable, "-P", "-m", "circusweb.server"]
-        words_ += ["--fd", f"$(circus.sockets.{HTTPD})", "--link", f"$(circus.sockets.{LINK})"]
-        words_ += ["--name", self.settings.name]
-        for host in circus.httpd_hosts:
-            words_ += ["--hosts", host]
-        words_ += consoleaccess.arguments(circus)
-        if os.geteuid() == 0 and circus.httpd_user not in (None, "", "root", "0", 0):
-            # It becomes that user by itself, once it has read its files: they may lie where only root can read.
-            words_ += ["--user", str(circus.httpd_user)]
-        return WatcherConfig(
-            name=HTTPD,
-            cmd=" ".join(w if w.startswith("$(") else shlex.quote(w) for w in words_),
-            singleton=True,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", **own_path()},
-            priority=1000,
-            graceful_timeout=5.0,
-            extras={"httpd_host": circus.httpd_host},
-        )
 
     def add(self, config: WatcherConfig, kind: str, credentials: Credentials | None = None) -> Watcher:
         """The watcher is added, not started; the console's gets its connection anew at each start."""
         watcher = self.arbiter.add(config, kind, credentials)
         if kind == "httpd":
-            watcher.before_spawn = self._console_link
+            watcher.before_spawn = self.console.connect
         return watcher
-
-    def _console_link(self) -> dict[str, int]:
-        """One end of a new connection for the console; the other is carried like any client's, but has no role."""
-        self._certificate = consoleaccess.certificate_of(self.configuration.circus)
-        ours, theirs = socket.socketpair()
-        self.doors.adopt(ours, "web")
-        return {LINK: theirs.detach()}
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
@@ -740,7 +582,6 @@ class Daemon:
 
     def view(self) -> dict[str, Any]:
         """The daemon as ``inspect`` shows it."""
-        console = self.sockets.get(HTTPD)
         return {
             "name": self.settings.name,
             "pid": self.pid,
@@ -749,8 +590,8 @@ class Daemon:
             "time": round(clock.wall(), 3),
             "utc_offset": clock.utc_offset(),
             "epoch": self.life,
-            "endpoints": self.endpoints,
-            "httpd": None if console is None else console.address,
+            "endpoints": self.endpoints.addresses,
+            "httpd": self.console.address,
             "config": self.settings.path,
             "lag": self.loop_lag.view()["p99"],
             "stopping": self.arbiter.stopping,
@@ -759,19 +600,8 @@ class Daemon:
                 "problem": "" if self._accounts is None else self._accounts.problem,
             },
             "audit": self.audit.view(),
-            "remote": self.remote(),
+            "remote": self.endpoints.remote(),
             **self._machine,
-        }
-
-    def remote(self) -> dict[str, Any]:
-        """Which endpoints other machines can reach, by channel, and whether one with a key is let in there."""
-        beyond = {name.partition(" ")[0]: endpoint for name, endpoint in self.doors.beyond.items()}
-        far = self._far
-        return {
-            "endpoints": beyond,
-            "curve": far is not None and far.is_open,
-            "keys": 0 if far is None else len(far.keyring.keys),
-            "problem": "" if far is None else far.keyring.problem,
         }
 
     def snapshot(self, scope: Scope = ALL) -> dict[str, Any]:
@@ -806,14 +636,14 @@ class Daemon:
 
     def global_options(self) -> dict[str, Any]:
         """The daemon's options in force: first the original's, in its order."""
-        circus = self.configuration.circus
+        circus, addresses = self.configuration.circus, self.endpoints.addresses
         return {
-            "endpoint": self.endpoints["commands"],
-            "stats_endpoint": self.endpoints["stats"],
-            "pubsub_endpoint": self.endpoints["events"],
+            "endpoint": addresses["commands"],
+            "stats_endpoint": addresses["stats"],
+            "pubsub_endpoint": addresses["events"],
             "check_delay": circus.check_delay,
             "multicast_endpoint": circus.multicast_endpoint,
-            "output_endpoint": self.endpoints["output"],
+            "output_endpoint": addresses["output"],
             "name": self.settings.name,
             "warmup_delay": circus.warmup_delay,
             "httpd": circus.httpd,
@@ -823,22 +653,6 @@ class Daemon:
         """All options of ``[circus]`` that are in force, by name; secrets are hidden."""
         circus = self.configuration.circus
         return masked({row.name: getattr(circus, row.name) for row in CIRCUS if not row.legacy}, CIRCUS)
-
-    def weblink(self, role: str, person: str, watchers: Any = None) -> tuple[str, float]:
-        """A one-time address of the console, and when it ends (epoch seconds)."""
-        from .peoplecommands import as_patterns
-
-        console = self.sockets.get(HTTPD)
-        if console is None:
-            raise ConfigError([self.console_refusal or "the console is not on: set httpd = 1 in [circus]"])
-        token, expires = self.accounts.new_link(role, person, as_patterns(watchers))
-        host = self.configuration.circus.httpd_host
-        port = console.sock.getsockname()[1]
-        shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
-        circus = self.configuration.circus
-        scheme = "https" if circus.httpd_certificate else "http"
-        place = f"{f'[{shown}]' if ':' in shown else shown}:{port}{circus.httpd_prefix}"
-        return f"{scheme}://{place}/login#token={token}", expires
 
     def reload_configuration(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The file is read again; with an error in it nothing changes, else the difference is applied, or only told."""
@@ -857,7 +671,7 @@ class Daemon:
             loaded = gevent.get_hub().threadpool.apply(load, (self.settings.path, os.environ))
             if loaded.configuration is None:
                 raise ConfigError([p for p in loaded.problems if p.severity == "error"])
-            wanted, refusal = self.with_console(loaded.configuration)
+            wanted, refusal = self.console.allow(loaded.configuration)
             if refusal and self.configuration.circus.httpd:
                 # It runs, and would be taken away.
                 raise ConfigError([refusal])
@@ -876,8 +690,8 @@ class Daemon:
                 change.discard()
                 return {**reply, "dry_run": True}
             change.apply()
-            self.console_refusal = refusal
-            self._renew_certificate()
+            self.console.refusal = refusal
+            self.console.renew()
             self.journal.tell("daemon.reloaded", summary=summary)
             return reply
 
@@ -890,15 +704,6 @@ class Daemon:
         if not dry_run and reply["changes"]:
             log.info("configuration saved files=%s", ",".join(reply["files"]))
         return reply
-
-    def _renew_certificate(self) -> None:
-        """The console is started anew when its certificate's file is another one: it may not be allowed to read it itself."""
-        watcher = self.arbiter.watchers.get(HTTPD)
-        if watcher is None or not watcher.planner.wanted:
-            return
-        if self._certificate and consoleaccess.certificate_of(self.configuration.circus) != self._certificate:
-            log.info("the console's certificate has changed, and the console is restarted")
-            watcher.submit(self.arbiter.job("restart", "reloadconfig"))
 
     def undo_save(self, *, dry_run: bool, digest: str) -> dict[str, Any]:
         """The files say what they said before the last save, or would; what that changes."""
@@ -1018,16 +823,6 @@ def _unexpected(context: object, kind: Any, value: Any, trace: Any) -> None:
     error_id = os.urandom(4).hex()
     told = (kind, value, trace) if isinstance(value, BaseException) else None
     log.error("unexpected error in=%.200s id=%s", context, error_id, exc_info=told)
-
-
-def _of_file(channel: str) -> str:
-    """The name of the door that the configuration adds to the one in the runtime folder."""
-    return f"{channel} of the file"
-
-
-def own_path() -> dict[str, str]:
-    """Where circusd was told to find its modules, for those of its programs that get nothing else of its environment."""
-    return {k: os.environ[k] for k in ("PYTHONPATH",) if k in os.environ}
 
 
 def with_plugin_options(config: WatcherConfig, options: Any) -> WatcherConfig:

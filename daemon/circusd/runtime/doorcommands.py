@@ -23,7 +23,7 @@ class DoorCommands:
         role, person = p.get("role") or "admin", p.get("person") or c.person.name
         if not isinstance(person, str):
             raise BadRequest("person must be a text", field="person")
-        link, expires = self.daemon.weblink(role, person, p.get("watchers"))
+        link, expires = self.daemon.console.new_link(role, person, p.get("watchers"))
         return {"link": link, "expires": expires}
 
     def cmd_redeem(self, p: dict[str, Any], c: Context) -> Reply:

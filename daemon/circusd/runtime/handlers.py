@@ -187,7 +187,7 @@ class Handlers(
         elif caller.key:
             person = Person(KEY_PERSON + caller.key, caller.role or "", "")
         else:
-            owner = caller.uid if self.daemon.is_endpoint_owner(caller) else None
+            owner = caller.uid if self.daemon.endpoints.is_owner(caller) else None
             person = Person(self._name_of(caller.uid), caller.role or "", "", owner)
         if not reaches(person.role, row.role) and not (row.name == "add" and person.owner is not None):
             self.daemon.audit.deny(row, request.properties, caller, person, Denied.code)

@@ -16,7 +16,7 @@ class KeyCommands:
 
     def cmd_keys(self, p: dict[str, Any], c: Context) -> Reply:
         def run() -> dict[str, Any]:
-            far = self.daemon.far
+            far = self.daemon.endpoints.far
             far.keyring.read()
             here = far.connections()
             return {
@@ -40,7 +40,7 @@ class KeyCommands:
         name, role, public = str(p["name"]), p["role"], str(p["public"])
 
         def run() -> dict[str, Any]:
-            key = self.daemon.far.keyring.add(name, role, public, c.person.name, clock.wall())
+            key = self.daemon.endpoints.far.keyring.add(name, role, public, c.person.name, clock.wall())
             return {"key": key._asdict(), **self._server()}
 
         return Later(in_background(run), lambda reply: reply)
@@ -48,13 +48,14 @@ class KeyCommands:
     def cmd_rmkey(self, p: dict[str, Any], c: Context) -> Reply:
         name = str(p["name"])
         return Later(
-            in_background(lambda: self.daemon.far.keyring.remove(name)), lambda ended: {"ended": ended}
+            in_background(lambda: self.daemon.endpoints.far.keyring.remove(name)),
+            lambda ended: {"ended": ended},
         )
 
     def _server(self) -> dict[str, Any]:
         """What a client has to know of this daemon: nothing of it is secret."""
         return {
-            "server": self.daemon.far.keyring.server,
-            "endpoints": self.daemon.remote()["endpoints"],
+            "server": self.daemon.endpoints.far.keyring.server,
+            "endpoints": self.daemon.endpoints.remote()["endpoints"],
             "daemon": self.daemon.settings.name,
         }

@@ -14,6 +14,8 @@ from circusd.config.records import CircusConfig, Configuration, HookConfig, Watc
 from circusd.schema.errors import CircusError, ConfigError, Failed
 
 from .arbiter import resolve_credentials
+from .console import file_sockets
+from .endpoints import look_up_access
 from .socketchange import SocketChange
 from .watcher import Credentials, Watcher
 
@@ -43,7 +45,7 @@ class Reload:
         wanted = {name: w for name, (w, _) in self._after.items()}
         # One that was added by a command and stands in the file now is changed to what the file says.
         came = {n: w.config for n, w in arbiter.watchers.items() if n in wanted and n not in written}
-        sockets = (daemon.file_sockets(old), daemon.file_sockets(new))
+        sockets = (file_sockets(old), file_sockets(new))
         self._plan = difference(old.circus, new.circus, ({**written, **came}, wanted), sockets)
         running = {
             n: Running(w.config, len(w.planner.pids()), w.planner.wanted) for n, w in arbiter.watchers.items()
@@ -54,7 +56,7 @@ class Reload:
         """What is going to stay, though the file has it otherwise."""
         self._credentials: dict[str, Credentials] = {}
         self._look_up()
-        self._access = daemon.look_up_access(new)
+        self._access = look_up_access(new)
         self._sockets = SocketChange(arbiter, daemon.sockets, sockets[0], self._plan)
 
     def _look_up(self) -> None:
@@ -105,12 +107,12 @@ class Reload:
         self._add(problems)
         problems += self._sockets.start_again()
         own = {s.name for s in self._new.sockets}
-        in_force = [s for s in self._sockets.in_force(daemon.file_sockets(self._new)) if s.name in own]
+        in_force = [s for s in self._sockets.in_force(file_sockets(self._new)) if s.name in own]
         daemon.configuration = replace(
             self._new, circus=_circus(daemon.configuration.circus, self._new.circus), sockets=tuple(in_force)
         )
         daemon.apply_live()
-        daemon.admit(self._access)
+        daemon.endpoints.admit(self._access)
         if problems:
             raise Failed("; ".join(problems))
 

@@ -20,6 +20,7 @@ from circusd.schema.errors import CircusError, ConfigError, Conflict
 
 from . import clock
 from . import undo as previous
+from .console import file_sockets
 from .undo import BOM
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _find(daemon: Daemon, saving: Saving) -> Forced:
             saving.left.append(
                 f"{watcher.name}: {keys} is not saved, as it stands in no section of a watcher"
             )
-    own = {s.name for s in daemon.file_sockets(daemon.configuration)} - {
+    own = {s.name for s in file_sockets(daemon.configuration)} - {
         s.name for s in daemon.configuration.sockets
     }
     listed = {s.name: s for s in daemon.configuration.sockets}
