@@ -17,7 +17,7 @@ export const words = {
   mermaid: 'Mermaid',
   table: 'The same as a table',
   head: { name: 'Watcher', state: 'State', needs: 'Needs', users: 'Needed by' },
-  conditions: { ready: 'ready', started: 'started', completed: 'ended', completed_successfully: 'ended well' },
+  conditions: { ready: 'ready', started: 'started', healthy: 'healthy', completed: 'ended', completed_successfully: 'ended well' },
   answering: 'answers',
   answers: 'answers',
   silent: (problem, times, next) => `${problem}, asked ${times === 1 ? 'once' : `${times} times`}${next ? `, next in ${next}` : ''}`,

@@ -19,7 +19,7 @@ const MARKS = 6; // of the axis, at most
 const spent = (seconds) => (seconds < 10 ? `${Math.max(0, seconds).toFixed(2)} s` : seconds < 120 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`);
 
 /** When those that need it could go on, or it had failed; null while that has not come. */
-const endOf = (row) => row.failed ?? (row.is_task ? row.ended : row.ready);
+const endOf = (row) => row.failed ?? row[row.until];
 
 /** Moments of a row in seconds from where the axis begins; what has not come goes on until now. */
 function partsOf(row, from, until) {
@@ -34,7 +34,7 @@ function Bar({ row, from, until }) {
   const label = row.failed !== null ? words.failed(row.error) : row.begun === null ? words.waits(row.waits) : words.told(spent(row.waited), over ? spent(end - begun) : null);
   return html`<svg class="start-bar" role="img" aria-label=${visible(label)} viewBox="0 0 ${WIDE} 16" preserveAspectRatio="none"><title>${visible(label)}</title>
     <rect class="b-wait" x=${at(asked)} y="7" width=${Math.max(0, at(begun) - at(asked))} height="2" />
-    ${over && row.failed === null && !row.is_task && html`<rect class="b-ready" x=${at(end)} y="3" width=${Math.max(0, WIDE - at(end))} height="10" />`}
+    ${over && row.failed === null && row.until !== 'ended' && html`<rect class="b-ready" x=${at(end)} y="3" width=${Math.max(0, WIDE - at(end))} height="10" />`}
     ${(row.begun !== null || row.failed !== null) && html`<rect class=${row.failed !== null ? 'b-fail' : row.critical ? 'b-chain' : 'b-start'} x=${Math.min(WIDE - took, at(begun))} y="3" width=${took} height="10" />`}</svg>`;
 }
 

@@ -139,7 +139,7 @@ def test_the_timeline_tells_what_it_waited_for(application: Application) -> None
     assert set(rows) == set(NEEDS)
     for name, row in rows.items():
         assert told["since"] <= row["asked"] <= row["begun"] <= row["spawned"] <= row["ready"], name
-        assert (row["ended"] is not None, row["is_task"], row["failed"]) == (
+        assert (row["ended"] is not None, row["until"] == "ended", row["failed"]) == (
             name == "migrate",
             name == "migrate",
             None,

@@ -412,7 +412,7 @@ def starts(*, last: bool) -> Answer:
         "ended": None,
         "error": "",
         "waits": "",
-        "is_task": False,
+        "until": "ready",
     }
     moments = {
         "asked": since,
@@ -434,7 +434,7 @@ def starts(*, last: bool) -> Answer:
             {**row, **moments, "name": "cache", "critical": False},
             {
                 **row, **moments, "name": "migrate", "after": "db", "begun": since + 4.5, "waited": 4.5, "took": None,
-                "is_task": True, "critical": not last,
+                "until": "ended", "critical": not last,
             },
             {**row, **moments, **never, "name": "web", "waits": "migrate to end well", "critical": False},
             {

@@ -287,6 +287,11 @@ class Process:
         )
 
     @property
+    def is_well(self) -> bool:
+        """It can be counted on, and looks have found it healthy."""
+        return self.serves and self.health is not None and self.health.state == health.HEALTHY
+
+    @property
     def is_coming(self) -> bool:
         """It is not there to be counted on, but is on its way, or is yet to show that it is better than the one before it."""
         if self.state in (State.RUNNING, State.READY):

@@ -181,9 +181,17 @@ class Dependencies:
         """Raises BadRequest if a watcher can't depend on what this configuration of it says."""
         others = {name: watcher.config for name, watcher in self._arbiter.watchers.items()}
         others[config.name.lower()] = config
-        scheduled = {name for name, other in others.items() if other.schedule}
+        traits = (
+            {name for name, other in others.items() if other.schedule},
+            {name for name, other in others.items() if not other.alive},
+        )
+        low = config.name.lower()
+        users = [user for user in others.values() if user is not config]
+        for user, (name, condition) in [(user, need) for user in users for need in user.depends_on]:
+            if name.lower() == low and (why := never(name, condition, *traits)):
+                raise BadRequest(f"{user.name} depends on it: {why}")
         for name, condition in config.depends_on:
-            if why := never(name, condition, scheduled):
+            if why := never(name, condition, *traits):
                 raise BadRequest(why, field="depends_on")
             if name.lower() not in others and not is_outside(name):
                 near = nearest(name, [watcher.name for watcher in others.values()])

@@ -66,6 +66,10 @@ _NEXT_USE: Mapping[str, str] = {
 """When options that are looked up as they are needed count."""
 
 
+_DECIDING = frozenset({"depends_on", "alive", "schedule"})
+"""Options that say whether what is needed can ever be had."""
+
+
 class Setting:
     """Sets options."""
 
@@ -138,10 +142,10 @@ def _check(watcher: Watcher, options: Mapping[str, Any], role: str) -> None:
     if number is not None and stays_single and as_int(number, "numprocesses") > 1:
         raise Conflict("Singleton watcher has a single process", hint="set singleton to false first")
     config = with_options(watcher.config, options)
-    if "depends_on" in options:
+    if not _DECIDING.isdisjoint(options):
         watcher.arbiter.dependencies.check(config)
-        if not reaches(role, "admin"):
-            forbid_outside(config, watcher.config)
+    if "depends_on" in options and not reaches(role, "admin"):
+        forbid_outside(config, watcher.config)
 
 
 class _Change:
