@@ -186,8 +186,8 @@ class Dependencies:
             {name for name, other in others.items() if not other.alive},
         )
         low = config.name.lower()
-        users = [user for user in others.values() if user is not config]
-        for user, (name, condition) in [(user, need) for user in users for need in user.depends_on]:
+        needs = [(user, *need) for user in others.values() if user is not config for need in user.depends_on]
+        for user, name, condition in needs:
             if name.lower() == low and (why := never(name, condition, *traits)):
                 raise BadRequest(f"{user.name} depends on it: {why}")
         for name, condition in config.depends_on:
