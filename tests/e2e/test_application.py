@@ -17,8 +17,8 @@ name=$1 folder=$2
 trap 'echo "-$name" >> $folder/order; exit 0' TERM
 echo "+$name" >> $folder/order
 until test -e $folder/$name.go; do sleep 0.05; done
-touch $folder/$name.is
 echo "=$name" >> $folder/order
+touch $folder/$name.is
 test "$3" = task && exit 0
 while true; do sleep 0.1; done
 """
