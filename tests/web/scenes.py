@@ -413,6 +413,7 @@ def starts(*, last: bool) -> Answer:
         "error": "",
         "waits": "",
         "until": "ready",
+        "healthy": None,
     }
     moments = {
         "asked": since,
@@ -431,7 +432,7 @@ def starts(*, last: bool) -> Answer:
         "chain": [] if last else ["db", "migrate"],
         "watchers": [
             {**row, **moments, "name": "db", "ready": since + 4.5, "took": 4.5, "critical": not last},
-            {**row, **moments, "name": "cache", "critical": False},
+            {**row, **moments, "name": "cache", "until": "healthy", "took": None, "critical": False},
             {
                 **row, **moments, "name": "migrate", "after": "db", "begun": since + 4.5, "waited": 4.5, "took": None,
                 "until": "ended", "critical": not last,
