@@ -67,14 +67,15 @@ class World:
         self.still: set[int] = set()
         """Slots whose processes stand still."""
         self.next_pid = 100
-        self.history: list[str] = []
+        self.history: list[str | Effect] = []
+        """What has come to pass, each with what came of it; made into text only where it is read."""
 
     # -- effects -------------------------------------------------------------------------------------------------
 
     def carry_out(self, effects: list[Effect]) -> None:
         """Do what the planner asks for."""
         for effect in effects:
-            self.history.append(f"  -> {effect}")
+            self.history.append(effect)
             match effect:
                 case Spawn(wid):
                     assert wid not in self.live, f"two processes in slot {wid}"
@@ -356,8 +357,8 @@ class World:
             elif self.planner.job is None and not self.queue:
                 return
             else:
-                raise AssertionError(f"stuck: {self.planner.job}\n" + "\n".join(self.history[-60:]))
-        raise AssertionError("it does not come to rest\n" + "\n".join(self.history[-60:]))
+                raise AssertionError(f"stuck: {self.planner.job}\n" + self.tale(60))
+        raise AssertionError("it does not come to rest\n" + self.tale(60))
 
     def check_health(self) -> None:
         """Of those that are unhealthy as many are replaced as may be, and none more."""
@@ -366,15 +367,17 @@ class World:
             return
         ill = [p for p in planner.active if p.is_ill]
         coming = sum(p.is_coming for p in planner.active)
-        assert not ill or coming >= rules.at_once, "one waits to be replaced for nothing\n" + "\n".join(
-            self.history[-40:]
-        )
+        assert not ill or coming >= rules.at_once, "one waits to be replaced for nothing\n" + self.tale(40)
 
     # -- what must always hold -----------------------------------------------------------------------------------
 
+    def tale(self, last: int) -> str:
+        """The last lines of what has come to pass."""
+        return "\n".join(one if isinstance(one, str) else f"  -> {one}" for one in self.history[-last:])
+
     def story(self, wid: int) -> str:
         """How a slot has come to be as it is."""
-        return f"slot {wid}: {self.planner.processes[wid]}\n" + "\n".join(self.history[-40:])
+        return f"slot {wid}: {self.planner.processes[wid]}\n" + self.tale(40)
 
     def check(self) -> None:
         planner = self.planner
@@ -447,9 +450,7 @@ class World:
             if planner.wanted:
                 # When it is over, one that is unhealthy has its turn to be replaced at the same moment.
                 ill = sum(p.amiss and p.since == self.now for p in processes.values())
-                assert self.serving() + ill >= self.floor, "a reload has cost processes\n" + "\n".join(
-                    self.history[-60:]
-                )
+                assert self.serving() + ill >= self.floor, "a reload has cost processes\n" + self.tale(60)
             if planner.job is not self.reload:
                 self.reload = None
         assert set(self.live) <= set(processes), "a live process is forgotten"
@@ -457,9 +458,7 @@ class World:
         if planner.asleep:
             assert planner.wanted and planner.policy.held_by, "it sleeps though nobody wants it to"
             up = [p for p in processes.values() if p.state in {State.STARTING, *UP}]
-            assert not up, "it runs and sleeps\n" + "\n".join(self.history[-40:])
+            assert not up, "it runs and sleeps\n" + self.tale(40)
         counted = [p for p in planner.active if p.state in ALIVE and p.state is not State.STOPPING]
         if planner.job is None and planner.wanted:
-            assert len(counted) <= planner.policy.numprocesses, "more processes than wanted\n" + "\n".join(
-                self.history[-40:]
-            )
+            assert len(counted) <= planner.policy.numprocesses, "more processes than wanted\n" + self.tale(40)

@@ -1,4 +1,4 @@
-"""Random histories by their number: back-off, readiness, and applications of several watchers, with what must hold in each."""
+"""Random histories by their number: back-off, readiness, health, and applications of several watchers, with what must hold in each."""
 
 from __future__ import annotations
 
@@ -9,101 +9,17 @@ from dataclasses import replace
 from typing import Any, Final
 
 from circusd.config.model import watcher_from_options
-from circusd.core.backoff import delay
 from circusd.core.dependencies import Need, is_met, lost
-from circusd.core.effects import ArmTimer, Effect, JobEnded, Publish
-from circusd.core.lifecycle import GONE, Happening, Kind, Policy, Process, State
+from circusd.core.effects import Effect, Publish
+from circusd.core.health import HEALTHY, Rules
+from circusd.core.lifecycle import GONE, Policy, Process, State
 from circusd.core.order import stop_groups
 from circusd.core.watcher import Job
 from circusd.core.words import explain
 from circusd.runtime.dependencies import BY_NEEDS, Dependencies
 from tests.fakes import World
-
-TURNS: Final = 60
-EPSILON: Final = 1e-9
-
-
-class Watched(World):
-    """A watcher whose back-off and readiness are held against what they promise, at each thing that comes to pass."""
-
-    def __init__(self, seed: int, policy: Policy) -> None:
-        super().__init__(seed, policy)
-        self.words: set[int] = set()
-        """Pids of processes that have said, or were found, to be ready."""
-        self.kinds: dict[int, str] = {}
-
-    def begin(self, job: Job) -> None:
-        self.kinds[job.id] = job.kind
-        super().begin(job)
-
-    def carry_out(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Publish("process.backoff", fields):
-                    self.check_delay(fields["attempt"], fields["delay"])
-                case Publish("process.failed", fields):
-                    self.check_failure(fields["wid"], fields["reason"])
-                case ArmTimer(_, kind, at):
-                    assert at >= self.now - EPSILON, f"a timer {kind} for the past"
-                case JobEnded(job, error) if not error and self.kinds.get(job) == "start":
-                    late = [p for p in self.planner.active if p.is_awaited]
-                    assert not (self.planner.wanted and late), f"a start is over before all are ready: {late}"
-        super().carry_out(effects)
-
-    def check_delay(self, attempts: int, wait: float) -> None:
-        policy = self.planner.policy
-        least, most = (delay(attempts, policy.backoff, policy.backoff_max, chance) for chance in (0.0, 1.0))
-        assert (
-            max(policy.restart_delay, least) - EPSILON
-            <= wait
-            <= max(policy.restart_delay, most, 0.1) + EPSILON
-        )
-
-    def check_failure(self, wid: int, why: str) -> None:
-        policy, process = self.planner.policy, self.planner.processes.get(wid)
-        if process is None or process.state is not State.FAILED:
-            return  # the same moment has ended that
-        if why.startswith("it has ended"):
-            assert 0 < policy.start_limit_burst <= len(process.deaths)
-        else:
-            assert 0 <= policy.max_retry < process.refusals
-        assert (process.next_try is not None) == (policy.retry_in > 0)
-
-    def happen(self, wid: int, event: Happening) -> None:
-        before = self.planner.processes.get(wid)
-        super().happen(wid, event)
-        after = self.planner.processes.get(wid)
-        if before is None or after is None or event.kind is not Kind.EXITED or after.state is State.STOPPING:
-            return
-        told = before.state is State.STOPPING and not before.amiss
-        lived = before.started is not None and self.now - before.started >= self.planner.policy.settle_time
-        if told or (lived and not before.is_awaited and not before.amiss):
-            assert after.attempts == 0, f"it counts as a failure: {before} -> {after}"
-
-    def say(self, wid: int, kind: Kind = Kind.BECAME_READY) -> None:
-        if kind is Kind.BECAME_READY:
-            self.words.add(self.live[wid])
-        super().say(wid, kind)
-
-    def look(self, ok: bool = True) -> None:
-        if ok:
-            self.words.add(self.probes[0].pid)
-        super().look(ok)
-
-    def fire(self) -> None:
-        wid, kind = min(self.timers, key=lambda key: self.timers[key])
-        pid = self.planner.processes[wid].pid if wid in self.planner.processes else None
-        super().fire()
-        process = self.planner.processes.get(wid) if wid is not None else None
-        if kind == "start" and process is not None and process.pid == pid is not None:
-            assert process.state is State.STOPPING, f"it was not ready in time, and goes on: {process}"
-
-    def check(self) -> None:
-        super().check()
-        silent = self.planner.policy.ready in ("notify", "probe")
-        for process in self.planner.processes.values():
-            if process.state is State.READY or (silent and process.serves):
-                assert process.pid in self.words, f"it counts as ready, and nobody has said so: {process}"
+from tests.looked import of_health
+from tests.watched import TURNS, Watched, played
 
 
 def of_backoff(seed: int) -> World:
@@ -124,7 +40,7 @@ def of_backoff(seed: int) -> World:
         warmup_delay=r.choice((0.0, 0.3)),
         ready="started",
     )
-    return _played(Watched(seed, policy))
+    return played(Watched(seed, policy))
 
 
 def of_readiness(seed: int) -> World:
@@ -140,25 +56,7 @@ def of_readiness(seed: int) -> World:
         stop_children=r.random() > 0.7,
         on_demand=r.random() > 0.8,
     )
-    return _played(Watched(seed, policy))
-
-
-def _played(world: World) -> World:
-    for _ in range(TURNS):
-        world.turn()
-    world.command("stop")
-    world.settle()
-    assert not world.live
-    assert world.planner.status() == "stopped"
-    world.command("start")
-    world.settle()
-    if world.planner.asleep:
-        world.connect()
-        world.settle()
-    if world.planner.policy.always and not world.planner.policy.start_limit_burst:
-        assert len(world.live) == world.planner.policy.numprocesses, "\n".join(world.history[-60:])
-        assert all(p.attempts == 0 or p.refusals == 0 for p in world.planner.processes.values())
-    return world
+    return played(Watched(seed, policy))
 
 
 # --- applications -----------------------------------------------------------------------------------------------------
@@ -190,6 +88,13 @@ class Member(Watched):
     @property
     def is_task(self) -> bool:
         return not self.planner.policy.respawn
+
+    @property
+    def can_be(self) -> tuple[str, ...]:
+        """The conditions in which it may be needed; the last one says most."""
+        if self.is_task:
+            return "completed", "completed_successfully"
+        return ("started", "ready", "healthy") if self.planner.policy.alive else ("started", "ready")
 
     def begin(self, job: Job) -> None:
         if job.kind in BY_NEEDS:
@@ -238,7 +143,8 @@ class Member(Watched):
 
 def is_due(process: Process) -> bool:
     """Whether it goes on by itself, after some time."""
-    return process.state is State.BACKOFF or process.is_awaited
+    unknown = process.health is not None and process.health.state != HEALTHY
+    return process.state is State.BACKOFF or process.is_awaited or unknown
 
 
 class Application:
@@ -250,19 +156,20 @@ class Application:
         self.posted: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.dependencies = Dependencies(self)  # type: ignore[arg-type]
         for number in range(r.randrange(2, 8)):
+            respawn = r.random() > 0.25
             policy = Policy(
                 numprocesses=r.randrange(1, 3),
-                respawn=r.random() > 0.25,
+                respawn=respawn,
+                alive=r.choice((None, Rules(0.5, r.randrange(1, 3), at_once=r.randrange(2))))
+                if respawn
+                else None,
                 ready=r.choice(("auto", "started", "notify", "probe")),
                 start_timeout=r.choice((0.0, 60.0)),
                 max_retry=r.choice((0, 5)),
             )
             needs = {}
             for other in r.sample(sorted(self.watchers), min(len(self.watchers), r.randrange(4))):
-                task = self.watchers[other].is_task
-                needs[other] = r.choice(
-                    ("completed", "completed_successfully") if task else ("started", "ready")
-                )
+                needs[other] = r.choice(self.watchers[other].can_be)
             name = f"w{number}"
             self.watchers[name] = Member(self, name, needs, policy, r.random() > 0.6)
 
@@ -350,8 +257,7 @@ def of_dependencies(seed: int) -> Application:
     app.order("start", app.watchers)
     app.settle()
     for member in app.watchers.values():
-        wanted = "completed_successfully" if member.is_task else "ready"
-        assert is_met(member.planner, wanted), (
+        assert is_met(member.planner, member.can_be[-1]), (
             f"{member.name} is not up: {explain(member.planner, member.now)}"
         )
     _kill_one(app)
@@ -399,5 +305,6 @@ def _kill_one(app: Application) -> None:
 KINDS: Final[dict[str, Callable[[int], object]]] = {
     "back-off": of_backoff,
     "readiness": of_readiness,
+    "health": of_health,
     "dependencies": of_dependencies,
 }

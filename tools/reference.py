@@ -10,7 +10,7 @@ from schema import schema
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS
-from circusd.schema.metrics import GROUPS, RESTART_REASONS, STATES, Metric
+from circusd.schema.metrics import GROUPS, RESTART_REASONS, RUN_RESULTS, STATES, Metric
 from circusd.schema.options import (
     CIRCUS,
     PLUGIN,
@@ -342,6 +342,8 @@ _OF = {
     "build": "circusd itself",
     "watcher": "Watchers",
     "restart": "Restarts",
+    "last_run": "The last run of each watcher with a schedule",
+    "run": "The runs of each, by result",
     "process": "Processes",
     "log": "Output",
     "sink": "Places of output",
@@ -374,6 +376,7 @@ def _metrics() -> Iterable[str]:
         {
             "state": ", ".join(map(_code, STATES)),
             "reason": ", ".join(map(_code, RESTART_REASONS)),
+            "result": ", ".join(map(_code, RUN_RESULTS)),
         }
     )
 

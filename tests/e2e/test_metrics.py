@@ -16,7 +16,7 @@ from prometheus_client.openmetrics import parser as openly
 from prometheus_client.parser import text_string_to_metric_families
 
 from circusd.schema.exposition import OPENMETRICS, PROMETHEUS
-from circusd.schema.metrics import METRICS, RESTART_REASONS, STATES
+from circusd.schema.metrics import METRICS, RESTART_REASONS, RUN_RESULTS, STATES
 from tests.daemon import Daemon
 from tests.waiting import eventually
 from tests.web.apiclient import ApiClient
@@ -49,6 +49,10 @@ cmd = sleep 1000
 cmd = sleep 1000
 autostart = false
 
+[watcher:nightly]
+cmd = true
+schedule = 0 4 1 1 *
+
 [socket:http]
 host = 127.0.0.1
 port = 0
@@ -63,7 +67,7 @@ application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,applicatio
 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2
 """.replace("\n", "")
 
-EVERYBODY = {"web", "Talks", HOSTILE, "off", "circushttpd"}
+EVERYBODY = {"web", "Talks", HOSTILE, "off", "nightly", "circushttpd"}
 
 Told = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -71,6 +75,9 @@ Told = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with Daemon(INI, tmp_path_factory.mktemp("metrics")) as running:
+        running.ctl("run", "nightly", "--wait")
+        running.call("set", name="nightly", options={"cmd": "sh -c 'exit 3'"}, waiting=True)
+        running.ctl("run", "nightly", "--wait", check=False)
         yield running
 
 
@@ -160,6 +167,7 @@ def test_processes_are_told_by_slot_with_all_below_them(api: ApiClient, daemon: 
         "watcher",
         "state",
         "reason",
+        "result",
         "wid",
         "stream",
         "sink",
@@ -179,6 +187,22 @@ def test_processor_time_of_a_tree_never_falls(api: ApiClient, daemon: Daemon) ->
         before, found = found, told_anew(api, found)
         name = "circus_process_tree_cpu_seconds_total"
         assert value(found, name, **one) >= value(before, name, **one)
+
+
+def test_runs_of_a_schedule_are_told_with_how_the_last_one_went(api: ApiClient, daemon: Daemon) -> None:
+    """As moments, as its exit code, and by result; what never happened is told with 0, so that an increase is seen."""
+    found, one = told(api), {"watcher": "nightly"}
+    bad, good = daemon.call("runs", name="nightly")["runs"]
+    start = value(found, "circus_watcher_last_run_start_time_seconds", **one)
+    end = value(found, "circus_watcher_last_run_end_time_seconds", **one)
+    assert (start, end) == (bad["began"], bad["ended"])
+    assert value(found, "circus_watcher_last_run_exit_code", **one) == bad["code"] == 3
+    assert value(found, "circus_watcher_last_run_success_time_seconds", **one) == good["ended"] <= start
+    counts = {
+        result: value(found, "circus_watcher_runs_total", result=result, **one) for result in RUN_RESULTS
+    }
+    assert counts == {**dict.fromkeys(RUN_RESULTS, 0), "succeeded": 1, "failed": 1}
+    assert names({key: 0.0 for key in found if "run" in key[0]}) == {"nightly"}
 
 
 def test_lines_are_counted_by_stream(api: ApiClient) -> None:

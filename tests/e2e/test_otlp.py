@@ -91,8 +91,9 @@ def test_figures_go_to_opentelemetry(tmp_path: Path) -> None:
             found = eventually(last, within=30)
             assert {key for key, _ in collector.told} == {"sesame"}
             names = {name for name, _ in found}
-            # There is no console, and no managed socket.
-            missing = {name for name in METRICS if name.startswith(("circus_ws", "circus_socket"))}
+            # There is no console, no managed socket, and no schedule.
+            absent = ("circus_ws", "circus_socket", "circus_watcher_last_run", "circus_watcher_runs")
+            missing = {name for name in METRICS if name.startswith(absent)}
             assert names == set(METRICS) - missing
             kinds = {name: kind for (name, _), (kind, _) in found.items()}
             for name in names:

@@ -148,7 +148,7 @@ def test_what_waits_long_is_asked_at_once_when_it_is_started_anew_and_can_be_cha
     for wrong, problem in (
         ("tcp://:1", "has no host"),
         ("tcp://a", "has no port"),
-        ("exec:true", "a condition that there is not"),
+        ("exec:true", "the condition 'true', which there is not"),
     ):
         with pytest.raises(Refused, match=problem):
             daemon.call("set", name="stays", options={"depends_on": wrong})

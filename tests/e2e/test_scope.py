@@ -249,6 +249,35 @@ def test_hidden_watcher_is_as_one_that_is_not_there(daemon: Daemon, name: str) -
 
 
 @pytest.mark.parametrize("name", ["ben", "ida"])
+def test_nobody_needs_a_watcher_that_is_hidden_and_who_is_hidden_needs_in_secret(
+    daemon: Daemon, name: str
+) -> None:
+    """It can't be named in ``depends_on``, nearly either; one that needs his is not named in what that forbids."""
+    person = Person(daemon, name)
+
+    def depend(need: str) -> str:
+        told = person.say("set", name="web-2", options={"depends_on": need})
+        assert secrets_in(told, {"need": need}) == [] or need in told
+        return told.replace(need, "NEED")
+
+    def arrange(watcher: str, **options: object) -> None:
+        daemon.call("set", name=watcher, options=options, waiting=True)
+
+    assert depend(HIDDEN) == depend(NOWHERE)
+    assert HIDDEN not in depend(f"{HIDDEN[:-1]}q")
+    arrange("web-2", alive="exec:true", alive_interval=100)
+    arrange(HIDDEN, depends_on="web-2:healthy")
+    told = person.say("set", name="web-2", options={"alive": ""})
+    assert ("another watcher depends on it" if name == "ida" else "is for the role admin") in told
+    assert HIDDEN not in told
+    # What an admin has set stays, and can be said again.
+    arrange(HIDDEN, depends_on="")
+    arrange("web-2", alive="", depends_on=HIDDEN)
+    assert '"status":"ok"' in person.say("set", name="web-2", options={"depends_on": f"{HIDDEN}:started"})
+    arrange("web-2", depends_on="")
+
+
+@pytest.mark.parametrize("name", ["ben", "ida"])
 def test_hidden_process_and_line_are_as_ones_that_are_not_there(daemon: Daemon, name: str) -> None:
     """By its pid a process is not reached through a watcher that is seen, and a line that is known by its id tells nothing."""
     person = Person(daemon, name)

@@ -24,10 +24,11 @@ from circusd.runtime import metrics
 from circusd.runtime.looks import Looks
 from circusd.runtime.looplag import LoopLag
 from circusd.runtime.metrics import Grown, Metrics
+from circusd.runtime.runs import Past
 from circusd.runtime.scope import ALL, Scope
 from circusd.schema.errors import Failed
 from circusd.schema.exposition import exposition
-from circusd.schema.metrics import BY_NAME, METRICS
+from circusd.schema.metrics import BY_NAME, METRICS, RUN_RESULTS
 from circusd.schema.wire import ok_reply
 from tests.waiting import eventually
 
@@ -39,7 +40,7 @@ class FakeWatcher:
     name: str
     planner: Planner
     restarts_by: Counter[str] = field(default_factory=Counter)
-    config: Any = None
+    config: Any = field(default_factory=lambda: SimpleNamespace(schedule="@daily"))
     output: FakeOutput = field(default_factory=lambda: FakeOutput())
 
 
@@ -61,6 +62,17 @@ class FakeOutput:
             "queue_bytes": 65536,
         }
         return [("stdout", "", SimpleNamespace(counters=lambda: counters))]
+
+
+RUN = {"result": "failed", "began": 50.0, "ended": 51.5, "code": None, "signal": 9}
+"""The last run of each; it has begun again since, and has been left out once."""
+
+
+class FakeSchedules:
+    def past(self, watcher: FakeWatcher) -> Past:
+        good = {**RUN, "result": "succeeded", "began": 10.0, "ended": 11.0, "code": 0, "signal": None}
+        lost = {**RUN, "result": "running", "began": 60.0, "ended": None, "signal": None}
+        return Past([good, lost, RUN, {**RUN, "result": "skipped", "began": 70.0}])
 
 
 class FakeSockets:
@@ -95,7 +107,9 @@ class World:
         counts = SimpleNamespace(counters=lambda: Counter[str]())
         return Metrics(
             SimpleNamespace(
-                arbiter=SimpleNamespace(watchers=self.watchers, sockets=FakeSockets()),
+                arbiter=SimpleNamespace(
+                    watchers=self.watchers, sockets=FakeSockets(), schedules=FakeSchedules()
+                ),
                 history=SimpleNamespace(
                     stream_counts=lambda: {(name, "stdout"): 5 for name in self.watchers}
                 ),
@@ -146,6 +160,9 @@ def test_reply_is_what_the_table_says(world: World, figures: Metrics) -> None:
         assert group["labels"] == list(known.labels)
         assert group["metrics"] == [metric.name for metric in known.metrics]
         assert {len(row) for row in group["rows"]} <= {len(known.labels) + len(known.metrics)}
+    assert found["last_run"]["rows"] == [["web", 50.0, 51.5, 137, 11.0]]
+    assert [row[1:] for row in found["run"]["rows"] if row[2]] == [["lost", 1]]
+    assert [row[1] for row in found["run"]["rows"]] == list(RUN_RESULTS)
     assert [row[:2] for row in found["process"]["rows"]] == [["web", 1], ["web", 2]]
     assert found["log"]["rows"] == [["web", "stdout", 5, 50], ["web", "stderr", 0, 50]]
     ((*labels, place, taken, written, dropped, lines, waiting, limit, failing),) = found["sink"]["rows"]

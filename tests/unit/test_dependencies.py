@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from circusd.core.dependencies import Need, closure, cycle, is_met, lost, waits_for
 from circusd.core.effects import JobEnded, Publish, Spawn
+from circusd.core.health import Rules
 from circusd.core.lifecycle import Happening, Kind, Policy, State
 from circusd.core.order import start_groups, stop_groups
 from circusd.core.watcher import Job, Planner
@@ -80,6 +81,8 @@ def planner(*events: Happening, start: bool = True, **options: object) -> Planne
 
 UP = Happening(Kind.SPAWNED, pid=5)
 WELL, ILL = Happening(Kind.EXITED, code=0), Happening(Kind.EXITED, code=3)
+PASSED, FAILED = Happening(Kind.LOOK_PASSED), Happening(Kind.LOOK_FAILED, text="refused")
+ALONE = Rules(failures=1, at_once=0)
 STATES = {
     "never started": planner(start=False),
     "starting": planner(),
@@ -91,20 +94,27 @@ STATES = {
     "given up": planner(Happening(Kind.REFUSED, stage="exec", text="no such file"), max_retry=0),
     "given up for a while": planner(Happening(Kind.REFUSED, stage="exec"), max_retry=0, retry_in=5.0),
     "died young": planner(UP, ILL),
+    "not looked at": planner(UP, alive=ALONE),
+    "healthy": planner(UP, PASSED, alive=ALONE),
+    "unhealthy": planner(UP, PASSED, FAILED, alive=ALONE),
+    "healthy again": planner(UP, FAILED, PASSED, alive=ALONE),
+    "healthy, reloading": planner(UP, PASSED, Happening(Kind.UNREADY, text="reloading"), alive=ALONE),
 }
+LOOKED_AT = {"not looked at", "healthy", "unhealthy", "healthy again"}
 
 
 @pytest.mark.parametrize(
     ("condition", "met"),
     [
-        ("started", {"up", "up, not ready", "ready"}),
-        ("ready", {"up", "ready"}),
+        ("started", {"up", "up, not ready", "ready", *LOOKED_AT, "healthy, reloading"}),
+        ("ready", {"up", "ready", *LOOKED_AT}),
+        ("healthy", {"healthy", "healthy again"}),
         ("completed", {"done", "broken"}),
         ("completed_successfully", {"done"}),
     ],
 )
 def test_each_condition_is_met_by_its_states_alone(condition: str, met: set[str]) -> None:
-    """One without a sign of readiness counts from its start."""
+    """One without a sign of readiness counts from its start; one that is healthy is ready too."""
     assert {name for name, found in STATES.items() if is_met(found, condition)} == met
 
 
@@ -114,6 +124,7 @@ def test_one_that_a_connection_starts_can_be_counted_on_while_it_sleeps() -> Non
     assert (lazy.asleep, watcher_state(lazy)) == (True, "waiting")
     assert is_met(lazy, "started")
     assert is_met(lazy, "ready")
+    assert is_met(planner(on_demand=True, alive=ALONE), "healthy")
     assert not is_met(lazy, "completed")
 
 
@@ -122,6 +133,7 @@ def test_one_that_a_connection_starts_can_be_counted_on_while_it_sleeps() -> Non
     [
         ("started", {"done", "broken", "given up"}),
         ("ready", {"done", "broken", "given up"}),
+        ("healthy", {"done", "broken", "given up", "up"}),
         ("completed", {"up", "died young", "given up", "given up for a while", "never started", "starting"}),
         ("completed_successfully", {"up", "broken", "died young", "given up", "never started", "starting"}),
     ],
@@ -133,6 +145,14 @@ def test_no_hope_is_seen_where_nothing_will_come_by_itself(condition: str, hopel
     for name in ("starting", "given up for a while", "never started"):
         if condition in ("started", "ready"):
             assert not lost(Need("db", condition), STATES[name], queued=False, now=9.0), name
+
+
+def test_health_is_waited_for_while_somebody_looks() -> None:
+    """One that is unhealthy may become healthy by itself, or by being replaced."""
+    need = Need("db", "healthy")
+    for name in ("not looked at", "unhealthy", "healthy, reloading"):
+        assert not lost(need, STATES[name], queued=False, now=9.0), name
+    assert "alive is not set" in lost(need, STATES["up"], queued=False, now=9.0)
 
 
 def held(why: str = "db to be ready, which is starting") -> Planner:
@@ -193,4 +213,8 @@ def test_a_restart_stops_first_and_waits_then() -> None:
 def test_what_is_waited_for_is_said_in_words() -> None:
     """The name, what it is to be, and what it is."""
     assert waits_for(Need("db"), STATES["up, not ready"]) == "db to be ready, which is starting"
+    assert (
+        waits_for(Need("db", "healthy"), STATES["not looked at"])
+        == "db to be found healthy, which is running"
+    )
     assert waits_for(Need("db", "completed_successfully"), STATES["up"]) == "db to end well, which is running"

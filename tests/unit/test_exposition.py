@@ -14,8 +14,18 @@ from prometheus_client.samples import Sample
 
 from circusd.core.health import UNHEALTHY
 from circusd.core.lifecycle import State
+from circusd.runtime.runs import (
+    FAILED,
+    LOST,
+    MISSED,
+    REPLACED,
+    SKIPPED,
+    STOPPED,
+    SUCCEEDED,
+    TIMED_OUT,
+)
 from circusd.schema.exposition import exposition
-from circusd.schema.metrics import BY_NAME, GROUPS, METRICS, RESTART_REASONS, STATES
+from circusd.schema.metrics import BY_NAME, GROUPS, METRICS, RESTART_REASONS, RUN_RESULTS, STATES
 
 HOSTILE = (
     'say "hi"',
@@ -68,6 +78,8 @@ EVERYTHING = [
     group("build", ["0.1.0", 1]),
     group("watcher", ["web", "running", 2, 3], ["db", "failed", 0, 1]),
     group("restart", ["web", "exited", 4]),
+    group("last_run", ["nightly", 1.7e9, 1.7e9 + 60, 137, 1.6e9], ["new", None, None, None, None]),
+    group("run", ["nightly", "timed_out", 3]),
     group("process", ["web", 1, *PROCESS], ["web", 2, *[None] * len(PROCESS)]),
     group("log", ["web", "stdout", 12345678901, 9]),
     group("sink", ["web", "stdout", "", "/var/log/web.log", 9, 5, 3, 2, 1, 65536, 0]),
@@ -87,6 +99,10 @@ def test_parser_reads_what_was_told(openmetrics: bool) -> None:
     assert found["circus_build_info", (("version", "0.1.0"),)] == 1
     assert found["circus_watcher_processes", (("watcher", "web"),)] == 2
     assert found["circus_watcher_restarts_total", (("reason", "exited"), ("watcher", "web"))] == 4
+    run = (("watcher", "nightly"),)
+    assert [found[m.name, run] for m in BY_NAME["last_run"].metrics] == [1.7e9, 1.7e9 + 60, 137, 1.6e9]
+    assert not [key for key in found if key[1] == (("watcher", "new"),)]
+    assert found["circus_watcher_runs_total", (("result", "timed_out"), *run)] == 3
     one = (("watcher", "web"), ("wid", "1"))
     values = [found[metric.name, one] for metric in BY_NAME["process"].metrics]
     assert values == PROCESS
@@ -194,4 +210,6 @@ def test_table_follows_the_conventions() -> None:
         assert metric.doc.endswith(".")
     assert set(STATES) == {*(state.value for state in State), UNHEALTHY}
     assert len(set(RESTART_REASONS)) == len(RESTART_REASONS)
+    ended = {SUCCEEDED, FAILED, TIMED_OUT, STOPPED, REPLACED, SKIPPED, MISSED, LOST}
+    assert set(RUN_RESULTS) == {result.replace(" ", "_") for result in ended}
     assert not [label for one in GROUPS for label in one.labels if label in ("pid", "le", "quantile")]

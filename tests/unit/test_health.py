@@ -276,6 +276,18 @@ def test_a_reload_goes_before_and_a_person_s_word_too() -> None:
     assert not world.live
 
 
+def test_what_a_person_stops_has_not_ended_for_its_health() -> None:
+    """Also where a reload had kept it, unhealthy as it was, until the stop took the reload's place."""
+    world = looked_at(failures=1)
+    world.command("reload")
+    find(world, 1, ok=False)
+    world.command("stop")
+    world.settle()
+    first = world.planner.processes[1].exit
+    assert first is not None
+    assert (first.signal, first.text, first.stage) == (15, "", "")
+
+
 def test_one_that_says_that_it_stops_itself_is_not_judged() -> None:
     """It answers no more, and nobody wonders."""
     world = looked_at(failures=1)

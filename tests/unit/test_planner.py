@@ -83,7 +83,7 @@ def test_random_histories_keep_the_promises_and_a_stop_always_ends(block: int) -
             world.turn()
         world.command("stop")
         world.settle()
-        assert all(p.state in GONE for p in world.planner.processes.values()), "\n".join(world.history[-40:])
+        assert all(p.state in GONE for p in world.planner.processes.values()), world.tale(40)
         assert not world.live
         assert world.planner.status() == "stopped"
         world.hooks.clear()
@@ -108,7 +108,7 @@ def test_after_any_history_start_brings_up_exactly_the_wanted_number(block: int)
             world.connect()
             world.settle()
         if world.planner.policy.always and not world.planner.policy.start_limit_burst:
-            assert len(world.live) == world.planner.policy.numprocesses, "\n".join(world.history[-60:])
+            assert len(world.live) == world.planner.policy.numprocesses, world.tale(60)
 
 
 def test_every_pair_of_state_and_event_is_decided() -> None:

@@ -374,6 +374,25 @@ def test_a_frozen_process_is_judged_by_nothing_and_goes_on_with_what_was_left() 
     assert world.planner.processes[1].state is State.READY
 
 
+def test_what_was_late_already_when_it_was_frozen_is_late_when_it_goes_on() -> None:
+    """No sooner, and in no other way, whatever the clock was at: no timer is armed for the past."""
+    world = World(1, Policy(ready="notify", start_timeout=10.0, watchdog=3.0))
+    for word, kind in ((False, "start"), (True, "watchdog")):
+        world.command("stop")
+        world.settle()
+        world.command("start")
+        world.spawn()
+        if word:
+            world.say(1)
+        world.now += 11
+        world.happen(1, Happening(Kind.FREEZE, text="ada"))
+        world.now += 100
+        world.happen(1, Happening(Kind.THAW))
+        assert world.timers[1, kind] == world.now
+        world.fire()
+        assert world.planner.processes[1].state is State.STOPPING
+
+
 def test_who_is_killed_while_frozen_has_not_died_young() -> None:
     """No back-off, no count towards being given up; a stop sends its signal first and then lets it go on."""
     world = World(1, Policy(settle_time=60.0, backoff=10.0, start_limit_burst=1))

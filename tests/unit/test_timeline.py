@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from circusd.cli.starts import timeline
 from circusd.cli.terminal import Style
-from circusd.core.timeline import Start, critical_chain
+from circusd.core.timeline import UNTIL, Start, critical_chain
 
 NAMES = [f"w{n}" for n in range(8)]
 
@@ -46,12 +46,12 @@ def test_the_chain_has_an_end_whatever_the_records_say(starts: dict[str, Start])
     assert all(starts[after].after == before for before, after in itertools.pairwise(chain))
 
 
-def test_a_task_takes_until_its_end_and_a_service_until_it_is_ready() -> None:
+def test_each_takes_until_it_is_as_others_need_it() -> None:
     """What has not come so far is no figure."""
     task = Start("start", 0.0, free=1.0, done=1.5)
-    assert (task.took(is_task=False), task.took(is_task=True)) == (0.5, None)
-    task.ended = 4.0
-    assert (task.took(is_task=False), task.took(is_task=True)) == (0.5, 3.0)
+    assert [task.took(until) for until in UNTIL] == [0.5, None, None]
+    task.ended, task.well = 4.0, 2.0
+    assert [task.took(until) for until in UNTIL] == [0.5, 1.0, 3.0]
 
 
 def test_it_is_told_as_a_table() -> None:
@@ -64,7 +64,7 @@ def test_it_is_told_as_a_table() -> None:
         "chain": ["db", "web\x1b[2J"],
         "watchers": [
             {**row, "name": "db"},
-            {**row, "name": "web\x1b[2J", "after": "db", "is_task": True, "ended": 103.25},
+            {**row, "name": "web\x1b[2J", "after": "db", "until": "ended", "ended": 103.25},
             {"name": "late", "critical": False, "waits": "db to be ready"},
             {
                 **row,

@@ -412,7 +412,8 @@ def starts(*, last: bool) -> Answer:
         "ended": None,
         "error": "",
         "waits": "",
-        "is_task": False,
+        "until": "ready",
+        "healthy": None,
     }
     moments = {
         "asked": since,
@@ -431,10 +432,10 @@ def starts(*, last: bool) -> Answer:
         "chain": [] if last else ["db", "migrate"],
         "watchers": [
             {**row, **moments, "name": "db", "ready": since + 4.5, "took": 4.5, "critical": not last},
-            {**row, **moments, "name": "cache", "critical": False},
+            {**row, **moments, "name": "cache", "until": "healthy", "took": None, "critical": False},
             {
                 **row, **moments, "name": "migrate", "after": "db", "begun": since + 4.5, "waited": 4.5, "took": None,
-                "is_task": True, "critical": not last,
+                "until": "ended", "critical": not last,
             },
             {**row, **moments, **never, "name": "web", "waits": "migrate to end well", "critical": False},
             {

@@ -129,10 +129,12 @@ def test_how_the_start_went_is_seen_as_bars(browser: Browser, scene: Console, wi
         expect(page.locator(".start-step")).to_have_text(["1", "2"])
         bars = {
             name: page.locator(f'[data-start="{name}"] .start-bar')
-            for name in ("db", "migrate", "web", "apart")
+            for name in ("db", "cache", "migrate", "web", "apart")
         }
         expect(bars["db"]).to_have_attribute("aria-label", "waited 0.00 s, was ready 4.50 s later")
-        expect(bars["migrate"]).to_have_attribute("aria-label", "waited 4.50 s, is being started")
+        expect(bars["migrate"]).to_have_attribute("aria-label", "waited 4.50 s, goes on")
+        expect(bars["cache"]).to_have_attribute("aria-label", "waited 0.00 s, is not healthy yet")
+        expect(page.locator('[data-start="cache"] .c-took')).to_have_text("not healthy yet")
         expect(bars["web"]).to_have_attribute("aria-label", "waits for migrate to end well")
         expect(bars["apart"]).to_have_attribute("aria-label", "could not be started: no such program^[[2J")
         assert bars["db"].locator(".b-chain").bounding_box()["width"] > 40

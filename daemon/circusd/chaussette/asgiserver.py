@@ -25,6 +25,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._job.ready()
+            self._job.turn_by(asyncio.get_running_loop().call_later)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's own closes connections on which no request has come yet: those that were just accepted wait for theirs."""

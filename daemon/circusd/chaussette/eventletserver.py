@@ -27,6 +27,7 @@ def serve(job: Job) -> None:
     told, tell = socket.socketpair()
     on_stop(lambda: tell.send(b"."))
     job.ready()
+    job.turn_by(eventlet.spawn_after)
     told.recv(1)
     # To eventlet's server this is the order to stop: it closes what waits for a request, and waits for its pool.
     serving.kill(KeyboardInterrupt)

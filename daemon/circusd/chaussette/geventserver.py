@@ -179,6 +179,7 @@ def _serve(job: Job, handler: type[WSGIHandler], log: Any) -> None:
     watching = [gevent.signal_handler(number, told.set) for number in STOP_SIGNALS]
     server.start()
     job.ready()
+    job.turn_by(gevent.spawn_later)
     told.wait()
     for one in watching:
         # The second signal does what it would have done without us.

@@ -159,6 +159,9 @@ def _serving(
         is_logged=arguments.loglevel in ("debug", "info"),
         ready=lambda: _ready(notify, row, sock),
         name=arguments.application,
+        beat=lambda: notify.send(WATCHDOG=1),
+        # As sd_watchdog_enabled(3) has it: half of the time that it may take.
+        beat_seconds=(notify.watchdog_seconds or 0.0) / 2,
     )
     server = backends.server(row)
 

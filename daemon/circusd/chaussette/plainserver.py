@@ -46,6 +46,10 @@ class Server(WSGIServer):
         self.setup_environ()
         self.set_app(job.application)
 
+    def service_actions(self) -> None:
+        """After each look for a connection."""
+        self.job.turn()
+
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
         # A unix socket's peer has no address.

@@ -59,6 +59,7 @@ async def _serve(job: Job) -> None:
         server = Server(Container(job.application, threads))
         server.add_sockets([job.listening])
         job.ready()
+        job.turn_by(loop.call_later)
         await told.wait()
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)

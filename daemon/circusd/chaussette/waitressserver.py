@@ -12,6 +12,8 @@ from waitress.server import create_server
 from .job import FIRST_SECONDS, Job, on_stop
 
 THREADS = 8
+LOOP_SECONDS = 1.0
+"""How often the loop comes round at the least."""
 POLL_SECONDS = 0.2
 """How soon the end of the last request is seen."""
 
@@ -49,8 +51,10 @@ def serve(job: Job) -> None:
 
     on_stop(stop)
     job.ready()
+    pause = min(LOOP_SECONDS, job.beat_seconds or LOOP_SECONDS)
     while not told:
-        wasyncore.loop(timeout=1.0, map=channels, count=1, use_poll=True)
+        job.turn()
+        wasyncore.loop(timeout=pause, map=channels, count=1, use_poll=True)
     server.del_channel()
     server.accepting = False
     waited = 0.0
@@ -58,6 +62,7 @@ def serve(job: Job) -> None:
         _is_busy(channel) or (waited < FIRST_SECONDS and not channel.asked)
         for channel in list(server.active_channels.values())
     ):
+        job.turn()
         wasyncore.loop(timeout=POLL_SECONDS, map=channels, count=1, use_poll=True)
         waited = time.monotonic() - told[0]
     server.task_dispatcher.shutdown(timeout=0.1)

@@ -39,7 +39,7 @@ def _heading(reply: Reply) -> str:
 
 
 def _cells(row: Mapping[str, Any], since: Any) -> list[str]:
-    at = row.get("failed") or row.get("ended" if row.get("is_task") else "ready")
+    at = row.get("failed") or row.get(row.get("until") or "ready")
     when = NONE if at is None else clock_of(at) if since is None else f"+{_seconds(at - since)}"
     note = clean(str(row.get("after") or ""))
     if row.get("error"):

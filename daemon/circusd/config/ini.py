@@ -136,7 +136,7 @@ def _build(
     check_access(configuration.circus, places, report)
     dependencies.check(
         configuration.watchers,
-        [plugin.watcher_name for plugin in plugins],
+        {plugin.watcher_name: bool(plugin.watcher_options.get("alive")) for plugin in plugins},
         {section.title: section.place("depends_on") for section in watcher_sections},
         report,
     )

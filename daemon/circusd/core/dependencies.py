@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from .lifecycle import UP, State
+from .health import HEALTHY
+from .lifecycle import UP, Process, State
 from .reaching import ended_by_itself, hopeless
 from .watcher import Planner
 from .words import watcher_state
@@ -16,15 +17,23 @@ COMPLETED, COMPLETED_SUCCESSFULLY = "completed", "completed_successfully"
 _AS_STATE: Mapping[str, str] = {
     STARTED: "running",
     READY: "ready",
+    HEALTHY: "healthy",
     COMPLETED: "completed",
     COMPLETED_SUCCESSFULLY: "completed",
 }
 _WANTED: Mapping[str, str] = {
     STARTED: "to run",
     READY: "to be ready",
+    HEALTHY: "to be found healthy",
     COMPLETED: "to end",
     COMPLETED_SUCCESSFULLY: "to end well",
 }
+_COUNTS: Mapping[str, Callable[[Process], bool]] = {
+    STARTED: lambda process: process.state in UP,
+    READY: lambda process: process.serves,
+    HEALTHY: lambda process: process.is_well,
+}
+"""Whether a process is as it has to be, where all of a watcher have to be there."""
 
 
 class Need(NamedTuple):
@@ -37,18 +46,17 @@ class Need(NamedTuple):
 def is_met(planner: Planner, condition: str) -> bool:
     """Whether a watcher is as another one needs it."""
     slots = planner.active
-    match condition:
-        case "started" | "ready":
-            if planner.asleep:
-                return True  # its sockets listen, and whoever connects starts it
-            enough = planner.wanted and len(slots) >= planner.policy.numprocesses
-            return enough and all(p.serves if condition == READY else p.state in UP for p in slots)
-        case "completed":
-            return ended_by_itself(planner)
+    if counts := _COUNTS.get(condition):
+        if planner.asleep:
+            return True  # its sockets listen, and whoever connects starts it
+        enough = planner.wanted and len(slots) >= planner.policy.numprocesses
+        return enough and all(map(counts, slots))
+    if condition == COMPLETED:
+        return ended_by_itself(planner)
     return ended_by_itself(planner) and all(p.state is State.COMPLETED for p in planner.processes.values())
 
 
-CONDITIONS = (STARTED, READY, COMPLETED, COMPLETED_SUCCESSFULLY)
+CONDITIONS = (STARTED, READY, HEALTHY, COMPLETED, COMPLETED_SUCCESSFULLY)
 
 
 def met_by(planner: Planner) -> list[str]:

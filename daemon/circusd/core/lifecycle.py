@@ -287,6 +287,11 @@ class Process:
         )
 
     @property
+    def is_well(self) -> bool:
+        """It can be counted on, and looks have found it healthy."""
+        return self.serves and self.health is not None and self.health.state == health.HEALTHY
+
+    @property
     def is_coming(self) -> bool:
         """It is not there to be counted on, but is on its way, or is yet to show that it is better than the one before it."""
         if self.state in (State.RUNNING, State.READY):
@@ -725,7 +730,7 @@ def stop_failed(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 def kill(p: Process, now: float) -> Result:
     """SIGKILL, and an end to the waiting for what not even that ends; asked for again, it is waited for no longer."""
-    by = now + KILL_PATIENCE if p.kill_by is None else p.kill_by
+    by = now + KILL_PATIENCE if p.kill_by is None else max(now, p.kill_by)
     return replace(p, kill_by=by, rungs=(), commanded=False), (KillTree(p.wid), ArmTimer(p.wid, "kill", by))
 
 
@@ -1027,13 +1032,18 @@ def thaw(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         _thawed(p),
         state=State.READY if p.was_ready else State.RUNNING,
         since=now,
-        ready_by=None if p.ready_by is None else p.ready_by + stood,
-        beat_by=None if p.beat_by is None else p.beat_by + stood,
+        ready_by=_put_off(p.ready_by, stood, now),
+        beat_by=_put_off(p.beat_by, stood, now),
     )
     told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3)})
     effects = (*_no_more_limit(p), Thaw(p.wid), told)
     then, more = aged(up, e, now, policy) if p.overdue else _judged_again(up, now, policy)
     return then, (*effects, *more)
+
+
+def _put_off(moment: float | None, stood: float, now: float) -> float | None:
+    # What had passed already when it was frozen, with its timer still on the way, is told now and not in the past.
+    return None if moment is None else max(now, moment + stood)
 
 
 def stop_frozen(p: Process, e: Happening, now: float, policy: Policy) -> Result:

@@ -30,7 +30,7 @@ def reached(planner: Planner, state: str, *, queued: bool) -> bool:
             if state == "ready":
                 return enough and all(process.serves for process in slots)
             if state == HEALTHY:
-                return enough and all(p.health is not None and p.health.state == HEALTHY for p in slots)
+                return enough and all(process.is_well for process in slots)
             return enough and all(process.state in UP for process in slots)
         case "active" | "stopped":
             return planner.status() == state

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+READY, HEALTHY, ENDED = UNTIL = ("ready", "healthy", "ended")
+"""What others may need of a watcher, each later than the one before."""
+
 
 @dataclass(slots=True)
 class Start:
@@ -21,14 +24,16 @@ class Start:
     """When its first process ran."""
     done: float | None = None
     """When all of them were ready (ran, where nothing tells it), or the start had failed."""
+    well: float | None = None
+    """When all of them had been found healthy."""
     ended: float | None = None
     """When it had ended by itself, as a task does."""
     error: str = ""
     """Why the start failed."""
 
-    def took(self, *, is_task: bool) -> float | None:
-        """Seconds that it had to itself, once they are over; those of a task, which others need to have ended, go on to its end."""
-        end = self.ended if is_task else self.done
+    def took(self, until: str) -> float | None:
+        """Seconds that it had to itself, once they are over: until that one of `UNTIL` which others need of it."""
+        end = {READY: self.done, HEALTHY: self.well, ENDED: self.ended}[until]
         return None if end is None or self.free is None else end - self.free
 
 

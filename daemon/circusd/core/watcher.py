@@ -396,7 +396,10 @@ class Planner:
         )
 
     def _is_stopping(self) -> bool:
-        return self.job is not None and self.job.phase in ("before_stop", "stopping", "after_stop")
+        # A stop that takes the place of something else has no phase yet, and nothing is to be started or replaced any more.
+        return self.job is not None and (
+            self.job.kind == "stop" or self.job.phase in ("before_stop", "stopping", "after_stop")
+        )
 
     def _vacate(self) -> None:
         for wid in [w for w in self.leaving if self.processes[w].state in GONE]:

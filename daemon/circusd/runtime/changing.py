@@ -148,7 +148,8 @@ class Changing:
         config = watcher_from_options(
             name, {k: v for k, v in given.items() if v is not None or k.startswith("rlimit_")}
         )
-        self.arbiter.dependencies.check(config)
+        self.arbiter.dependencies.check(config, c.person.scope)
+        self.arbiter.dependencies.check_users(config, c.person.scope)
         if owner is not None:
             endpointowner.check_command(config)
             forbid_outside(config)

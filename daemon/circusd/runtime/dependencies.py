@@ -17,6 +17,7 @@ from circusd.schema.nearest import nearest
 from circusd.schema.need_values import is_outside
 
 from . import clock
+from .scope import Scope
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
@@ -33,6 +34,14 @@ def forbid_outside(config: WatcherConfig, before: WatcherConfig | None = None) -
     for name, _ in config.depends_on:
         if is_outside(name) and name not in known:
             raise Denied(f"{name} in depends_on is for the role admin, as circusd itself connects to it")
+
+
+def _traits(configs: Mapping[str, WatcherConfig]) -> tuple[set[str], set[str]]:
+    """The names of those with a schedule, and of those at which nobody looks."""
+    return (
+        {name for name, config in configs.items() if config.schedule},
+        {name for name, config in configs.items() if not config.alive},
+    )
 
 
 @dataclass(slots=True)
@@ -177,27 +186,46 @@ class Dependencies:
             ],
         }
 
-    def check(self, config: WatcherConfig) -> None:
-        """Raises BadRequest if a watcher can't depend on what this configuration of it says."""
-        others = {name: watcher.config for name, watcher in self._arbiter.watchers.items()}
-        others[config.name.lower()] = config
-        scheduled = {name for name, other in others.items() if other.schedule}
+    def check(self, config: WatcherConfig, scope: Scope, before: WatcherConfig | None = None) -> None:
+        """Raises BadRequest if a watcher can't depend on what this configuration of it says.
+
+        To one who does not see them all, a watcher that is none of the ``scope`` is not there, unless it was needed ``before``.
+        """
+        others = self._configs(config)
+        known = {name.lower() for name, _ in before.depends_on} if before is not None else set()
+        seen = {name: other.name for name, other in others.items() if name in known or scope.sees(name)}
         for name, condition in config.depends_on:
-            if why := never(name, condition, scheduled):
-                raise BadRequest(why, field="depends_on")
-            if name.lower() not in others and not is_outside(name):
-                near = nearest(name, [watcher.name for watcher in others.values()])
+            if name.lower() not in seen and not is_outside(name):
+                near = nearest(name, seen.values())
                 raise BadRequest(
                     f"there is no watcher {name}",
                     field="depends_on",
                     hint=f"did you mean {near}?" if near else "",
                 )
+            if why := never(name, condition, *_traits(others)):
+                raise BadRequest(why, field="depends_on")
         ring = cycle(needs_of(others.values())) if config.depends_on else []
         if ring:
-            shown = " → ".join(others[name].name for name in ring)
+            shown = " → ".join(seen.get(name, "…") for name in ring)
             raise BadRequest(
                 f"none of these could be started, as each waits for the next: {shown}", field="depends_on"
             )
+
+    def check_users(self, config: WatcherConfig, scope: Scope) -> None:
+        """Raises BadRequest if what others need of a watcher can't be had with this configuration of it."""
+        others = self._configs(config)
+        low = config.name.lower()
+        users = [
+            (user.name, *need) for user in others.values() if user is not config for need in user.depends_on
+        ]
+        for user, name, condition in users:
+            if name.lower() == low and (why := never(name, condition, *_traits(others))):
+                raise BadRequest(f"{user if scope.sees(user) else 'another watcher'} depends on it: {why}")
+
+    def _configs(self, config: WatcherConfig) -> dict[str, WatcherConfig]:
+        """Those of all watchers by their lower-case names, with this one in its place."""
+        others = {name: watcher.config for name, watcher in self._arbiter.watchers.items()}
+        return {**others, config.name.lower(): config}
 
     def _look_soon(self) -> None:
         self._is_due = True

@@ -16,7 +16,7 @@ from circusd.kernel import host, itself, proc
 from circusd.kernel.consumption import Together, together
 from circusd.kernel.figures import Transfer, figures
 from circusd.schema.errors import CircusError
-from circusd.schema.metrics import BY_NAME, LAG_STATISTICS, RESTART_REASONS, Group
+from circusd.schema.metrics import BY_NAME, LAG_STATISTICS, RESTART_REASONS, RUN_RESULTS, Group
 from circusd.schema.wire import Encoded, encode
 from circusd.version import __version__
 
@@ -124,6 +124,7 @@ class Metrics:
                 [watcher.name, reason, watcher.restarts_by.get(reason, 0)] for reason in RESTART_REASONS
             ]
             pace.rest()
+        rows["last_run"], rows["run"] = self._runs()
         rows["process"] = self._processes(pace)
         rows["log"], rows["sink"] = self._output(pace)
         rows["socket"] = [
@@ -131,6 +132,20 @@ class Metrics:
             for row in with_queues(self._arbiter.sockets, self._arbiter.sockets.listing())
         ]
         return rows | self._daemon_s() | _machine_s()
+
+    def _runs(self) -> tuple[list[list[Any]], list[list[Any]]]:
+        """How the last run of each watcher with a schedule went, and how many have ended how."""
+        scheduled = [watcher for watcher in self._arbiter.watchers.values() if watcher.config.schedule]
+        schedules = self._arbiter.schedules if scheduled else None
+        if schedules is None:
+            return [], []
+        pasts = [(watcher.name, schedules.past(watcher)) for watcher in scheduled]
+        counts = [
+            [name, result, past.counts[result.replace("_", " ")]]
+            for name, past in pasts
+            for result in RUN_RESULTS
+        ]
+        return [[name, *past.figures()] for name, past in pasts], counts
 
     def _output(self, pace: Pace) -> tuple[list[list[Any]], list[list[Any]]]:
         """What was written to each stream, and what became of it in each place."""

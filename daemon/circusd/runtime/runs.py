@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,8 @@ STOPPED, REPLACED, SKIPPED, MISSED, LOST = "stopped", "replaced", "skipped", "mi
 ILL: Final = (FAILED, TIMED_OUT, LOST)
 """Results that a person is needed for."""
 UNKNOWN: Final = "circusd ended before it"
+BY_SIGNAL: Final = 128
+"""What a shell adds to the number of the signal that has ended a command."""
 
 
 @dataclass(slots=True, eq=False)
@@ -82,14 +84,19 @@ class Past:
 
     def __init__(self, rows: Iterable[dict[str, Any]] = ()) -> None:
         self.rows: deque[dict[str, Any]] = deque(rows, maxlen=KEPT_EACH)
+        self.counts = Counter[str]()
+        """By result: how many have come to it since circusd was started."""
         for row in self.rows:
             if row["result"] == RUNNING:
                 row.update(result=LOST, text=UNKNOWN)
+                self.counts[LOST] += 1
 
     def add(
         self, planned: float | None, why: str, result: str, by: str = "", text: str = ""
     ) -> dict[str, Any]:
         """One more; of those that are left out one after the other, the last stands for all."""
+        if result != RUNNING:
+            self.counts[result] += 1
         last = self.rows[-1] if self.rows else None
         if last is not None and result in (SKIPPED, MISSED) and last["result"] == result:
             last.update(planned=planned, began=round(clock.wall(), 3), times=last["times"] + 1, text=text)
@@ -113,6 +120,16 @@ class Past:
         self.rows.append(row)
         return row
 
+    def figures(self) -> list[float | None]:
+        """When the last one began, when the last one that is over ended, with which status, and when one last ended well."""
+        began = next(
+            (row["began"] for row in reversed(self.rows) if row["result"] not in (SKIPPED, MISSED)), None
+        )
+        well = next((row["ended"] for row in reversed(self.rows) if row["result"] == SUCCEEDED), None)
+        last = self.last()
+        over = (None, None) if last is None else (last["ended"], _status(last))
+        return [began, *over, well]
+
     @property
     def is_ill(self) -> bool:
         """Whether the last one was not as it should be."""
@@ -122,6 +139,11 @@ class Past:
     def last(self) -> dict[str, Any] | None:
         """The last one that has run and is over."""
         return next((r for r in reversed(self.rows) if r["result"] not in (RUNNING, SKIPPED, MISSED)), None)
+
+
+def _status(row: dict[str, Any]) -> int | None:
+    code: int | None = row["code"]
+    return code if row["signal"] is None else BY_SIGNAL + int(row["signal"])
 
 
 def lines_from(history: History, name: str, wids: Iterable[int]) -> dict[str, list[int]]:

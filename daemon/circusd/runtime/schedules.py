@@ -337,6 +337,7 @@ class Schedules:
         entry.run = None
         self._arbiter.timers.cancel((id(watcher), "run"))
         run.verdict((p.exit for p in watcher.planner.processes.values() if p.exit), watcher.planner.policy)
+        entry.past.counts[run.row["result"]] += 1
         watcher.planner.ill_run = entry.past.is_ill
         close_lines(self._history, watcher.name, run.row["lines"])
         told = {name: run.row[name] for name in ("result", "code", "signal", "took", "text")}
@@ -381,6 +382,11 @@ class Schedules:
         """Its runs, the newest first."""
         entry = self._entries.get(watcher)
         return [] if entry is None else [dict(row) for row in reversed(entry.past.rows)]
+
+    def past(self, watcher: Watcher) -> Past:
+        """What is known of its runs."""
+        entry = self._entries.get(watcher)
+        return Past() if entry is None else entry.past
 
     @staticmethod
     def _next_words(entry: Entry) -> tuple[str, float]:

@@ -17,7 +17,7 @@ from circusd.schema.options import WATCHER, Option, watcher_option
 from . import endpointowner
 from .arbiter import Arbiter, in_background, resolve_credentials
 from .dependencies import forbid_outside
-from .requests import Context, Later, Reply, as_int, truthy
+from .requests import Context, Later, Person, Reply, as_int, truthy
 from .selection import chosen, several
 from .watcher import Credentials, Watcher
 
@@ -66,6 +66,10 @@ _NEXT_USE: Mapping[str, str] = {
 """When options that are looked up as they are needed count."""
 
 
+_DECIDING = frozenset({"alive", "schedule"})
+"""Options that say whether what others need of a watcher can ever be had."""
+
+
 class Setting:
     """Sets options."""
 
@@ -82,7 +86,7 @@ class Setting:
             if not reaches(c.person.role, row.role):
                 raise Denied(f"{key} is for the role {row.role}, as it decides what code runs or as whom")
         for watcher in watchers:  # all problems at once, before anything is done
-            _check(watcher, options, c.person.role)
+            _check(watcher, options, c.person)
         report = truthy(p.get("report"))
 
         def set_one(watcher: Watcher) -> Reply:
@@ -131,7 +135,7 @@ def _keys(key: str, value: object) -> Iterable[str]:
     return [f"{prefix}*", *(f"{prefix}{name}" for name in within)]
 
 
-def _check(watcher: Watcher, options: Mapping[str, Any], role: str) -> None:
+def _check(watcher: Watcher, options: Mapping[str, Any], person: Person) -> None:
     """Raises unless the watcher can have these options."""
     number = options.get("numprocesses")
     stays_single = watcher.config.singleton and "singleton" not in options
@@ -139,9 +143,11 @@ def _check(watcher: Watcher, options: Mapping[str, Any], role: str) -> None:
         raise Conflict("Singleton watcher has a single process", hint="set singleton to false first")
     config = with_options(watcher.config, options)
     if "depends_on" in options:
-        watcher.arbiter.dependencies.check(config)
-        if not reaches(role, "admin"):
+        watcher.arbiter.dependencies.check(config, person.scope, watcher.config)
+        if not reaches(person.role, "admin"):
             forbid_outside(config, watcher.config)
+    if not _DECIDING.isdisjoint(options):
+        watcher.arbiter.dependencies.check_users(config, person.scope)
 
 
 class _Change:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from circusd.core.dependencies import COMPLETED, COMPLETED_SUCCESSFULLY
+from circusd.core.dependencies import COMPLETED, COMPLETED_SUCCESSFULLY, is_met
+from circusd.core.health import HEALTHY
 from circusd.core.reaching import ended_by_itself
-from circusd.core.timeline import Start, critical_chain
+from circusd.core.timeline import ENDED, READY, UNTIL, Start, critical_chain
 from circusd.schema.need_values import is_outside
 
 from . import clock
@@ -47,6 +48,11 @@ class Timeline:
         if self.last is not None and self.last.done is None:
             self.last.done, self.last.error = clock.now(), error
 
+    def well(self, watcher: Watcher) -> None:
+        """A process was found healthy; that counts when all of them are."""
+        if self.last is not None and self.last.well is None and is_met(watcher.planner, HEALTHY):
+            self.last.well = clock.now()
+
     def ended(self, watcher: Watcher) -> None:
         """All of it has stopped; that counts where it did so by itself."""
         if self.last is not None and self.last.ended is None and ended_by_itself(watcher.planner):
@@ -60,12 +66,12 @@ def timeline(watchers: Iterable[Watcher], visible: Mapping[str, Watcher], *, of_
     """
     boots = {name: w.timeline.boot for name, w in visible.items() if w.timeline.boot is not None}
     chain = critical_chain(boots)
-    tasks = _tasks(visible.values())
+    needed = _needed(visible.values())
     rows = []
     for watcher in watchers:
         start = watcher.timeline.boot if of_boot else watcher.timeline.last
         if start is not None:
-            view = _row(watcher, start, visible, is_task=watcher.name.lower() in tasks)
+            view = _row(watcher, start, visible, until=needed.get(watcher.name.lower(), READY))
             rows.append({**view, "critical": of_boot and watcher.name.lower() in chain})
     rows.sort(key=lambda row: (-(row["took"] or 0.0), row["name"]))
     ends = [start.done for start in boots.values() if start.done is not None]
@@ -80,14 +86,21 @@ def timeline(watchers: Iterable[Watcher], visible: Mapping[str, Watcher], *, of_
     }
 
 
-def _tasks(watchers: Iterable[Watcher]) -> set[str]:
-    """The lower-case names of those that others need to have ended."""
-    needs = [need for watcher in watchers for need in watcher.config.depends_on]
-    return {name.lower() for name, condition in needs if condition in (COMPLETED, COMPLETED_SUCCESSFULLY)}
+_UNTIL: Mapping[str, str] = {HEALTHY: HEALTHY, COMPLETED: ENDED, COMPLETED_SUCCESSFULLY: ENDED}
 
 
-def _row(watcher: Watcher, start: Start, visible: Mapping[str, Watcher], *, is_task: bool) -> dict[str, Any]:
-    took = start.took(is_task=is_task)
+def _needed(watchers: Iterable[Watcher]) -> dict[str, str]:
+    """By lower-case name the last of `UNTIL` that others need of a watcher; none of those that nobody needs."""
+    found: dict[str, str] = {}
+    for watcher in watchers:
+        for name, condition in watcher.config.depends_on:
+            now = (found.get(name.lower(), READY), _UNTIL.get(condition, READY))
+            found[name.lower()] = max(now, key=UNTIL.index)
+    return found
+
+
+def _row(watcher: Watcher, start: Start, visible: Mapping[str, Watcher], *, until: str) -> dict[str, Any]:
+    took = start.took(until)
     planner = watcher.planner
     return {
         "name": watcher.name,
@@ -102,10 +115,11 @@ def _row(watcher: Watcher, start: Start, visible: Mapping[str, Watcher], *, is_t
         "spawned": _epoch(start.spawned),
         "ready": None if start.error else _epoch(start.done),
         "failed": _epoch(start.done) if start.error else None,
+        "healthy": _epoch(start.well),
         "ended": _epoch(start.ended),
         "waited": None if start.free is None else round(start.free - start.asked, 3),
         "took": None if took is None else round(took, 3),
-        "is_task": is_task,
+        "until": until,
         "error": start.error,
         "waits": planner.gate if planner.waits_for_others and start.done is None else "",
     }

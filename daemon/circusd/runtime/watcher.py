@@ -496,6 +496,8 @@ class Watcher:
                 self.restarts_ever += 1
                 self.restarts_by[self._ended.pop(fields["wid"], self._by_command())] += 1
                 self.arbiter.dependencies.restarted(self)
+        elif event == "process.healthy":
+            self.timeline.well(self)
         elif event == "process.ready":
             self.arbiter.good_starts.look_soon(self)
         self.last_event = self.arbiter.journal.tell(event, self.name, **fields)

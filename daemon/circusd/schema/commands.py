@@ -1931,10 +1931,10 @@ COMMANDS: tuple[Command, ...] = (
             Field(
                 "watchers",
                 "json",
-                "list of {name, command, after, asked, begun, spawned, ready, failed, ended, waited, took, is_task, critical, error, "
-                "waits}: "
+                "list of {name, command, after, asked, begun, spawned, ready, failed, healthy, ended, waited, took, until, critical, "
+                "error, waits}: "
                 "moments in epoch seconds (null where they have not come), ``waited`` and ``took`` in seconds; ``after`` is what it "
-                "waited for last, ``waits`` what it still waits for, and of a task others need the end",
+                "waited for last, ``waits`` what it still waits for, ``until`` which of ready, healthy and ended others need of it",
             ),
             Field(
                 "last", "bool", "whether these are the last starts of each, and not those of circusd's start"

@@ -28,6 +28,9 @@ RESTART_REASONS = ("exited", "killed", "max_age", "max_memory", "max_cpu", "unhe
 """Why a process was started again: it had ended by itself, by a signal that was not circusd's, had reached ``max_age``, was not well or
 not ready in time, or somebody wanted it."""
 
+RUN_RESULTS = ("succeeded", "failed", "timed_out", "stopped", "replaced", "skipped", "missed", "lost")
+"""How a run of a watcher with a schedule may have ended, or why there was none."""
+
 LAG_STATISTICS = ("p50", "p99", "max")
 
 
@@ -79,6 +82,46 @@ GROUPS: tuple[Group, ...] = (
                 "circus_watcher_restarts_total",
                 "counter",
                 "Processes that were started again, by why they had ended.",
+            ),
+        ),
+    ),
+    Group(
+        "last_run",
+        ("watcher",),
+        (
+            Metric(
+                "circus_watcher_last_run_start_time_seconds",
+                "gauge",
+                "When the last run of a watcher with a schedule began, in epoch seconds.",
+                "seconds",
+            ),
+            Metric(
+                "circus_watcher_last_run_end_time_seconds",
+                "gauge",
+                "When the last one that is over ended; earlier than that while one is under way.",
+                "seconds",
+            ),
+            Metric(
+                "circus_watcher_last_run_exit_code",
+                "gauge",
+                "Its exit code; 128 and the number of the signal where one has ended it, as shells have it.",
+            ),
+            Metric(
+                "circus_watcher_last_run_success_time_seconds",
+                "gauge",
+                "When one last ended well.",
+                "seconds",
+            ),
+        ),
+    ),
+    Group(
+        "run",
+        ("watcher", "result"),
+        (
+            Metric(
+                "circus_watcher_runs_total",
+                "counter",
+                "Runs of a watcher with a schedule since circusd was started, by how they ended or why there was none.",
             ),
         ),
     ),

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .nearest import nearest
 from .probe_values import target_of
 from .values import read_filled
 
-CONDITIONS = ("ready", "started", "completed", "completed_successfully")
+CONDITIONS = ("ready", "started", "healthy", "completed", "completed_successfully")
 """In which state a watcher may be needed; the first one where none is named."""
 MOST_NEEDS = 100
 
@@ -48,11 +49,18 @@ def json_needs(value: Any) -> tuple[Need, ...]:
             continue
         if not colon or condition not in CONDITIONS:
             # The name of a plugin's watcher has a colon of its own.
+            if colon and not word.strip().lower().startswith("plugin:"):
+                raise ValueError(_no_condition(condition))
             name, condition = word.strip(), CONDITIONS[0]
-            if colon and not name.lower().startswith("plugin:"):
-                raise ValueError("has a condition that there is not")
         found[name] = condition
     return tuple(found.items())
+
+
+def _no_condition(word: str) -> str:
+    # Others write service_healthy or process_healthy.
+    near = nearest(re.sub(r"^(?:service|process)_", "", word.lower()), CONDITIONS)
+    hint = f"did you mean {near}?" if near else f"it is one of {', '.join(CONDITIONS)}"
+    return f"has the condition {word!r}, which there is not: {hint}"
 
 
 def _address(word: str) -> str:

@@ -266,8 +266,8 @@ SOCKET_TYPE = _choice(
 NEEDS = ValueType(
     "dependencies",
     "text",
-    "names of watchers with spaces or commas between them, each with a colon and started, ready, completed or completed_successfully "
-    "behind it where it is not ready; tcp://HOST:PORT, http://HOST:PORT/PATH or unix:/PATH for what is no watcher",
+    "names of watchers with spaces or commas between them, each with a colon and started, ready, healthy, completed or "
+    "completed_successfully behind it where it is not ready; tcp://HOST:PORT, http://HOST:PORT/PATH or unix:/PATH for what is no watcher",
     read_needs,
     json_needs,
     format_needs,

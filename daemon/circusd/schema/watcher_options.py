@@ -565,9 +565,10 @@ WATCHER: tuple[Option, ...] = (
         NEEDS,
         (),
         "The watchers that it needs, such as ``db cache:started migrate:completed_successfully``. It is started once all are as they "
-        "are needed: ``ready`` (where nothing is said), ``started``, ``completed`` (ended by itself) or ``completed_successfully``. "
-        "``start NAME`` starts them too. It is stopped before them. ``tcp://HOST:PORT``, ``http://HOST:PORT/PATH`` (a status from 200 to "
-        "399) and ``unix:/PATH`` are waited for until they answer; circusd itself connects, and only an admin may set one.",
+        "are needed: ``ready`` (where nothing is said), ``started``, ``healthy`` (found so by the looks of its ``alive``), ``completed`` "
+        "(ended by itself) or ``completed_successfully``. ``start NAME`` starts them too. It is stopped before them. ``tcp://HOST:PORT``, "
+        "``http://HOST:PORT/PATH`` (a status from 200 to 399) and ``unix:/PATH`` are waited for until they answer; circusd itself "
+        "connects, and only an admin may set one.",
         aka=("requires", "after", "needs", "wants"),
     ),
     Option(
