@@ -10,6 +10,7 @@ from circusd.core.dependencies import CONDITIONS, is_met
 from circusd.core.effects import ArmTimer, Effect, Publish
 from circusd.core.health import HEALTHY, STARTING, UNHEALTHY, Rules
 from circusd.core.lifecycle import (
+    FIRST_LOOK,
     HEALTH,
     SOONEST_PROBE,
     STOPPING_ITSELF,
@@ -110,8 +111,10 @@ class Looked(Watched):
     def carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case ArmTimer(_, "alive", at):
+                case ArmTimer(wid, "alive", at):
                     wait = max(self.rules.interval, SOONEST_PROBE)
+                    if self.planner.processes[wid].pid not in self.begun:
+                        wait = min(wait, FIRST_LOOK)
                     assert abs(at - self.now - wait) < EPSILON, (
                         f"it is looked at in {at - self.now}, not {wait}"
                     )

@@ -206,11 +206,11 @@ def states(world: World) -> list[str]:
 
 
 def test_looks_come_one_after_the_other_from_when_it_is_ready() -> None:
-    """Each so long after the answer to the one before; none before it is ready, and none when it ends."""
+    """The first soon, each other one so long after the answer to the one before; none before it is ready, and none when it ends."""
     world = started(ready="notify", start_timeout=0, alive=Rules(interval=10.0))
     assert not world.timers
     world.say(1)
-    assert world.timers == {(1, "alive"): 10.0}
+    assert world.timers == {(1, "alive"): 1.0}
     world.fire()
     assert [probe.what for probe in world.probes] == ["alive"]
     assert not world.timers

@@ -6,6 +6,7 @@ and what is to be done. Every pair of state and event stands in `TABLE`; a test 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -345,6 +346,9 @@ SOONEST_PROBE = 0.1
 """Seconds after the start that it is first looked whether a process is ready; each next time twice as long, up to
 ``ready_interval``."""
 
+FIRST_LOOK = 1.0
+"""Seconds after it is ready that it is first looked whether a process is alive, or sooner: somebody may wait for that."""
+
 
 def step(process: Process, event: Happening, now: float, policy: Policy) -> Result:
     """The process after the event, and what is to be done."""
@@ -452,11 +456,11 @@ def _look_after(p: Process, now: float, policy: Policy) -> Result:
     up, effects = _watch(p, now) if p.beat_by is None else (p, ())
     if policy.alive is None or p.health is not None:
         return up, effects
-    return replace(up, health=health.begun(now, policy.alive)), (*effects, _next_look(p, now, policy.alive))
+    return replace(up, health=health.begun(now, policy.alive)), (*effects, _next_look(p, now, policy.alive, FIRST_LOOK))
 
 
-def _next_look(p: Process, now: float, rules: health.Rules) -> ArmTimer:
-    return ArmTimer(p.wid, "alive", now + max(rules.interval, SOONEST_PROBE))
+def _next_look(p: Process, now: float, rules: health.Rules, longest: float = math.inf) -> ArmTimer:
+    return ArmTimer(p.wid, "alive", now + max(min(rules.interval, longest), SOONEST_PROBE))
 
 
 def _watch(p: Process, now: float) -> Result:
