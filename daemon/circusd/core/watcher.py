@@ -8,9 +8,10 @@ the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from . import backoff
+from .altered import altered
 from .effects import ArmTimer, CallHook, CancelTimer, Effect, JobEnded, Publish, Signal, Vacate
 from .lifecycle import (
     ALIVE,
@@ -363,7 +364,7 @@ class Planner:
         policy = self.policy
         if self.speaks and policy.ready == "auto":
             # Those before it have said it: one that doesn't is not what they were.
-            policy = replace(policy, ready="notify")
+            policy = altered(policy, ready="notify")
         after, effects = step(before, event, now, policy)
         self.processes[wid] = after
         if after.starts != before.starts:

@@ -36,6 +36,8 @@ LONGEST_REST: Final = 0.5
 
 EVENT_SECONDS: Final = STATE_SECONDS
 """Events within this time go out together, and with the state of what they have happened to: a follower is woken once."""
+EVENT_REST: Final = 0.2
+"""Where events come again and again, those within this time do."""
 
 LEAD_SECONDS: Final = 0.5
 """While changes of many watchers wait, the sentence above all of them, which is made from all, comes this often."""
@@ -116,8 +118,9 @@ class StateFeed:
             at = max(clock.now() + STATE_SECONDS, self._rests.pop(key, 0.0))
             self._changed[key] = name
             heappush(self._moments, (at, key))
-            if self._begun:
-                self.due = min(self.due, at)
+            if self._begun and at < self.due:
+                self.due = at
+                self._wake()
 
     def next(self, limit: int) -> tuple[str, bytes] | None:
         if self._first is not None:
@@ -168,6 +171,7 @@ class EventFeed:
         self._scope = scope
         self._kept: deque[bytes] = deque()
         self._skipped = 0
+        self._rests_until = 0.0
         self._cancel = publisher.listen(_prefixes(topic), self._came)
 
     def _came(self, topic: str, body: bytes) -> None:
@@ -177,7 +181,8 @@ class EventFeed:
         if len(self._kept) > EVENTS_KEPT:
             self._kept.popleft()
             self._skipped += 1
-        at = clock.now() + EVENT_SECONDS if len(self._kept) < EVENTS_KEPT // 2 else 0.0
+        is_many = len(self._kept) >= EVENTS_KEPT // 2
+        at = 0.0 if is_many else max(clock.now() + EVENT_SECONDS, self._rests_until)
         if at < self.due:
             self.due = at
             self._wake()
@@ -189,6 +194,7 @@ class EventFeed:
         body = self._kept.popleft() if self._kept else None
         if not self._kept:
             self.due = NEVER
+            self._rests_until = clock.now() + EVENT_REST
         return None if body is None else (self._topic, body)
 
     def close(self) -> None:
