@@ -512,14 +512,16 @@ def refused(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def _back_off(p: Process, e: Happening, now: float, policy: Policy, never_at_once: bool) -> Result:
-    wait = max(policy.restart_delay, backoff.delay(p.attempts, policy.backoff, policy.backoff_max, e.chance))
-    if never_at_once:
-        # A program that can't be started would spin: without a back-off of the user's, ours is the least.
-        wait = max(wait, 0.1)
+    # A program that can't be started would spin: without a back-off of the user's, ours is the least.
+    floor = max(policy.restart_delay, 0.1 if never_at_once else 0.0)
+    least, wait = (
+        max(floor, backoff.delay(p.attempts, policy.backoff, policy.backoff_max, chance))
+        for chance in (0.0, e.chance)
+    )
     if wait <= 0:
         return launch(p, e, now, policy)
-    at = now + wait
-    told = Publish("process.backoff", {"wid": p.wid, "delay": wait, "attempt": p.attempts})
+    at = backoff.moment(now, wait, least)
+    told = Publish("process.backoff", {"wid": p.wid, "delay": at - now, "attempt": p.attempts})
     return altered(p, state=State.BACKOFF, since=now, next_try=at), (told, ArmTimer(p.wid, "backoff", at))
 
 
