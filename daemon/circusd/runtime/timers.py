@@ -1,6 +1,7 @@
-"""Timers by key, on the loop's monotonic clock: a heap, and one timer of the loop for the first of them.
+"""Timers by key, on the loop's monotonic clock.
 
-So what is due at one moment costs one wake-up, and a timer that is armed and cancelled again costs the loop nothing.
+They are a heap, and the loop has one timer, for the first of them: what is due at one moment costs one wake-up, and what is armed and
+cancelled again costs the loop nothing.
 """
 
 from __future__ import annotations
