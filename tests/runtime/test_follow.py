@@ -32,6 +32,7 @@ class Watchers:
     names: dict[str, int] = field(default_factory=lambda: {"Web": 0})
     asked: int = 0
     leads: int = 0
+    processes: dict[str, int] = field(default_factory=dict)
 
     def snapshot(self, scope: Scope = ALL) -> dict[str, Any]:
         return {"watchers": [self.watcher_view(name) for name in self.names]}
@@ -39,7 +40,11 @@ class Watchers:
     def watcher_view(self, name: str) -> dict[str, Any] | None:
         self.asked += 1
         found = {key.lower(): (key, value) for key, value in self.names.items()}.get(name.lower())
-        return None if found is None else {"name": found[0], "value": found[1]}
+        if found is None:
+            return None
+        processes = self.processes.get(found[0])
+        more = {} if processes is None else {"processes": [{}] * processes}
+        return {"name": found[0], "value": found[1], **more}
 
     def lead(self, scope: Scope = ALL) -> dict[str, str]:
         self.leads += 1
@@ -166,6 +171,27 @@ def test_the_sentence_above_all_is_not_made_for_each_of_many_changes(
     assert 0 < house.watchers.leads < 250
 
 
+def test_a_large_watcher_that_goes_on_changing_is_told_less_often(house: House, follower: Follower) -> None:
+    """All its processes are told each time; a small one beside it is told as before, and the last state of both comes."""
+    house.watchers.names = {"large": 0, "small": 0}
+    house.watchers.processes = {"large": 80}
+    house.follows.open(follower, "f", ["state."], credit=4 << 20)
+    until(lambda: follower.got)
+    for value in range(1, 101):
+        for name in house.watchers.names:
+            house.watchers.names[name] = value
+            house.follows.changed(name)
+        gevent.sleep(0.01)
+
+    def told(name: str) -> list[int]:
+        views = [data["watcher"] for data in follower.data("state.")[1:]]
+        return [view["value"] for view in views if view["name"] == name]
+
+    until(lambda: told("large")[-1] == told("small")[-1] == 100)
+    assert 2 <= len(told("large")) < len(told("small")) / 2
+    assert told("large")[0] < 50, "the first change waits for nothing"
+
+
 def test_nobody_is_asked_when_nobody_follows(house: House, follower: Follower) -> None:
     """Changes, events and output cost nothing without a follower, nor after its end."""
     house.follows.open(follower, "f", ["state.", "event.", "load.", "output."])
@@ -195,6 +221,25 @@ def test_events_come_as_they_are_published(house: House, follower: Follower) -> 
     quiet()
     assert [d["watcher"] for d in follower.data("event.")] == ["web", "my%2Eapp"]
     assert [d["watcher"] for d in other.data("event.My.App.")] == ["my%2Eapp"]
+
+
+def test_events_of_a_moment_go_out_together(house: House, follower: Follower) -> None:
+    """None is missing, and their order is kept; a follower is not woken for each of them."""
+    turns: list[int] = []
+    send = follower.send
+
+    def count(message: bytes) -> bool:
+        turns.append(turn)
+        return send(message)
+
+    follower.send = count  # type: ignore[method-assign]
+    house.follows.open(follower, "f", ["event."], credit=4 << 20)
+    for turn in range(100):
+        house.publisher.publish("events", "event.web.", {"number": turn})
+        gevent.sleep(0.01)
+    until(lambda: len(follower.got) == 100)
+    assert [data["number"] for data in follower.data("event.")] == list(range(100))
+    assert len(set(turns)) < 50
 
 
 def test_events_that_had_to_wait_are_counted_where_they_are_lost(house: House, follower: Follower) -> None:

@@ -27,8 +27,21 @@ TOPICS = ("state.", "load.", "event.")
 """What the page of a watcher follows."""
 
 
+REST = 10.0
+"""Seconds for which is measured what the asking alone costs, before the watcher is started."""
+
+
+def at_rest(daemon: Daemon) -> float:
+    """What circusd takes where nothing dies, asked and looked at likewise, as a share of a core in per cent."""
+    pings, used, began = Pings(daemon, every=0.1), processor_seconds(daemon.pid), time.monotonic()
+    time.sleep(REST)
+    pings.stop()
+    return (processor_seconds(daemon.pid) - used) * 100 / (time.monotonic() - began)
+
+
 def measure(daemon: Daemon, name: str, seconds: float) -> dict[str, float]:
     """From the start of the watcher on."""
+    resting = at_rest(daemon)
     others = daemon.pids("calm")
     used, woken, began = processor_seconds(daemon.pid), wakeups(daemon.pid), time.monotonic()
     daemon.call("start", name=name)
@@ -41,6 +54,7 @@ def measure(daemon: Daemon, name: str, seconds: float) -> dict[str, float]:
     starts = sum(process["starts"] for process in daemon.watcher(name)["processes"])
     return {
         "% of a core": used * 100 / lasted,
+        "of that at rest": resting,
         "starts": starts,
         "ms each": used * 1000 / starts,
         "wake-ups/s": woken / lasted,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,15 @@ def test_a_replaced_value_is_not_replaced_again() -> None:
         "run",
         "$(circus.wid)",
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a b", " a\t\r\n b ", "a #b; c|d $e &", "a\x0bb\x0cc\x85d\xa0e é", "a 'b c' d", 'a "b" \\ c', "a\\b"],
+)
+def test_words_are_those_of_a_posix_shell(text: str) -> None:
+    """Also where there is nothing to be quoted, which is found out in a shorter way."""
+    assert launch({"cmd": text}).argv == tuple(shlex.split(text))
 
 
 def test_a_shell_gets_one_quoted_line_and_its_own_arguments() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from circusd.core.backoff import delay, moment
 from circusd.core.effects import (
     ArmTimer,
     CancelTimer,
@@ -156,8 +157,8 @@ def test_quick_deaths_wait_longer_and_longer_up_to_the_cap_and_never_give_up() -
         process, _ = step(process, Happening(Kind.BACKOFF_OVER), now, policy)
         process, _ = step(process, Happening(Kind.SPAWNED, pid=6), now, policy)
         now += 0.01
-    assert waits[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
-    assert waits[-1] == pytest.approx(5.0)
+    assert waits[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8], rel=1 / 16)
+    assert waits[-1] == pytest.approx(5.0, rel=1 / 16)
     process, _ = step(process, Happening(Kind.EXITED, code=1), now + 50, policy)
     assert process.attempts == 0
 
@@ -187,7 +188,22 @@ def test_a_pause_comes_before_each_start_where_it_is_asked_for() -> None:
     assert ArmTimer(1, "backoff", 105.0) in effects
     process, policy = running(restart_delay=5.0, backoff=20.0)
     after, _ = step(process, Happening(Kind.EXITED, code=0), 0.1, policy)
-    assert after.next_try == pytest.approx(20.1)
+    assert after.next_try == pytest.approx(20.1, rel=1 / 16)
+
+
+def test_a_few_of_many_that_die_again_and_again_come_back_at_one_moment() -> None:
+    """So that the daemon wakes up once for them; never all, none later than it should be, and none much sooner."""
+    chance = random.Random(7).random
+    for attempt in range(1, 12):
+        moments = set()
+        for number in range(50):
+            now = 1000.0 + number * 0.0001
+            least, wait, most = (delay(attempt, 0.1, 60.0, share) for share in (0.0, chance(), 1.0))
+            at = moment(now, wait, least)
+            assert now + least <= at <= now + wait <= now + most
+            assert wait - (at - now) <= min(wait / 16, 0.5)
+            moments.add(at)
+        assert 5 <= len(moments) <= 40
 
 
 def test_one_that_ends_too_often_is_given_up_and_tried_again_later() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from circusd.core import words
-from circusd.core.lifecycle import Exit, Happening, Kind, Policy, State
+from circusd.core.lifecycle import Exit, Happening, Kind, Policy, Process, State
 from circusd.schema.events import EVENTS
 from tests.fakes import World
 
@@ -67,6 +67,21 @@ def test_of_many_in_backoff_the_next_one_to_be_tried_is_told() -> None:
     first = min((p for p in world.planner.processes.values() if p.next_try), key=lambda p: p.next_try or 0)
     assert said.startswith(f"2 of 5 processes run. Process {first.wid} exited with code 3 after")
     assert said.endswith(", try 2. 2 more are in backoff.")
+
+
+def test_a_sentence_about_many_does_not_hold_each_against_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a sentence costs grows with their number and not with its square: it is made again at each of their ends."""
+    world = started(Policy(numprocesses=50, backoff=10.0))
+    for wid in range(2, 50):
+        world.die(wid, code=3)
+
+    def compared(one: Process, other: object) -> bool:
+        raise AssertionError(f"{one} is held against {other}")
+
+    monkeypatch.setattr(Process, "__eq__", compared)
+    said = words.explain(world.planner, world.now)
+    assert said.startswith("2 of 50 processes run. Process ")
+    assert said.endswith(", try 2. 47 more are in backoff.")
 
 
 def test_a_given_up_watcher_says_that_nothing_more_happens_by_itself() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from .values import as_json
 from .virtualenv import DEFAULT_PATH, enter
 
 SHELL = "/bin/sh"
+
+_SPECIAL = frozenset("'\"\\")
+_WORD = re.compile(r"[^ \t\r\n]+")
+"""A word of a text in which nothing is special: what `shlex.split` finds there too, in ten times the time."""
 
 _OPTIONS = {option.name: option for option in WATCHER if option.name in SPAWN_OPTIONS}
 
@@ -165,8 +170,11 @@ def _words(watcher: WatcherConfig, value: str | tuple[str, ...] | None, lookup: 
         return []
     if not isinstance(value, str):
         return [expand(word, lookup) for word in value]
+    text = expand(value, lookup)
+    if _SPECIAL.isdisjoint(text):
+        return _WORD.findall(text)
     try:
-        return shlex.split(expand(value, lookup))
+        return shlex.split(text)
     except ValueError as problem:
         raise SpawnError(
             "command", errno.EINVAL, value, f"{watcher.name}: a quote is not closed in {value}"

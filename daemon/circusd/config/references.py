@@ -56,6 +56,8 @@ def command_texts(watcher: WatcherConfig) -> Iterator[tuple[str, str]]:
 def inherited_sockets(watcher: WatcherConfig, known: Collection[str]) -> tuple[str, ...]:
     """Which of the known sockets the watcher's processes inherit: those that it names; if it only says ``use_sockets``, all
     but the console's."""
+    if not known:
+        return ()
     names: dict[str, None] = {}
     for _, text in start_texts(watcher):
         for name, _ in references(text):

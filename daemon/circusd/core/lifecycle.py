@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from . import backoff, health
+from .altered import altered
 from .effects import (
     ArmTimer,
     CallHook,
@@ -366,10 +368,11 @@ def ignore(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 def launch(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     """On the way up: by way of the hook that may forbid it."""
     calm = (CancelTimer(p.wid, "backoff"),) if p.next_try is not None else ()
-    fresh = replace(p, since=now, next_try=None, again=False, reason="")
-    if "before_spawn" in policy.hooks:
-        return replace(fresh, state=State.WAITING, reason="hook"), (*calm, CallHook("before_spawn", p.wid))
-    return replace(fresh, state=State.STARTING), (*calm, Spawn(p.wid))
+    hook = "before_spawn" in policy.hooks
+    state, reason = (State.WAITING, "hook") if hook else (State.STARTING, "")
+    effect = CallHook("before_spawn", p.wid) if hook else Spawn(p.wid)
+    up = altered(p, state=state, since=now, next_try=None, again=False, reason=reason)
+    return up, (*calm, effect)
 
 
 def start_anew(p: Process, e: Happening, now: float, policy: Policy) -> Result:
@@ -412,7 +415,7 @@ def spawned(p: Process, e: Happening, now: float, policy: Policy) -> Result:
     if "after_spawn" in policy.hooks:
         effects.append(CallHook("after_spawn", p.wid, e.pid))
     awaits = PID_FILE if policy.pid_file else _awaits(policy)
-    up = replace(
+    up = altered(
         p,
         state=State.RUNNING,
         since=now,
@@ -466,7 +469,9 @@ def _next_look(p: Process, now: float, rules: health.Rules, longest: float = mat
 def _watch(p: Process, now: float) -> Result:
     """From now on signs of life are expected."""
     if p.watchdog <= 0:
-        return replace(p, beat_by=None), (CancelTimer(p.wid, "watchdog"),) if p.beat_by is not None else ()
+        if p.beat_by is None:
+            return p, ()
+        return replace(p, beat_by=None), (CancelTimer(p.wid, "watchdog"),)
     by = now + p.watchdog
     return replace(p, beat_by=by), (ArmTimer(p.wid, "watchdog", by),)
 
@@ -479,9 +484,13 @@ def _nothing_expected(p: Process) -> tuple[Effect, ...]:
     return (*calm, CancelTimer(p.wid, "alive")) if p.health is not None else calm
 
 
+_UNATTENDED: Final = {"awaits": "", "ready_by": None, "beat_by": None, "health": None}
+"""The same in the fields of a process."""
+
+
 def _unattended(p: Process) -> Process:
-    """The same: nothing is expected of it any more."""
-    return replace(p, awaits="", ready_by=None, beat_by=None, health=None)
+    """Nothing is expected of it any more."""
+    return altered(p, **_UNATTENDED)
 
 
 def _no_more_waiting(p: Process) -> tuple[Effect, ...]:
@@ -512,15 +521,17 @@ def refused(p: Process, e: Happening, now: float, policy: Policy) -> Result:
 
 
 def _back_off(p: Process, e: Happening, now: float, policy: Policy, never_at_once: bool) -> Result:
-    wait = max(policy.restart_delay, backoff.delay(p.attempts, policy.backoff, policy.backoff_max, e.chance))
-    if never_at_once:
-        # A program that can't be started would spin: without a back-off of the user's, ours is the least.
-        wait = max(wait, 0.1)
+    # A program that can't be started would spin: without a back-off of the user's, ours is the least.
+    floor = max(policy.restart_delay, 0.1 if never_at_once else 0.0)
+    least, wait = (
+        max(floor, backoff.delay(p.attempts, policy.backoff, policy.backoff_max, chance))
+        for chance in (0.0, e.chance)
+    )
     if wait <= 0:
         return launch(p, e, now, policy)
-    at = now + wait
-    told = Publish("process.backoff", {"wid": p.wid, "delay": wait, "attempt": p.attempts})
-    return replace(p, state=State.BACKOFF, since=now, next_try=at), (told, ArmTimer(p.wid, "backoff", at))
+    at = backoff.moment(now, wait, least)
+    told = Publish("process.backoff", {"wid": p.wid, "delay": at - now, "attempt": p.attempts})
+    return altered(p, state=State.BACKOFF, since=now, next_try=at), (told, ArmTimer(p.wid, "backoff", at))
 
 
 def _give_up(p: Process, why: str, now: float, policy: Policy) -> Result:
@@ -554,13 +565,23 @@ def exited(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         return replace(p, pid=None), (Probe(p.wid, 0, PID_FILE),)
     lived = now - p.started if p.started is not None else 0.0
     ended = Exit(at=now, code=e.code, signal=e.signal, lived=lived)
-    down = replace(_unattended(p), pid=None, started=None, exit=ended, since=now, reason="", replaced="")
     told: tuple[Effect, ...] = (_reaped(p, e, lived), *_nothing_expected(p))
-    if not comes_back(e, policy):
-        state = State.COMPLETED if ended_well(e, policy) else State.EXITED
-        return replace(down, state=state, attempts=0, deaths=()), told
-    attempts = 0 if lived >= policy.settle_time and not p.is_awaited else p.attempts + 1
-    down = replace(down, attempts=attempts, deaths=_deaths(p, now, policy))
+    back = comes_back(e, policy)
+    lasted = lived >= policy.settle_time and not p.is_awaited
+    down = altered(
+        p,
+        pid=None,
+        started=None,
+        exit=ended,
+        since=now,
+        reason="",
+        replaced="",
+        attempts=p.attempts + 1 if back and not lasted else 0,
+        deaths=_deaths(p, now, policy) if back else (),
+        **_UNATTENDED,
+    )
+    if not back:
+        return replace(down, state=State.COMPLETED if ended_well(e, policy) else State.EXITED), told
     later, effects = _fallen(down, e, now, policy, never_at_once=False)
     return later, (*told, *effects)
 

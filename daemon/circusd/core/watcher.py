@@ -8,9 +8,10 @@ the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from . import backoff
+from .altered import altered
 from .effects import ArmTimer, CallHook, CancelTimer, Effect, JobEnded, Publish, Signal, Vacate
 from .lifecycle import (
     ALIVE,
@@ -329,6 +330,8 @@ class Planner:
     @property
     def active(self) -> list[Process]:
         """The slots that count: neither leaving nor about to be replaced."""
+        if not self.leaving and not self.outgoing:
+            return list(self.processes.values())
         return [p for w, p in self.processes.items() if w not in self.leaving and w not in self.outgoing]
 
     def pids(self) -> list[int]:
@@ -361,7 +364,7 @@ class Planner:
         policy = self.policy
         if self.speaks and policy.ready == "auto":
             # Those before it have said it: one that doesn't is not what they were.
-            policy = replace(policy, ready="notify")
+            policy = altered(policy, ready="notify")
         after, effects = step(before, event, now, policy)
         self.processes[wid] = after
         if after.starts != before.starts:
@@ -480,9 +483,10 @@ class Planner:
 
     def _replace_ill(self, now: float) -> None:
         """Those that were found unhealthy are replaced, the longest so first, and no more at a time than the rules allow."""
-        rules, slots = self.policy.alive, self.active
+        rules = self.policy.alive
         if rules is None or (self.job is not None and self.job.kind == "reload"):
             return
+        slots = self.active
         ill = sorted((p.health.since, p.wid) for p in slots if p.is_ill and p.health is not None)
         free = rules.at_once - sum(p.is_coming for p in slots)
         for _, wid in ill[: max(0, free)]:

@@ -219,15 +219,17 @@ def explain(planner: Planner, now: float) -> str:
             if n == 1
             else f"{up} of {n} processes {'runs' if up == 1 else 'run'}."
         )
-    tried = sorted((p for p in planner.processes.values() if p.state is State.BACKOFF), key=_next_try)
+    tried = [p for p in planner.processes.values() if p.state is State.BACKOFF]
     if tried:
         # The next one to be tried stands for all: its time is the one that counts.
-        parts.append(_process_sentence(tried[0], now, planner.policy))
+        parts.append(_process_sentence(min(tried, key=_next_try), now, planner.policy))
     if len(tried) > 1:
         parts.append(f"{len(tried) - 1} more {'is' if len(tried) == 2 else 'are'} in backoff.")
-    for process in sorted(planner.processes.values(), key=lambda p: p.wid):
-        said = "" if process in tried else _process_sentence(process, now, planner.policy)
-        if said and len(parts) < 4:
+    others = [p for p in planner.processes.values() if p.state is not State.BACKOFF]
+    for process in sorted(others, key=lambda p: p.wid):
+        if len(parts) >= 4:
+            break
+        if said := _process_sentence(process, now, planner.policy):
             parts.append(said)
     parts += _health_sentences(planner, now)
     replaced = [p for p in planner.processes.values() if p.replaced]

@@ -10,6 +10,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any, Final, Protocol
 
 import gevent
@@ -27,6 +28,16 @@ NEVER: Final = float("inf")
 
 STATE_SECONDS: Final = 0.05
 """Changes of a watcher within this time are told together."""
+
+REST_OF_EACH: Final = 0.005
+"""One that goes on changing is told again after so many seconds for each of its processes, all of which are told each time,"""
+LONGEST_REST: Final = 0.5
+"""but after this long at the latest."""
+
+EVENT_SECONDS: Final = STATE_SECONDS
+"""Events within this time go out together, and with the state of what they have happened to: a follower is woken once."""
+EVENT_REST: Final = 0.2
+"""Where events come again and again, those within this time do."""
 
 LEAD_SECONDS: Final = 0.5
 """While changes of many watchers wait, the sentence above all of them, which is made from all, comes this often."""
@@ -82,8 +93,12 @@ class StateFeed:
         self._first: bytes | None = None
         self._begun = False
         self._lead_at = 0.0
-        # By name in lower case; the value is when it may be told, and the name as it is written.
-        self._changed: dict[str, tuple[float, str]] = {}
+        self._changed: dict[str, str] = {}
+        """Those that are to be told, by name in lower case: the name as it is written."""
+        self._moments: list[tuple[float, str]] = []
+        """A heap: when each of them may be told."""
+        self._rests: dict[str, float] = {}
+        """Until when those that were told lately, and have many processes, are not told again."""
         self._gathering = gevent.spawn(self._gather)
 
     def _gather(self) -> None:
@@ -98,11 +113,14 @@ class StateFeed:
 
     def changed(self, name: str) -> None:
         """The watcher may look different, or be gone; also while everything is being gathered."""
-        if name.lower() not in self._changed:
-            at = clock.now() + STATE_SECONDS
-            self._changed[name.lower()] = (at, name)
-            if self._begun:
-                self.due = min(self.due, at)
+        key = name.lower()
+        if key not in self._changed:
+            at = max(clock.now() + STATE_SECONDS, self._rests.pop(key, 0.0))
+            self._changed[key] = name
+            heappush(self._moments, (at, key))
+            if self._begun and at < self.due:
+                self.due = at
+                self._wake()
 
     def next(self, limit: int) -> tuple[str, bytes] | None:
         if self._first is not None:
@@ -111,26 +129,33 @@ class StateFeed:
             self._find_due()
             return self._topic, first
         now = clock.now()
-        for key, (at, name) in self._changed.items():
-            if at <= now:
-                del self._changed[key]
-                view = self._world.watcher_view(key)
-                data: dict[str, Any] = {"removed": name} if view is None else {"watcher": view}
-                self._find_due()
-                if not self._changed or now >= self._lead_at + LEAD_SECONDS:
-                    self._lead_at = now
-                    data["lead"] = self._world.lead(self._scope)
-                return self._topic, wire.encode(data)
+        if not self._moments or self._moments[0][0] > now:
+            self._find_due()
+            return None
+        _, key = heappop(self._moments)
+        data = self._of(key, self._changed.pop(key), now)
         self._find_due()
-        return None
+        if not self._changed or now >= self._lead_at + LEAD_SECONDS:
+            self._lead_at = now
+            data["lead"] = self._world.lead(self._scope)
+        return self._topic, wire.encode(data)
+
+    def _of(self, key: str, name: str, now: float) -> dict[str, Any]:
+        view = self._world.watcher_view(key)
+        if view is None:
+            return {"removed": name}
+        rest = min(REST_OF_EACH * len(view.get("processes", ())), LONGEST_REST)
+        if rest > STATE_SECONDS:
+            self._rests[key] = now + rest
+        return {"watcher": view}
 
     def _find_due(self) -> None:
-        # They are in the order of their moments.
-        self.due = next(iter(self._changed.values()))[0] if self._changed else NEVER
+        self.due = self._moments[0][0] if self._moments else NEVER
 
     def close(self) -> None:
         self._gathering.kill(block=False)
         self._changed.clear()
+        self._moments.clear()
 
 
 class EventFeed:
@@ -146,6 +171,7 @@ class EventFeed:
         self._scope = scope
         self._kept: deque[bytes] = deque()
         self._skipped = 0
+        self._rests_until = 0.0
         self._cancel = publisher.listen(_prefixes(topic), self._came)
 
     def _came(self, topic: str, body: bytes) -> None:
@@ -155,8 +181,11 @@ class EventFeed:
         if len(self._kept) > EVENTS_KEPT:
             self._kept.popleft()
             self._skipped += 1
-        self.due = 0.0
-        self._wake()
+        is_many = len(self._kept) >= EVENTS_KEPT // 2
+        at = 0.0 if is_many else max(clock.now() + EVENT_SECONDS, self._rests_until)
+        if at < self.due:
+            self.due = at
+            self._wake()
 
     def next(self, limit: int) -> tuple[str, bytes] | None:
         if self._skipped:
@@ -165,6 +194,7 @@ class EventFeed:
         body = self._kept.popleft() if self._kept else None
         if not self._kept:
             self.due = NEVER
+            self._rests_until = clock.now() + EVENT_REST
         return None if body is None else (self._topic, body)
 
     def close(self) -> None:

@@ -132,7 +132,6 @@ class Follows:
             for feed, follow in self._states.items():
                 if follow.scope.sees(name):
                     feed.changed(name)
-                    follow.wake()
 
     def left(self, connection: bytes) -> None:
         """The connection has ended, and its streams with it."""

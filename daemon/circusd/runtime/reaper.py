@@ -6,6 +6,7 @@ not meant for it.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Container
@@ -16,6 +17,8 @@ import gevent
 from circusd.kernel import pidfd
 from circusd.kernel.pidfd import Ended, ExitStatus
 from circusd.kernel.signals import SignalPipe
+
+from . import clock
 
 READ = 1
 ORPHANS_A_TURN = 256
@@ -35,9 +38,9 @@ class Reaper:
         """Pids of those that have ended, and that a debugger keeps from being reaped."""
         self._pipe: SignalPipe | None = None
         self._pause: Any = None
-        """The timer until orphans may be looked for again."""
-        self._missed = False
-        """SIGCHLD came meanwhile."""
+        """The timer until orphans are looked for again, where that was not long ago."""
+        self._looked = -math.inf
+        """When orphans were looked for the last time (monotonic)."""
         self._io: Any = None
         self.handlers: dict[int, Callable[[int], None]] = {}
         """What to call, in the hub's turn, for signals other than SIGCHLD; one without is passed over."""
@@ -64,18 +67,19 @@ class Reaper:
 
     def _look_for_orphans(self) -> None:
         if self._pause is not None:
-            self._missed = True
             return
-        self._pause = self._loop.timer(ORPHANS_SECONDS)
-        self._pause.start(self._look_again, update=True)
+        left = self._looked + ORPHANS_SECONDS - clock.now()
+        if left > 0:
+            self._pause = self._loop.timer(left)
+            self._pause.start(self._look_now, update=True)
+        else:
+            self._look_now()
+
+    def _look_now(self) -> None:
+        self._drop_pause()
+        self._looked = clock.now()
         # After the pidfds of this turn: our own dead are then reaped, and do not hide orphans.
         self._loop.run_callback(self._reap_orphans)
-
-    def _look_again(self) -> None:
-        self._drop_pause()
-        if self._missed:
-            self._missed = False
-            self._look_for_orphans()
 
     def _drop_pause(self) -> None:
         if self._pause is not None:

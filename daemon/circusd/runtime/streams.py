@@ -167,7 +167,8 @@ class Reader:
         self._fd = fd
         self._source: Source | FanSource | None = self._source_of(sink)
         self._closed = closed
-        self._capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+        self._capacity = 0
+        """Bytes that the pipe holds, once something has come."""
         self._grown = False
         self._most = self._most_of(sink)
         self._held = False
@@ -251,6 +252,8 @@ class Reader:
         if not data:
             self._finish()
             return None
+        if not self._capacity:
+            self._capacity = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
         now = clock.now()
         self._level = self._level * math.exp((self._last - now) / RECENT) + len(data)
         self._last = now

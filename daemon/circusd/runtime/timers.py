@@ -1,12 +1,21 @@
-"""Timers by key, on the loop's monotonic clock."""
+"""Timers by key, on the loop's monotonic clock.
+
+They are a heap, and the loop has one timer, for the first of them: what is due at one moment costs one wake-up, and what is armed and
+cancelled again costs the loop nothing.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable
-from typing import Any
+from heapq import heapify, heappop, heappush
+from typing import Any, Final
 
 import gevent
+
+from . import clock
+
+_SPARE: Final = 64
+"""So many more than twice the armed ones may be in the heap, as those that were cancelled stay there for a while."""
 
 
 class Timers:
@@ -14,40 +23,71 @@ class Timers:
 
     def __init__(self) -> None:
         self._loop = gevent.get_hub().loop
-        self._timers: dict[Hashable, Any] = {}
+        self._armed: dict[Hashable, tuple[int, Callable[[], None]]] = {}
+        """By key, the number of its place in the heap, and what is called."""
+        self._heap: list[tuple[float, int, Hashable]] = []
+        """The first one is always of an armed timer."""
+        self._number = 0
+        self._timer: Any = None
+        self._wakes_at = 0.0
+        """While there is a timer of the loop: when that fires."""
 
     def arm(self, key: Hashable, at: float, fire: Callable[[], None]) -> None:
         """``fire`` is called in the hub's turn at ``at`` (monotonic seconds); it must not block."""
-        self.cancel(key)
-        timer = self._loop.timer(max(0.0, at - time.monotonic()))
-
-        def fired() -> None:
-            self._drop(key, timer)
-            fire()
-
-        self._timers[key] = timer
-        timer.start(fired)
+        self._number += 1
+        self._armed[key] = (self._number, fire)
+        heappush(self._heap, (at, self._number, key))
+        if len(self._heap) > 2 * len(self._armed) + _SPARE:
+            self._heap = [row for row in self._heap if self._is_armed(row)]
+            heapify(self._heap)
+        self._settle()
 
     def cancel(self, key: Hashable) -> None:
         """The timer of that key does not fire any more."""
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.stop()
-            timer.close()
+        if self._armed.pop(key, None) is not None:
+            self._settle()
 
-    def _drop(self, key: Hashable, timer: Any) -> None:
-        if self._timers.get(key) is timer:
-            del self._timers[key]
-        timer.stop()
-        timer.close()
+    def _is_armed(self, row: tuple[float, int, Hashable]) -> bool:
+        armed = self._armed.get(row[2])
+        return armed is not None and armed[0] == row[1]
+
+    def _settle(self) -> None:
+        """The loop wakes us for the first of them, and for nothing else."""
+        while self._heap and not self._is_armed(self._heap[0]):
+            heappop(self._heap)
+        if not self._heap:
+            self._drop()
+        elif self._timer is None or self._wakes_at != self._heap[0][0]:
+            self._drop()
+            self._wakes_at = self._heap[0][0]
+            # A new one each time: a timer that has fired would fire again at once.
+            self._timer = self._loop.timer(max(0.0, self._wakes_at - clock.now()))
+            self._timer.start(self._due, update=True)
+
+    def _drop(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._drop()
+        now = clock.now()
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                row = heappop(self._heap)
+                if self._is_armed(row):
+                    self._armed.pop(row[2])[1]()
+        finally:
+            self._settle()
 
     def close(self) -> None:
         """No timer fires any more."""
-        for key in list(self._timers):
-            self.cancel(key)
+        self._armed.clear()
+        self._settle()
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._timers
+        return key in self._armed
 
     def __len__(self) -> int:
-        return len(self._timers)
+        return len(self._armed)

@@ -12,7 +12,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from gevent.event import AsyncResult, Event
 
 from circusd.config.launch import build
 from circusd.config.model import HookConfig, WatcherConfig, names_wid, with_options
+from circusd.core.altered import altered
 from circusd.core.crash import is_crash, what_next
 from circusd.core.effects import (
     ArmTimer,
@@ -394,7 +395,7 @@ class Watcher:
 
     def happen(self, wid: int, event: Happening) -> None:
         """Something happened to the process of a slot."""
-        event = replace(event, chance=random.random())
+        event = altered(event, chance=random.random())
         self._carry_out(self.planner.happen(wid, event, clock.now()))
 
     def replace(self, wid: int, option: str, why: str) -> None:
@@ -576,7 +577,7 @@ class Watcher:
             if self.inputs is not None:
                 stack.callback(self.inputs.given, wid)
             try:
-                return spawn(replace(spec, stdout=ends.stdout, stderr=ends.stderr)), spec
+                return spawn(altered(spec, stdout=ends.stdout, stderr=ends.stderr)), spec
             except BaseException:
                 self.output.abandon(wid)
                 self._drop_sign(wid)
@@ -840,9 +841,9 @@ class Watcher:
         process = self.planner.processes.get(failure.wid)
         if process is not None:
             text = what_next(process, clock.now(), self.planner.policy)
-            failure = replace(failure, next=text, next_try=process.next_try)
+            failure = altered(failure, next=text, next_try=process.next_try)
         elif self.planner.setback:
-            failure = replace(failure, next="the reload was given up, and the old processes stay")
+            failure = altered(failure, next="the reload was given up, and the old processes stay")
         self.arbiter.on_failure(self, failure)
 
     def _signal(self, wid: int, signum: int, children: bool, by: str = "") -> None:

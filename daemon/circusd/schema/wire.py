@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from .errors import BadJson, CircusError
 
@@ -84,9 +84,12 @@ def decode_request(frames: list[bytes]) -> Request:
     )
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), default=str)
+
+
 def encode(data: Any) -> bytes:
     """JSON text as bytes; lone surrogates (undecodable bytes of the system) come out escaped."""
-    return json.dumps(data, separators=(",", ":"), default=str).encode("ascii")
+    return _ENCODER.encode(data).encode("ascii")
 
 
 class Encoded(bytes):
