@@ -289,7 +289,8 @@ def test_what_did_not_run_is_a_gap(browser: Browser, console: Console) -> None:
         console.daemon.loads = True
 
 
-# In the frame after the next: which colour lines have, whether each chart has it and that of its words, and how many cells are still between two.
+# In the frame after the next: which colour lines have, whether each chart has it and that of its words, and how many cells
+# are still between two.
 DRAWN = """async () => {
   for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
   const moving = document.getAnimations().filter((one) => one.effect.target.matches('td')).length;

@@ -121,8 +121,8 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because". Of a freeze: who
-    wants it."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because". Of a freeze, and of
+    its end: who wants it."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
@@ -1030,7 +1030,7 @@ def thaw(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         ready_by=None if p.ready_by is None else p.ready_by + stood,
         beat_by=None if p.beat_by is None else p.beat_by + stood,
     )
-    told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3)})
+    told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3), "by": e.text})
     effects = (*_no_more_limit(p), Thaw(p.wid), told)
     then, more = aged(up, e, now, policy) if p.overdue else _judged_again(up, now, policy)
     return then, (*effects, *more)
