@@ -3,7 +3,7 @@
 import { html, icon, mark, state, tone } from './shapes.js';
 import { useEffect, useMemo, useRef, useState } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
-import { wait } from './format.js';
+import { clock, wait } from './format.js';
 import { byName, now, store, watcherNamed } from './store.js';
 import { address } from './overview.js';
 import { watcherState } from './parts.js';
@@ -63,8 +63,9 @@ const howOf = (need) => (need.outside ? words.answering : words.conditions[need.
 /** Shape and words of a watcher, and which it waits for. */
 function stateOf(row) {
   if (row.outside) {
-    const { met, problem, asked, next } = row.outside;
-    if (met) return { kind: 'run', word: words.answers };
+    const { met, problem, asked, next, answered } = row.outside;
+    // It is not watched any more: that it had answered is all that is known.
+    if (met) return { kind: 'run', word: words.answered(clock(answered)) };
     return problem ? { kind: 'wait', word: words.silent(problem, asked, next && wait(Math.max(0, next - now()))) } : { kind: 'rest', word: words.notAsked };
   }
   const found = watcherState(row.watcher);

@@ -19,7 +19,7 @@ export const words = {
   head: { name: 'Watcher', state: 'State', needs: 'Needs', users: 'Needed by' },
   conditions: { ready: 'ready', started: 'started', completed: 'ended', completed_successfully: 'ended well' },
   answering: 'answers',
-  answers: 'answers',
+  answered: (time) => `answered at ${time}`,
   silent: (problem, times, next) => `${problem}, asked ${times === 1 ? 'once' : `${times} times`}${next ? `, next in ${next}` : ''}`,
   notAsked: 'not asked yet',
   met: 'there',

@@ -659,7 +659,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "explain",
         "say why watchers are as they are",
-        "One or a few sentences for each: why it is in its state, and what happens next.",
+        "One or a few sentences for each: why it is in its state, and what happens next. Of watchers that are named, the addresses outside "
+        "that they depend on are looked at once: it says which do not answer now.",
         (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field(
