@@ -195,7 +195,9 @@ def test_what_add_was_given_is_what_the_processes_have(daemon: Daemon, tmp_path:
     """Options given as flags are those of a file: where, as whom, with which variables and limits, writing whereto."""
     words = ["--numprocesses", "2", "--working-dir", str(tmp_path), "--env", "A=1", "--env", "B=x y,z"]
     words += ["--stdout-stream.filename", str(tmp_path / "out.log"), "--rlimit-nofile=99"]
-    daemon.ctl("add", "--start", "--waiting", *words, "full", "--", "sh", "-c", 'echo "$A  $B"; exec sleep 1000')
+    daemon.ctl(
+        "add", "--start", "--waiting", *words, "full", "--", "sh", "-c", 'echo "$A  $B"; exec sleep 1000'
+    )
     pids = daemon.pids("full")
     assert len(pids) == 2
     for pid in pids:
