@@ -205,8 +205,9 @@ export function GraphPage({ rest }) {
   const view = rest in LINES ? rest : '';
   if (view) return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1></div><${Views} view=${view} /></header><${Starts} last=${view === 'last'} /></main>`;
   const { tied, alone } = entangled();
-  const lacking = (state) => tied.filter((row) => row.watcher?.state === state && row.needs.some((need) => !need.met)).length;
-  return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.filter((row) => row.watcher).length, lacking('waiting'), lacking('failed')) : ''}</p></div>
+  const lacking = tied.filter((row) => row.watcher && row.needs.some((need) => !need.met));
+  const many = (is) => lacking.filter(is).length;
+  return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.filter((row) => row.watcher).length, many((row) => row.watcher.state === 'waiting'), many((row) => row.watcher.state === 'failed'), many((row) => stateOf(row).kind === 'run')) : ''}</p></div>
       <${Views} view="" /><${FormLink} href=${`${base}/c/graph?mermaid=true`} line="circusctl graph --mermaid">${words.mermaid}<//></header>
     ${!store.heard ? html`<${Loading} />` : tied.length ? html`<${Picture} rows=${tied} /><${Table} rows=${tied} />` : html`<${Nothing} />`}<${Alone} rows=${alone} /></main>`;
 }

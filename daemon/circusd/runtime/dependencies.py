@@ -232,7 +232,7 @@ class Dependencies:
             hopeless = hopeless if watcher.planner.waits_for_others else ""
             if hopeless or why != watcher.planner.gate:
                 last, waiting.last = waiting.last, name
-                watcher.release(why, hopeless, last)
+                watcher.release(why, hopeless, last, clock.now() - waiting.since)
         if self._outside is not None:
             self._outside.want({one.address for w in self._begun for one in w.planner.asked})
             self._outside.keep(n for w in self._arbiter.watchers.values() for n, _ in w.config.depends_on)

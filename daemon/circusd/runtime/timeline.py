@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.core.dependencies import COMPLETED, COMPLETED_SUCCESSFULLY
 from circusd.core.reaching import ended_by_itself
-from circusd.core.timeline import Start, critical_chain
+from circusd.core.timeline import HELD_UP, Start, critical_chain
 from circusd.schema.need_values import is_outside
 
 from . import clock
@@ -31,6 +31,11 @@ class Timeline:
         self.last = start
         if is_boot:
             self.boot = start
+
+    def waited(self, after: str, seconds: float) -> None:
+        """Its start has waited for that; a moment is nothing where its turn had come late for another one's sake."""
+        if self.last is not None and after and (seconds >= HELD_UP or not self.last.after):
+            self.last.after = after
 
     def freed(self) -> None:
         """Its first process is about to be started, or its first hook asked."""

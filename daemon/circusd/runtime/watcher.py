@@ -301,14 +301,13 @@ class Watcher:
         """Whether commands are under way, or wait for their turn."""
         return self.planner.job is not None or bool(self._line)
 
-    def release(self, why: str, hopeless: str, after: str = "") -> None:
+    def release(self, why: str, hopeless: str, after: str, waited: float) -> None:
         """A start that waits goes on where there is no reason (``why``) not to, and ends where there is no hope.
 
-        ``after`` is what it waited for last, in lower case.
+        ``after`` is what it waited for last, in lower case, and ``waited`` since when: so many seconds.
         """
         now = clock.now()
-        if after and self.timeline.last is not None:
-            self.timeline.last.after = after
+        self.timeline.waited(after, waited)
         self._carry_out(self.planner.forbid(hopeless, now) if hopeless else self.planner.hold(why, now))
 
     def _is_stopping(self) -> bool:
