@@ -12,9 +12,7 @@ const two = (number) => String(number).padStart(2, '0');
 
 /** The colours of the style sheet as a canvas takes them: asked for once for each theme. */
 const colours = new Map();
-const forget = () => colours.clear();
-for (const query of ['(prefers-color-scheme: dark)', '(prefers-contrast: more)', '(forced-colors: active)']) matchMedia(query).addEventListener('change', forget);
-new MutationObserver(forget).observe(document.documentElement, { attributeFilter: ['data-theme', 'data-contrast'] });
+window.circusTheme.onChange(() => colours.clear());
 
 export function colour(name) {
   let found = colours.get(name);

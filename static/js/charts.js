@@ -202,12 +202,11 @@ export function Charts({ watcher }) {
     listen();
     ask();
     draw();
-    const looks = new MutationObserver(draw);
-    looks.observe(document.documentElement, { attributeFilter: ['data-theme', 'data-contrast'] });
+    const unpaint = window.circusTheme.onChange(draw); // a canvas keeps what was drawn
     return () => {
       away = true;
       cancelAnimationFrame(frame);
-      looks.disconnect();
+      unpaint();
       unsubscribe();
       for (const chart of view.charts) chart.destroy();
     };

@@ -3,7 +3,7 @@
 import { html, icon, mark, state, tone } from './shapes.js';
 import { useEffect, useMemo, useRef, useState } from '../vendor/hooks.js';
 import { visible } from './ansi.js';
-import { wait } from './format.js';
+import { clock, wait } from './format.js';
 import { byName, now, store, watcherNamed } from './store.js';
 import { address } from './overview.js';
 import { watcherState } from './parts.js';
@@ -63,8 +63,9 @@ const howOf = (need) => (need.outside ? words.answering : words.conditions[need.
 /** Shape and words of a watcher, and which it waits for. */
 function stateOf(row) {
   if (row.outside) {
-    const { met, problem, asked, next } = row.outside;
-    if (met) return { kind: 'run', word: words.answers };
+    const { met, problem, asked, next, answered } = row.outside;
+    // It is not watched any more: that it had answered is all that is known.
+    if (met) return { kind: 'run', word: words.answered(clock(answered)) };
     return problem ? { kind: 'wait', word: words.silent(problem, asked, next && wait(Math.max(0, next - now()))) } : { kind: 'rest', word: words.notAsked };
   }
   const found = watcherState(row.watcher);
@@ -204,8 +205,9 @@ export function GraphPage({ rest }) {
   const view = rest in LINES ? rest : '';
   if (view) return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1></div><${Views} view=${view} /></header><${Starts} last=${view === 'last'} /></main>`;
   const { tied, alone } = entangled();
-  const lacking = (state) => tied.filter((row) => row.watcher?.state === state && row.needs.some((need) => !need.met)).length;
-  return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.filter((row) => row.watcher).length, lacking('waiting'), lacking('failed')) : ''}</p></div>
+  const lacking = tied.filter((row) => row.watcher && row.needs.some((need) => !need.met));
+  const many = (is) => lacking.filter(is).length;
+  return html`<main id="page" class="page graph-page"><header class="head-of"><div><h1>${words.title}</h1><p class="explain">${tied.length ? words.lead(tied.filter((row) => row.watcher).length, many((row) => row.watcher.state === 'waiting'), many((row) => row.watcher.state === 'failed'), many((row) => stateOf(row).kind === 'run')) : ''}</p></div>
       <${Views} view="" /><${FormLink} href=${`${base}/c/graph?mermaid=true`} line="circusctl graph --mermaid">${words.mermaid}<//></header>
     ${!store.heard ? html`<${Loading} />` : tied.length ? html`<${Picture} rows=${tied} /><${Table} rows=${tied} />` : html`<${Nothing} />`}<${Alone} rows=${alone} /></main>`;
 }

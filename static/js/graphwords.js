@@ -4,8 +4,8 @@ const many = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
 export const words = {
   title: 'Dependencies',
-  lead: (count, waiting, lost) => {
-    const rest = [waiting && `${many(waiting, 'waits', 'wait')} for what is not there yet`, lost && `${many(lost, 'was', 'were')} not started, as what is needed can’t be had`].filter(Boolean).join('; ');
+  lead: (count, waiting, lost, without) => {
+    const rest = [waiting && `${many(waiting, 'waits', 'wait')} for what is not there yet`, lost && `${many(lost, 'was', 'were')} not started, as what is needed can’t be had`, without && `${many(without, 'runs', 'run')} though what was needed is not there any more`].filter(Boolean).join('; ');
     return `${many(count, 'watcher needs others', 'watchers need others or are needed')}. ${rest || 'What they need is there'}.`;
   },
   waitsFor: (names) => `waits for ${names.join(', ')}`,
@@ -19,7 +19,7 @@ export const words = {
   head: { name: 'Watcher', state: 'State', needs: 'Needs', users: 'Needed by' },
   conditions: { ready: 'ready', started: 'started', healthy: 'healthy', completed: 'ended', completed_successfully: 'ended well' },
   answering: 'answers',
-  answers: 'answers',
+  answered: (time) => `answered at ${time}`,
   silent: (problem, times, next) => `${problem}, asked ${times === 1 ? 'once' : `${times} times`}${next ? `, next in ${next}` : ''}`,
   notAsked: 'not asked yet',
   met: 'there',

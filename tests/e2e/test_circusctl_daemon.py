@@ -100,7 +100,7 @@ def test_tail_follows_several_streams_live(daemon: Daemon) -> None:
 
 def test_a_follower_that_is_slow_gets_all_the_same(daemon: Daemon) -> None:
     """Credit that is given back lets more come than the first window."""
-    daemon.ctl("add", "--start", "--waiting", "burst", "sh", "-c", "seq 1 60000; sleep 1000")
+    daemon.ctl("add", "--start", "--waiting", "burst", "sh", "-c", "seq 1 60000; exec sleep 1000")
     eventually(lambda: "60000" in daemon.ctl("tail", "burst", "-n", "1").stdout)
     got: list[str] = []
     with (
@@ -186,16 +186,18 @@ def test_an_environment_that_is_set_arrives_in_the_processes(daemon: Daemon) -> 
 
 def test_the_quotes_of_an_added_command_are_kept(daemon: Daemon) -> None:
     """Words with spaces stay words; the original lost them."""
-    daemon.ctl("add", "--start", "--waiting", "say", "sh", "-c", 'echo "a  b"; sleep 1000')
+    daemon.ctl("add", "--start", "--waiting", "say", "sh", "-c", 'echo "a  b"; exec sleep 1000')
     eventually(lambda: "say.1 | a  b" in daemon.ctl("tail", "say").stdout)
-    assert daemon.ctl("get", "say", "cmd").stdout == "cmd: sh -c 'echo \"a  b\"; sleep 1000'\n"
+    assert daemon.ctl("get", "say", "cmd").stdout == "cmd: sh -c 'echo \"a  b\"; exec sleep 1000'\n"
 
 
 def test_what_add_was_given_is_what_the_processes_have(daemon: Daemon, tmp_path: Path) -> None:
     """Options given as flags are those of a file: where, as whom, with which variables and limits, writing whereto."""
     words = ["--numprocesses", "2", "--working-dir", str(tmp_path), "--env", "A=1", "--env", "B=x y,z"]
     words += ["--stdout-stream.filename", str(tmp_path / "out.log"), "--rlimit-nofile=99"]
-    daemon.ctl("add", "--start", "--waiting", *words, "full", "--", "sh", "-c", 'echo "$A  $B"; sleep 1000')
+    daemon.ctl(
+        "add", "--start", "--waiting", *words, "full", "--", "sh", "-c", 'echo "$A  $B"; exec sleep 1000'
+    )
     pids = daemon.pids("full")
     assert len(pids) == 2
     for pid in pids:

@@ -182,6 +182,32 @@ def test_a_frozen_process_obeys_a_stop(daemon: Daemon) -> None:
     assert (process["state"], process["thaw_at"], process["frozen_by"]) == ("running", None, "")
 
 
+def test_a_freeze_ends_when_somebody_else_lets_it_go_on(daemon: Daemon) -> None:
+    """``kill -CONT`` from any shell: the state says so, and so does an event; what is below it goes on with it. It is no earlier thaw
+    that ends a later freeze."""
+    eventually(lambda: (daemon.folder / "count").exists() and counted(daemon), within=20)
+    (pid,) = daemon.pids("tree")
+    for _ in range(3):
+        daemon.call("freeze", name="tree")
+        assert daemon.call("thaw", name="tree")["thawed"] == [pid]
+    daemon.call("freeze", name="tree", seconds=600)
+    # Somebody dies meanwhile: circusd looks at its children.
+    daemon.call("restart", name="pair", waiting=True)
+    assert slot(daemon, "tree")["state"] == "frozen"
+    eventually(lambda: all(proc.is_at_rest(one.pid) for one in below(pid)))
+    kin, seen = below(pid), counted(daemon)
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: slot(daemon, "tree")["state"] == "running")
+    eventually(lambda: counted(daemon) != seen and not any(is_still(one.pid) for one in kin))
+    process = slot(daemon, "tree")
+    assert (process["pid"], process["thaw_at"], process["frozen_by"]) == (pid, None, "")
+    assert "frozen" not in daemon.watcher("tree")["explain"]
+    told = [e for e in daemon.call("events", lines=200)["events"] if e["event"] == "process.thawed"]
+    assert (told[-1]["pid"], told[-1]["by"]) == (pid, "somebody outside circusd")
+    assert "thawed by somebody outside circusd" in told[-1]["text"]
+    assert told[-2]["by"] not in ("", told[-1]["by"])
+
+
 def test_a_freeze_with_an_end_ends_by_itself(daemon: Daemon) -> None:
     """The time that is left is told; a later freeze without one lasts."""
     (pid,) = daemon.pids("tree")

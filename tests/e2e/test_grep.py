@@ -44,7 +44,7 @@ stdout_stream.filename = {folder}/logs/web.log
 stdout_stream.max_bytes = 30000
 stdout_stream.backup_count = 5
 [watcher:worker]
-cmd = sh -c 'echo line of the worker; sleep 1000'
+cmd = sh -c 'echo line of the worker; exec sleep 1000'
 copy_env = true
 """
 
@@ -277,7 +277,7 @@ def test_a_file_that_others_write_to_as_well_is_read_for_nobody_alone(tmp_path: 
         f"copy_env = true\nstdout_stream.class = FileStream\nstdout_stream.filename = {tmp_path}/both.log\n"
     )
     text = "".join(
-        f"[watcher:{name}]\ncmd = sh -c 'echo it is {name}; sleep 1000'\n{both}" for name in ("a", "b")
+        f"[watcher:{name}]\ncmd = sh -c 'echo it is {name}; exec sleep 1000'\n{both}" for name in ("a", "b")
     )
     (tmp_path / "both.log.1").write_text("it is long ago\n")
     with Daemon(text, tmp_path) as daemon:
@@ -293,7 +293,7 @@ def test_a_file_that_others_write_to_as_well_is_read_for_nobody_alone(tmp_path: 
 
 def test_tail_goes_on_from_what_was_before(tmp_path: Path) -> None:
     """``-f`` with ``--since``: first what there is, then what comes, each line once."""
-    code = "for i in $(seq 400); do echo line $i; sleep 0.01; done; sleep 1000"
+    code = "for i in $(seq 400); do echo line $i; sleep 0.01; done; exec sleep 1000"
     text = f"[watcher:web]\ncmd = sh -c '{code}'\ncopy_env = true\n"
     with Daemon(text, tmp_path) as daemon:
         eventually(lambda: daemon.call("output")["lines"], within=20)

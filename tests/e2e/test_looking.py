@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +49,13 @@ def as_viewer(daemon: Daemon, command: str, properties: dict[str, Any]) -> tuple
     return in_session(daemon, login(daemon, "vera", "viewer"), command, properties)
 
 
+def kill_with_children(pid: int) -> None:
+    """Nobody looks after what a process leaves behind that ends by itself."""
+    process = psutil.Process(pid)
+    for one in (*process.children(), process):
+        one.kill()
+
+
 def test_samples_come_without_a_viewer(daemon: Daemon) -> None:
     """Each second here, as the option says; with what has happened to the watcher, and as lines of circusctl."""
     told = eventually(
@@ -76,7 +82,7 @@ def test_samples_come_without_a_viewer(daemon: Daemon) -> None:
 def test_restarts_are_counted_up(daemon: Daemon) -> None:
     """A process that ends by itself and comes again is one more, for good."""
     before = daemon.call("history", name="web", last=0)["watchers"]["web"]["restarts"][-1]
-    psutil.Process(daemon.pids("web")[0]).send_signal(signal.SIGKILL)
+    kill_with_children(daemon.pids("web")[0])
     eventually(
         lambda: daemon.call("history", name="web", last=0)["watchers"]["web"]["restarts"][-1] == before + 1,
         within=20,
@@ -119,7 +125,7 @@ def test_a_tree_is_told_with_what_is_below(daemon: Daemon) -> None:
 
 def test_a_process_is_told_in_full(daemon: Daemon) -> None:
     """State, what it takes, what it holds, and how those before it ended."""
-    psutil.Process(daemon.watcher("web")["processes"][1]["pid"]).send_signal(signal.SIGKILL)
+    kill_with_children(daemon.watcher("web")["processes"][1]["pid"])
     eventually(lambda: daemon.call("process", name="WEB", wid=2)["ends"], within=20)
     told = eventually(
         lambda: (reply := daemon.call("process", name="web", wid="2")) and reply.get("stats") and reply

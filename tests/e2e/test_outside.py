@@ -86,6 +86,16 @@ def test_it_says_what_it_waits_for_and_goes_on_when_that_answers(outside: Outsid
         assert daemon.ctl("wait", "web", "--for", "running", "--timeout", "20").returncode == 0
         assert outside.need("web")["met"] is True
         assert outside.need("web")["next"] is None
+        assert daemon.ctl("explain", "web").stdout.count(address) == 0
+    # Nobody watches it any more, but who asks is told.
+    eventually(
+        lambda: (
+            f"{address}, which it depends on, does not answer now: connection refused."
+            in daemon.ctl("explain", "web").stdout
+        ),
+        what="the look of a moment ago is over",
+    )
+    assert daemon.watcher("web")["state"] == "running"
     started = next(row for row in daemon.call("timeline")["watchers"] if row["name"] == "web")
     assert started["after"] == address
     # It has answered for that start; the next one asks anew.

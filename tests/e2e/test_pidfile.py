@@ -75,6 +75,7 @@ respawn = false
 
 [watcher:other]
 cmd = sh -c 'sleep 1000 & exec sleep 1000'
+stop_children = true
 copy_env = true
 """
 

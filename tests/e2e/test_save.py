@@ -140,7 +140,7 @@ def test_a_file_that_changed_on_disk_is_not_written_over(daemon: Daemon) -> None
     [
         (("set", "web", "env", "TOKEN=old-secret", "--waiting"), "watcher web: env can't be saved"),
         (
-            ("set", "web", "cmd", "sh -c 'sleep 1000 ; sleep 1'", "--waiting"),
+            ("set", "web", "cmd", "sh -c 'exec sleep 1000 ; sleep 1'", "--waiting"),
             "can't be saved, the file would be wrong then",
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import threading
 from collections import Counter
@@ -81,6 +82,40 @@ class Clients:
                     return f"answer: {problem}"
                 return "answered" if whole.endswith(b"hello") else f"answer: {whole!r}"
         return "nobody listens"
+
+
+class Comers:
+    """Somebody new comes each moment and goes as soon as he is let in, also while others before him have to try again."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.errors: Counter[int] = Counter()
+        self._going = True
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Comers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._going = False
+        self._thread.join()
+
+    def _run(self) -> None:
+        coming: dict[int, socket.socket] = {}
+        poll = select.poll()
+        while self._going or coming:
+            if self._going and len(coming) < 500:
+                client = socket.socket()
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", self.port))
+                coming[client.fileno()] = client
+                poll.register(client, select.POLLOUT)
+            for fd, _ in poll.poll(1):
+                client = coming.pop(fd)
+                poll.unregister(fd)
+                self.errors[client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)] += 1
+                client.close()
 
 
 def text(folder: Path, section: str, more: str = "") -> str:
@@ -179,6 +214,24 @@ def test_one_that_is_opened_anew_at_its_address_refuses_nobody(
             reload(text(tmp_path, f"{at(port)}\n{proto}"))
             clients.answered(50)
         clients.all_well()
+
+
+def test_one_of_which_each_process_gets_its_own_refuses_nobody_either(
+    daemon: Daemon, port: int, tmp_path: Path
+) -> None:
+    """There and back: until the first process listens, TCP tries again."""
+    reload, own = reloader(daemon), f"{at(port)}\nso_reuseport = true"
+    with Comers(port) as comers:
+        for section in (own, f"{own}\nproto = tcp", at(port), own):
+            pids = daemon.pids("web")
+            assert reload(text(tmp_path, section))
+            assert not set(pids) & set(daemon.pids("web"))
+    # What is in the queue of a process that goes may be reset, as ever with such sockets.
+    assert comers.errors[0] and set(comers.errors) <= {0, errno.ECONNRESET}, comers.errors
+    # With nobody there it is as ever.
+    daemon.call("stop", name="web", waiting=True)
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def test_unix_sockets_change_and_move_too(tmp_path: Path) -> None:

@@ -177,16 +177,17 @@ def test_memory_files_put_aside_and_compressed_ones_are_one_log(
     assert times == sorted(times)
 
 
+@pytest.mark.parametrize(("kind", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
 def test_pages_back_through_a_compressed_file_unpack_it_once(
-    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, pack: Any
 ) -> None:
     """Where a process is asked for one after the other; and they are the same as those of one who begins anew each time."""
     monkeypatch.setattr(unpacking, "STOP_BYTES", unpacking.CHUNK_BYTES)
     drawn = random.Random(7)
     text = "".join(f"line {n} {drawn.randbytes(drawn.randrange(60)).hex()}\n" for n in range(20_000))
     text += f"line 20000 {'y' * 5 * LONGEST_LINE}\n" + numbered(20_001, 21_000)
-    packed = tmp_path / "web.log.1.gz"
-    packed.write_bytes(gzip.compress(text.encode(), 1))
+    packed = tmp_path / f"web.log.1.{kind}"
+    packed.write_bytes(pack(text.encode(), 1))
     os.utime(packed, (1000, 1000))
     logs = make(**ROTATED)
     logs.write(numbered(21_000, 21_100))
@@ -206,7 +207,7 @@ def test_pages_back_through_a_compressed_file_unpack_it_once(
         assert page > 8
         assert read < 2.5 * packed.stat().st_size
         with packed.open("rb") as still:
-            unfinished.take(still.fileno(), "gz", 0).close()
+            unfinished.take(still.fileno(), kind, 0).close()
         known = numbers([line for line in found if line["text"].startswith("line")])
         assert known == [n for n in range(21_100) if "pattern" not in wanted or n % 10 == 7]
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,61 @@ def test_pages_of_a_compressed_file_unpack_it_once(tmp_path: Path, kind: str) ->
     assert read <= packed.stat().st_size
     with packed.open("rb") as still:
         unfinished.take(still.fileno(), kind, len(whole)).close()
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+@pytest.mark.parametrize("room", ["enough", "little", "full"])
+def test_pages_backwards_are_all_that_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, room: str
+) -> None:
+    """From the last one on, of two files in turn; where what is unpacked has room it is unpacked once, and else more often."""
+    if room == "little":
+        monkeypatch.setattr(unpacking, "WINDOW_BYTES", 300_000)
+        monkeypatch.setattr(unpacking, "SPILL_BYTES", 1_100_000)
+    whole = content(80_000)
+    names = [tmp_path / f"web.log.{number}.{kind}" for number in (1, 2)]
+    for name in names:
+        name.write_bytes(PACKERS[kind](whole))
+    unfinished, read, pages = Unfinished(), 0, 0
+    ends, found = dict.fromkeys(names, len(whole)), dict.fromkeys(names, b"")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def tick(count: int) -> None:
+        nonlocal read
+        read += count
+
+    def lines(file: LogFile, start: int, end: int) -> bytes:
+        return b"".join(chunk.data for chunk in file.forwards(start, end, tick))
+
+    try:
+        if room == "full":
+            # As on a disk on which there is room for a part of it.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+        while any(ends.values()):
+            for file in open_files(
+                str(tmp_path / "web.log"), lambda told: pytest.fail(str(told)), unfinished
+            ):
+                name, end = Path(file.path), ends[Path(file.path)]
+                starts = file.lines_before(end)
+                data = lines(file, starts[0], end)
+                # Of what had to be read from the beginning on, a page has the last lines.
+                cut = 0 if starts[0] or pages > 40 else data.rfind(b"\n", 0, max(0, len(data) - 100_000)) + 1
+                found[name] = data[cut:] + found[name]
+                ends[name] = starts[0] + cut
+                pages += 1
+                file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(found.values()) == {whole}
+    size = sum(name.stat().st_size for name in names)
+    if room == "enough":
+        # What lies between two stops may be read twice.
+        assert read <= size * (3 if kind == "gz" else 1)
+    elif kind != "gz":
+        assert read > size
+    for name in names:
+        with name.open("rb") as still:
+            unfinished.take(still.fileno(), kind, len(whole)).close()
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -243,6 +244,30 @@ def test_every_option_of_a_watcher_is_a_flag_of_add(line: str, cmd: str, options
     found = properties(line)
     assert found["cmd"] == cmd
     assert found.get("options") == options
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("add web ./server --numprocesses 3", "--numprocesses"),
+        ("add web ./server --start --no-respawn --start -v --copy_env", "--start --no-respawn --copy_env"),
+        ("add web ./server --start", ""),
+        ("add web -- ./server --numprocesses 3", ""),
+        ("add web './server -v' --numprocesses 3", ""),
+        ("add --numprocesses 3 web gunicorn --bind :80 --workers 4 --help", ""),
+    ],
+)
+def test_arguments_of_a_command_that_could_be_ours_are_named(line: str, named: str) -> None:
+    """They are the command's all the same; nothing is said where it was said whose they are, or nobody else could have them."""
+    read = arguments.read(shlex.split(line))
+    if not named:
+        assert read.notes == []
+        return
+    (note,) = read.notes
+    assert re.match(f"behind ./server, {named} (is|are) its own argument", note)
+    assert note.split(" before ")[1].startswith("web ")
+    assert "options" not in read.properties
+    assert all(word in read.properties["cmd"] for word in named.split())
 
 
 def test_each_row_of_the_option_table_is_offered() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from circusd.cli.starts import timeline
 from circusd.cli.terminal import Style
-from circusd.core.timeline import UNTIL, Start, critical_chain
+from circusd.core.timeline import HELD_UP, SLOW, UNTIL, Start, Turns, critical_chain
 
 NAMES = [f"w{n}" for n in range(8)]
 
@@ -44,6 +44,46 @@ def test_the_chain_has_an_end_whatever_the_records_say(starts: dict[str, Start])
     assert len(set(chain)) == len(chain) >= 1
     assert starts[chain[-1]].done == max(one.done for one in starts.values() if one.done is not None)
     assert all(starts[after].after == before for before, after in itertools.pairwise(chain))
+
+
+def test_who_only_stood_before_it_was_not_waited_for() -> None:
+    """Processes of one priority that are started one after the other on a busy machine are no chain; what took time by design is."""
+    turns, after = Turns(0.0), {}
+    for name, took, by_itself in (
+        ("quick", 0.001, False),
+        ("busy", SLOW / 2, False),
+        ("hook", HELD_UP, True),
+        ("next", 0.2, False),
+        ("stuck", SLOW, False),
+    ):
+        after[name] = turns.turn()
+        turns.begun(name, took, by_itself=by_itself)
+    after["same"] = turns.turn()
+    turns.ready("next", HELD_UP / 2)
+    after["lower"] = turns.turn()
+    turns.ready("lower", 3.0)
+    after["lowest"] = turns.turn()
+    assert after == {
+        "quick": "",
+        "busy": "",
+        "hook": "",
+        "next": "hook",
+        "stuck": "hook",
+        "same": "stuck",
+        "lower": "stuck",
+        "lowest": "lower",
+    }
+
+
+def test_pauses_between_watchers_are_waited_for() -> None:
+    """With ``warmup_delay`` each comes after the one before it, and the first of a lower priority after the last that was ready."""
+    turns, after = Turns(0.5), []
+    for name in "abc":
+        after.append(turns.turn())
+        turns.begun(name, 0.001, by_itself=False)
+    turns.ready("b", 1.2)
+    after.append(turns.turn())
+    assert after == ["", "a", "b", "b"]
 
 
 def test_each_takes_until_it_is_as_others_need_it() -> None:

@@ -289,6 +289,61 @@ def test_what_did_not_run_is_a_gap(browser: Browser, console: Console) -> None:
         console.daemon.loads = True
 
 
+# In the frame after the next: which colour lines have, whether each chart has it and that of its words, and how many cells
+# are still between two.
+DRAWN = """async () => {
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+  const moving = document.getAnimations().filter((one) => one.effect.target.matches('td')).length;
+  const read = (width, height, draw) => {
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    draw(context);
+    const { data } = context.getImageData(0, 0, width, height);
+    const found = new Set();
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) found.add(data.slice(i, i + 3).join());
+    return found;
+  };
+  const named = (name) => {
+    const probe = document.body.appendChild(document.createElement('i'));
+    probe.style.color = `var(--${name})`;
+    const [found] = read(1, 1, (context) => { context.fillStyle = getComputedStyle(probe).color; context.fillRect(0, 0, 1, 1); });
+    probe.remove();
+    return found;
+  };
+  return [...document.querySelectorAll('.plot canvas')].map((canvas) => {
+    const found = read(canvas.width, canvas.height, (context) => context.drawImage(canvas, 0, 0));
+    return [named('rule'), found.has(named('rule')), found.has(named('ink-3')), moving];
+  });
+}"""
+
+
+def test_charts_have_the_colours_of_the_theme_at_once(browser: Browser, console: Console) -> None:
+    """By the button and when the system becomes dark, also while nothing new comes; and nothing is between two colours meanwhile."""
+    console.daemon.answers["history"] = lambda p: history()
+    rules = set()
+
+    def is_drawn(page: Page) -> None:
+        found = page.evaluate(DRAWN)
+        assert len(found) == 4
+        assert all(row[1:] == [True, True, 0] for row in found), found
+        rules.add(found[0][0])
+
+    with seen(browser, console, WEB) as page:
+        expect(told(page, "restarts")).to_contain_text("restart")
+        page.emulate_media(reduced_motion="no-preference")
+        is_drawn(page)
+        page.emulate_media(color_scheme="dark")
+        is_drawn(page)
+        page.emulate_media(color_scheme="dark", contrast="more")
+        is_drawn(page)
+        page.emulate_media(color_scheme="light", contrast="no-preference")
+        for theme in ("Dark", "Light", "High contrast"):
+            page.get_by_role("button", name="Theme").click()
+            page.get_by_role("button", name=theme, exact=False).last.click()
+            is_drawn(page)
+    assert len(rules) == 4
+
+
 def test_history_that_does_not_come_is_told(browser: Browser, console: Console) -> None:
     """What is live is drawn all the same."""
     console.daemon.answers["history"] = lambda p: refused("failed", "it is not known")

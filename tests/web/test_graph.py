@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.web import scenes
 from tests.web.console import Console
-from tests.web.scenes import tied
+from tests.web.scenes import outside, tied
 from tests.web.staged import watcher
 from tests.web.test_modules import ask
 from tests.web.test_modules import page as plain
@@ -67,10 +69,22 @@ def test_who_needs_whom_is_drawn_and_goes_with_what_happens(browser: Browser, sc
             tied("migrate", "db:ready", meets=("completed", "completed_successfully"), state="completed")
         )
         expect(page.locator("path.way.missing")).to_have_count(2)
+        # Once it has answered it is not watched: when that was is all that is said.
+        web_row = stage.watchers["web"]
+        answered = outside("tcp://mail:25", met=True, problem="", next=None, answered=time.time())
+        stage.change({**web_row, "needs": [*web_row["needs"][:-1], answered]})
+        expect(mail).to_have_attribute(
+            "aria-label", re.compile(r"^tcp://mail:25: answered at \d\d:\d\d:\d\d$")
+        )
         stage.change(tied("web", "db:ready", "migrate:completed_successfully"))
         expect(page.locator("path.way")).to_have_count(4)
         expect(page.locator("path.way.missing")).to_have_count(0)
         expect(row).to_contain_text("active")
+        web_row = stage.watchers["web"]
+        stage.change({**web_row, "needs": [*web_row["needs"], outside("tcp://mail:25", next=None)]})
+        expect(page.locator(".explain").first).to_contain_text(
+            "1 runs though what was needed is not there any more."
+        )
 
 
 def test_arrow_keys_go_through_the_picture_and_enter_leads_to_the_watcher(

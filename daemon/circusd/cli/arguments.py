@@ -6,7 +6,7 @@ Read by hand and only for the row that is asked, as a command that answers in a 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from circusd.schema.commands import COMMANDS, WAITING, Command, Field, find
@@ -181,7 +181,9 @@ def _read_command(line: Line, row: Command, rest: _Words) -> None:
     if options is not None and options.values:
         found["options"] = options.values
     if to_the_end is not None:
-        _trailing_flags(words, own, found)
+        switches = _switches(own)
+        _trailing_flags(words, switches, found)
+        _note_flags(line, words, switches, options)
     for field in GLOBAL:
         if field.name in found and field.name not in names:
             line.options[field.name] = found.pop(field.name)
@@ -217,12 +219,29 @@ def _take_option(word: str, rest: _Words, options: OptionFlags) -> None:
         raise WrongArguments(problem.text) from None
 
 
-def _trailing_flags(words: list[str], own: Sequence[Field], found: dict[str, Any]) -> None:
-    """Flags of ours that stand last, behind the command to run, are ours, as with the original; ``--`` prevents it."""
+def _switches(own: Sequence[Field]) -> dict[str, str]:
     switches = {"--" + flag_name(field): field.name for field in own if field.type == "bool"}
-    switches["--wait"] = WAITING.name
+    return {**switches, "--wait": WAITING.name}
+
+
+def _trailing_flags(words: list[str], switches: Mapping[str, str], found: dict[str, Any]) -> None:
+    """Flags of ours that stand last, behind the command to run, are ours, as with the original; ``--`` prevents it."""
     while len(words) > 2 and words[-1] in switches:
         found[switches[words.pop()]] = True
+
+
+def _note_flags(
+    line: Line, words: Sequence[str], switches: Mapping[str, str], options: OptionFlags | None
+) -> None:
+    """Arguments of the command to run that could be ours are named: whose they were meant to be nobody can tell."""
+    ours = [w for w in words[2:] if w in switches or (options is not None and options.is_one(w))]
+    if ours:
+        name, command, *_ = words
+        are, them = ("are its own arguments", "them") if len(ours) > 1 else ("is its own argument", "it")
+        line.notes.append(
+            f"behind {command}, {' '.join(dict.fromkeys(ours))} {are}; for the watcher, put {them} before {name} "
+            f"(with -- before {command} this is not said)"
+        )
 
 
 def _assign(line: Line, row: Command, positional: Sequence[Field], words: list[str]) -> None:

@@ -124,8 +124,8 @@ class Happening:
     stage: str = ""
     errno: int = 0
     text: str = ""
-    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because". Of a freeze: who
-    wants it."""
+    """Of a hold: what has to come first, one of `WAITING_REASONS`. Of one that is unfit: what follows "because". Of a freeze, and of
+    its end: who wants it."""
     again: bool = False
     """Of a stop: the process is wanted again afterwards."""
     signum: int | None = None
@@ -459,7 +459,10 @@ def _look_after(p: Process, now: float, policy: Policy) -> Result:
     up, effects = _watch(p, now) if p.beat_by is None else (p, ())
     if policy.alive is None or p.health is not None:
         return up, effects
-    return replace(up, health=health.begun(now, policy.alive)), (*effects, _next_look(p, now, policy.alive, FIRST_LOOK))
+    return replace(up, health=health.begun(now, policy.alive)), (
+        *effects,
+        _next_look(p, now, policy.alive, FIRST_LOOK),
+    )
 
 
 def _next_look(p: Process, now: float, rules: health.Rules, longest: float = math.inf) -> ArmTimer:
@@ -1060,7 +1063,7 @@ def thaw(p: Process, e: Happening, now: float, policy: Policy) -> Result:
         ready_by=_put_off(p.ready_by, stood, now),
         beat_by=_put_off(p.beat_by, stood, now),
     )
-    told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3)})
+    told = Publish("process.thawed", {"wid": p.wid, "pid": p.pid, "after": round(stood, 3), "by": e.text})
     effects = (*_no_more_limit(p), Thaw(p.wid), told)
     then, more = aged(up, e, now, policy) if p.overdue else _judged_again(up, now, policy)
     return then, (*effects, *more)

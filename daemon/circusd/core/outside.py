@@ -23,6 +23,11 @@ def waits_for_outside(address: str) -> str:
     return f"{address} to answer"
 
 
+def silent_now(address: str, problem: str) -> str:
+    """A sentence on an address that does not answer, for a watcher whose start has gone on long since."""
+    return f"{address}, which it depends on, does not answer now: {problem}."
+
+
 def with_looks(gate: str, asked: Iterable[Asked], now: float, duration: Callable[[float], str]) -> str:
     """What a start waits for, in which each address has what its looks have told."""
     for one in asked:

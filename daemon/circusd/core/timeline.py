@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 READY, HEALTHY, ENDED = UNTIL = ("ready", "healthy", "ended")
 """What others may need of a watcher, each later than the one before."""
+HELD_UP = 0.05
+"""Seconds from which on a wait for hooks, pauses or a priority is one that is told."""
+SLOW = 1.0
+"""The same of one for nothing but the start of processes: under load the next one's turn comes a little late, whoever it is."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,36 @@ class Start:
         """Seconds that it had to itself, once they are over: until that one of `UNTIL` which others need of it."""
         end = {READY: self.done, HEALTHY: self.well, ENDED: self.ended}[until]
         return None if end is None or self.free is None else end - self.free
+
+
+class Turns:
+    """Whom each of several waited for whose turns come one after the other: nobody, as long as they only follow each other.
+
+    All names are in lower case.
+    """
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+        """Seconds between two turns: ``warmup_delay``."""
+        self._held_by = self._before = ""
+
+    def turn(self) -> str:
+        """Whom the one waited for whose turn has come."""
+        if self._pause > 0:
+            self._held_by = self._before
+        return self._held_by
+
+    def begun(self, name: str, took: float, *, by_itself: bool) -> None:
+        """The processes of one are there, after so many seconds; ``by_itself``: it has hooks, or pauses between them."""
+        self._before = name
+        if took >= (HELD_UP if by_itself else SLOW):
+            self._held_by = name
+
+    def ready(self, last: str, took: float) -> None:
+        """A lower priority begins, as all of the one before count as started: so many seconds after its first turn, ``last`` last."""
+        self._before = last
+        if took >= HELD_UP:
+            self._held_by = last
 
 
 def critical_chain(starts: Mapping[str, Start]) -> list[str]:

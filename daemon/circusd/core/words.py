@@ -487,7 +487,8 @@ def event_text(event: str, fields: Mapping[str, Any]) -> str:
             limit = f" for {duration(float(fields['seconds']))}" if fields.get("seconds") else ""
             return f"{wid} frozen{by}{limit}, pid {fields.get('pid')}"
         case "process.thawed":
-            return f"{wid} goes on after {duration(float(fields.get('after') or 0))}, pid {fields.get('pid')}"
+            by = f", thawed by {fields['by']}" if fields.get("by") else ""
+            return f"{wid} goes on after {duration(float(fields.get('after') or 0))}{by}, pid {fields.get('pid')}"
         case "process.unready":
             return f"{wid} is {fields.get('reason')}"
         case "process.unhealthy":

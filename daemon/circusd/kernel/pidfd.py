@@ -87,6 +87,14 @@ def reap_counted(pidfd: int) -> Ended | None:
     return Ended(_status(seen), usage) if pid else None
 
 
+def was_continued(pidfd: int) -> bool:
+    """Whether our stopped child was made to go on since this was asked last, and was not stopped again; False of one that is not ours."""
+    try:
+        return os.waitid(os.P_PIDFD, pidfd, os.WCONTINUED | os.WNOHANG) is not None
+    except ChildProcessError:
+        return False
+
+
 def reap_orphans(known: Container[int], limit: int = 256) -> list[Orphan]:
     """Up to `limit` ended children that are not in `known` are reaped; those in it are left to their pidfds.
 

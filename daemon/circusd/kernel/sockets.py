@@ -96,12 +96,14 @@ class SocketFile(NamedTuple):
     inode: int
 
 
-def open_socket(spec: SocketSpec) -> socket.socket:
+def open_socket(spec: SocketSpec, beside_old: socket.socket | None = None) -> socket.socket:
     """A socket, bound and listening as the spec says, closed on exec; TCP ones have TCP_NODELAY.
 
     Accepted connections inherit that option. With ``so_reuseport`` it only holds the address, and takes no connection:
     `beside` makes the ones that do. Raises ConfigError for what can't be, Conflict where somebody else has
     the address, both with a sentence. A host name is looked up: to be called in a thread unless the host is a number.
+
+    ``beside_old`` is one of ours that has the address still: it shares it from now on, until `share` says otherwise.
     """
     try:
         family, kind, proto = _kind_of(spec)
@@ -111,14 +113,39 @@ def open_socket(spec: SocketSpec) -> socket.socket:
     with _or_closed(sock, spec):
         if spec.interface:
             _bind_to_interface(sock, spec)
+        if beside_old is not None:
+            share(sock, to=True)
+            share(beside_old, to=True)
         if family == socket.AF_UNIX:
             _bind_unix(sock, spec)
         else:
             _bind_inet(sock, spec)
         if kind in LISTENING and not spec.so_reuseport:
             sock.listen(spec.backlog)
+        if beside_old is not None:
+            # Not earlier: who begins to listen is asked once more whether he may have the address.
+            share(sock, to=spec.so_reuseport)
         sock.setblocking(spec.blocking)
     return sock
+
+
+def share(sock: socket.socket, *, to: bool) -> None:
+    """Whether others of this user may have its address, too, if they say the same."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, to)
+
+
+def hold(held: socket.socket) -> bool:
+    """Who comes to an address that is only held is not refused, but has to try again, as TCP does by itself; see `release`."""
+    if not close_entrance(held, None):
+        return False
+    held.listen(1)
+    return True
+
+
+def release(held: socket.socket) -> None:
+    """The address is only held again."""
+    with contextlib.suppress(OSError):
+        held.shutdown(socket.SHUT_RD)
 
 
 def beside(held: socket.socket, spec: SocketSpec) -> socket.socket:

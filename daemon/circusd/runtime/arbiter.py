@@ -20,6 +20,7 @@ from gevent.event import AsyncResult, Event
 from circusd.config.model import WatcherConfig
 from circusd.core.effects import JobEnded
 from circusd.core.order import start_groups, start_order, stop_groups
+from circusd.core.timeline import Turns
 from circusd.core.watcher import Job
 from circusd.kernel import proc, users
 from circusd.schema.errors import CircusError, Conflict, NotFound, SpawnError
@@ -47,9 +48,7 @@ log = logging.getLogger("circusd.arbiter")
 TURN = 0.004
 """Seconds of work after which others get their turn."""
 
-
-HELD_UP = 0.05
-"""Seconds from which on a start that waited for another one's processes is said to have waited for it."""
+HOOKS_OF_STARTS = ("before_start", "before_spawn", "after_spawn", "after_start")
 
 
 class CallsHooks(Protocol):
@@ -366,15 +365,15 @@ class Arbiter:
             side_by_side: list[tuple[str, Ticket]] = []
             later: list[tuple[str, Ticket]] = []
             entangled = self.dependencies.entangled()
-            before, level = "", None
+            turns = Turns(self.warmup_delay)
+            level, level_since = None, asked
             for i, name in enumerate(queue):
-                if priorities[name] != level and side_by_side:
-                    since = clock.now()
-                    results += [(n, _outcome(ticket)) for n, ticket in side_by_side]
-                    if clock.now() - since >= HELD_UP:
-                        before = self._last_of(side_by_side)
-                    side_by_side = []
-                level = priorities[name]
+                if priorities[name] != level:
+                    if side_by_side:
+                        results += [(n, _outcome(ticket)) for n, ticket in side_by_side]
+                        turns.ready(self._last_of(side_by_side), clock.now() - level_since)
+                        side_by_side = []
+                    level, level_since = priorities[name], clock.now()
                 watcher = self.watchers.get(name)
                 if watcher is None or self.stopping:
                     continue
@@ -384,13 +383,12 @@ class Arbiter:
                 if i and self.warmup_delay > 0:
                     gevent.sleep(self.warmup_delay)
                 job = self.job("start", command, order=order)
-                ticket = watcher.submit(job, asked=asked, after=before, is_boot=is_boot)
+                ticket = watcher.submit(job, asked=asked, after=turns.turn(), is_boot=is_boot)
                 if name not in entangled:
                     since = clock.now()
                     ticket.begun.wait()
                     side_by_side.append((name, ticket))
-                    if clock.now() - since >= HELD_UP:
-                        before = name
+                    turns.begun(name, clock.now() - since, by_itself=_takes_time(watcher.config))
                 elif to_the_end:
                     later.append((name, ticket))
             return [*results, *((name, _outcome(ticket)) for name, ticket in (*side_by_side, *later))]
@@ -513,6 +511,13 @@ def _look_up(uid: str | int | None, gid: str | int | None) -> Credentials:
     except CircusError as error:
         return Credentials(error=SpawnError("user", 0, str(uid), str(error)))
     return Credentials() if found is None else Credentials(found.uid, found.gid, found.groups)
+
+
+def _takes_time(config: WatcherConfig) -> bool:
+    """Whether its start has hooks, or pauses between processes, that the next one has to wait for."""
+    return any(name in config.hooks for name in HOOKS_OF_STARTS) or (
+        config.warmup_delay > 0 and config.numprocesses > 1
+    )
 
 
 def _outcome(ticket: Ticket) -> JobEnded | CircusError:

@@ -267,7 +267,9 @@ class Changing:
         pid = None if p.get("pid") is None else as_int(p["pid"], "pid")
 
         def thaw(watcher: Watcher) -> Reply:
-            return {"thawed": watcher.thaw([x for x in watcher.planner.pids() if pid in (None, x)])}
+            return {
+                "thawed": watcher.thaw([x for x in watcher.planner.pids() if pid in (None, x)], c.person.name)
+            }
 
         watchers = named(self.arbiter, p, c)
         frozen = [w for w in watchers if any(x.state is State.FROZEN for x in w.planner.processes.values())]

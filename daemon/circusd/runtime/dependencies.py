@@ -120,11 +120,14 @@ class Dependencies:
         return why
 
     def _ask(self, address: str, config: WatcherConfig) -> None:
+        self._addresses().begin(address, config.outside_interval, config.outside_timeout)
+
+    def _addresses(self) -> Outside:
         if self._outside is None:
             from .outside import Outside
 
             self._outside = Outside(self._looked)
-        self._outside.begin(address, config.outside_interval, config.outside_timeout)
+        return self._outside
 
     def _looked(self) -> None:
         """There is something new about an address: those that wait for it look different, and may go on."""
@@ -135,6 +138,19 @@ class Dependencies:
             if watcher.planner.asked:
                 self._arbiter.changed(watcher)
         self.changed()
+
+    def silent(self, watchers: Iterable[Watcher]) -> dict[str, str]:
+        """The addresses outside that running watchers of these depend on and that do not answer now, and why: each is looked at once.
+
+        Blocks the greenlet for as long as that takes: two seconds at most.
+        """
+        limits = {
+            name: watcher.config.outside_timeout
+            for watcher in watchers
+            for name, _ in watcher.config.depends_on
+            if is_outside(name) and watcher.planner.wanted and not watcher.planner.waits_for_others
+        }
+        return self._addresses().silent(limits) if limits else {}
 
     def changed(self) -> None:
         """Some watcher may look different: those that wait are looked at, together with other changes of this turn."""
@@ -244,7 +260,7 @@ class Dependencies:
             hopeless = hopeless if watcher.planner.waits_for_others else ""
             if hopeless or why != watcher.planner.gate:
                 last, waiting.last = waiting.last, name
-                watcher.release(why, hopeless, last)
+                watcher.release(why, hopeless, last, clock.now() - waiting.since)
         if self._outside is not None:
             self._outside.want({one.address for w in self._begun for one in w.planner.asked})
             self._outside.keep(n for w in self._arbiter.watchers.values() for n, _ in w.config.depends_on)
@@ -304,5 +320,5 @@ class Dependencies:
 
 def _outside_row(need: Mapping[str, Any]) -> dict[str, Any]:
     """An address as a row of the graph."""
-    state = "answers" if need["met"] else need["problem"] or "not asked"
+    state = "answered" if need["met"] else need["problem"] or "not asked"
     return {"name": need["name"], "state": state, "status": "outside", "needs": []}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket as plain
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import gevent
@@ -24,6 +24,14 @@ LEAST = 0.05
 """Seconds between two looks, whatever is asked for."""
 
 
+MOST = 32
+"""Addresses that are looked at by the way, for one who asks,"""
+MOST_SECONDS = 2.0
+"""and for no longer."""
+MOMENT = 1.0
+"""Seconds for which a look by the way is taken for the state of now."""
+
+
 class _Address:
     """What is known of one."""
 
@@ -36,6 +44,7 @@ class _Address:
         self.answered: float | None = None
         self.is_wanted = False
         self.is_looked_at = False
+        self.checked: float | None = None
         self.now = Event()
         """Set when the next look is not to wait."""
 
@@ -66,6 +75,32 @@ class Outside:
             greenlet = gevent.spawn(self._look, one)
             self._greenlets.add(greenlet)
             greenlet.rawlink(self._greenlets.discard)
+
+    def silent(self, limits: Mapping[str, float]) -> dict[str, str]:
+        """Those of these addresses that do not answer now, and why; each has so many seconds for that, and `MOST_SECONDS` at most.
+
+        Looks by the way, on which no start depends: of many addresses only the first ones are looked at.
+        """
+        found: dict[str, str] = {}
+
+        def look(text: str, timeout: float) -> None:
+            if problem := self._check(text, timeout):
+                found[text] = problem
+
+        chosen = list(limits.items())[:MOST]
+        gevent.joinall([gevent.spawn(look, text, min(limit, MOST_SECONDS)) for text, limit in chosen])
+        return {text: found[text] for text in limits if text in found}
+
+    def _check(self, text: str, timeout: float) -> str:
+        one = self._known.setdefault(text, _Address(text))
+        now = clock.now()
+        if not one.is_wanted and (one.checked is None or now >= one.checked + MOMENT):
+            one.checked, one.timeout = now, timeout
+            one.problem = one_line(self._problem(one))
+            one.count += 1
+            if not one.problem:
+                one.answered = clock.now()
+        return one.problem
 
     def has_answered(self, text: str, since: float) -> bool:
         """Whether it has since then."""

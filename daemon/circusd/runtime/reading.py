@@ -9,6 +9,7 @@ from gevent.event import AsyncResult
 
 from circusd.config.model import WatcherConfig, describe
 from circusd.core.lifecycle import Process
+from circusd.core.outside import silent_now
 from circusd.core.words import mermaid
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound
@@ -187,12 +188,20 @@ class Reading:
         return reply
 
     def cmd_explain(self, p: dict[str, Any], c: Context) -> Reply:
-        names = [w.name for w in select(seen(self.arbiter, c), p)] if p.get("name") else None
+        asked = select(seen(self.arbiter, c), p) if p.get("name") else None
+        names = None if asked is None else [w.name for w in asked]
         keys = ("name", "state", "status", "explain", "crash")
-        return Later(
-            in_background(lambda: snapshot.inspect(self.arbiter, {}, names, c.person.scope)),
-            lambda reply: {"watchers": [{key: view[key] for key in keys} for view in reply["watchers"]]},
-        )
+
+        def run() -> Reply:
+            # Only where somebody asks for these: an address outside may take seconds.
+            silent = self.arbiter.dependencies.silent(asked or ())
+            views = snapshot.inspect(self.arbiter, {}, names, c.person.scope)["watchers"]
+            for view in views:
+                needs = [need["name"] for need in view["needs"] if need["name"] in silent]
+                view["explain"] = " ".join([view["explain"], *(silent_now(n, silent[n]) for n in needs)])
+            return {"watchers": [{key: view[key] for key in keys} for view in views]}
+
+        return Later(in_background(run), lambda reply: reply)
 
     def cmd_graph(self, p: dict[str, Any], c: Context) -> Reply:
         mine = seen(self.arbiter, c).watchers

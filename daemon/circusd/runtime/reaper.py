@@ -1,4 +1,4 @@
-"""Notices the end of processes: our own by pidfd, orphans that came to us by SIGCHLD.
+"""Notices the end of processes: our own by pidfd, orphans that came to us by SIGCHLD; and that a stopped one goes on.
 
 No child watcher of gevent and no ``waitpid(-1)`` exists in the daemon: either would take exit statuses that are
 not meant for it.
@@ -36,6 +36,8 @@ class Reaper:
         self._watched: dict[int, tuple[int, Any, Callable[[], None]]] = {}
         self._held: set[int] = set()
         """Pids of those that have ended, and that a debugger keeps from being reaped."""
+        self._stopped: dict[int, Callable[[], None]] = {}
+        """By pid, whom to tell of those that stand still that they go on."""
         self._pipe: SignalPipe | None = None
         self._pause: Any = None
         """The timer until orphans are looked for again, where that was not long ago."""
@@ -93,6 +95,9 @@ class Reaper:
             if pid in self._watched:
                 _, watcher, readable = self._watched[pid]
                 watcher.start(readable)
+        for pid, goes_on in list(self._stopped.items()):
+            if pid in self._watched and pidfd.was_continued(self._watched[pid][0]):
+                goes_on()
         if len(pidfd.reap_orphans(self._watched, ORPHANS_A_TURN)) >= ORPHANS_A_TURN:
             self._loop.run_callback(self._reap_orphans)
 
@@ -122,6 +127,19 @@ class Reaper:
 
         self._watched[pid] = (fd, watcher, readable)
         watcher.start(readable)
+
+    def watch_stopped(self, pid: int, goes_on: Callable[[], None]) -> None:
+        """``goes_on`` is called, in the hub's turn, when our child ``pid``, which is about to be stopped, was made to go on by anybody.
+
+        Until `leave_stopped`, or its end. Of a process that is not our child nobody tells us.
+        """
+        if pid in self._watched:
+            pidfd.was_continued(self._watched[pid][0])  # what was before does not count
+            self._stopped[pid] = goes_on
+
+    def leave_stopped(self, pid: int) -> None:
+        """Nobody is told any more when it goes on."""
+        self._stopped.pop(pid, None)
 
     def watch_stranger(self, pid: int, gone: Callable[[], None]) -> Callable[[], None]:
         """``gone`` is called when a process that is not our child has ended; returns what cancels that."""
@@ -155,6 +173,7 @@ class Reaper:
     def _release(self, pid: int, fd: int, watcher: Any) -> None:
         if self._watched.get(pid, (None,))[0] == fd:
             del self._watched[pid]
+            self._stopped.pop(pid, None)
         watcher.stop()
         watcher.close()
         os.close(fd)

@@ -9,6 +9,7 @@ import gevent
 
 from circusd.config.difference import Difference
 from circusd.config.records import SocketConfig
+from circusd.kernel import sockets as kernel
 from circusd.schema.errors import CircusError, ConfigError, Conflict
 
 from . import clock
@@ -35,6 +36,8 @@ class SocketChange:
         self._plan = plan
         self._closing = [s for s in old if s.name in plan.sockets_closed]
         self._prepared: list[Entry] = []
+        self._shared: list[Entry] = []
+        """Sockets that share their address with what comes in their place."""
         self._waiting: list[SocketConfig] = []
         self._stopped: list[str] = []
         self._lost: dict[str, SocketConfig | None] = {}
@@ -45,8 +48,13 @@ class SocketChange:
         problems: list[str] = []
         freed = {_address(s) for s in self._closing}
         for config in self._plan.sockets_opened:
+            before = self._before(config)
             try:
-                self._prepared.append(Sockets.prepare(config))
+                if before is not None:
+                    self._prepared.append(Sockets.prepare(config, before.sock))
+                    self._shared.append(before)
+                else:
+                    self._prepared.append(Sockets.prepare(config))
             except CircusError as error:
                 if isinstance(error, Conflict) and _address(config) in freed:
                     self._waiting.append(config)
@@ -56,10 +64,23 @@ class SocketChange:
             self.discard()
             raise ConfigError(problems)
 
+    def _before(self, config: SocketConfig) -> Entry | None:
+        """The socket that will be closed at the same address, where processes have or get their own there: both are open for a while."""
+        for old in self._closing:
+            if (
+                _address(old) == _address(config)
+                and not config.path
+                and (old.so_reuseport or config.so_reuseport)
+            ):
+                return self._sockets.get(old.name)
+        return None
+
     def discard(self) -> None:
         """What was opened for it is closed again."""
         for entry in self._prepared:
             entry.close()
+        for entry in self._shared:
+            kernel.share(entry.sock, to=entry.config.so_reuseport)
 
     def drain(self) -> None:
         """Connections in the queues of sockets that are about to be closed are with the processes that accept from them.
@@ -91,6 +112,10 @@ class SocketChange:
         held = {_address(s) for s in self._waiting if not s.path}
         if held:
             problems += self._stop_holders(held)
+        if self._shared:
+            # Before the old one goes: nobody is to find nobody.
+            for entry in self._prepared:
+                entry.hold()
         for name in self._plan.sockets_closed:
             self._sockets.close(name)
         for entry in self._prepared:
@@ -129,9 +154,11 @@ class SocketChange:
         return None
 
     def start_again(self) -> list[str]:
-        """Watchers that were stopped for the sockets run again; what went wrong, in sentences."""
+        """Watchers that were stopped for the sockets run again, and nobody is kept waiting; what went wrong, in sentences."""
         there = [name for name in self._stopped if name in self._arbiter.watchers]
         outcomes = self._arbiter.start_all(there, "reloadconfig").get() or []
+        for entry in self._prepared:
+            entry.release()
         return [str(outcome) for _, outcome in outcomes if isinstance(outcome, CircusError)]
 
     def in_force(self, wanted: Iterable[SocketConfig]) -> tuple[SocketConfig, ...]:

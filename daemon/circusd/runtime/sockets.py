@@ -30,6 +30,8 @@ class Entry:
     config: SocketConfig
     sock: socket.socket
     file: kernel.SocketFile | None
+    holds: bool = False
+    """Whoever comes is kept waiting, as no process has a socket of its own yet."""
 
     @property
     def fd(self) -> int:
@@ -63,6 +65,17 @@ class Entry:
         if closed:
             self.file = None
         return closed
+
+    def hold(self) -> None:
+        """With ``so_reuseport``: nobody is refused until the first process has its own socket, or until `release`."""
+        if self.config.so_reuseport:
+            self.holds = kernel.hold(self.sock)
+
+    def release(self) -> None:
+        """Who comes where no process listens is refused again."""
+        if self.holds:
+            self.holds = False
+            kernel.release(self.sock)
 
     def waiting(self) -> int:
         """How many connections are in its queue."""
@@ -130,13 +143,13 @@ class Sockets:
         return Entry(config.name.lower(), config, sock, None)
 
     @staticmethod
-    def prepare(config: SocketConfig) -> Entry:
-        """A socket that listens and is not among these yet. Raises and switches as `open` does."""
+    def prepare(config: SocketConfig, beside_old: socket.socket | None = None) -> Entry:
+        """A socket that listens and is not among these yet; see `kernel.sockets.open_socket`. Raises and switches as `open` does."""
         spec = spec_of(config)
         if config.path or kernel.is_number(config.host):
-            sock = kernel.open_socket(spec)
+            sock = kernel.open_socket(spec, beside_old)
         else:
-            sock = _opened(gevent.get_hub().threadpool.apply(_attempt, (spec,)))
+            sock = _opened(gevent.get_hub().threadpool.apply(_attempt, (spec, beside_old)))
         return Entry(config.name.lower(), config, sock, kernel.socket_file(sock))
 
     def take(self, entry: Entry) -> None:
@@ -204,6 +217,7 @@ class Sockets:
             if entry.config.so_reuseport:
                 own = kernel.beside(entry.sock, spec_of(entry.config))
                 stack.callback(own.close)
+                entry.release()
                 known[name] = own.fileno()
         return known, {name: known[name] for name in named}
 
@@ -220,10 +234,10 @@ class Sockets:
             self.close(name)
 
 
-def _attempt(spec: kernel.SocketSpec) -> socket.socket | CircusError:
+def _attempt(spec: kernel.SocketSpec, beside_old: socket.socket | None) -> socket.socket | CircusError:
     # The error is handed over and not raised: gevent's pool prints what its functions raise.
     try:
-        return kernel.open_socket(spec)
+        return kernel.open_socket(spec, beside_old)
     except CircusError as error:
         return error
 

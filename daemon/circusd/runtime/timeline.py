@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from circusd.core.dependencies import COMPLETED, COMPLETED_SUCCESSFULLY, is_met
 from circusd.core.health import HEALTHY
 from circusd.core.reaching import ended_by_itself
-from circusd.core.timeline import ENDED, READY, UNTIL, Start, critical_chain
+from circusd.core.timeline import ENDED, HELD_UP, READY, UNTIL, Start, critical_chain
 from circusd.schema.need_values import is_outside
 
 from . import clock
@@ -32,6 +32,11 @@ class Timeline:
         self.last = start
         if is_boot:
             self.boot = start
+
+    def waited(self, after: str, seconds: float) -> None:
+        """Its start has waited for that; a moment is nothing where its turn had come late for another one's sake."""
+        if self.last is not None and after and (seconds >= HELD_UP or not self.last.after):
+            self.last.after = after
 
     def freed(self) -> None:
         """Its first process is about to be started, or its first hook asked."""

@@ -1,7 +1,8 @@
 """Compressed files, which can only be read forwards: where somebody has stopped, he goes on, and need not begin anew.
 
 Of what was read last a window is kept. Of a gzip file there are stops too: the decompressor as it was there, so that reading
-backwards unpacks what lies between two of them and not all that comes before.
+backwards unpacks what lies between two of them and not all that comes before. The decompressors of the others can't be copied:
+for who reads backwards what they give is put aside in a file of bounded size.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ WINDOW_BYTES: Final = 8 << 20
 """So much of what was read last can be read again: more than a page has, as of several logs each is read for a whole one."""
 GZIP_WINDOW_BYTES: Final = 1 << 20
 """The same where what is before it can be had from a stop."""
+SPILL_BYTES: Final = 128 << 20
+"""What is put aside of a file that is read backwards, where there is room for it,"""
+SPILL_FOLDER: Final = "/var/tmp"  # noqa: S108 (the file has no name there)
+"""Where, if TMPDIR does not say so; ``/tmp`` may be in memory."""
+SPILL_SHARE: Final = 32
+"""and no more than this part of what is free there: some such files may be read at once."""
 STOP_BYTES: Final = 1 << 20
 """Between two stops at first; twice as much whenever there are too many."""
 STOPS: Final = 64
@@ -31,7 +38,7 @@ Key = tuple[int, int, int, int]
 
 
 class Stop(NamedTuple):
-    """A place in a gzip file at which unpacking can go on."""
+    """A place in a file at which reading can go on: of what is not gzip, as long as it is there what was put aside."""
 
     at: int
     """How much of the content comes before it,"""
@@ -53,22 +60,36 @@ class Stream(Protocol):
         """Nothing is read any more."""
 
 
+class Kept(Protocol):
+    """What was read last of some content."""
+
+    start: int
+    """From which byte on it is there,"""
+    end: int
+    """and up to which."""
+
+    def put(self, data: bytes) -> None:
+        """What comes next is there too, and what is too much at the beginning is not. May raise OSError."""
+
+    def get(self, at: int) -> bytes:
+        """Some bytes from ``at`` on, which is between start and end. May raise OSError."""
+
+    def close(self) -> None:
+        """Nothing is held any more."""
+
+
 class Unpacked:
     """The content of one compressed file, read from its beginning on. In constant memory."""
 
-    def __init__(self, fd: int, kind: str) -> None:
-        """Has a descriptor of its own. ``kind`` is ``gz``, ``xz`` or ``bz2``."""
+    def __init__(self, fd: int, kind: str, *, backwards: bool = False) -> None:
+        """Has a descriptor of its own. ``kind`` is ``gz``, ``xz`` or ``bz2``; ``backwards``: what comes earlier is asked for later."""
         os.lseek(fd, 0, os.SEEK_SET)
         self._raw = FileIO(os.dup(fd), "rb")
         self._gzip = _Gunzip(self._raw) if kind == "gz" else None
         self._stream: Stream = self._gzip or _unpacked(self._raw, kind)
-        self._window: deque[bytes] = deque()
-        self._window_bytes = GZIP_WINDOW_BYTES if self._gzip else WINDOW_BYTES
-        self.start = 0
-        """From which byte of the content on it can be read,"""
-        self.end = 0
-        """and how far it was read."""
-        self.stops = [Stop(0, 0, 0, None)] if self._gzip else []
+        spill = _spill() if backwards and self._gzip is None else None
+        self._kept: Kept = spill or _Window(0, GZIP_WINDOW_BYTES if self._gzip else WINDOW_BYTES)
+        self.stops = [Stop(0, 0, 0, None)] if self._gzip or spill else []
         """In their order."""
         self._spacing = STOP_BYTES
         self._begun: Stop | None = None
@@ -76,29 +97,45 @@ class Unpacked:
 
     def read(self, at: int) -> bytes:
         """Some bytes from ``at`` on, which is between start and end; none at the end of the file. Raises as `damage` tells."""
-        begin = self.start
-        for block in self._window:
-            if at < begin + len(block):
-                return block[at - begin :]
-            begin += len(block)
-        if self._gzip is not None:
-            self._stop(self._gzip)
+        if at < self.end:
+            return self._kept.get(at)
+        self._stop()
         data = self._stream.read(CHUNK_BYTES)
         if data:
-            self._window.append(data)
             if self._begun is not None and (cut := data.find(b"\n") + 1):
                 self.stops.append(self._begun._replace(line=self.end + cut))
                 self._begun = None
-            self.end += len(data)
-            while self.end - self.start - len(self._window[0]) > self._window_bytes:
-                self.start += len(self._window.popleft())
+            self._keep(data)
         return data
 
-    def _stop(self, stream: _Gunzip) -> None:
+    @property
+    def start(self) -> int:
+        """From which byte of the content on it can be read."""
+        return self._kept.start
+
+    @property
+    def end(self) -> int:
+        """How far it was read."""
+        return self._kept.end
+
+    def _keep(self, data: bytes) -> None:
+        at = self.end
+        try:
+            self._kept.put(data)
+        except OSError:
+            # There is no room any more.
+            self._kept.close()
+            self._kept = _Window(at, WINDOW_BYTES)
+            self._kept.put(data)
+        if self._gzip is None:
+            while len(self.stops) > 1 and self.stops[1].at < self.start:
+                del self.stops[1]
+
+    def _stop(self) -> None:
         """A stop is made here if it is time for one."""
-        if self._begun is not None or self.end < self.stops[-1].at + self._spacing:
+        if not self.stops or self._begun is not None or self.end < self.stops[-1].at + self._spacing:
             return
-        self._begun = Stop(self.end, 0, *stream.state)
+        self._begun = Stop(self.end, 0, *(self._gzip.state if self._gzip else (0, None)))
         if len(self.stops) >= STOPS:
             del self.stops[1::2]
             self._spacing *= 2
@@ -109,9 +146,8 @@ class Unpacked:
             stop = self.stops[bisect_right(self.stops, at, key=attrgetter("at")) - 1]
             if at < self.start or stop.at > self.end:
                 self._gzip.go_to(stop.packed, stop.state)
-                self._window.clear()
+                self._kept = _Window(stop.at, GZIP_WINDOW_BYTES)
                 self._begun = None
-                self.start = self.end = stop.at
         return self.start <= at
 
     def lines_before(self, end: int) -> list[int]:
@@ -128,6 +164,7 @@ class Unpacked:
         """The descriptor is closed."""
         self._stream.close()
         self._raw.close()
+        self._kept.close()
 
 
 class Unfinished:
@@ -135,19 +172,24 @@ class Unfinished:
 
     def __init__(self) -> None:
         self._files: dict[Key, Unpacked] = {}
+        self._backwards: set[Key] = set()
+        """Files that are read backwards."""
 
     def take(self, fd: int, kind: str, start: int) -> Unpacked:
         """The content of that file, from ``start`` on or from before; it has to be given back, or closed."""
-        known = self._files.pop(_key(fd), None)
+        key = _key(fd)
+        known = self._files.pop(key, None)
         if known is not None:
             if known.go_to(start):
                 return known
             known.close()
-        return Unpacked(fd, kind)
+        return Unpacked(fd, kind, backwards=key in self._backwards)
 
     def lines_before(self, fd: int, end: int) -> list[int]:
-        """See `Unpacked.lines_before`."""
-        known = self._files.get(_key(fd))
+        """See `Unpacked.lines_before`; for who is about to read them backwards."""
+        key = _key(fd)
+        self._backwards.add(key)
+        known = self._files.get(key)
         return [0] if known is None else known.lines_before(end)
 
     def give_back(self, fd: int, content: Unpacked) -> None:
@@ -161,6 +203,81 @@ def _key(fd: int) -> Key:
     """Tells a file from others, and from itself when it was written to."""
     status = os.fstat(fd)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class _Window:
+    """In memory."""
+
+    def __init__(self, at: int, size: int) -> None:
+        self.start = self.end = at
+        self._size = size
+        self._blocks: deque[bytes] = deque()
+
+    def put(self, data: bytes) -> None:
+        """See `Kept`."""
+        self._blocks.append(data)
+        self.end += len(data)
+        while self.end - self.start - len(self._blocks[0]) > self._size:
+            self.start += len(self._blocks.popleft())
+
+    def get(self, at: int) -> bytes:
+        """See `Kept`."""
+        begin = self.start
+        for block in self._blocks:
+            if at < begin + len(block):
+                return block[at - begin :]
+            begin += len(block)
+        return b""
+
+    def close(self) -> None:
+        """See `Kept`."""
+        self._blocks.clear()
+
+
+class _Spill:
+    """In a file without a name, written round and round."""
+
+    def __init__(self, file: FileIO, size: int) -> None:
+        self.start = self.end = 0
+        self._file = file
+        self._size = size
+
+    def put(self, data: bytes) -> None:
+        """See `Kept`."""
+        view = memoryview(data)
+        while view:
+            at = self.end % self._size
+            count = os.pwrite(self._file.fileno(), view[: self._size - at], at)
+            self.end += count
+            self.start = max(self.start, self.end - self._size)
+            view = view[count:]
+
+    def get(self, at: int) -> bytes:
+        """See `Kept`."""
+        place = at % self._size
+        count = min(CHUNK_BYTES, self.end - at, self._size - place)
+        return os.pread(self._file.fileno(), count, place)
+
+    def close(self) -> None:
+        """See `Kept`."""
+        self._file.close()
+
+
+def _spill() -> _Spill | None:
+    """A place for what is unpacked, nothing where there is little room."""
+    # Rare, and who reads is to be small.
+    import tempfile
+
+    try:
+        file = tempfile.TemporaryFile(buffering=0, dir=os.environ.get("TMPDIR") or SPILL_FOLDER)  # noqa: SIM115 (it has an owner)
+    except OSError:
+        return None
+    free = os.fstatvfs(file.fileno())
+    size = min(SPILL_BYTES, free.f_bavail * free.f_frsize // SPILL_SHARE)
+    if size < 2 * WINDOW_BYTES:
+        file.close()
+        return None
+    return _Spill(file, size)
 
 
 class _Gunzip:

@@ -79,6 +79,7 @@ LINE_LIMIT = 1000
 KILL, CONTINUE = 9, 18
 PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
+OUTSIDER = "somebody outside circusd"
 """Seconds in which the end of a process that is not there any more has been told."""
 _FINDINGS = {
     "ready": (Kind.PROBE_PASSED, Kind.PROBE_FAILED),
@@ -301,14 +302,13 @@ class Watcher:
         """Whether commands are under way, or wait for their turn."""
         return self.planner.job is not None or bool(self._line)
 
-    def release(self, why: str, hopeless: str, after: str = "") -> None:
+    def release(self, why: str, hopeless: str, after: str, waited: float) -> None:
         """A start that waits goes on where there is no reason (``why``) not to, and ends where there is no hope.
 
-        ``after`` is what it waited for last, in lower case.
+        ``after`` is what it waited for last, in lower case, and ``waited`` since when: so many seconds.
         """
         now = clock.now()
-        if after and self.timeline.last is not None:
-            self.timeline.last.after = after
+        self.timeline.waited(after, waited)
         self._carry_out(self.planner.forbid(hopeless, now) if hopeless else self.planner.hold(why, now))
 
     def _is_stopping(self) -> bool:
@@ -1020,7 +1020,7 @@ class Watcher:
                 continue
             process = self.planner.processes.get(wid)
             if signum == CONTINUE and process is not None and process.state is State.FROZEN:
-                self.happen(wid, Happening(Kind.THAW))
+                self.happen(wid, Happening(Kind.THAW, text=by))
             else:
                 self._signal(wid, signum, children=False, by=by)
 
@@ -1038,10 +1038,10 @@ class Watcher:
         slots = self.planner.processes.values()
         return [p.pid for p in slots if p.state in UP and p.pid is not None]
 
-    def thaw(self, pids: Container[int]) -> list[int]:
+    def thaw(self, pids: Container[int], by: str) -> list[int]:
         """Those of the processes that are frozen go on; the pids of those that do."""
         frozen = {p.pid for p in self.planner.processes.values() if p.state is State.FROZEN and p.pid in pids}
-        self._each(frozen, State.RUNNING, Happening(Kind.THAW))
+        self._each(frozen, State.RUNNING, Happening(Kind.THAW, text=by))
         return [pid for pid in self.planner.pids() if pid in frozen]
 
     def _each(self, pids: Container[int | None], state: State, event: Happening) -> list[int]:
@@ -1053,13 +1053,25 @@ class Watcher:
 
     def _freeze(self, wid: int) -> None:
         process = self.planner.processes.get(wid)
-        if process is not None and process.pid is not None and wid not in self._still:
+        if process is None or process.pid is None:
+            return
+        self.arbiter.reaper.watch_stopped(
+            process.pid, partial(self.arbiter.post, self, self._went_on, wid, process.pid)
+        )
+        if wid not in self._still:
             self._still[wid] = Still(self._roots[process.pid].identity)
             self._freezes[wid] += 1
+
+    def _went_on(self, wid: int, pid: int) -> None:
+        """Somebody else has sent it SIGCONT: it does not stand still any more, and neither does what is below it."""
+        process = self.planner.processes.get(wid)
+        if process is not None and process.pid == pid and process.state is State.FROZEN:
+            self.happen(wid, Happening(Kind.THAW, text=OUTSIDER))
 
     def _thaw(self, wid: int) -> None:
         still = self._still.pop(wid, None)
         if still is not None:
+            self.arbiter.reaper.leave_stopped(still.root.pid)
             let_go(still, self.arbiter.table())
 
     # -- hooks ---------------------------------------------------------------------------------------------------

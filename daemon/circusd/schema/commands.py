@@ -217,8 +217,9 @@ COMMANDS: tuple[Command, ...] = (
         "add a watcher",
         "The watcher is added to the running daemon, and started when ``--start`` is given. Every option of a watcher is a flag, "
         "with dashes or underscores: ``--numprocesses 3 --working-dir /srv --env NAME=VALUE --stdout-stream.filename out.log``; over "
-        "the wire, the property ``options`` has them. Flags stand before CMD, or behind it when CMD is one quoted line. Words of the "
-        "command are kept as they are quoted; with ``--`` before them, all of them are the command's.",
+        "the wire, the property ``options`` has them. Flags stand before CMD, or behind it when CMD is one quoted line; what else stands "
+        "behind its first word is the command's own, and circusctl says so where it could be a flag. Words of the command are kept as "
+        "they are quoted; with ``--`` before them, all of them are the command's.",
         (
             Field("name", doc="name of the new watcher", required=True, positional=True, metavar="NAME"),
             Field(
@@ -659,7 +660,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "explain",
         "say why watchers are as they are",
-        "One or a few sentences for each: why it is in its state, and what happens next.",
+        "One or a few sentences for each: why it is in its state, and what happens next. Of watchers that are named, the addresses outside "
+        "that they depend on are looked at once: it says which do not answer now.",
         (_name(False, "only this watcher, or those that match"), _MATCH),
         (
             Field(

@@ -158,8 +158,8 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "process.thawed",
         "",
-        (*_PROCESS, "after"),
-        "A frozen process goes on; it had stood still so many seconds.",
+        (*_PROCESS, "after", "by"),
+        "A frozen process goes on; it had stood still so many seconds, and who wanted that, nobody where its time was over.",
     ),
     EventKind(
         "process.refused",

@@ -362,7 +362,13 @@ WATCHER: tuple[Option, ...] = (
         role="admin",
         aka=("liveness", "health", "healthcheck", "health_check", "liveness_probe", "livenessprobe"),
     ),
-    Option("alive_interval", SECONDS, 10, "Time between two of these looks; the first comes within a second.", unit="s"),
+    Option(
+        "alive_interval",
+        SECONDS,
+        10,
+        "Time between two of these looks; the first comes within a second.",
+        unit="s",
+    ),
     Option("alive_timeout", SECONDS, 5, "One that takes longer has failed.", unit="s"),
     Option(
         "alive_failures",
