@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from circusd.kernel import host, itself
 from circusd.schema.options import PLUGIN, plugin_class, plugin_options
@@ -14,6 +14,9 @@ from circusd.version import __version__
 from .arbiter import Arbiter, in_background
 from .requests import Context, Later, Reply
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 SHOWN: Final = 200
 """Connections of one door that are told one by one."""
 
@@ -22,7 +25,7 @@ class About:
     """Nothing here changes anything."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     _name_of: Callable[[int | None], str]
 

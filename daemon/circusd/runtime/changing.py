@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circusd.config.model import watcher_from_options, with_options
 from circusd.core.effects import JobEnded
@@ -30,6 +30,9 @@ from .selection import chosen, named, seen, select, several
 from .setting import option_rows
 from .watcher import Ticket, Watcher
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 RENEWED = ("stopped", "started", "kept")
 """What the reply to a restart or a reload tells, as lists of pids."""
 
@@ -38,7 +41,7 @@ class Changing:
     """Start, stop, scale, kill, signal, add, remove."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     # -- watchers ------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circusd.schema.errors import BadRequest, Denied, Failed
 
@@ -11,13 +11,16 @@ from .arbiter import in_background
 from .requests import Context, Later, Reply, as_int
 from .tokens import NAME_LIMIT
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 WRONG = "the name or the password is wrong"
 
 
 class DoorCommands:
     """Links, logins, sessions, followed streams."""
 
-    daemon: Any
+    daemon: Daemon
 
     def cmd_weblink(self, p: dict[str, Any], c: Context) -> Reply:
         role, person = p.get("role") or "admin", p.get("person") or c.person.name

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import AsyncResult
@@ -43,6 +43,9 @@ from .searching import Searching
 from .setting import Setting
 from .sinkcommands import SinkCommands
 from .socketcommands import SocketCommands
+
+if TYPE_CHECKING:
+    from .daemon import Daemon
 
 log = logging.getLogger("circusd.controller")
 
@@ -77,7 +80,7 @@ class Handlers(
 ):
     """The commands of one daemon."""
 
-    def __init__(self, arbiter: Arbiter, daemon: Any) -> None:
+    def __init__(self, arbiter: Arbiter, daemon: Daemon) -> None:
         self.arbiter = arbiter
         self.daemon = daemon
         """Gives: view(), quit(), reload_configuration(), global_options(), accounts, access, audit, far, follows, stats, history,
@@ -203,7 +206,7 @@ class Handlers(
         """The user's name; at first the number, where he is known only by a group: a directory may answer slowly."""
         if uid is None:
             return ""
-        name: str | None = self.daemon.access.names.get(uid) or self._names.get(uid)
+        name: str | None = self.daemon.endpoints.access.names.get(uid) or self._names.get(uid)
         if name is None:
             name = self._names[uid] = str(uid)
             gevent.spawn(self._look_up, uid)

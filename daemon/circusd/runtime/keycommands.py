@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import clock
 from .arbiter import in_background
 from .requests import Context, Later, Reply
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 
 class KeyCommands:
     """Keys by which clients on other machines are known."""
 
-    daemon: Any
+    daemon: Daemon
 
     def cmd_keys(self, p: dict[str, Any], c: Context) -> Reply:
         def run() -> dict[str, Any]:

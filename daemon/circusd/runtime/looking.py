@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from circusd.core.lifecycle import Process
 from circusd.kernel import proc
@@ -19,6 +19,9 @@ from .requests import Context, Later, Reply, as_int, as_seconds, truthy
 from .selection import named, seen, select
 from .watcher import Watcher
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 EVENTS_LIMIT: Final = 500
 ENDS_LIMIT: Final = 10
 """Of the last ends of a process."""
@@ -28,7 +31,7 @@ class Looking:
     """History, trees, single processes."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     def cmd_history(self, p: dict[str, Any], c: Context) -> Reply:
         span = min(as_seconds(p.get("last", SPAN), "last"), SPAN)

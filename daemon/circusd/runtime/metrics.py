@@ -6,7 +6,7 @@ Nothing is counted for them while nobody asks, beside what is counted anyway.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 from gevent.event import AsyncResult
@@ -27,6 +27,9 @@ from .snapshot import sockets_view
 from .socketcommands import with_queues
 from .streams import STREAMS
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 FRESH: Final = 1.0
 """For so many seconds what was gathered is told to whoever asks."""
 CHUNK: Final = 200
@@ -43,7 +46,7 @@ Rows = dict[str, list[list[Any]]]
 class Metrics:
     """The figures of a daemon. Everything here is called in greenlets."""
 
-    def __init__(self, daemon: Any) -> None:
+    def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._arbiter: Arbiter = daemon.arbiter
         self._under_way: AsyncResult[Rows] | None = None

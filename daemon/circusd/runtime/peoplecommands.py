@@ -15,13 +15,14 @@ from .scope import patterns
 
 if TYPE_CHECKING:
     from .accounts import Accounts
+    from .daemon import Daemon
     from .people import Account
 
 
 class PeopleCommands:
     """Accounts, and what comes in with them."""
 
-    daemon: Any
+    daemon: Daemon
 
     @property
     def _accounts(self) -> Accounts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
@@ -29,12 +29,15 @@ from .selection import chosen, named, seen, select, several
 from .timeline import timeline
 from .watcher import Watcher
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 
 class Reading:
     """Lists, states, options, statistics, output."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     process_info: ProcessInfo
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gevent.event import AsyncResult
 
@@ -19,6 +19,9 @@ from .scope import Scope
 from .selection import seen, select
 from .streams import STREAMS
 from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from .daemon import Daemon
 
 LINES_LIMIT: Final = 20_000
 REPLY_BYTES: Final = 4 << 20
@@ -43,7 +46,7 @@ class Searching:
     """``grep`` and ``output``."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     def cmd_grep(self, p: dict[str, Any], c: Context) -> Reply:
         key = _text(p, "key")

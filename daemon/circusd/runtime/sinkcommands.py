@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 from gevent.event import AsyncResult
@@ -19,6 +19,9 @@ from .selection import chosen, named
 from .streams import STREAMS
 from .watcher import Watcher
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 PATIENCE: Final = 5.0
 """Seconds that the disks have for an answer; it is done all the same when they answer later."""
 
@@ -31,7 +34,7 @@ class SinkCommands:
     """Sinks, rotate, reopen."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     def cmd_sinks(self, p: dict[str, Any], c: Context) -> Reply:
         rows: list[dict[str, Any]] = []

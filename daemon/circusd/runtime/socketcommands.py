@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -19,12 +19,15 @@ from .arbiter import Arbiter, in_background
 from .requests import Context, Later, Reply, truthy
 from .sockets import Sockets
 
+if TYPE_CHECKING:
+    from .daemon import Daemon
+
 
 class SocketCommands:
     """Opens and closes listening sockets."""
 
     arbiter: Arbiter
-    daemon: Any
+    daemon: Daemon
 
     def cmd_addsocket(self, p: dict[str, Any], c: Context) -> Reply:
         name, options = str(p["name"]), p.get("options") or {}
