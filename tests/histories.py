@@ -104,7 +104,7 @@ class Member(Watched):
         if job.kind == "start" and was_down and self.planner.job is job and not self.planner.waits_for_others:
             self.has_all()
 
-    def release(self, why: str, hopeless: str, after: str = "") -> None:
+    def release(self, why: str, hopeless: str, after: str, waited: float) -> None:
         waited = self.planner.waits_for_others
         effects = self.planner.forbid(hopeless, self.now) if hopeless else self.planner.hold(why, self.now)
         if waited and not self.planner.waits_for_others and not hopeless:
