@@ -22,7 +22,7 @@ from circusd.core.effects import (
     Thaw,
     Vacate,
 )
-from circusd.core.lifecycle import ALIVE, GONE, UP, Happening, Kind, Policy, State, is_held
+from circusd.core.process import ALIVE, GONE, UP, Happening, Kind, Policy, State, is_held
 from circusd.core.watcher import SUPERSEDES, Job, Planner
 
 SAYINGS = (

@@ -12,8 +12,8 @@ from circusd.config.model import watcher_from_options
 from circusd.core.dependencies import Need, is_met, lost
 from circusd.core.effects import Effect, Publish
 from circusd.core.health import HEALTHY, Rules
-from circusd.core.lifecycle import GONE, Policy, Process, State
 from circusd.core.order import stop_groups
+from circusd.core.process import GONE, Policy, Process, State
 from circusd.core.watcher import Job
 from circusd.core.words import explain
 from circusd.runtime.dependencies import BY_NEEDS, Dependencies

@@ -8,18 +8,9 @@ from typing import Final
 
 from circusd.core.dependencies import CONDITIONS, is_met
 from circusd.core.effects import ArmTimer, Effect, Publish
+from circusd.core.expecting import FIRST_LOOK, SOONEST_PROBE
 from circusd.core.health import HEALTHY, STARTING, UNHEALTHY, Rules
-from circusd.core.lifecycle import (
-    FIRST_LOOK,
-    HEALTH,
-    SOONEST_PROBE,
-    STOPPING_ITSELF,
-    Happening,
-    Kind,
-    Policy,
-    Process,
-    State,
-)
+from circusd.core.process import HEALTH, STOPPING_ITSELF, Happening, Kind, Policy, Process, State
 from tests.watched import EPSILON, TURNS, Watched, played
 
 ROUNDED: Final = 0.01

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from circusd.core.backoff import delay
 from circusd.core.effects import ArmTimer, Effect, JobEnded, Publish
-from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.core.process import Happening, Kind, Policy, State
 from circusd.core.watcher import Job
 from tests.fakes import World
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from circusd.core.lifecycle import KILL_PATIENCE
+from circusd.core.stopping import KILL_PATIENCE
 from tests.daemon import Daemon
 from tests.faults.measures import (
     PYTHON,

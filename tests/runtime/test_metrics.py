@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 import pytest
 
-from circusd.core.lifecycle import Policy, Process, State
+from circusd.core.process import Policy, Process, State
 from circusd.core.watcher import Planner
 from circusd.kernel.consumption import Own, Together
 from circusd.kernel.figures import Transfer

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from circusd.config.model import watcher_from_options
 from circusd.core.effects import JobEnded, Spawn
-from circusd.core.lifecycle import Happening, Kind, State
+from circusd.core.process import Happening, Kind, State
 from circusd.core.watcher import Job, Planner
 from circusd.runtime import clock
 from circusd.runtime.runfile import Kept, dump, parse

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from circusd.core.altered import altered
-from circusd.core.lifecycle import Exit, Happening, Kind, Policy, Process, State
+from circusd.core.process import Exit, Happening, Kind, Policy, Process, State
 from circusd.kernel.spawn import SpawnSpec
 
 RECORDS: list[tuple[Any, dict[str, Any]]] = [

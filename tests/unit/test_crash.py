@@ -11,7 +11,7 @@ from circusd.cli.crashviews import crash, crashes
 from circusd.cli.render import text_of
 from circusd.cli.terminal import Style
 from circusd.core.crash import alike, differences, is_crash, killed_by, meaning, what_next
-from circusd.core.lifecycle import Happening, Kind, Policy, Process, State
+from circusd.core.process import Happening, Kind, Policy, Process, State
 from circusd.runtime.crashfile import Kept, dump, parse
 
 UP, GOING = Process(1, State.RUNNING, pid=5), Process(1, State.STOPPING, pid=5)

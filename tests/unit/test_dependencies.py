@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from circusd.core.dependencies import Need, closure, cycle, is_met, lost, waits_for
 from circusd.core.effects import JobEnded, Publish, Spawn
 from circusd.core.health import Rules
-from circusd.core.lifecycle import Happening, Kind, Policy, State
 from circusd.core.order import start_groups, stop_groups
+from circusd.core.process import Happening, Kind, Policy, State
 from circusd.core.watcher import Job, Planner
 from circusd.core.words import explain, watcher_state
 

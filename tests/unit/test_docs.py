@@ -19,7 +19,7 @@ from circusd.cli import arguments
 from circusd.cli.circusd import parser as circusd_parser
 from circusd.cli.codes import CODES
 from circusd.config.ini import load
-from circusd.core.lifecycle import State
+from circusd.core.process import State
 from circusd.schema.commands import COMMANDS, ROLES
 from circusd.schema.errors import ERRORS
 from circusd.schema.events import EVENTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from circusd.core.ending import has_ended, has_failed, is_over, verdict
-from circusd.core.lifecycle import Policy
+from circusd.core.process import Policy
 from tests.fakes import World
 
 ONCE = Policy(respawn=False)

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import parser as openly
 from prometheus_client.samples import Sample
 
 from circusd.core.health import UNHEALTHY
-from circusd.core.lifecycle import State
+from circusd.core.process import State
 from circusd.runtime.runs import (
     FAILED,
     LOST,

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from circusd.core import health, words
 from circusd.core.health import HEALTHY, STARTING, UNHEALTHY, Rules
-from circusd.core.lifecycle import LONGEST_STOP, Happening, Kind, Policy, State
+from circusd.core.process import Happening, Kind, Policy, State
 from circusd.core.reaching import hopeless, reached
+from circusd.core.stopping import LONGEST_STOP
 from circusd.runtime.notifications import LONGEST, happenings
 from tests.fakes import World
 

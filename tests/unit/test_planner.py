@@ -20,19 +20,9 @@ from circusd.core.effects import (
     Spawn,
 )
 from circusd.core.health import Rules
-from circusd.core.lifecycle import (
-    ALIVE,
-    GONE,
-    KILL_PATIENCE,
-    TABLE,
-    Exit,
-    Happening,
-    Kind,
-    Policy,
-    Process,
-    State,
-    step,
-)
+from circusd.core.lifecycle import TABLE, step
+from circusd.core.process import ALIVE, GONE, Exit, Happening, Kind, Policy, Process, State
+from circusd.core.stopping import KILL_PATIENCE
 from circusd.core.watcher import Job, Planner
 from circusd.core.words import ending
 from tests.fakes import World

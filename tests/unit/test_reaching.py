@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from circusd.core.lifecycle import Happening, Kind, Policy
+from circusd.core.process import Happening, Kind, Policy
 from circusd.core.reaching import hopeless, reached
 from circusd.core.watcher import Job, Planner
 from circusd.schema.commands import WAIT_STATES

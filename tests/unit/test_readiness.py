@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from circusd.core import words
 from circusd.core.effects import CancelTimer, Signal, Thaw
-from circusd.core.lifecycle import Happening, Kind, Policy, State
+from circusd.core.process import Happening, Kind, Policy, State
 from circusd.runtime.signs import LineSign
 from circusd.schema.probe_values import Target, read_ready, target_of
 from tests.fakes import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from circusd.core import words
-from circusd.core.lifecycle import Exit, Happening, Kind, Policy, Process, State
+from circusd.core.process import Exit, Happening, Kind, Policy, Process, State
 from circusd.schema.events import EVENTS
 from tests.fakes import World
 

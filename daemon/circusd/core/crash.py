@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from circusd.schema.values import signal_name
 
-from .lifecycle import GONE, Happening, Kind, Policy, Process, State, ended_well
+from .process import GONE, Happening, Kind, Policy, Process, State
+from .starting import ended_well
 from .words import duration, signal_word
 
 SIGKILL: Final = 9

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from .health import HEALTHY
-from .lifecycle import UP, Process, State
+from .process import UP, Process, State
 from .reaching import ended_by_itself, hopeless
 from .watcher import Planner
 from .words import watcher_state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .lifecycle import State
+from .process import State
 from .watcher import Planner
 
 OK, FAILED = 0, 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .health import HEALTHY
-from .lifecycle import FAILURE, GONE, UP, State
+from .process import FAILURE, GONE, UP, State
 from .watcher import Planner
 from .words import explain, watcher_state
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from . import backoff
 from .altered import altered
 from .effects import ArmTimer, CallHook, CancelTimer, Effect, JobEnded, Publish, Signal, Vacate
-from .lifecycle import (
+from .lifecycle import step
+from .outside import Asked
+from .process import (
     ALIVE,
     GONE,
     SIGHUP,
@@ -25,12 +27,10 @@ from .lifecycle import (
     Policy,
     Process,
     State,
-    ended_well,
     is_held,
     is_undecided,
-    step,
 )
-from .outside import Asked
+from .starting import ended_well
 from .words import ending
 
 

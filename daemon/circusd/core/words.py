@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from circusd.schema.values import signal_name
 
 from .health import UNHEALTHY
-from .lifecycle import (
+from .judging import missing
+from .outside import with_looks
+from .process import (
     ALIVE,
     FAILURE,
     GONE,
@@ -22,9 +24,7 @@ from .lifecycle import (
     Process,
     State,
     is_held,
-    missing,
 )
-from .outside import with_looks
 
 if TYPE_CHECKING:
     from .watcher import Job, Planner

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from circusd.core.bounds import LONGEST_PERIOD, Bounds, Over, Verdict, judge, look, next_look
-from circusd.core.lifecycle import State
+from circusd.core.process import State
 
 from . import clock
 

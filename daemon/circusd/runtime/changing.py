@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.config.model import watcher_from_options, with_options
 from circusd.core.effects import JobEnded
-from circusd.core.lifecycle import State
+from circusd.core.process import State
 from circusd.kernel import proc
 from circusd.schema.errors import BadRequest, CircusError, Conflict, Denied
 

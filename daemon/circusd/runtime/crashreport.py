@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from circusd.config.model import WatcherConfig, describe
 from circusd.core.crash import SIGKILL, differences, killed_by, meaning
-from circusd.core.lifecycle import Exit
+from circusd.core.process import Exit
 from circusd.core.words import ending, signal_word
 from circusd.kernel import aftermath
 from circusd.kernel.aftermath import Died, Kills

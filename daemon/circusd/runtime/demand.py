@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 
-from circusd.core.lifecycle import State
+from circusd.core.process import State
 from circusd.kernel import proc
 from circusd.kernel.sockets import LISTENING, again
 from circusd.schema.errors import Conflict

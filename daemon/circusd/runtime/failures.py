@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from circusd.config.model import WatcherConfig
-from circusd.core.lifecycle import Exit, Happening, Process, State
+from circusd.core.process import Exit, Happening, Process, State
 from circusd.kernel.pidfd import Ended
 
 from . import clock

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import gevent
 
 from circusd.config.model import WatcherConfig
-from circusd.core.lifecycle import State
+from circusd.core.process import State
 from circusd.kernel.aftermath import MOST_FILES, Kills, Mark, kills, marks
 from circusd.kernel.spawn import SpawnSpec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from circusd.core.lifecycle import Process
+from circusd.core.process import Process
 from circusd.kernel import proc
 from circusd.schema.commands import reaches
 from circusd.schema.errors import Denied, NotFound

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 
-from circusd.core.lifecycle import Happening, Kind
+from circusd.core.process import Happening, Kind
 from circusd.kernel import proc
 from circusd.kernel.notifysocket import Message, NotifySocket
 

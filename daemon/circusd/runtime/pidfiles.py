@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from circusd.core.lifecycle import PID_FILE, Happening, Kind, State
+from circusd.core.process import PID_FILE, Happening, Kind, State
 from circusd.kernel import pidfile
 from circusd.kernel.pidfd import ExitStatus
 from circusd.kernel.proc import Identity

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import AsyncResult
 
 from circusd.config.model import WatcherConfig, describe
-from circusd.core.lifecycle import Process
 from circusd.core.outside import silent_now
+from circusd.core.process import Process
 from circusd.core.words import mermaid
 from circusd.schema.commands import reaches
 from circusd.schema.errors import BadRequest, NotFound

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gevent.event import AsyncResult
 
 from circusd.core import words
-from circusd.core.lifecycle import Exit, Policy, ended_well
+from circusd.core.process import Exit, Policy
 from circusd.core.schedule import KEPT_EACH
+from circusd.core.starting import ended_well
 from circusd.schema.errors import CircusError
 
 from . import clock

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 
 from circusd.config.cron import Cron
-from circusd.core.lifecycle import State, is_held
+from circusd.core.process import State, is_held
 from circusd.core.schedule import BY_HAND, QUEUE, REPLACE, SKIP, Agenda, Due, meets, stable
 from circusd.core.words import duration
 from circusd.kernel.walltimer import WallTimer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from circusd.core import words
 from circusd.core.dependencies import met_by
-from circusd.core.lifecycle import Exit, Process
+from circusd.core.process import Exit, Process
 
 from . import clock
 from .pace import Pace

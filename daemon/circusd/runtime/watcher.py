@@ -41,7 +41,7 @@ from circusd.core.effects import (
     Vacate,
 )
 from circusd.core.health import Rules
-from circusd.core.lifecycle import FAILURE, PID_FILE, UP, Happening, Kind, Policy, State
+from circusd.core.process import FAILURE, PID_FILE, UP, Happening, Kind, Policy, State
 from circusd.core.timeline import Start
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
