@@ -17,9 +17,9 @@ from circusd.core.effects import JobEnded, Spawn
 from circusd.core.process import Happening, Kind, State
 from circusd.core.watcher import Job, Planner
 from circusd.runtime import clock
+from circusd.runtime.policies import policy_of
 from circusd.runtime.runfile import Kept, dump, parse
 from circusd.runtime.schedules import Schedules
-from circusd.runtime.watcher import policy_of
 from circusd.schema.errors import CircusError, Conflict
 
 START = 1_780_000_000.0

@@ -311,7 +311,7 @@ class Arbiter:
         watcher = Watcher(self, config, found, kind)
         self.watchers[config.name.lower()] = watcher
         watcher.tell("watcher.added")
-        watcher.check_hooks()
+        watcher.hooks.check()
         self.changed(watcher)
         return watcher
 

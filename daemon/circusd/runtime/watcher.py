@@ -17,11 +17,10 @@ from functools import partial
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any
 
-import gevent
 from gevent.event import AsyncResult, Event
 
 from circusd.config.launch import build
-from circusd.config.model import HookConfig, WatcherConfig, names_wid, with_options
+from circusd.config.model import WatcherConfig, with_options
 from circusd.core.altered import altered
 from circusd.core.crash import is_crash, what_next
 from circusd.core.effects import (
@@ -40,8 +39,7 @@ from circusd.core.effects import (
     Thaw,
     Vacate,
 )
-from circusd.core.health import Rules
-from circusd.core.process import FAILURE, PID_FILE, UP, Happening, Kind, Policy, State
+from circusd.core.process import PID_FILE, UP, Happening, Kind, State
 from circusd.core.timeline import Start
 from circusd.core.watcher import SUPERSEDES, TIMERS, WATCHER_TIMERS, Job, Planner
 from circusd.kernel import proc
@@ -51,14 +49,16 @@ from circusd.kernel.proc import Identity
 from circusd.kernel.scheduling import Scheduling
 from circusd.kernel.sockets import FIRST_OF_MANAGER
 from circusd.kernel.spawn import Child, SpawnSpec, spawn
-from circusd.schema.errors import CircusError, ConfigError, Conflict, Failed, SpawnError
+from circusd.schema.errors import CircusError, Conflict, Failed, SpawnError
 from circusd.schema.probe_values import WORDS, sign_of
 
 from . import clock
 from .dependencies import BY_NEEDS
 from .failures import SIGNALS_KEPT, Failure, Sent, failure_of
 from .goodstarts import Health
+from .hookcalls import HookCalls
 from .notifications import happenings
+from .policies import policy_of
 from .probes import Surroundings
 from .signs import LineSign, Newline
 from .sockets import is_program
@@ -66,7 +66,6 @@ from .timeline import Timeline
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
-    from .hooks import HookResult
     from .inputs import Inputs
     from .pidfiles import PidFiles
 
@@ -79,8 +78,8 @@ LINE_LIMIT = 1000
 KILL, CONTINUE = 9, 18
 PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
-OUTSIDER = "somebody outside circusd"
 """Seconds in which the end of a process that is not there any more has been told."""
+OUTSIDER = "somebody outside circusd"
 _FINDINGS = {
     "ready": (Kind.PROBE_PASSED, Kind.PROBE_FAILED),
     "alive": (Kind.LOOK_PASSED, Kind.LOOK_FAILED),
@@ -120,62 +119,6 @@ class Credentials:
     error: SpawnError | None = None
 
 
-def policy_of(config: WatcherConfig) -> Policy:
-    """What the core needs of a configuration."""
-    return Policy(
-        numprocesses=config.numprocesses,
-        respawn=config.respawn and (not config.schedule or config.respawn_on == FAILURE),
-        respawn_on=config.respawn_on,
-        success=frozenset(config.success_exit_codes),
-        max_retry=0 if config.schedule and config.respawn_on != FAILURE else config.max_retry,
-        graceful_timeout=config.graceful_timeout,
-        stop_signal=config.stop_signal,
-        stop_ladder=config.stop_ladder,
-        stop_command=bool(config.stop_command),
-        stop_command_timeout=config.stop_command_timeout,
-        stop_children=config.stop_children,
-        send_hup=config.send_hup,
-        warmup_delay=config.warmup_delay,
-        max_age=config.max_age,
-        max_age_variance=config.max_age_variance,
-        backoff=config.backoff,
-        backoff_max=config.backoff_max,
-        settle_time=config.settle_time,
-        restart_delay=config.restart_delay,
-        start_limit_burst=config.start_limit_burst,
-        start_limit_interval=config.start_limit_interval,
-        retry_in=config.retry_in,
-        # Two of them beside each other would write over the file of one another.
-        singleton=config.singleton or bool(config.pid_file and not names_wid(config.pid_file)),
-        ready=_ready_of(config.ready),
-        ready_interval=config.ready_interval,
-        start_timeout=config.start_timeout,
-        watchdog=config.watchdog,
-        watchdog_signal=config.watchdog_signal,
-        alive=_rules_of(config) if config.alive else None,
-        hooks=frozenset(config.hooks),
-        on_demand=config.on_demand,
-        scheduled=bool(config.schedule),
-        pid_file=bool(config.pid_file),
-    )
-
-
-def _ready_of(text: str) -> str:
-    """What the core knows of an option ``ready``."""
-    sign = None if text in WORDS else sign_of(text)
-    return sign[0] if sign is not None else text if text in WORDS else "probe"
-
-
-def _rules_of(config: WatcherConfig) -> Rules:
-    return Rules(
-        interval=config.alive_interval,
-        failures=config.alive_failures,
-        successes=config.alive_successes,
-        start_period=config.alive_start_period,
-        at_once=config.alive_replace,
-    )
-
-
 class Tree:
     """The descendants of a process that is being stopped together with them."""
 
@@ -205,6 +148,7 @@ class Watcher:
         """Makes descriptors for the next process, by name; they are closed here once it has them."""
         self.planner = Planner(config.name, policy_of(config))
         self.output = arbiter.services.output(config)
+        self.hooks = HookCalls(self)
         self.timeline = Timeline()
         self.inputs: Inputs | None = None
         """Their standard inputs, from the first one that is a pipe on."""
@@ -783,7 +727,7 @@ class Watcher:
             return
         if self._pid_files is not None:
             self._pid_files.drop(wid)
-        self._notify_hook("before_reap", process_pid=pid, time=clock.wall())
+        self.hooks.tell("before_reap", process_pid=pid, time=clock.wall())
         stopping = process.state is State.STOPPING
         if not stopping:
             self._ended[wid] = "exited" if status.signal is None else "killed"
@@ -791,7 +735,7 @@ class Watcher:
             self._ended[wid] = "unhealthy"
         code = status.code if status.signal is None else -status.signal
         # Asked for before the consequences: those may call after_stop, which comes last.
-        self._notify_hook(
+        self.hooks.tell(
             "after_reap", process_pid=pid, time=clock.wall(), exit_code=code, process_status="dead"
         )
         event = Happening(Kind.EXITED, code=status.code, signal=status.signal)
@@ -860,14 +804,14 @@ class Watcher:
             self._track(wid, self._roots[pid].identity)
         if "before_signal" in self.config.hooks and signum != SIGKILL:
             extra = {"pid": pid, "signum": signum}
-            self._ask(
+            self.hooks.ask(
                 "before_signal",
                 extra,
                 lambda ok, _: self._send(wid, pid, signum, children, by) if ok else None,
             )
         else:
             # Nothing may stand in the way of SIGKILL.
-            self._notify_hook("before_signal", pid=pid, signum=signum)
+            self.hooks.tell("before_signal", pid=pid, signum=signum)
             self._send(wid, pid, signum, children, by)
 
     def _run_stop_command(self, wid: int, pid: int) -> None:
@@ -895,7 +839,7 @@ class Watcher:
         if told:
             self._note_sent(pid, signum, by)
             self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
-            self._notify_hook("after_signal", pid=pid, signum=signum)
+            self.hooks.tell("after_signal", pid=pid, signum=signum)
         if children:
             self._send_to_children(wid, proc.children([pid], self.arbiter.table())[pid], signum)
 
@@ -1085,61 +1029,7 @@ class Watcher:
                 return  # the process that it was asked about is gone
             self._carry_out(self.planner.hook_returned(hook, wid, ok, error, clock.now(), random.random()))
 
-        self._ask(hook, extra, answered)
-
-    def _notify_hook(self, hook: str, **extra: Any) -> None:
-        if hook in self.config.hooks:
-            self._ask(hook, extra, lambda ok, error: None)
-
-    def _ask(self, hook: str, extra: Mapping[str, Any], answered: Callable[[bool, str], None]) -> None:
-        config = self.config.hooks.get(hook)
-        if config is None:
-            self.arbiter.post(self, answered, True, "")
-            return
-
-        def done(result: HookResult) -> None:
-            self.arbiter.post(self, finished, result)
-
-        def finished(result: HookResult) -> None:
-            # A failure that is to be ignored is told all the same.
-            if result.ok and not result.error:
-                self.tell("hook.succeeded", hook=hook)
-            else:
-                self.tell("hook.failed", hook=hook, error=result.error)
-            self._adopt(result.changed)
-            answered(result.ok, result.error)
-
-        snapshot = self.arbiter.hook_snapshot(self)
-        self.arbiter.services.hooks.call(snapshot, hook, config, dict(extra), self.config.hook_timeout, done)
-
-    def check_hooks(self) -> None:
-        """A hook that can't be imported is told of soon, not when it is needed."""
-        if self.config.hooks:
-            gevent.spawn(self._check_hooks, self.config.hooks)
-
-    def _check_hooks(self, hooks: Mapping[str, HookConfig]) -> None:
-        if self.removed:
-            return
-        for hook, problem in self.arbiter.services.hooks.check(self.name, hooks).items():
-            log.warning("a hook can't be called watcher=%r hook=%s: %s", self.name, hook, problem)
-            self.arbiter.post(self, partial(self.tell, "hook.failed", hook=hook, error=problem))
-
-    def _adopt(self, changed: Mapping[str, Any]) -> None:
-        """What a hook set on its watcher counts from now on, as when it ran inside the daemon."""
-        options = dict(changed.get("options") or {})
-        variables: Mapping[str, str | None] = changed.get("env") or {}
-        if variables:
-            env = {**self.config.env, **variables}
-            options["env"] = {name: value for name, value in env.items() if value is not None}
-        if not options:
-            return
-        try:
-            self.reconfigure(with_options(self.config, options), self.credentials)
-        except ConfigError as error:
-            log.warning("what a hook has set is wrong watcher=%r: %s", self.name, error)
-            return
-        for key in options:
-            self.tell("watcher.updated", key=key)
+        self.hooks.ask(hook, extra, answered)
 
     def identities(self) -> list[Identity]:
         """Its live processes."""
@@ -1160,7 +1050,7 @@ class Watcher:
             self.output.reconfigure(config)
         if hooks:
             self.arbiter.services.hooks.close(config.name)
-            self.check_hooks()
+            self.hooks.check()
         self.arbiter.changed(self)
 
     def fail(self, error_id: str) -> None:
