@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -80,13 +81,12 @@ class Daemon:
             )
 
     def wait_until_up(self, within: float = 20) -> None:
-        """The daemon answers, and has started what starts by itself; otherwise it is killed."""
-        assert self.popen is not None
+        """The daemon answers, and has started what starts by itself; otherwise it is stopped, with all that it has started."""
         try:
             eventually(self.is_up, within=within, what="circusd is up")
         except BaseException:
-            self.popen.kill()
-            self.popen.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self.stop()
             raise
 
     def program(self, name: str) -> str:

@@ -218,3 +218,16 @@ def test_an_endpoint_of_the_file_is_honoured_beside_the_private_one(tmp_path: Pa
         assert endpoint.startswith("tcp://127.0.0.1:")
         assert daemon.ctl("--endpoint", endpoint, "status", "web").stdout == "active\n"
         assert daemon.ctl("status", "web").stdout == "active\n"
+
+
+def test_a_daemon_that_does_not_come_up_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the tests' own: one that is not up in time has started processes all the same."""
+    daemon = Daemon(f"[watcher:web]\ncmd = sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000'\n", tmp_path)
+    daemon.start_only()
+    pid = int(eventually((tmp_path / "pid").read_text, within=20))
+    monkeypatch.setattr(daemon, "is_up", lambda: False)
+    with pytest.raises(AssertionError, match="circusd is up"):
+        daemon.wait_until_up(within=0.1)
+    assert not is_alive(pid)
