@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 from circusd.cli.circusd import main
+from circusd.kernel.listenfds import reserve
 
 
 def count() -> dict[str, int]:
@@ -33,6 +34,8 @@ def show(listener: socket.socket) -> None:
 
 
 if __name__ == "__main__":
+    # Before there is a thread: one that waits in accept has the number of what it will get, and nothing can be put there.
+    reserve()
     window = socket.socket(socket.AF_UNIX)
     window.bind(sys.argv.pop(1))
     window.listen()
