@@ -108,9 +108,25 @@ def test_chatty_process_is_read_fifty_times_a_second(outputs: Outputs) -> None:
     lines = outputs.lines()
     assert len(lines) == 600
     lasted = max(0.6, calls[-1] - calls[0])
-    assert len(calls) < 10 + 1.5 * lasted / GATHER[0][0]
+    assert len(calls) < 10 + 1.5 * lasted / GATHER[1][0]
     late = sorted(line.time - float(line.text) for line in lines)
-    assert late[len(late) // 2] < 2 * GATHER[0][0]
+    assert late[len(late) // 2] < 2 * GATHER[1][0]
+
+
+def test_chatty_process_is_read_more_often_while_somebody_follows(outputs: Outputs) -> None:
+    """What nobody waits for is read half as often."""
+    output = outputs.make()
+    lazy, usual = outputs.services.gathers[:2]
+    process = outputs.run(
+        output, "import os, time\nwhile True:\n    os.write(1, b'line\\n'); time.sleep(0.002)"
+    )
+    until(lambda: lazy._readers, what="it is read seldom")
+    cancel = outputs.history.watch("web", lambda key: None)
+    until(lambda: usual._readers and not lazy._readers, what="it is read more often")
+    cancel()
+    until(lambda: lazy._readers and not usual._readers, what="it is read seldom again")
+    process.kill()
+    outputs.wait(output, process)
 
 
 def test_loud_process_is_read_as_fast_as_it_writes(outputs: Outputs) -> None:

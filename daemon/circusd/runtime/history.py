@@ -163,10 +163,11 @@ class History:
         if log.pid != pid:
             self._close(log, cut=False)
         wakes = self._wakes.get(key.watcher, ()) + self._wakes.get(None, ())
-        if not wakes and self._may_be_loose(log, wall, data):
+        if len(data) >= _LOOSE_BYTES and not wakes and self._may_be_loose(log, wall, data):
             self._keep_loose(log, _Loose(log.line, log.open, pid, wall, data))
         else:
-            self._settle(log)
+            if log.loose:
+                self._settle(log)
             log.renew = log.renew or log.pid != pid or not 0 <= wall - log.time < _TOGETHER
             self._put(log, pid, wall, data)
         for wake in wakes:
@@ -238,7 +239,7 @@ class History:
 
     def _may_be_loose(self, log: _Log, wall: float, data: bytes) -> bool:
         size, most = len(data), self._most * BLOCK_BYTES
-        if not (_LOOSE_BYTES if log.loose else BLOCK_BYTES) <= size <= most:
+        if size > most or (size < BLOCK_BYTES and not log.loose):
             return False
         if not _is_without_long_lines(log.open, data):
             return False
@@ -391,6 +392,10 @@ class History:
         if log is None or not log.open or self._first(log) > log.line:
             return None
         return next(self._lines(log, log.line, unfinished=True), None)
+
+    def is_followed(self, key: StreamKey) -> bool:
+        """Whether somebody is woken when there is more of that stream."""
+        return bool(self._wakes) and (key.watcher in self._wakes or None in self._wakes)
 
     def watch(self, watcher: str | None, wake: Callable[[StreamKey], None]) -> Callable[[], None]:
         """`wake` is called with the stream each time that there is more of that watcher (None: of any).
