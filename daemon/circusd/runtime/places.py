@@ -21,7 +21,7 @@ from .backlog import Backlog, Piece, Tally
 from .fileindex import FileIndex
 from .rotation import Rotation
 from .timers import Timers
-from .writer import LATER, Once, Thread, Writers
+from .writer import LATER, SOON, Once, Thread, Writers
 
 WRITE: Final = 2
 TURN_BYTES: Final = 64 << 10
@@ -81,7 +81,7 @@ class FilePlace:
         self._rotations = 0
         self._rotation_error = ""
         self._stream: StreamPlace | None = None
-        self._woken = 0.0
+        self._woken = self._hurried = 0.0
         backlog.wake = self._wake
         backlog.hurry = self._hurry
 
@@ -93,13 +93,16 @@ class FilePlace:
     def _wake(self) -> None:
         # The first line after a silence is written at once.
         now = clock.now()
-        if now - self._woken < LATER:
+        if now - self._hurried < 2 * SOON:
+            self._writers.begin_soon(self)
+        elif now - self._woken < LATER:
             self._writers.begin_later(self)
         else:
             self._writers.begin(self)
         self._woken = now
 
     def _hurry(self) -> None:
+        self._hurried = clock.now()
         self._writers.hurry(self)
 
     def work(self) -> bool:

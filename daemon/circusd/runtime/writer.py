@@ -18,6 +18,8 @@ log = logging.getLogger("circusd.files")
 MOST_THREADS: Final = 8
 LATER: Final = 0.1
 """Seconds that a few lines wait at most for more of them, after the first."""
+SOON: Final = 0.005
+"""The same of what is little after much: nearly always the end of it."""
 
 
 class Work(Protocol):
@@ -93,6 +95,41 @@ class Thread:
         self._thread.join()
 
 
+class _Delayed:
+    """Works that are begun together, so many seconds after the first of them was added."""
+
+    def __init__(self, seconds: float, begin: Callable[[Work], None]) -> None:
+        self._loop = gevent.get_hub().loop
+        self._seconds = seconds
+        self._begin = begin
+        self._works: dict[Work, None] = {}
+        self._timer: Any = None
+
+    def add(self, work: Work) -> None:
+        """It is begun then, once."""
+        self._works[work] = None
+        if self._timer is None:
+            self._timer = self._loop.timer(self._seconds)
+            self._timer.start(self.now)
+
+    def take(self, work: Work) -> bool:
+        """Whether it was among them; it is not any more."""
+        if work not in self._works:
+            return False
+        del self._works[work]
+        return True
+
+    def now(self) -> None:
+        """All are begun."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        works, self._works = self._works, {}
+        for work in works:
+            self._begin(work)
+
+
 class Writers:
     """All writing threads; a thread is made when there is something to write, and none before."""
 
@@ -101,8 +138,8 @@ class Writers:
         self._threads: dict[int, Thread] = {}
         self._due: list[Work] = []
         self._own: list[Thread] = []
-        self._later: dict[Work, None] = {}
-        self._timer: Any = None
+        self._later = _Delayed(LATER, self.begin)
+        self._soon = _Delayed(SOON, self.begin)
 
     def begin(self, work: Work) -> None:
         """The work is done by the thread of its file system, from the end of this turn of the hub on.
@@ -115,28 +152,16 @@ class Writers:
 
     def begin_later(self, work: Work) -> None:
         """The same within `LATER`: little of it is there, and more will come."""
-        self._later[work] = None
-        if self._timer is None:
-            self._timer = self._loop.timer(LATER)
-            self._timer.start(self._now)
+        self._later.add(work)
+
+    def begin_soon(self, work: Work) -> None:
+        """The same within `SOON`: much of it has just been there, and it may have come to its end."""
+        self._soon.add(work)
 
     def hurry(self, work: Work) -> None:
         """What was begun for later is begun now."""
-        if work in self._later:
-            del self._later[work]
+        if self._later.take(work) or self._soon.take(work):
             self.begin(work)
-
-    def _now(self) -> None:
-        self._stop_timer()
-        later, self._later = self._later, {}
-        for work in later:
-            self.begin(work)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
 
     def _hand_over(self) -> None:
         due, self._due = self._due, []
@@ -172,7 +197,8 @@ class Writers:
 
     def close(self, timeout: float = 2.0) -> bool:
         """The threads have ended; False if one is still stuck in a write after `timeout` seconds. Other greenlets run."""
-        self._now()
+        self._later.now()
+        self._soon.now()
         self._hand_over()
         threads = [*dict.fromkeys(self._threads.values()), *self._own]
         self._threads.clear()
