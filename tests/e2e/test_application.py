@@ -138,6 +138,7 @@ def test_it_starts_side_by_side_where_it_may_and_in_order_where_it_must(applicat
 def test_the_timeline_tells_what_it_waited_for(application: Application) -> None:
     """A chain from one that needs nothing to the last that was ready, each after the one before; dearest first; as a table too."""
     daemon = application.daemon
+    application.let(*NEEDS)
     eventually(lambda: daemon.call("timeline")["under_way"] == 0, within=20, what="all are ready")
     told = daemon.call("timeline")
     rows = {row["name"]: row for row in told["watchers"]}

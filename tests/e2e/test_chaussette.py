@@ -168,7 +168,7 @@ def test_what_is_under_way_is_finished_and_nothing_is_refused(name: str, site: P
             assert not answers
             (site / "go").touch()
             asking.join(20)
-        assert answers == [str(worker.popen.pid)]
+        assert answers == [str(worker.popen.pid)], worker.log.read_text()
         assert worker.popen.wait(20) == 0, worker.log.read_text()
 
 

@@ -298,7 +298,9 @@ def test_hidden_process_and_line_are_as_ones_that_are_not_there(daemon: Daemon, 
         told = []
         for word in words:
             answer = person.say(command, **{k: word if v is None else v for k, v in asked.items()})
-            told.append(re.sub(r'"time":[\d.]+', "", answer.replace(str(word), "IT")))
+            # A small pid may stand within another number.
+            alone = rf"(?<![\w.]){re.escape(str(word))}(?![\w.])"
+            told.append(re.sub(r'"time":[\d.]+', "", re.sub(alone, "IT", answer)))
         assert told[0] == told[1], asked
     assert daemon.pids(HIDDEN) == pids
 

@@ -112,7 +112,7 @@ def test_arrow_keys_go_through_the_picture_and_enter_leads_to_the_watcher(
         page.keyboard.press("g")
         expect(heading(page)).to_have_text("Dependencies")
         expect(page.locator("a.node")).to_have_count(6)
-        assert page.title().startswith("Dependencies · ")
+        expect(page).to_have_title(re.compile("^Dependencies · "))
 
 
 def test_where_nobody_needs_anybody_it_says_how(browser: Browser, console: Console) -> None:

@@ -29,6 +29,9 @@ def serve(job: Job) -> None:
     job.ready()
     job.turn_by(eventlet.spawn_after)
     told.recv(1)
+    # eventlet's hub has collected what came together with this. If somebody had just connected, it would wake the server, which
+    # no longer waits for that, and it would take this for the end of all requests.
+    eventlet.sleep(0)
     # To eventlet's server this is the order to stop: it closes what waits for a request, and waits for its pool.
     serving.kill(KeyboardInterrupt)
     with eventlet.Timeout(job.graceful_timeout, False):
