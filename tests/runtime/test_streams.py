@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from circusd.runtime.history import StreamKey
-from circusd.runtime.streams import GATHER
+from circusd.runtime.streams import GATHER, Gather
 from tests.outputs import LAG, Lag, Outputs, config, until
 
 NUMBERS = r"""
@@ -117,16 +117,22 @@ def test_chatty_process_is_read_more_often_while_somebody_follows(outputs: Outpu
     """What nobody waits for is read half as often."""
     output = outputs.make()
     lazy, usual = outputs.services.gathers[:2]
-    process = outputs.run(
-        output, "import os, time\nwhile True:\n    os.write(1, b'line\\n'); time.sleep(0.002)"
-    )
-    until(lambda: lazy._readers, what="it is read seldom")
+    source, line = os.pipe()
+    process = outputs.start(output, ["cat", f"/dev/fd/{source}"], pass_fds=(source,))
+
+    def goes_on(readers: Gather, others: Gather) -> bool:
+        # It chats as long as this is asked.
+        os.write(line, b"line\n")
+        return bool(readers._readers) and not others._readers
+
+    until(lambda: goes_on(lazy, usual), what="it is read seldom")
     cancel = outputs.history.watch("web", lambda key: None)
-    until(lambda: usual._readers and not lazy._readers, what="it is read more often")
+    until(lambda: goes_on(usual, lazy), what="it is read more often")
     cancel()
-    until(lambda: lazy._readers and not usual._readers, what="it is read seldom again")
-    process.kill()
-    outputs.wait(output, process)
+    until(lambda: goes_on(lazy, usual), what="it is read seldom again")
+    os.close(line)
+    os.close(source)
+    assert outputs.wait(output, process) == 0
 
 
 def test_loud_process_is_read_as_fast_as_it_writes(outputs: Outputs) -> None:
