@@ -95,7 +95,7 @@ class Console:
             name=HTTPD,
             cmd=" ".join(w if w.startswith("$(") else shlex.quote(w) for w in words),
             singleton=True,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", **own_path()},
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", **_own_path()},
             priority=1000,
             graceful_timeout=5.0,
             extras={"httpd_host": circus.httpd_host},
@@ -142,6 +142,6 @@ def file_sockets(configuration: Configuration) -> tuple[SocketConfig, ...]:
     return (*configuration.sockets, own)
 
 
-def own_path() -> dict[str, str]:
+def _own_path() -> dict[str, str]:
     """Where circusd was told to find its modules, for those of its programs that get nothing else of its environment."""
     return {k: os.environ[k] for k in ("PYTHONPATH",) if k in os.environ}
