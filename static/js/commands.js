@@ -16,6 +16,9 @@ export class CommandError extends Error {
     this.failed = problem.failed || null; // of several watchers: for each that failed, why
     this.status = status;
   }
+
+  /** Whether it may have been done nevertheless. */
+  get isOpen() { return this.status === 0 || this.code === 'timeout' || this.code === 'unavailable'; }
 }
 
 /** The ok reply of the daemon; throws CommandError with its reason. */
@@ -40,8 +43,10 @@ async function post(path, properties) {
   } catch {
     throw new CommandError({ detail: say.noAnswer }, 0);
   }
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new CommandError(told, answer.status);
+  const told = await answer.json().catch(() => null);
+  if (!answer.ok) throw new CommandError(told || {}, answer.status);
+  // A connection that broke in the middle has answered nothing.
+  if (!told) throw new CommandError({ detail: say.noAnswer }, 0);
   return told;
 }
 

@@ -267,6 +267,7 @@ export const say = {
   askedAt: 'circusd is at it since',
   done: (name, waited) => (waited ? `${name} is done` : `${name}: circusd says ok`),
   notDone: (name) => `${name} was not done`,
+  notKnown: (name) => `${name}: what came of it is not known here`,
   putRight: (names) => `To put right: ${names.join(', ')}`,
   isMissing: (names) => `Still missing: ${names.join(', ')}`,
   leadsToLog: 'The console shows this on each watcher’s own page, as it is written:',

@@ -16,6 +16,7 @@ import pytest
 from circusd.client import Client
 from circusd.schema.errors import CircusError, Refused
 from tests.daemon import BIN, Daemon
+from tests.faults.measures import descriptors
 from tests.waiting import eventually
 
 NOBODY, STRANGER = 65534, 12345
@@ -100,7 +101,7 @@ def test_what_the_owner_adds_runs_as_himself(owned: Owned, given: dict[str, Any]
         assert fields["Uid"] == [str(NOBODY)] * 4
         assert fields["Gid"] == [str(NOBODY)] * 4
         assert set(fields["Groups"]) <= {str(NOBODY)}
-        assert "socket:" not in "".join(os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
+        assert "socket:" not in "".join(descriptors(pid).values())
 
 
 @root

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import BIN, Daemon
+from tests.faults.measures import descriptors
 from tests.ports import free_port
 from tests.waiting import eventually
 
@@ -55,8 +56,7 @@ def variables(pid: int) -> dict[str, str]:
 
 def inodes(pid: int) -> set[str]:
     """The sockets that a process has."""
-    found = (os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
-    return {name for name in found if name.startswith("socket:")}
+    return {name for name in descriptors(pid).values() if name.startswith("socket:")}
 
 
 def test_a_socket_is_named_in_the_environment(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ ARGS = [
     "--disable-sync",
 ]
 
+CONNECTION = ("Failed to load resource", "WebSocket connection", "WebSocket is already in CLOSING or CLOSED")
+"""Of what Chromium itself writes into the console: words by which it tells of a connection."""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -33,7 +36,8 @@ def chromium() -> Iterator[Browser]:
 
 
 class Faults:
-    """What a page complains of: exceptions, refusals by its policy, dialogs. Failed requests are no fault of the page's."""
+    """What a page complains of: exceptions, refusals by its policy, dialogs. Failed requests, and that the other end of a WebSocket
+    is gone, are no fault of the page's."""
 
     def __init__(self, page: Page) -> None:
         self.found: list[str] = []
@@ -42,8 +46,8 @@ class Faults:
         page.on("dialog", self._dialog)
 
     def _said(self, message: Any) -> None:
-        is_request = "Failed to load resource" in message.text or "WebSocket connection" in message.text
-        if message.type in ("error", "warning") and not is_request:
+        is_connection = any(words in message.text for words in CONNECTION)
+        if message.type in ("error", "warning") and not is_connection:
             self.found.append(f"{message.type}: {message.text}")
 
     def _dialog(self, dialog: Any) -> None:
@@ -77,7 +81,7 @@ def opened(
         faults = Faults(page)
         page.goto(address)
         yield page
-        assert faults.found == []
+        assert faults.found == [], faults.found
     finally:
         context.close()
 

@@ -236,6 +236,22 @@ def test_wrong_values_are_told_in_the_words_of_the_daemon(browser: Browser, daem
     assert daemon.call("get", name="web", keys=["graceful_timeout"])["options"] == {"graceful_timeout": 5}
 
 
+def test_an_answer_that_breaks_off_is_none(browser: Browser, daemon: Daemon) -> None:
+    """The form stays, and does not say that something was done of which nobody knows."""
+    with opened(browser, "about:blank") as page:
+        page.route(
+            "**/check/incr", lambda route: route.fulfill(body='{"pro', content_type="application/json")
+        )
+        page.route(
+            "**/api/v1/incr", lambda route: route.fulfill(body='{"sta', content_type="application/json")
+        )
+        with page.expect_request("**/check/incr"):
+            open_form(page, daemon, "c/incr?name=web")
+        run(page, next(row for row in ROWS if row.name == "incr"))
+        expect(page.locator('[data-state="error"]')).to_contain_text("is not known")
+        expect(page.locator("#f-name")).to_have_value("web")
+
+
 POST = """{ method: 'POST', body: JSON.stringify(properties), headers: {
     'Content-Type': 'application/json', 'X-CSRF-Token': document.documentElement.dataset.csrf } }"""
 CHECKED = f"""async ([command, properties]) => {{
