@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import socket
 import ssl
 import time
@@ -323,13 +324,31 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
                 raise
             return False
 
-    def handle_one_response(self) -> None:
-        """The response is out, or the connection is not worth keeping."""
-        self.server.under_way.add(self)
+    def handle_one_request(self) -> Any:
+        """As ever, unless the server ends: what has come by then was the last."""
+        if self.server.is_ending:
+            return None
         try:
-            super().handle_one_response()
+            return super().handle_one_request()
         finally:
             self.server.under_way.discard(self)
+
+    def read_requestline(self) -> Any:
+        """The first line of a request, for which it is waited; nothing when there is none."""
+        self.server.waiting.add(self)
+        try:
+            line = super().read_requestline()
+        finally:
+            self.server.waiting.discard(self)
+        if line:
+            self.server.under_way.add(self)
+        return line
+
+    def wait_no_more(self) -> None:
+        """A request that has come is read; if there is none, the connection is over."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.socket.fileno())) as same:
+            # Not by the socket itself: an encrypted one would leave its encryption off.
+            same.shutdown(socket.SHUT_RD)
 
     def log_request(self) -> None:
         """Nothing: a console asks for much, and what matters is in the daemon's events."""
@@ -357,8 +376,11 @@ class Server(WSGIServer):
         self.is_live = is_live
         self.admit = admit
         self.logger = logging.getLogger("circushttpd.websocket")
+        self.waiting: set[Handler] = set()
+        """Who waits for a request."""
         self.under_way: set[Handler] = set()
-        """Who is at work on a request that has an end."""
+        """Who is at work on one that has an end."""
+        self.is_ending = False
         self._told: dict[str, int] = {}
         # Given here, as pywsgi would ask the name service for it.
         environ = {"SERVER_NAME": "localhost"}
@@ -393,10 +415,13 @@ class Server(WSGIServer):
             wrapped.close()
 
     def end(self, within: float) -> None:
-        """No connection is left: requests under way were finished, those that only wait for a next one were not waited for."""
+        """No connection is left: requests that had come were answered, if that was possible ``within`` so many seconds."""
         self.stop_accepting()
+        self.is_ending = True
+        for handler in list(self.waiting):
+            handler.wait_no_more()
         deadline = time.monotonic() + within
-        while self.under_way and time.monotonic() < deadline:
+        while (self.waiting or self.under_way) and time.monotonic() < deadline:
             gevent.sleep(0.01)
         self.stop(timeout=0)
 

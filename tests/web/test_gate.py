@@ -275,3 +275,28 @@ def test_console_ends_when_told(make_console: Callable[..., Console]) -> None:
     assert time.monotonic() - began < 2
     kept.close()
     connection.close()
+
+
+def test_what_is_answered_at_the_end_is_answered_whole(make_console: Callable[..., Console]) -> None:
+    """Who asks again and again when it is told to end has answers, and then none; never half of one, or a fault of ours."""
+    for _ in range(3):
+        console = make_console()
+        asked = threading.Semaphore(0)
+
+        def ask(console: Console = console, asked: threading.Semaphore = asked) -> set[int]:
+            found = set()
+            connection = console.connect()
+            connection.auto_open = 0
+            connection.connect()
+            with contextlib.closing(connection), contextlib.suppress(ConnectionError):
+                while True:
+                    found.add(console.get("/d/stage/api/v1/list", connection=connection).status)
+                    asked.release()
+            return found
+
+        with ThreadPoolExecutor(16) as pool:
+            asking = [pool.submit(ask) for _ in range(16)]
+            for _ in range(200):
+                assert asked.acquire(timeout=10)
+            assert console.stop() == 0
+            assert [one.result(10) for one in asking] == [{200}] * 16
