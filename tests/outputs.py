@@ -16,6 +16,7 @@ from circusd.config.model import watcher_from_options
 from circusd.config.records import WatcherConfig
 from circusd.runtime.history import History, Line, StreamKey
 from circusd.runtime.streams import Output, OutputServices
+from circusd.runtime.timers import LoopTimer
 from tests.waiting import eventually
 
 LAG = 1.0
@@ -121,8 +122,8 @@ class Lag:
     def __enter__(self) -> Lag:
         self.worst = 0.0
         self._last = time.monotonic()
-        self._timer = gevent.get_hub().loop.timer(0.005, 0.005)
-        self._timer.start(self._tick)
+        self._timer = LoopTimer()
+        self._timer.every(0.005, self._tick)
         return self
 
     def _tick(self) -> None:
@@ -132,4 +133,3 @@ class Lag:
 
     def __exit__(self, *_: object) -> None:
         self._timer.stop()
-        self._timer.close()

@@ -175,7 +175,7 @@ def test_end_is_told_without_a_request(
     second = session(house)
     until(lambda: len(ended) == 2)
     assert ended == [fingerprint(first), fingerprint(second)]
-    assert house._timer is None
+    assert not house._timer.is_set
 
 
 def test_logout_ends_it_at_once(house: Accounts, ended: list[str]) -> None:

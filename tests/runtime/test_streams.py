@@ -256,7 +256,7 @@ def test_silent_outputs_cost_nothing(outputs: Outputs) -> None:
     outputs.run(output, "import time; time.sleep(5)")
     gevent.sleep(0.1)
     hub = gevent.get_hub()
-    assert all(gather._timer is None for gather in outputs.services.gathers)
+    assert not any(gather._timer.is_set for gather in outputs.services.gathers)
     assert len(outputs.services.sinks.writers) == 0
     before = hub.loop.iteration
     gevent.sleep(0.3)

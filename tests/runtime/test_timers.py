@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from circusd.runtime import clock
-from circusd.runtime.timers import Timers
+from circusd.runtime.timers import LoopTimer, Timers
 from tests.gate import until
 
 
@@ -99,4 +99,23 @@ def test_those_that_are_cancelled_wake_nobody_and_take_no_room(timers: Timers) -
     timers.cancel("moved")
     assert len(timers) == 1 and timers._wakes_at > clock.now() + 900
     timers.cancel("late")
-    assert timers._timer is None and not timers._heap
+    assert not timers._timer.is_set and not timers._heap
+
+
+def test_one_of_the_loop_fires_once_or_until_it_is_stopped() -> None:
+    """What is set takes the place of what was, and when it fires another may be set."""
+    told: list[str] = []
+    timer, other = LoopTimer(), LoopTimer()
+
+    def go_on() -> None:
+        assert not timer.is_set
+        timer.every(0.001, partial(told.append, "again"))
+
+    timer.once(0.0, told.append, "replaced")
+    timer.once(0.0, go_on)
+    until(lambda: len(told) >= 3)
+    timer.stop()
+    count = len(told)
+    other.once(0.01, told.append, "other")
+    until(lambda: not other.is_set)
+    assert told == ["again"] * count + ["other"] and not timer.is_set

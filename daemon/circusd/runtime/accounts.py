@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gevent.hub import get_hub
-
 from circusd.schema.commands import ROLES
 from circusd.schema.errors import BadRequest, CircusError, Denied, Throttled, Unavailable
 
@@ -24,6 +22,7 @@ from .people import Account, People, lower_role, scope_of
 from .scope import ALL, Scope
 from .sessionfile import PERSON_LIMIT, Kept, SessionFile
 from .throttle import Throttle, Tries
+from .timers import LoopTimer
 from .tokens import LONGEST, TOKEN_PREFIX, fingerprint
 
 TOKEN_BYTES: Final = 32
@@ -128,7 +127,7 @@ class Accounts:
         # The one that was used last is the last.
         self._sessions: OrderedDict[str, _Record] = OrderedDict()
         self._tries = Tries(TRIES, TRY_SECONDS, SOURCES)
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._is_read = file is None
         if file is not None:
             self._waiting = []
@@ -324,7 +323,7 @@ class Accounts:
 
     def close(self) -> None:
         """No timer and no thread is left; sessions are forgotten without a word here, and kept in the file."""
-        self._stop_timer()
+        self._timer.stop()
         self.people.close()
         if self._file is not None:
             if self._sessions:
@@ -419,14 +418,12 @@ class Accounts:
 
     def _arm(self) -> None:
         """One timer, for the session that ends first as things are: streams of a session must not outlive it."""
-        if self._timer is not None or not self._sessions:
+        if self._timer.is_set or not self._sessions:
             return
         first = min(self._end_of(record) for record in self._sessions.values())
-        self._timer = get_hub().loop.timer(max(0.0, first - clock.now()))
-        self._timer.start(self._due)
+        self._timer.once(first - clock.now(), self._due)
 
     def _due(self) -> None:
-        self._stop_timer()
         now = clock.now()
         over = [k for k, record in self._sessions.items() if self._end_of(record) <= now]
         for key in over:
@@ -434,9 +431,3 @@ class Accounts:
         if over:
             self._write()
         self._arm()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None

@@ -29,6 +29,7 @@ from .listeners import PRIVATE, Listener, is_loopback, listen
 from .publisher import CHANNELS
 from .subscriptions import Subscriptions
 from .sums import Sums
+from .timers import LoopTimer
 
 if TYPE_CHECKING:
     from .far import Far
@@ -358,7 +359,7 @@ class _Door:
         self._arrived = arrived
         loop = get_hub().loop
         self._watcher: Any = loop.io(listener.sock.fileno(), 1)
-        self._breath: Any = None
+        self._breath = LoopTimer()
         self._starved = False
         """Descriptors were missing, and that is told."""
         self._watcher.start(self._accept)
@@ -375,9 +376,7 @@ class _Door:
                     self._starved = True
                     log.warning("%s: can't accept: %s", self.listener.endpoint, problem.strerror)
                 self._watcher.stop()
-                # A new one each time: a timer that has fired would fire again at once.
-                self._breath = get_hub().loop.timer(_BREATH_SECONDS)
-                self._breath.start(self._again)
+                self._breath.once(_BREATH_SECONDS, self._again)
                 return
             if self._starved:
                 self._starved = False
@@ -385,17 +384,10 @@ class _Door:
             self._arrived(sock, address)
 
     def _again(self) -> None:
-        self._drop_breath()
         self._watcher.start(self._accept)
 
-    def _drop_breath(self) -> None:
-        if self._breath is not None:
-            self._breath.stop()
-            self._breath.close()
-            self._breath = None
-
     def close(self) -> None:
-        self._drop_breath()
+        self._breath.stop()
         self._watcher.stop()
         self._watcher.close()
         self.listener.close()

@@ -18,6 +18,7 @@ from circusd.schema.errors import Conflict
 
 from . import clock
 from .notifications import one_line
+from .timers import LoopTimer
 from .writer import Once, Thread, Writers
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class FileWatches:
         self._inotify: Inotify | None = None
         self._stale: set[int] = set()
         self._io: Any = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._writers: Writers | None = None
         self._thread: Thread | None = None
 
@@ -152,11 +153,11 @@ class FileWatches:
 
     def _close_inotify(self) -> None:
         assert self._inotify is not None
-        for one in (self._io, self._timer):
-            if one is not None:
-                one.stop()
-                one.close()
-        self._io = self._timer = None
+        self._timer.stop()
+        if self._io is not None:
+            self._io.stop()
+            self._io.close()
+            self._io = None
         inotify, self._inotify = self._inotify, None
         self._stale.clear()
         # After what a walk that is under way still asks of it.
@@ -168,13 +169,10 @@ class FileWatches:
         assert self._inotify is not None
         changes = self._inotify.read()
         self._io.stop()
-        self._timer = gevent.get_hub().loop.timer(GATHER)
-        self._timer.start(self._read_on)
+        self._timer.once(GATHER, self._read_on)
         self._arbiter.post(None, self._notice, changes)
 
     def _read_on(self) -> None:
-        self._timer.close()
-        self._timer = None
         self._io.start(self._readable)
 
     def _notice(self, changes: list[Change]) -> None:

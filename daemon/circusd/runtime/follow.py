@@ -10,8 +10,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from gevent.hub import get_hub
-
 from circusd.schema import wire
 from circusd.schema.errors import BadRequest, CircusError, Conflict
 
@@ -21,6 +19,7 @@ from .history import History, StreamKey
 from .outputreader import HISTORY_LINES_LIMIT, OutputReader
 from .publisher import Publisher
 from .scope import ALL, Scope
+from .timers import LoopTimer
 
 log = logging.getLogger("circusd.follow")
 
@@ -238,7 +237,7 @@ class _Follow:
         self._window = window
         self._available = window
         self._held: bytes | None = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._due = NEVER
         self._closed = False
 
@@ -257,15 +256,7 @@ class _Follow:
         if due >= self._due:
             return
         self._due = due
-        self._stop_timer()
-        self._timer = get_hub().loop.timer(max(0.0, due - clock.now()))
-        self._timer.start(self._run)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._timer.once(due - clock.now(), self._run)
 
     def _has_room(self) -> bool:
         """Whether the message that waits may go; when none does, any message of the usual length."""
@@ -273,7 +264,6 @@ class _Follow:
         return self._available >= min(size, self._window // 2)
 
     def _run(self) -> None:
-        self._stop_timer()
         self._due = NEVER
         try:
             for _ in range(_MESSAGES_PER_TURN):
@@ -320,7 +310,7 @@ class _Follow:
     def close(self) -> None:
         """Nothing is sent any more."""
         self._closed = True
-        self._stop_timer()
+        self._timer.stop()
         for feed in self.feeds:
             feed.close()
         self._held = None

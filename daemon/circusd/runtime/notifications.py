@@ -17,6 +17,7 @@ from circusd.kernel import proc
 from circusd.kernel.notifysocket import Message, NotifySocket
 
 from . import clock
+from .timers import LoopTimer
 
 if TYPE_CHECKING:
     from .watcher import Watcher
@@ -44,7 +45,7 @@ class Notifications:
         self._watchers = watchers
         self._socket: NotifySocket | None = None
         self._io: Any = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._strangers = 0
         self._told = -QUIET_SECONDS
 
@@ -58,7 +59,7 @@ class Notifications:
 
     def close(self) -> None:
         """Nothing is read any more."""
-        self._stop_timer()
+        self._timer.stop()
         if self._io is not None:
             self._io.stop()
             self._io.close()
@@ -80,18 +81,10 @@ class Notifications:
             finally:
                 message.close()
         self._io.stop()
-        self._timer = gevent.get_hub().loop.timer(PAUSE)
-        self._timer.start(self._go_on)
+        self._timer.once(PAUSE, self._go_on)
 
     def _go_on(self) -> None:
-        self._stop_timer()
         self._io.start(self._readable)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
 
     def _take(self, message: Message) -> None:
         if not message.fields:

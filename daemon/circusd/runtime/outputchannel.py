@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from gevent.hub import get_hub
+from typing import Final
 
 from circusd.schema import wire
 
@@ -12,6 +10,7 @@ from .feeds import OUTPUT_SECONDS
 from .history import History, StreamKey
 from .outputreader import OutputReader
 from .publisher import Publisher
+from .timers import LoopTimer
 
 MESSAGE_BYTES: Final = 64 << 10
 
@@ -27,7 +26,7 @@ class OutputChannel:
         self._publisher = publisher
         self._history = history
         self._reader: OutputReader | None = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._cancel = publisher.on_demand(self._demand)
 
     def close(self) -> None:
@@ -51,24 +50,16 @@ class OutputChannel:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        self._stop_timer()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._timer.stop()
 
     def _came(self) -> None:
-        if self._timer is None:
+        if not self._timer.is_set:
             self._arm(OUTPUT_SECONDS)
 
     def _arm(self, seconds: float) -> None:
-        self._timer = get_hub().loop.timer(seconds)
-        self._timer.start(self._run)
+        self._timer.once(seconds, self._run)
 
     def _run(self) -> None:
-        self._stop_timer()
         for _ in range(_MESSAGES_PER_TURN):
             found = None if self._reader is None else self._reader.next(MESSAGE_BYTES)
             if found is None:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gevent.hub import get_hub
-
 from circusd.schema.commands import ROLES
 from circusd.schema.errors import BadRequest, Conflict, Failed, NotFound, Unavailable
 from circusd.schema.nearest import nearest
 
 from . import clock, statefile
 from .scope import Scope
+from .timers import LoopTimer
 from .tokens import NAME_LIMIT, TOKEN_PREFIX, fingerprint
 
 PEOPLE: Final = 1000
@@ -98,7 +97,7 @@ class People:
     _is_there: bool = False
     _next_id: int = 1
     _written: float = 0.0
-    _timer: Any = None
+    _timer: LoopTimer = field(default_factory=LoopTimer)
 
     def __post_init__(self) -> None:
         if self.file is None:
@@ -288,7 +287,7 @@ class People:
 
     def close(self) -> None:
         """Nothing of it is left but the file."""
-        self._stop_timer()
+        self._timer.stop()
         if self.file is not None:
             if self._written and self._used:
                 self._write()
@@ -323,7 +322,7 @@ class People:
 
     def _arm(self) -> None:
         """One timer, for the token that ends first: its streams must not outlive it."""
-        self._stop_timer()
+        self._timer.stop()
         now = clock.wall()
         ends = [
             token.expires
@@ -332,8 +331,7 @@ class People:
             if token.expires is not None and token.expires > now
         ]
         if ends:
-            self._timer = get_hub().loop.timer(min(max(0.0, min(ends) - now), 86400.0))
-            self._timer.start(self._due)
+            self._timer.once(min(min(ends) - now, 86400.0), self._due)
 
     def _due(self) -> None:
         now = clock.wall()
@@ -342,12 +340,6 @@ class People:
                 if not _is_good(token, now):
                     self.on_token_end(token.key)
         self._arm()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
 
 
 def scope_of(account: Account, token: Token | None = None) -> Scope:

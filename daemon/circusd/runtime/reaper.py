@@ -19,6 +19,7 @@ from circusd.kernel.pidfd import Ended, ExitStatus
 from circusd.kernel.signals import SignalPipe
 
 from . import clock
+from .timers import LoopTimer
 
 READ = 1
 ORPHANS_A_TURN = 256
@@ -39,7 +40,7 @@ class Reaper:
         self._stopped: dict[int, Callable[[], None]] = {}
         """By pid, whom to tell of those that stand still that they go on."""
         self._pipe: SignalPipe | None = None
-        self._pause: Any = None
+        self._pause = LoopTimer()
         """The timer until orphans are looked for again, where that was not long ago."""
         self._looked = -math.inf
         """When orphans were looked for the last time (monotonic)."""
@@ -68,26 +69,18 @@ class Reaper:
                 self.handlers[signum](signum)
 
     def _look_for_orphans(self) -> None:
-        if self._pause is not None:
+        if self._pause.is_set:
             return
         left = self._looked + ORPHANS_SECONDS - clock.now()
         if left > 0:
-            self._pause = self._loop.timer(left)
-            self._pause.start(self._look_now, update=True)
+            self._pause.once(left, self._look_now)
         else:
             self._look_now()
 
     def _look_now(self) -> None:
-        self._drop_pause()
         self._looked = clock.now()
         # After the pidfds of this turn: our own dead are then reaped, and do not hide orphans.
         self._loop.run_callback(self._reap_orphans)
-
-    def _drop_pause(self) -> None:
-        if self._pause is not None:
-            self._pause.stop()
-            self._pause.close()
-            self._pause = None
 
     def _reap_orphans(self) -> None:
         held, self._held = self._held, set()
@@ -182,7 +175,7 @@ class Reaper:
         """Nothing is watched any more."""
         for pid, (fd, watcher, _) in list(self._watched.items()):
             self._release(pid, fd, watcher)
-        self._drop_pause()
+        self._pause.stop()
         if self._io is not None:
             self._io.stop()
             self._io.close()

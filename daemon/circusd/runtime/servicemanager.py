@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
-
-import gevent
+from typing import Final
 
 from circusd.kernel.notify import MICRO, Notify, monotonic_usec
+
+from .timers import LoopTimer
 
 log = logging.getLogger("circusd.daemon")
 
@@ -34,7 +34,10 @@ class ServiceManager:
         self._words = words
         self._reloads = 0
         self._is_ready = self._is_stopping = False
-        self._timers: dict[str, Any] = {}
+        self._beats = LoopTimer()
+        self._extensions = LoopTimer()
+        self._status = LoopTimer()
+        self._again = LoopTimer()
         self._unsent: deque[dict[str, str | int]] = deque(maxlen=32)
 
     def ready(self) -> None:
@@ -47,7 +50,7 @@ class ServiceManager:
         if wanted is not None:
             log.info("watchdog seconds=%g", wanted)
             self._alive()
-            self._every("watchdog", wanted / 2, self._alive)
+            self._beats.every(wanted / 2, self._alive)
 
     def reloading(self) -> None:
         """A reload begins; each is to be followed by `reloaded`."""
@@ -63,8 +66,8 @@ class ServiceManager:
 
     def changed(self) -> None:
         """The status may be another one; it is told soon."""
-        if self._is_ready and "status" not in self._timers:
-            self._once("status", STATUS_SECONDS, lambda: self._send(STATUS=self._words()))
+        if self._is_ready and not self._status.is_set:
+            self._status.once(STATUS_SECONDS, lambda: self._send(STATUS=self._words()))
 
     def stopping(self) -> None:
         """The ordered stop begins; as long as it goes on, the manager is asked for more time."""
@@ -73,12 +76,12 @@ class ServiceManager:
         self._is_stopping = True
         self._send(STOPPING=1, STATUS=self._words())
         self._extend()
-        self._every("extension", EXTENSION_SECONDS / 2, self._extend)
+        self._extensions.every(EXTENSION_SECONDS / 2, self._extend)
 
     def close(self) -> None:
         """Nothing more is told."""
-        for name in list(self._timers):
-            self._cancel(name)
+        for timer in (self._beats, self._extensions, self._status, self._again):
+            timer.stop()
         self._notify.close()
 
     # -- sending -------------------------------------------------------------------------------------------------
@@ -97,26 +100,7 @@ class ServiceManager:
     def _flush(self) -> None:
         while self._unsent:
             if not self._notify.send(**self._unsent[0]):
-                if "again" not in self._timers:
-                    self._once("again", AGAIN_SECONDS, self._flush)
+                if not self._again.is_set:
+                    self._again.once(AGAIN_SECONDS, self._flush)
                 return
             self._unsent.popleft()
-
-    # -- timers --------------------------------------------------------------------------------------------------
-
-    def _every(self, name: str, seconds: float, act: Callable[[], None]) -> None:
-        timer = self._timers[name] = gevent.get_hub().loop.timer(seconds, seconds)
-        timer.start(act, update=True)
-
-    def _once(self, name: str, seconds: float, act: Callable[[], None]) -> None:
-        def fire() -> None:
-            self._cancel(name)
-            act()
-
-        timer = self._timers[name] = gevent.get_hub().loop.timer(seconds)
-        timer.start(fire, update=True)
-
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name)
-        timer.stop()
-        timer.close()

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import gevent
 
+from .timers import LoopTimer
+
 READ: Final = 1
 GATHER: Final = 0.01
 """Seconds in which any number of arrivals counts once, as in the original: a busy socket costs no more than that."""
@@ -21,7 +23,7 @@ class SocketReads:
         self._counts: dict[int, int] = {}
         self._epoll: select.epoll | None = None
         self._io: Any = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
 
     def watch(self, sockets: Mapping[int, str]) -> None:
         """From now on these are counted, names by descriptor; nothing is when it is empty."""
@@ -48,7 +50,7 @@ class SocketReads:
 
     def close(self) -> None:
         """Nothing is counted any more."""
-        self._stop_timer()
+        self._timer.stop()
         if self._io is not None:
             self._io.stop()
             self._io.close()
@@ -70,19 +72,10 @@ class SocketReads:
         assert self._epoll is not None
         self._count(fd for fd, mask in self._epoll.poll(0) if mask & select.EPOLLIN)
         self._io.stop()
-        # A new one each time: a timer that has fired would fire again at once.
-        self._timer = gevent.get_hub().loop.timer(GATHER)
-        self._timer.start(self._go_on)
+        self._timer.once(GATHER, self._go_on)
 
     def _go_on(self) -> None:
-        self._stop_timer()
         self._io.start(self._arrived)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
 
     def _count(self, fds: Iterable[int]) -> None:
         for fd in fds:

@@ -16,6 +16,7 @@ from gevent.event import AsyncResult
 from circusd.kernel import files
 
 from . import clock
+from .timers import LoopTimer
 from .writer import Once, Thread, Writers
 
 PATIENCE: Final = 2.0
@@ -137,7 +138,7 @@ class StateFile(Generic[Row]):
         self._disk = _Disk(folder, form)
         self._writers = Writers()
         self._thread: Thread | None = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._last = Outcome()
         self._next: list[Row] | None = None
         self._pending: AsyncResult[Outcome] | None = None
@@ -150,21 +151,22 @@ class StateFile(Generic[Row]):
         What must not be lost comes later all the same, by another call.
         """
 
-        def tell(found: list[Row] | None, outcome: Outcome) -> None:
-            if self._closed or (self._timer is None and self._form.key is not None):
-                # Too late.
+        def came(found: list[Row] | None, outcome: Outcome) -> None:
+            is_late = not self._timer.is_set
+            if self._closed or (is_late and self._form.key is not None):
                 return
-            self._stop_timer()
+            self._timer.stop()
+            tell(found, outcome)
+
+        def tell(found: list[Row] | None, outcome: Outcome) -> None:
             self._note(outcome, f"{self._form.what} of before are not taken over")
             then(found)
 
-        self._timer = gevent.get_hub().loop.timer(PATIENCE)
-        # From now on, and not from when the loop looked at the clock the last time.
-        self._timer.start(tell, None, Outcome(self._silence()), update=True)
+        self._timer.once(PATIENCE, tell, None, Outcome(self._silence()))
 
         def run() -> None:
             found, outcome = self._disk.read(clock.wall())
-            self._writers.tell(lambda: tell(found, outcome))
+            self._writers.tell(lambda: came(found, outcome))
 
         self._put(run)
 
@@ -210,7 +212,7 @@ class StateFile(Generic[Row]):
     def close(self) -> bool:
         """What was to be written is, and another daemon may have the folder; False if the disk does not answer."""
         self._closed = True
-        self._stop_timer()
+        self._timer.stop()
         silent = self.settle().problem == self._silence()
         if self._thread is not None:
             self._put(self._disk.close)
@@ -218,12 +220,6 @@ class StateFile(Generic[Row]):
 
     def _silence(self) -> str:
         return f"the disk of the state folder {self._folder.path} does not answer"
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
 
     def _put(self, run: Callable[[], None]) -> None:
         if self._thread is None:

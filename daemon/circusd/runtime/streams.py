@@ -30,6 +30,7 @@ from .fan import Fan, FanSource
 from .fileindex import FileIndexes, Mark
 from .history import LONGEST_LINE, History, StreamKey
 from .sinks import Sink, Sinks, Source
+from .timers import LoopTimer
 
 READ: Final = 1
 STREAMS: Final = ("stdout", "stderr")
@@ -69,7 +70,7 @@ class Gather:
         self._loop = gevent.get_hub().loop
         self._readers: dict[Reader, None] = {}
         self._left: list[Reader] = []
-        self._timer: Any = None
+        self._timer = LoopTimer()
 
     def suits(self, level: float, capacity: int) -> bool:
         """Whether a pipe of `capacity` bytes has room in the meantime if `level` bytes come in `RECENT` seconds."""
@@ -78,9 +79,8 @@ class Gather:
     def add(self, reader: Reader) -> None:
         """The pipe is read at the next tick, and at each one after it until `discard`."""
         self._readers[reader] = None
-        if self._timer is None:
-            self._timer = self._loop.timer(self._period, self._period)
-            self._timer.start(self._tick, update=True)
+        if not self._timer.is_set:
+            self._timer.every(self._period, self._tick)
 
     def discard(self, reader: Reader) -> None:
         """The pipe is not read here any more."""
@@ -89,8 +89,6 @@ class Gather:
     def _tick(self) -> None:
         if not self._readers:
             self._timer.stop()
-            self._timer.close()
-            self._timer = None
             return
         if not self._left:
             self._left = list(self._readers)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Final, Generic, TypeVar
-
-from gevent.hub import get_hub
+from typing import Final, Generic, TypeVar
 
 from . import clock
+from .timers import LoopTimer
 
 TOLD_EACH_SECONDS: Final = 10.0
 """One kind is told at most once in this time."""
@@ -48,7 +47,7 @@ class _Sum(Generic[Item]):
         self._tell = tell
         self._next = 0.0
         self._held: tuple[Item, int] | None = None
-        self._timer: Any = None
+        self._timer = LoopTimer()
 
     def add(self, item: Item) -> None:
         now = clock.now()
@@ -57,23 +56,16 @@ class _Sum(Generic[Item]):
             self._tell(item, 1)
             return
         self._held = (item, 1 if self._held is None else self._held[1] + 1)
-        if self._timer is None:
-            self._timer = get_hub().loop.timer(max(0.0, self._next - now))
-            self._timer.start(self._due)
+        if not self._timer.is_set:
+            self._timer.once(self._next - now, self._due)
 
     def _due(self) -> None:
-        self._drop_timer()
         held, self._held = self._held, None
         if held is not None:
             self._next = clock.now() + TOLD_EACH_SECONDS
             self._tell(*held)
 
-    def _drop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
-
     def close(self) -> None:
         """What was held back is told now."""
+        self._timer.stop()
         self._due()

@@ -18,17 +18,54 @@ _SPARE: Final = 64
 """So many more than twice the armed ones may be in the heap, as those that were cancelled stay there for a while."""
 
 
+class LoopTimer:
+    """One timer of the loop, or none. Each time a new one: a timer that has fired would fire again at once."""
+
+    __slots__ = ("_timer",)
+
+    def __init__(self) -> None:
+        self._timer: Any = None
+
+    @property
+    def is_set(self) -> bool:
+        """Something will be called."""
+        return self._timer is not None
+
+    def once(self, seconds: float, fire: Callable[..., None], *args: Any) -> None:
+        """``fire`` is called in the hub's turn, so many seconds from now, and nothing is set then; nor is what was set before."""
+        self.stop()
+        self._timer = gevent.get_hub().loop.timer(max(0.0, seconds))
+        # From now on, and not from when the loop looked at the clock the last time.
+        self._timer.start(self._fired, fire, args, update=True)
+
+    def every(self, seconds: float, fire: Callable[[], None]) -> None:
+        """``fire`` is called again and again, until `stop`."""
+        self.stop()
+        self._timer = gevent.get_hub().loop.timer(seconds, seconds)
+        self._timer.start(fire, update=True)
+
+    def _fired(self, fire: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.stop()
+        fire(*args)
+
+    def stop(self) -> None:
+        """Nothing will be called."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+
 class Timers:
     """At most one timer for each key; arming it again moves it."""
 
     def __init__(self) -> None:
-        self._loop = gevent.get_hub().loop
         self._armed: dict[Hashable, tuple[int, Callable[[], None]]] = {}
         """By key, the number of its place in the heap, and what is called."""
         self._heap: list[tuple[float, int, Hashable]] = []
         """The first one is always of an armed timer."""
         self._number = 0
-        self._timer: Any = None
+        self._timer = LoopTimer()
         self._wakes_at = 0.0
         """While there is a timer of the loop: when that fires."""
 
@@ -56,22 +93,12 @@ class Timers:
         while self._heap and not self._is_armed(self._heap[0]):
             heappop(self._heap)
         if not self._heap:
-            self._drop()
-        elif self._timer is None or self._wakes_at != self._heap[0][0]:
-            self._drop()
-            self._wakes_at = self._heap[0][0]
-            # A new one each time: a timer that has fired would fire again at once.
-            self._timer = self._loop.timer(max(0.0, self._wakes_at - clock.now()))
-            self._timer.start(self._due, update=True)
-
-    def _drop(self) -> None:
-        if self._timer is not None:
             self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        elif not self._timer.is_set or self._wakes_at != self._heap[0][0]:
+            self._wakes_at = self._heap[0][0]
+            self._timer.once(self._wakes_at - clock.now(), self._due)
 
     def _due(self) -> None:
-        self._drop()
         now = clock.now()
         try:
             while self._heap and self._heap[0][0] <= now:

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import gevent
+
+from .timers import LoopTimer
 
 log = logging.getLogger("circusd.files")
 
@@ -99,18 +101,16 @@ class _Delayed:
     """Works that are begun together, so many seconds after the first of them was added."""
 
     def __init__(self, seconds: float, begin: Callable[[Work], None]) -> None:
-        self._loop = gevent.get_hub().loop
         self._seconds = seconds
         self._begin = begin
         self._works: dict[Work, None] = {}
-        self._timer: Any = None
+        self._timer = LoopTimer()
 
     def add(self, work: Work) -> None:
         """It is begun then, once."""
         self._works[work] = None
-        if self._timer is None:
-            self._timer = self._loop.timer(self._seconds)
-            self._timer.start(self.now)
+        if not self._timer.is_set:
+            self._timer.once(self._seconds, self.now)
 
     def take(self, work: Work) -> bool:
         """Whether it was among them; it is not any more."""
@@ -121,10 +121,7 @@ class _Delayed:
 
     def now(self) -> None:
         """All are begun."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._timer.stop()
         works, self._works = self._works, {}
         for work in works:
             self._begin(work)
