@@ -179,9 +179,10 @@ def test_f42_100000_lines_are_there_once_and_in_order_while_old_files_are_compre
 
 
 def aside(log: Path) -> list[Path]:
-    """The old files, oldest first."""
-    found = log.parent.glob(log.name + ".[0-9]*")
-    return sorted(found, key=lambda path: -int(path.name.removeprefix(log.name).split(".")[1]))
+    """The old files, oldest first; of one that is being compressed, and has two names for a moment, the first."""
+    found = sorted(log.parent.glob(log.name + ".[0-9]*"), reverse=True)
+    by_number = {int(path.name.removeprefix(log.name).split(".")[1]): path for path in found}
+    return [path for _, path in sorted(by_number.items(), reverse=True)]
 
 
 def content(path: Path) -> bytes:
