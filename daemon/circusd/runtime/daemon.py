@@ -392,7 +392,7 @@ class Daemon:
         """The watcher is added, not started; the console's gets its connection anew at each start."""
         watcher = self.arbiter.add(config, kind, credentials)
         if kind == "httpd":
-            watcher.before_spawn = self.console.connect
+            watcher.launches.before_spawn = self.console.connect
         return watcher
 
     # -- stopping ------------------------------------------------------------------------------------------------

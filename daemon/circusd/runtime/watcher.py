@@ -5,13 +5,11 @@ Everything here runs in the arbiter's greenlet; callbacks of the loop only post 
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from signal import SIGKILL
@@ -19,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult, Event
 
-from circusd.config.launch import build
 from circusd.config.model import WatcherConfig, with_options
 from circusd.core.altered import altered
 from circusd.core.crash import is_crash, what_next
@@ -46,22 +43,17 @@ from circusd.kernel import proc
 from circusd.kernel.freezing import Still, hold_still, let_go
 from circusd.kernel.pidfd import Ended, ExitStatus, open_pidfd
 from circusd.kernel.proc import Identity
-from circusd.kernel.scheduling import Scheduling
-from circusd.kernel.sockets import FIRST_OF_MANAGER
-from circusd.kernel.spawn import Child, SpawnSpec, spawn
+from circusd.kernel.spawn import Child
 from circusd.schema.errors import CircusError, Conflict, Failed, SpawnError
-from circusd.schema.probe_values import WORDS, sign_of
 
 from . import clock
 from .dependencies import BY_NEEDS
 from .failures import SIGNALS_KEPT, Failure, Sent, failure_of
 from .goodstarts import Health
 from .hookcalls import HookCalls
+from .launches import Launches
 from .notifications import happenings
 from .policies import policy_of
-from .probes import Surroundings
-from .signs import LineSign, Newline
-from .sockets import is_program
 from .timeline import Timeline
 
 if TYPE_CHECKING:
@@ -144,11 +136,10 @@ class Watcher:
         self.credentials = credentials
         self.kind = kind
         """``watcher``, ``plugin`` or ``httpd``."""
-        self.before_spawn: Callable[[], dict[str, int]] | None = None
-        """Makes descriptors for the next process, by name; they are closed here once it has them."""
         self.planner = Planner(config.name, policy_of(config))
         self.output = arbiter.services.output(config)
         self.hooks = HookCalls(self)
+        self.launches = Launches(self)
         self.timeline = Timeline()
         self.inputs: Inputs | None = None
         """Their standard inputs, from the first one that is a pipe on."""
@@ -178,14 +169,6 @@ class Watcher:
         """By session: the pid of the process that it belongs to, which need not be its leader any more."""
         self._heads: dict[int, Identity] = {}
         """By pid of a process that has taken the place of another: the one that was started, whose session and output it has."""
-        self._looks: dict[tuple[int, str], tuple[str, Surroundings]] = {}
-        """How to look whether the process of a slot is ``ready``, where it does not say so itself, or ``alive``."""
-        self._signs: dict[int, Newline] = {}
-        """Where the process of a slot is waited for to write a newline."""
-        self._sign_ends: dict[int, int] = {}
-        """Our end of the pipe for that, of a process that is being started."""
-        self._texts: dict[int, str] = {}
-        """What a line of the process of a slot has to have, where that shows that it is ready."""
         self._still: dict[int, Still] = {}
         """What stands still of the processes that are frozen, by slot."""
         self._freezes: Counter[int] = Counter()
@@ -417,13 +400,11 @@ class Watcher:
         self.arbiter.post(self, self._begin_next)
 
     def _forget(self, wid: int) -> None:
-        for what in _FINDINGS:
-            self._looks.pop((wid, what), None)
         self._ended.pop(wid, None)
         self._starts_before.pop(wid, None)
         for kind in TIMERS:
             self.arbiter.timers.cancel((id(self), wid, kind))
-        self._drop_sign(wid)
+        self.launches.forget(wid)
         self._thaw(wid)
         tree = self._trees.pop(wid, None)
         if tree is not None:
@@ -468,7 +449,7 @@ class Watcher:
         if self.removed or process is None or process.state is not State.STARTING:
             return  # it was given up while it waited for its turn
         try:
-            child, spec = self._launch(wid)
+            child, spec = self.launches.launch(wid)
         except SpawnError as error:
             self._refused(wid, error)
         except CircusError as error:
@@ -477,7 +458,7 @@ class Watcher:
             text = f"no descriptor for its start: {error.strerror}"
             self._refused(wid, SpawnError("descriptors", error.errno or 0, self.config.cmd, text))
         else:
-            self._await_sign(wid, child.pid)
+            self.launches.launched(wid, child.pid, partial(self._signed, child.pid))
             self._wids[child.pid] = wid
             self._roots[child.pid] = child
             self._sessions[child.pid] = child.pid
@@ -487,47 +468,10 @@ class Watcher:
                 self._pid_files.spawned(wid, child.identity)
             self.happen(wid, Happening(Kind.SPAWNED, pid=child.pid))
 
-    def _await_sign(self, wid: int, pid: int) -> None:
-        """What the process writes is read, and its sign of readiness seen, where it gives one."""
-
-        def told(problem: str) -> None:
-            kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
-            self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
-
-        text = self._texts.get(wid)
-        self.output.spawned(wid, pid, None if text is None else lambda: LineSign(text, told).feed)
-        end = self._sign_ends.pop(wid, None)
-        if end is not None:
-            self._signs[wid] = Newline(end, told)
-
-    def _drop_sign(self, wid: int) -> None:
-        self._texts.pop(wid, None)
-        sign, end = self._signs.pop(wid, None), self._sign_ends.pop(wid, None)
-        if sign is not None:
-            sign.close()
-        if end is not None:
-            os.close(end)
-
-    def _launch(self, wid: int) -> tuple[Child, SpawnSpec]:
-        if self.credentials.error is not None:
-            raise self.credentials.error
-        with ExitStack() as stack:
-            extra = self.before_spawn() if self.before_spawn is not None else {}
-            for fd in extra.values():
-                stack.callback(os.close, fd)
-            self._drop_sign(wid)
-            spec = self._spec(wid, extra, stack)
-            ends = self.output.attach(wid)
-            if self.inputs is not None:
-                stack.callback(self.inputs.given, wid)
-            try:
-                return spawn(altered(spec, stdout=ends.stdout, stderr=ends.stderr)), spec
-            except BaseException:
-                self.output.abandon(wid)
-                self._drop_sign(wid)
-                if self.inputs is not None:
-                    self.inputs.ended(wid)
-                raise
+    def _signed(self, pid: int, problem: str) -> None:
+        """In the hub's turn: the process has given its sign that it is ready, or never will."""
+        kind = Kind.PROBE_FAILED if problem else Kind.PROBE_PASSED
+        self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
     def _refused(self, wid: int, error: SpawnError) -> None:
         event = Happening(Kind.REFUSED, stage=error.stage, errno=error.errno, text=error.text)
@@ -535,83 +479,12 @@ class Watcher:
         self.happen(wid, event)
         self._report(failure)
 
-    def _spec(self, wid: int, extra: Mapping[str, int], stack: ExitStack) -> SpawnSpec:
-        config, services = self.config, self.arbiter.services
-        sockets, named = self.arbiter.sockets.for_process(config, stack)
-        listen = named if config.listen_fds else {}
-        told = {**sockets, **{name: FIRST_OF_MANAGER + n for n, name in enumerate(listen)}}
-        launch = build(
-            config,
-            wid,
-            {**told, **extra},
-            base_env=services.base_env,
-            base_dir=services.base_dir,
-            is_program=is_program,
-            sys_path=services.sys_path,
-            uid=self.credentials.uid,
-            gid=self.credentials.gid,
-        )
-        stdin: int | None = None
-        if config.stdin_socket:
-            stdin = sockets.get(config.stdin_socket.lower())
-        elif config.stdin_pipe:
-            stdin = self._input_of(wid)
-        elif not config.close_child_stdin:
-            stdin = os.dup(0)
-            stack.callback(os.close, stdin)
-        env = launch.env
-        if config.ready != "started" or config.watchdog > 0:
-            env = {"NOTIFY_SOCKET": services.notify_address(), **env}
-        if config.watchdog > 0:
-            env = {**env, "WATCHDOG_USEC": str(max(1, round(config.watchdog * 1e6)))}
-        try:
-            sign = None if config.ready in WORDS else sign_of(launch.ready)
-        except ValueError as problem:
-            # What names in it stand for is known only now.
-            text = f"ready of {self.name} {problem}: {launch.ready}"
-            raise SpawnError("command", errno.EINVAL, launch.ready, text) from problem
-        at: dict[int, int] = {}
-        if sign is not None and sign[0] == "fd":
-            self._sign_ends[wid], its = os.pipe2(os.O_CLOEXEC)
-            stack.callback(os.close, its)
-            at = {int(sign[1]): its}
-        elif sign is not None:
-            self._texts[wid] = sign[1]
-        elif config.ready not in WORDS:
-            self._looks[wid, "ready"] = (launch.ready, Surroundings(env, launch.cwd, self.credentials))
-        if config.alive:
-            self._looks[wid, "alive"] = (launch.alive, Surroundings(env, launch.cwd, self.credentials))
-        if launch.pid_file:
-            env = {**env, **self._background(wid, os.path.join(launch.cwd, launch.pid_file))}
-        limits = {k: (-1, -1) if v is None else (v, v) for k, v in config.rlimits.items()}
-        return SpawnSpec(
-            argv=launch.argv,
-            executable=launch.executable,
-            env=env,
-            cwd=launch.cwd,
-            uid=self.credentials.uid,
-            gid=self.credentials.gid,
-            groups=self.credentials.groups,
-            limits=limits,
-            stdin=stdin,
-            pass_fds=(*(() if listen else named.values()), *extra.values()),
-            listen=listen,
-            at=at,
-            pid_variables=("WATCHDOG_PID",) if config.watchdog > 0 else (),
-            nofile=services.nofile,
-            oom_score_adj=services.oom_score_adj if config.oom_score_adj is None else config.oom_score_adj,
-            scheduling=Scheduling(
-                config.nice,
-                frozenset(config.cpu_affinity) or None,
-                config.io_priority,
-            ),
-        )
-
     def stdin_of(self, wid: int) -> str | None:
         """Whether text can be sent to the slot's process: ``open``, ``closed``, or None where its standard input is no pipe."""
         return None if self.inputs is None else self.inputs.state(wid)
 
-    def _input_of(self, wid: int) -> int:
+    def input_of(self, wid: int) -> int:
+        """The standard input of the next process of that slot, a pipe."""
         if self.inputs is None:
             # Loaded with the first such watcher: most daemons have none.
             from .inputs import Inputs
@@ -619,7 +492,8 @@ class Watcher:
             self.inputs = Inputs(self.name, partial(self.arbiter.changed, self))
         return self.inputs.attach(wid)
 
-    def _background(self, wid: int, path: str) -> Mapping[str, str]:
+    def background(self, wid: int, path: str) -> Mapping[str, str]:
+        """The next process of that slot goes into the background, and its pid into that file; what it is given to be known by."""
         if self._pid_files is None:
             # Loaded with the first such watcher: most daemons have none.
             from .pidfiles import PidFiles
@@ -690,7 +564,7 @@ class Watcher:
                 kind = failed if problem else passed
                 self.arbiter.post(self, self._told, pid, Happening(kind, text=problem))
 
-        text, around = self._looks[wid, what]
+        text, around = self.launches.looks[wid, what]
         config = self.config
         timeout = config.alive_timeout if what == "alive" else config.ready_timeout
         self.arbiter.services.probes.look(text, around, timeout, done)
