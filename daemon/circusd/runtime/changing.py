@@ -232,7 +232,7 @@ class Changing:
             self._signal_child(pids, as_int(childpid, "childpid"), signum)
             return {}
         if not children:
-            watcher.signal_processes(signum, pids, by)
+            watcher.signalling.send_by_hand(signum, pids, by)
         if children or recursive:
             table = proc.sweep()
             below = proc.descendants(pids, table) if recursive else proc.children(pids, table)

@@ -9,7 +9,7 @@ import logging
 import os
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from signal import SIGKILL
@@ -48,13 +48,15 @@ from circusd.schema.errors import CircusError, Conflict, Failed, SpawnError
 
 from . import clock
 from .dependencies import BY_NEEDS
-from .failures import SIGNALS_KEPT, Failure, Sent, failure_of
+from .failures import Failure, failure_of
 from .goodstarts import Health
 from .hookcalls import HookCalls
 from .launches import Launches
 from .notifications import happenings
 from .policies import policy_of
+from .signalling import Signalling
 from .timeline import Timeline
+from .trees import Trees
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
@@ -67,7 +69,6 @@ RESTARTS_KEPT = 1000
 HOUR = 3600.0
 LINE_LIMIT = 1000
 """So many commands may wait for their turn."""
-KILL, CONTINUE = 9, 18
 PID_DIGITS = 11
 AT_THIS_MOMENT = 1.0
 """Seconds in which the end of a process that is not there any more has been told."""
@@ -111,20 +112,6 @@ class Credentials:
     error: SpawnError | None = None
 
 
-class Tree:
-    """The descendants of a process that is being stopped together with them."""
-
-    def __init__(self, root: Identity) -> None:
-        self.root = root
-        self.members: dict[Identity, Callable[[], None]] = {}
-        """What cancels the watch, by process."""
-
-    def close(self) -> None:
-        for cancel in self.members.values():
-            cancel()
-        self.members.clear()
-
-
 class Watcher:
     """A watcher as the arbiter manages it."""
 
@@ -140,6 +127,8 @@ class Watcher:
         self.output = arbiter.services.output(config)
         self.hooks = HookCalls(self)
         self.launches = Launches(self)
+        self.trees = Trees(self)
+        self.signalling = Signalling(self)
         self.timeline = Timeline()
         self.inputs: Inputs | None = None
         """Their standard inputs, from the first one that is a pipe on."""
@@ -158,16 +147,15 @@ class Watcher:
         self.removed = False
         self._line: deque[Ticket] = deque()
         self._ticket: Ticket | None = None
-        self._trees: dict[int, Tree] = {}
         self._wids: dict[int, int] = {}
         """Slots by pid."""
-        self._roots: dict[int, Child] = {}
+        self.roots: dict[int, Child] = {}
         """Processes by pid, until they are reaped."""
-        self._mains: dict[int, Identity] = {}
+        self.mains: dict[int, Identity] = {}
         """By pid of a process: the one below it that has the work, and gets its signals."""
         self._sessions: dict[int, int] = {}
         """By session: the pid of the process that it belongs to, which need not be its leader any more."""
-        self._heads: dict[int, Identity] = {}
+        self.heads: dict[int, Identity] = {}
         """By pid of a process that has taken the place of another: the one that was started, whose session and output it has."""
         self._still: dict[int, Still] = {}
         """What stands still of the processes that are frozen, by slot."""
@@ -177,8 +165,6 @@ class Watcher:
         """Starts that go into the background, from the first one on."""
         self._abandoned: dict[int, float] = {}
         """When processes were started that were given up, by pid."""
-        self._sent: dict[int, tuple[Sent, ...]] = {}
-        """The last signals of processes, by pid."""
         self.health = Health()
 
     @property
@@ -337,11 +323,11 @@ class Watcher:
                     self.timeline.freed()
                     self.arbiter.post(self, self._spawn, wid)
                 case Signal(wid, signum, children):
-                    self._signal(wid, signum, children)
+                    self.signalling.send(wid, signum, children)
                 case RunStopCommand(wid, pid):
-                    self._run_stop_command(wid, pid)
+                    self.signalling.run_stop_command(wid, pid)
                 case KillTree(wid):
-                    self._kill_tree(wid)
+                    self._kill(wid)
                 case Freeze(wid):
                     self._freeze(wid)
                 case Thaw(wid):
@@ -406,9 +392,7 @@ class Watcher:
             self.arbiter.timers.cancel((id(self), wid, kind))
         self.launches.forget(wid)
         self._thaw(wid)
-        tree = self._trees.pop(wid, None)
-        if tree is not None:
-            tree.close()
+        self.trees.forget(wid)
 
     def tell(self, event: str, **fields: Any) -> None:
         """The event is told with this watcher's name, and shown as its last one."""
@@ -460,7 +444,7 @@ class Watcher:
         else:
             self.launches.launched(wid, child.pid, partial(self._signed, child.pid))
             self._wids[child.pid] = wid
-            self._roots[child.pid] = child
+            self.roots[child.pid] = child
             self._sessions[child.pid] = child.pid
             self.arbiter.reaper.watch_counted(child.pid, child.pidfd, partial(self._exited, child.pid))
             self.arbiter.good_starts.begun(self, spec)
@@ -507,6 +491,10 @@ class Watcher:
         """Whether that is the main process of one of its slots, not reaped yet."""
         return pid in self._wids
 
+    def slot_of(self, pid: int) -> int | None:
+        """The slot whose process that is, not reaped yet."""
+        return self._wids.get(pid)
+
     def notified(self, pid: int, fields: Mapping[str, str]) -> None:
         """In the hub's turn: the process, or one below it, has told this of itself."""
         if "MAINPID" in fields:
@@ -520,7 +508,7 @@ class Watcher:
 
     def main_of(self, pid: int | None) -> int | None:
         """The pid of the process below that gets the signals in its place, if there is one."""
-        main = None if pid is None else self._mains.get(pid)
+        main = None if pid is None else self.mains.get(pid)
         return None if main is None else main.pid
 
     def _take_main(self, pid: int, text: str) -> None:
@@ -529,9 +517,9 @@ class Watcher:
             return
         found = proc.row(int(text)) if text.isdecimal() and len(text) < PID_DIGITS else None
         if found is not None and found.pid == pid:
-            self._mains.pop(pid, None)
+            self.mains.pop(pid, None)
         elif found is not None and (proc.is_below(found, pid) or self._sessions.get(found.session) == pid):
-            self._mains[pid] = found.identity
+            self.mains[pid] = found.identity
         else:
             log.info("no process of its own is its main process watcher=%r pid=%d", self.name, pid)
             return
@@ -578,9 +566,9 @@ class Watcher:
     def _reaped(self, pid: int, ended: Ended) -> None:
         status = ended.status
         wid = self._wids.pop(pid, None)
-        root = self._roots.pop(pid)
-        main = self._mains.pop(pid, None)
-        sent = self._sent.pop(pid, ())
+        root = self.roots.pop(pid)
+        main = self.mains.pop(pid, None)
+        sent = self.signalling.take(pid)
         if wid is None:
             return
         if main is not None and pid not in self._abandoned and self._follow(wid, root.identity, main):
@@ -589,7 +577,7 @@ class Watcher:
             self.happen(wid, Happening(Kind.EXITED, code=0))
             return
         self._sessions = {session: held for session, held in self._sessions.items() if held != pid}
-        head = self._heads.pop(pid, None)
+        head = self.heads.pop(pid, None)
         self.output.ended(wid, pid if head is None else head.pid)
         if self.inputs is not None and not self._is_of_another(wid, pid):
             self.inputs.ended(wid)
@@ -620,7 +608,7 @@ class Watcher:
         if failure is not None:
             self._report(failure)
         if stopping and self.config.stop_children:
-            self._look_after_tree(wid, root.identity)
+            self.trees.look_after(wid, root.identity)
 
     def _follow(self, wid: int, ended: Identity, main: Identity) -> bool:
         """Whether the process that had the work in place of one that has ended is the slot's from now on."""
@@ -638,8 +626,8 @@ class Watcher:
             return False
         assert child.start == main.start
         self._wids[main.pid] = wid
-        self._roots[main.pid] = child
-        self._heads[main.pid] = self._heads.pop(pid, ended)
+        self.roots[main.pid] = child
+        self.heads[main.pid] = self.heads.pop(pid, ended)
         self._sessions = {
             session: main.pid if held == pid else held for session, held in self._sessions.items()
         }
@@ -664,113 +652,21 @@ class Watcher:
             failure = altered(failure, next="the reload was given up, and the old processes stay")
         self.arbiter.on_failure(self, failure)
 
-    def _signal(self, wid: int, signum: int, children: bool, by: str = "") -> None:
+    def _kill(self, wid: int) -> None:
+        """Nothing may go on of the slot: its process, what that has started, and what it has left behind."""
         process = self.planner.processes.get(wid)
-        if process is None:
+        if process is None or (process.pid is None and self._give_up_start(wid)):
             return
-        if process.pid is None:
-            # What its parent has left behind is still waited for, and hears the next signal of the stop too.
-            if children and wid in self._trees:
-                self._send_to_children(wid, list(self._trees[wid].members), signum)
-            return
-        pid = process.pid
-        if children:
-            self._track(wid, self._roots[pid].identity)
-        if "before_signal" in self.config.hooks and signum != SIGKILL:
-            extra = {"pid": pid, "signum": signum}
-            self.hooks.ask(
-                "before_signal",
-                extra,
-                lambda ok, _: self._send(wid, pid, signum, children, by) if ok else None,
-            )
-        else:
-            # Nothing may stand in the way of SIGKILL.
-            self.hooks.tell("before_signal", pid=pid, signum=signum)
-            self._send(wid, pid, signum, children, by)
-
-    def _run_stop_command(self, wid: int, pid: int) -> None:
-        if self.config.stop_children:
-            self._track(wid, self._roots[pid].identity)
-        failed = partial(self._stop_failed, wid, pid)
-        self.arbiter.stop_commands().run(self, wid, self.main_of(pid) or pid, failed)
-
-    def _stop_failed(self, wid: int, pid: int, why: str) -> None:
-        process = self.planner.processes.get(wid)
-        if not self.removed and process is not None and process.pid == pid:
-            self.happen(wid, Happening(Kind.STOP_FAILED, text=why))
-
-    def _send(self, wid: int, pid: int, signum: int, children: bool, by: str = "") -> None:
-        main = self._mains.get(pid)
-        process = self.planner.processes.get(wid)
-        # A frozen one hears it when it goes on.
-        wake = process is None or process.state is not State.FROZEN
-        if main is not None and proc.signal_process(main, signum):
-            if wake:
-                proc.signal_process(main, CONTINUE)
-            told, receiver = True, main.pid
-        else:
-            told, receiver = self.arbiter.reaper.send(pid, signum, wake=wake), pid
-        if told:
-            self._note_sent(pid, signum, by)
-            self.tell("process.signalled", wid=wid, pid=receiver, signum=signum)
-            self.hooks.tell("after_signal", pid=pid, signum=signum)
-        if children:
-            self._send_to_children(wid, proc.children([pid], self.arbiter.table())[pid], signum)
-
-    def _note_sent(self, pid: int, signum: int, by: str = "") -> None:
-        self._sent[pid] = (*self._sent.get(pid, ()), Sent(signum, clock.now(), by))[-SIGNALS_KEPT:]
-
-    def _send_to_children(self, wid: int, children: Iterable[Identity], signum: int) -> None:
-        for child in children:
-            if proc.signal_process(child, signum):
-                proc.signal_process(child, CONTINUE)
-                self.tell("process.signalled", wid=wid, pid=child.pid, signum=signum)
-
-    def _track(self, wid: int, root: Identity) -> Tree:
-        """From now on the end of each of the process's descendants is seen."""
-        tree = self._trees.get(wid)
-        if tree is None or tree.root != root:
-            if tree is not None:
-                tree.close()
-            tree = self._trees[wid] = Tree(root)
-        for member in proc.tree([root, *tree.members], self.arbiter.table()):
-            if member != root and member not in tree.members:
-                gone = partial(self._member_gone, wid, tree, member)
-                tree.members[member] = self.arbiter.reaper.watch_stranger(member.pid, gone)
-        return tree
-
-    def _member_gone(self, wid: int, tree: Tree, member: Identity) -> None:
-        tree.members.pop(member, None)
-        if not tree.members:
-            self.arbiter.post(self, self._look_after_tree, wid, tree.root)
-
-    def _look_after_tree(self, wid: int, root: Identity) -> None:
-        """The main process is gone: when the rest is gone too, the stop is at its end."""
-        process = self.planner.processes.get(wid)
-        if process is None or process.state is not State.STOPPING or process.pid is not None:
-            return
-        if not self._track(wid, root).members:
-            self._trees.pop(wid).close()
-            self.happen(wid, Happening(Kind.TREE_GONE))
-
-    def _kill_tree(self, wid: int) -> None:
-        process = self.planner.processes.get(wid)
-        if process is None:
-            return
-        if process.pid is None and self._give_up_start(wid):
-            return
-        roots: list[Identity] = []
-        if wid in self._trees:
-            roots += [self._trees[wid].root, *self._trees[wid].members]
+        roots = self.trees.all_of(wid)
         if process.pid is not None:
-            roots.append(self._roots[process.pid].identity)
-            self._note_sent(process.pid, KILL)
-            if process.pid in self._heads:
-                roots.append(self._heads[process.pid])
-            self.tell("process.signalled", wid=wid, pid=process.pid, signum=KILL)
+            roots.append(self.roots[process.pid].identity)
+            if process.pid in self.heads:
+                roots.append(self.heads[process.pid])
+            self.signalling.note(process.pid, int(SIGKILL))
+            self.tell("process.signalled", wid=wid, pid=process.pid, signum=int(SIGKILL))
         self.arbiter.kill_trees(roots)
         if process.pid is None:
-            self.arbiter.post(self, self._check_tree, wid)
+            self.arbiter.post(self, self.trees.check, wid)
 
     def _give_up_start(self, wid: int) -> bool:
         """Whether it was one that has gone into the background, and what it has left there was still looked for."""
@@ -788,10 +684,7 @@ class Watcher:
         process = self.planner.processes.get(wid)
         if process is None or process.state is not State.STOPPING:
             return
-        if process.pid is not None:
-            there = [self._roots[process.pid].identity]
-        else:
-            there = list(self._trees[wid].members) if wid in self._trees else []
+        there = self.trees.members(wid) if process.pid is None else [self.roots[process.pid].identity]
         why = {one: text for one in there if (text := proc.why_it_stays(one.pid))}
         if not why:
             # It went at this moment, and that is about to be told.
@@ -823,24 +716,6 @@ class Watcher:
         log.info("a process that was given up has ended watcher=%r wid=%d pid=%d", self.name, wid, pid)
         self.tell("process.exited", wid=wid, pid=pid, code=status.code, signal=status.signal, lived=lived)
         self.happen(wid, Happening(Kind.ENDED_LATE, pid=pid, code=status.code, signal=status.signal))
-
-    def _check_tree(self, wid: int) -> None:
-        if wid in self._trees:
-            self._look_after_tree(wid, self._trees[wid].root)
-        else:
-            self.happen(wid, Happening(Kind.TREE_GONE))
-
-    def signal_processes(self, signum: int, pids: list[int], by: str = "") -> None:
-        """A signal that a person, ``by``, sends to processes: hooks are asked, nothing else changes."""
-        for pid in pids:
-            wid = self._wids.get(pid)
-            if wid is None:
-                continue
-            process = self.planner.processes.get(wid)
-            if signum == CONTINUE and process is not None and process.state is State.FROZEN:
-                self.happen(wid, Happening(Kind.THAW, text=by))
-            else:
-                self._signal(wid, signum, children=False, by=by)
 
     # -- standing still ------------------------------------------------------------------------------------------
 
@@ -877,7 +752,7 @@ class Watcher:
             process.pid, partial(self.arbiter.post, self, self._went_on, wid, process.pid)
         )
         if wid not in self._still:
-            self._still[wid] = Still(self._roots[process.pid].identity)
+            self._still[wid] = Still(self.roots[process.pid].identity)
             self._freezes[wid] += 1
 
     def _went_on(self, wid: int, pid: int) -> None:
@@ -907,7 +782,7 @@ class Watcher:
 
     def identities(self) -> list[Identity]:
         """Its live processes."""
-        return [self._roots[pid].identity for pid in self.planner.pids() if pid in self._roots]
+        return [self.roots[pid].identity for pid in self.planner.pids() if pid in self.roots]
 
     # -- changes -------------------------------------------------------------------------------------------------
 
