@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from circusd.kernel.files import open_log, open_private_log
@@ -16,6 +16,9 @@ from .rotation import SPLIT_BYTES, Rotation
 
 ANOTHER_PROGRAM: Final = "another program rotates it"
 _MOST_PARTS: Final = 1024  # IOV_MAX
+_CALL_BYTES: Final = 64 << 10
+"""What is written by one call, at most. For more the kernel takes larger pieces of memory, which many a virtual machine has to be given
+by its host first: 500 MB took up to four times as much of a processor so."""
 _RETRY: Final = 5.0
 """Seconds after which a rotation that failed is tried again."""
 _PATIENCE: Final = 60.0
@@ -162,8 +165,8 @@ class AppendFile:
 
     def _write(self, parts: Sequence[bytes]) -> int:
         total = 0
-        for start in range(0, len(parts), _MOST_PARTS):
-            some = parts[start : start + _MOST_PARTS]
+        for some in _calls(parts):
+            size = sum(map(len, some))
             try:
                 written = os.writev(self._fd, some)
             except OSError:
@@ -173,17 +176,15 @@ class AppendFile:
             if not written:
                 return total
             total += written
-            if written < sum(map(len, some)):
-                left = written
-                for part in some:
-                    if left <= len(part):
-                        break
-                    left -= len(part)
-                self._open_line = part[left - 1] != 10
-                self._size += written
-                return total
-            self._open_line = not some[-1].endswith(b"\n")
             self._size += written
+            left = written
+            for part in some:
+                if left <= len(part):
+                    break
+                left -= len(part)
+            self._open_line = part[left - 1] != 10
+            if written < size:
+                return total
         return total
 
     def rotate(self) -> bool:
@@ -327,3 +328,23 @@ class AppendFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _calls(parts: Sequence[bytes]) -> Iterator[list[bytes | memoryview]]:
+    """The parts in pieces for one call each."""
+    some: list[bytes | memoryview] = []
+    room = _CALL_BYTES
+    for part in parts:
+        rest: bytes | memoryview = part
+        while len(rest) > room or len(some) == _MOST_PARTS:
+            view = memoryview(rest)
+            if len(some) < _MOST_PARTS and room:
+                some.append(view[:room])
+                rest = view[room:]
+            yield some
+            some, room = [], _CALL_BYTES
+        if rest:
+            some.append(rest)
+            room -= len(rest)
+    if some:
+        yield some
