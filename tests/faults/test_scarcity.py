@@ -239,11 +239,12 @@ def _grew(daemon: Daemon, seconds: float) -> float:
     return processor_seconds(daemon.pid) - before
 
 
+@pytest.mark.timeout(180)
 def test_what_is_not_used_is_given_back(tmp_path: Path) -> None:
-    """Memory after 300 watchers have come and gone is near that of before; figures in the report."""
+    """Memory levels off, however many watchers have come and gone; figures in the report."""
     with Daemon("[watcher:web]\ncmd = sleep 100000\n", tmp_path) as daemon, leaves_nothing(daemon):
         sizes = []
-        for _ in range(4):
+        for _ in range(20):
             for n in range(100):
                 daemon.call("add", name=f"w{n}", cmd="sleep 100000", options={"numprocesses": 2}, start=True)
             for n in range(100):
@@ -255,4 +256,5 @@ def test_what_is_not_used_is_given_back(tmp_path: Path) -> None:
             + ", ".join(f"{s / MEGABYTE:.1f}" for s in sizes)
             + " MB"
         )
-        assert sizes[-1] - sizes[0] < 4 * MEGABYTE
+        # At first it grows: the last events are kept, and Python looks for what only refers to itself when that is a quarter of all.
+        assert sizes[-1] - sizes[10] < (sizes[10] - sizes[0]) / 2

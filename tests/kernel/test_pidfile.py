@@ -11,6 +11,7 @@ import pytest
 
 from circusd.kernel import pidfile, proc
 from circusd.kernel.proc import Identity
+from tests.waiting import eventually
 
 
 def me() -> Identity:
@@ -68,6 +69,8 @@ def test_an_orphan_counts_by_its_mark(tmp_path: Path) -> None:
         # A program that adds nothing to its environment.
         with subprocess.Popen(["/bin/sleep", "1000"], env=env) as child:
             try:
+                # Linux has it run the program a moment before it shows with which arguments and environment.
+                eventually(Path(f"/proc/{child.pid}/cmdline").read_bytes)
                 file.write_text(str(child.pid))
                 if is_ours:
                     assert pidfile.find(str(file), nobody, "m").pid == child.pid
