@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from circusd import zmtp
@@ -76,7 +77,10 @@ def highest(pid: int) -> Iterator[list[int]]:
 
 
 def test_f41_300_megabytes_at_full_speed_cost_neither_memory_nor_the_lines_of_others(tmp_path: Path) -> None:
-    """All of it passes through history and file; another process's lines arrive, and control answers meanwhile."""
+    """All of it passes through history and file; another process's lines arrive, and control answers meanwhile.
+
+    What counts loud output fast is loaded for it, and not before.
+    """
     over, log = tmp_path / "over", tmp_path / "loud.log"
     ini = (
         f"[watcher:loud]\ncmd = {child('flood', FLOOD)}\nautostart = false\n"
@@ -86,6 +90,8 @@ def test_f41_300_megabytes_at_full_speed_cost_neither_memory_nor_the_lines_of_ot
     )
     with Daemon(ini, tmp_path) as daemon, leaves_nothing(daemon):
         before = rss(daemon.pid)
+        maps = Path(f"/proc/{daemon.pid}/maps")
+        assert "stringzilla" not in maps.read_text()
 
         def read() -> int:
             found: int = daemon.watcher("loud")["output"]["streams"]["stdout"]["read_bytes"]
@@ -104,6 +110,7 @@ def test_f41_300_megabytes_at_full_speed_cost_neither_memory_nor_the_lines_of_ot
         )
         report(f"beside it {clock}")
         assert grown < 32 * MEGABYTE
+        assert ("stringzilla" in maps.read_text()) == (find_spec("stringzilla") is not None)
         assert clock.skipped == 0
         assert sorted(clock.delays)[len(clock.delays) // 2] < 1
         assert pings.share(0.5) < 0.5

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from circusd.runtime.arena import BLOCK_BYTES
-from circusd.runtime.history import LONGEST_LINE, History, Line, StreamKey, newlines
+from circusd.runtime.history import LONGEST_LINE, History, Line, StreamKey
 
 WEB = StreamKey("web", 1, "stdout")
 ERR = StreamKey("web", 1, "stderr")
@@ -397,12 +397,3 @@ def check(history: History, models: dict[StreamKey, Model], r: random.Random, st
         begun = history.unfinished(key)
         assert begun is None or begun.text == model.text
         assert begun is not None or not model.text or page.first > len(model.lines)
-
-
-@pytest.mark.parametrize("length", [1, 2, 30, 100, 5000])
-def test_newlines_are_counted(length: int) -> None:
-    """Both ways of counting give the number of newlines."""
-    data = (b"x" * (length - 1) + b"\n") * 70
-    assert newlines(data) == 70
-    assert newlines(b"x" * 300 + data) == 70
-    assert newlines(b"") == 0

@@ -57,7 +57,7 @@ ROWS = {
     "circusd.kernel": row("circusd.kernel circusd.config circusd.core circusd.schema", "psutil"),
     "circusd.runtime": row(
         "circusd.runtime circusd.original circusd.kernel circusd.config circusd.core circusd.schema circusd.version",
-        "argon2 gevent greenlet zmq",
+        "argon2 gevent greenlet stringzilla zmq",
     ),
     "circusd.views": row("circusd.client circusd.schema"),
     "circusd.zmtp": row("circusd.schema"),

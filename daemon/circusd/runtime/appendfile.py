@@ -164,6 +164,8 @@ class AppendFile:
         return at
 
     def _write(self, parts: Sequence[bytes]) -> int:
+        if len(parts) == 1:
+            return self._write_one(parts[0])
         total = 0
         for some in _calls(parts):
             size = sum(map(len, some))
@@ -185,6 +187,20 @@ class AppendFile:
             self._open_line = part[left - 1] != 10
             if written < size:
                 return total
+        return total
+
+    def _write_one(self, data: bytes) -> int:
+        # The way of a loud process's output, of which whatever is done for each call is a part that can be seen.
+        view, size, total = memoryview(data), len(data), 0
+        try:
+            while total < size and (written := os.write(self._fd, view[total : total + _CALL_BYTES])):
+                total += written
+        except OSError:
+            if not total:
+                raise
+        if total:
+            self._size += total
+            self._open_line = data[total - 1] != 10
         return total
 
     def rotate(self) -> bool:

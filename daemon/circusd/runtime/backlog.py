@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from . import clock
-from .history import newlines
 from .lines import LONGEST_LINE
+from .newlines import newlines
 from .timers import Timers
 
 PATIENCE: Final = 1.0

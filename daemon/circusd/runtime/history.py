@@ -23,6 +23,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from .arena import BLOCK_BYTES, Arena
+from .newlines import newlines
 
 LONGEST_LINE: Final = 64 << 10
 """Bytes after which a line that goes on is cut, and goes on as the next line."""
@@ -605,14 +606,3 @@ def _is_without_long_lines(open_: int, data: bytes) -> bool:
     return open_ <= half and all(
         data.find(b"\n", at, at + half) >= 0 for at in range(0, len(data) - half + 1, half)
     )
-
-
-def newlines(data: bytes) -> int:
-    """How many newlines there are.
-
-    ``bytes.count`` looks at every byte (36 us for 64 KiB); ``bytes.replace`` leaps from one to the next (6 us where lines
-    have 100 bytes) but is slow where they are short: the first bytes tell what to expect.
-    """
-    if data.count(b"\n", 0, 256) <= 8:
-        return len(data) - len(data.replace(b"\n", b""))
-    return data.count(b"\n")

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple, TypeVar
 from circusd.kernel.diagnosis import in_words
 
 from .fileindex import Mark
-from .history import LONGEST_LINE, newlines
+from .history import LONGEST_LINE
+from .newlines import newlines
 from .unpacking import CHUNK_BYTES, Unfinished, Unpacked
 
 FILES_LIMIT: Final = 512

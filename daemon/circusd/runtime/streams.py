@@ -29,6 +29,7 @@ from .backlog import OnEvent
 from .fan import Fan, FanSource
 from .fileindex import FileIndexes, Mark
 from .history import LONGEST_LINE, History, StreamKey
+from .newlines import soon_make_fast
 from .sinks import Sink, Sinks, Source
 from .timers import LoopTimer
 
@@ -291,6 +292,7 @@ class Reader:
             self._capacity = fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self._most = LOUD_BYTES
             keep_freed()
+        soon_make_fast()
 
     def _hold(self) -> None:
         assert self._source is not None
