@@ -10,6 +10,8 @@ from typing import Final
 
 _LEAST_BYTES: Final = 16 << 10
 """Less is counted as fast without the library."""
+_PART_BYTES: Final = 128 << 10
+"""What is counted at a time: what is made of it stays in the processor's cache."""
 _ONES: Final = bytes(byte == 0x0A for byte in range(256))
 """A newline becomes 1, and everything else 0."""
 
@@ -41,7 +43,10 @@ def make_fast() -> bool:
         from stringzilla import bytesum, translate
 
         def wide(data: bytes) -> int:
-            return int(bytesum(translate(data, _ONES)))
+            count = 0
+            for start in range(0, len(data), _PART_BYTES):
+                count += bytesum(translate(data, _ONES, start=start, end=min(start + _PART_BYTES, len(data))))
+            return count
 
         # The library picks its code by the processor at hand: all numbers of lines hang on its being right there.
         sample = bytes(range(256)) * (_LEAST_BYTES // 256) + b"\n\r\n"
