@@ -256,6 +256,7 @@ def test_what_is_not_used_is_given_back(tmp_path: Path) -> None:
             + ", ".join(f"{s / MEGABYTE:.1f}" for s in sizes)
             + " MB"
         )
-        # At first it grows: the last events are kept, and Python looks for what only refers to itself when that is a quarter of all.
-        assert sizes[-1] - sizes[10] < (sizes[10] - sizes[0]) / 2
-        assert sizes[-1] - sizes[0] < 20 * MEGABYTE
+        # At first it grows: the last events are kept.
+        assert sizes[3] - sizes[0] < 4 * MEGABYTE
+        assert sizes[-1] - sizes[0] < 8 * MEGABYTE
+        assert sizes[-1] - sizes[-6] < MEGABYTE

@@ -12,6 +12,8 @@ import gevent
 from circusd.config.model import HookConfig, with_options
 from circusd.schema.errors import ConfigError
 
+from .part import Part
+
 if TYPE_CHECKING:
     from .hooks import HookResult
     from .watcher import Watcher
@@ -19,11 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("circusd.watcher")
 
 
-class HookCalls:
+class HookCalls(Part):
     """Calls come back by the arbiter, in the order in which the hooks have ended."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
 
     def tell(self, hook: str, **extra: Any) -> None:
         """The hook, where there is one, is called with these arguments, whatever it says."""
@@ -75,12 +74,12 @@ class HookCalls:
     def check(self) -> None:
         """A hook that can't be imported is told of soon, not when it is needed."""
         if self._watcher.config.hooks:
-            gevent.spawn(self._check, self._watcher.config.hooks)
+            gevent.spawn(_check, self._watcher, self._watcher.config.hooks)
 
-    def _check(self, hooks: Mapping[str, HookConfig]) -> None:
-        watcher = self._watcher
-        if watcher.removed:
-            return
-        for hook, problem in watcher.arbiter.services.hooks.check(watcher.name, hooks).items():
-            log.warning("a hook can't be called watcher=%r hook=%s: %s", watcher.name, hook, problem)
-            watcher.arbiter.post(watcher, partial(watcher.tell, "hook.failed", hook=hook, error=problem))
+
+def _check(watcher: Watcher, hooks: Mapping[str, HookConfig]) -> None:
+    if watcher.removed:
+        return
+    for hook, problem in watcher.arbiter.services.hooks.check(watcher.name, hooks).items():
+        log.warning("a hook can't be called watcher=%r hook=%s: %s", watcher.name, hook, problem)
+        watcher.arbiter.post(watcher, partial(watcher.tell, "hook.failed", hook=hook, error=problem))

@@ -16,6 +16,7 @@ from circusd.kernel.spawn import Child, SpawnSpec, spawn
 from circusd.schema.errors import SpawnError
 from circusd.schema.probe_values import WORDS, sign_of
 
+from .part import Part
 from .probes import Surroundings
 from .signs import LineSign, Newline
 from .sockets import is_program
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from .watcher import Watcher
 
 
-class Launches:
+class Launches(Part):
     """The starts of one watcher's processes."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+        super().__init__(watcher)
         self.before_spawn: Callable[[], dict[str, int]] | None = None
         """Makes descriptors for the next process, by name; they are closed here once it has them."""
         self.looks: dict[tuple[int, str], tuple[str, Surroundings]] = {}

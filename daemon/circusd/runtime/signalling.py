@@ -13,16 +13,17 @@ from circusd.kernel.proc import Identity
 
 from . import clock
 from .failures import SIGNALS_KEPT, Sent
+from .part import Part
 
 if TYPE_CHECKING:
     from .watcher import Watcher
 
 
-class Signalling:
+class Signalling(Part):
     """What is sent to one watcher's processes, by its planner and by people."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+        super().__init__(watcher)
         self._sent: dict[int, tuple[Sent, ...]] = {}
         """The last signals of processes, by pid."""
 

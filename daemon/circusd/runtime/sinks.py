@@ -71,8 +71,6 @@ class Source:
         line: Callable[[], int] | None = None,
         limit: int = LONGEST_LINE,
     ) -> None:
-        self.parts = [self]
-        """As a `FanSource` has several."""
         self._backlog = shared.place.backlog
         self._weaver = shared.weaver
         self._tally = tally
@@ -82,6 +80,11 @@ class Source:
         self._line = line
         if self._weaver is not None:
             self._weaver.join(self._strand)
+
+    @property
+    def parts(self) -> list[Source]:
+        """As a `FanSource` has several."""
+        return [self]
 
     def inherit(self, other: Source) -> bool:
         """The line that the process has begun in the same place goes on here, and the other source is closed; False if it is

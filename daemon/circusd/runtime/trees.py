@@ -10,15 +10,17 @@ from circusd.core.process import Happening, Kind, State
 from circusd.kernel import proc
 from circusd.kernel.proc import Identity
 
+from .part import Part
+
 if TYPE_CHECKING:
     from .watcher import Watcher
 
 
-class Trees:
+class Trees(Part):
     """By slot, the descendants of a process that is being stopped together with them."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+        super().__init__(watcher)
         self._trees: dict[int, _Tree] = {}
 
     def members(self, wid: int) -> list[Identity]:
