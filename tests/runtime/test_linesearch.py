@@ -10,9 +10,10 @@ import lzma
 import math
 import os
 import random
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,10 @@ class Logs:
         after = {name_of(key): self.history.bounds(key)[1] for key in keys}
         cursor, direction = more.pop("cursor", ""), more.pop("direction", OLDER)
         unfinished = more.pop("unfinished", None)
-        start = Position(OLDER, dict(after)) if direction == OLDER else Position(NEWER)
+        start = Position(OLDER, dict(after), {}) if direction == OLDER else Position(NEWER, {}, {})
         position = Position.decoded(cursor) if cursor else start
         log = Log(["web"], streams, keys, after, more.pop("path", str(self.path)))
-        query = Query.of(asdict(Query(self.epoch, [log], position, **more)))
+        query = Query.of(json.loads(json.dumps(Query(self.epoch, [log], position, **more))))
 
         def give(number: int) -> tuple[History, Any]:
             fd, frozen = self.history.copy(query.logs[number].keys)
@@ -370,7 +371,7 @@ def test_time_bounds_what_is_read(make: Any) -> None:
     assert expected
     for direction in (OLDER, NEWER):
         assert numbers(logs.all(direction, limit=500, since=low, until=high)) == expected, direction
-    middle = Position(OLDER, time=low)
+    middle = Position(OLDER, {}, {}, low)
     earlier = logs.reply(limit=10, cursor=middle.encoded())
     assert all(line["time"] < low for line in earlier["lines"])
     assert len(earlier["lines"]) == 10
@@ -648,3 +649,12 @@ def test_a_rotation_while_files_are_opened_keeps_their_order(
     finally:
         for file in files:
             file.close()
+
+
+def test_the_process_that_searches_loads_no_more_than_it_needs() -> None:
+    """It is started for each search: what it loads is waited for, and is its memory."""
+    program = "import sys, circusd.cli.searcher; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert not {"gevent", "inspect", "threading", "zmq"} & set(done.stdout.split())

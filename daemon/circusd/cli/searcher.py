@@ -56,8 +56,9 @@ class Searcher:
     def _answer(self, task: dict[str, Any]) -> None:
         lines: list[bytes] = []
         try:
-            self._total = sum(size_of(log["path"]) for log in task["queries"][0]["logs"] if log["path"])
-            replies = [self._one(task["index"], query) for query in task["queries"]]
+            queries = [Query.of(data) for data in task["queries"]]
+            self._total = sum(size_of(log.path) for log in queries[0].logs if log.path)
+            replies = [self._one(task["index"], query) for query in queries]
             lines = [_encoded(reply.pop("lines")) for reply in replies]
             answer: dict[str, Any] = {"replies": replies, "sizes": list(map(len, lines))}
         except TooSlow:
@@ -75,9 +76,7 @@ class Searcher:
         self._send(answer)
         self._socket.sendall(b"".join(lines))
 
-    def _one(self, folder: str, data: dict[str, Any]) -> dict[str, Any]:
-        query = Query.of(data)
-
+    def _one(self, folder: str, query: Query) -> dict[str, Any]:
         def give(number: int) -> tuple[History, list[Mark]]:
             self._arm(0.0)
             self._send({"give": number})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from circusd.schema.errors import BadRequest
@@ -94,15 +93,14 @@ def matcher(pattern: str | None, *, fixed: bool, ignore_case: bool, invert: bool
     return Wanted(line, lambda data: b"\x1b" in data or needle in data)
 
 
-@dataclass(slots=True)
-class Position:
+class Position(NamedTuple):
     """Where reading goes on, in one direction."""
 
     direction: str
     """``older`` or ``newer``."""
-    numbers: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int]
     """For each stream the line that was read last."""
-    files: dict[str, Place] = field(default_factory=dict)
+    files: dict[str, Place]
     """For each log: ``older`` goes on before it, ``newer`` at it; `DONE` when nothing of its files is left to be read."""
     time: float | None = None
     """For streams and logs without either: this time (epoch seconds) decides. Without it there is nothing older of them,
@@ -156,8 +154,7 @@ class Position:
             ) from None
 
 
-@dataclass(slots=True)
-class Log:
+class Log(NamedTuple):
     """What belongs together: a stream in memory, or the streams that go to one file, with its files."""
 
     watchers: list[str]
@@ -171,13 +168,13 @@ class Log:
     """The file; empty when only the memory is read."""
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Log:
-        """From JSON data."""
-        return cls(**{**data, "keys": [StreamKey(*key) for key in data["keys"]]})
+    def of(cls, data: Sequence[Any]) -> Log:
+        """From JSON, in which it is a list."""
+        log = cls(*data)
+        return log._replace(keys=[StreamKey(*key) for key in log.keys])
 
 
-@dataclass(slots=True)
-class Query:
+class Query(NamedTuple):
     """One page to be read; plain data, for the process that reads it."""
 
     epoch: str
@@ -203,11 +200,14 @@ class Query:
         return self.position.direction == OLDER
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Query:
-        """From JSON data, as ``dataclasses.asdict`` gives it."""
-        position = Position(**data["position"])
-        position.files = {key: (place[0], place[1]) for key, place in position.files.items()}
-        return cls(**{**data, "position": position, "logs": [Log.of(log) for log in data["logs"]]})
+    def of(cls, data: Sequence[Any]) -> Query:
+        """From JSON, in which it is a list."""
+        query = cls(*data)
+        position = Position(*query.position)
+        files = {key: (place[0], place[1]) for key, place in position.files.items()}
+        return query._replace(
+            position=position._replace(files=files), logs=[Log.of(log) for log in query.logs]
+        )
 
 
 Pair = tuple[Any, bytes]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -47,14 +46,14 @@ class Row(NamedTuple):
     """Its file, and where it begins and ends in it; None if it is of the memory."""
 
 
-@dataclass
 class Told:
     """What a search tells beside its lines."""
 
-    read_bytes: int = 0
-    files: int = 0
-    unread: list[Unread] = field(default_factory=list)
-    notes: dict[str, None] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.read_bytes = 0
+        self.files = 0
+        self.unread: list[Unread] = []
+        self.notes: dict[str, None] = {}
 
     def refuse(self, unread: Unread) -> None:
         """A file is not read."""

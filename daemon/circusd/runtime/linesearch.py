@@ -115,7 +115,8 @@ class Search:
     def _reply(self) -> dict[str, Any]:
         query = self._query
         counts = Counter(row.log for row in self._page)
-        onwards = Position(query.position.direction)
+        # For those of which nothing was in a page yet, the time decides on.
+        onwards = Position(query.position.direction, {}, {}, query.position.time)
         for number in range(len(query.logs)):
             self._go_on(number, counts[number], onwards)
         paths = [log.path for log in query.logs if log.path]
@@ -146,8 +147,6 @@ class Search:
                 onwards.numbers[name] = position.numbers[name]
         if log.path in position.files:
             onwards.files[log.path] = position.files[log.path]
-        # For those of which nothing was in a page yet, the time decides on.
-        onwards.time = position.time
         if number not in self._logs:
             return
         its = self._rows[number]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -58,6 +57,9 @@ def make_fast() -> bool:
 @cache
 def soon_make_fast() -> None:
     """`make_fast` is called in a thread of its own, so that nobody waits for a disk."""
+    # Those that only search have no use for it.
+    import threading
+
     # Where there are no threads left, it stays as it is.
     with suppress(RuntimeError):
         threading.Thread(target=make_fast, name="newlines", daemon=True).start()

@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import gevent
@@ -203,7 +203,7 @@ class Searches:
         limit = sum(query.seconds for query in search.queries) + PATIENCE
         try:
             with gevent.Timeout(limit, TimedOut("the searching process does not answer")):
-                process.send({"queries": [asdict(query) for query in search.queries], "index": self._index()})
+                process.send({"queries": search.queries, "index": self._index()})
                 turn = 0
                 while True:
                     told = process.receive()

@@ -67,11 +67,17 @@ class Searching:
         context = p.get("context")
         watchers = self._named(p, c, [p["name"]] if p.get("name") else [])
         query = self._query(p, watchers, limit)
-        query.pattern, query.fixed = pattern, fixed
-        query.ignore_case, query.invert = truthy(p.get("ignore_case")), truthy(p.get("invert"))
-        query.before, query.after = (
+        before, after = (
             min(max(as_int(p[name] if context is None else context, name), 0), CONTEXT_LIMIT)
             for name in ("before", "after")
+        )
+        query = query._replace(
+            pattern=pattern,
+            fixed=fixed,
+            ignore_case=truthy(p.get("ignore_case")),
+            invert=truthy(p.get("invert")),
+            before=before,
+            after=after,
         )
         return self._search([query], p, c, watchers, key)
 
@@ -85,17 +91,18 @@ class Searching:
         meant = [w.name for w in watchers] if names else []
         if not lines or (p["order"] == "newest" and not any(p.get(name) for name in _SEARCHED)):
             return {**self._last(watchers, lines, p.get("stream")), "watchers": meant}
-        query = self._query(p, watchers, lines)
-        queries = [query]
+        queries = [self._query(p, watchers, lines)]
         if p.get("around"):
             middle = _moment(p, "around")
-            query.limit = max(1, lines // 2)
-            query.position = Position(OLDER, time=middle)
-            queries.append(self._query(p, watchers, max(1, lines - lines // 2)))
-            queries[1].position = Position(NEWER, time=middle)
+            limits = max(1, lines // 2), max(1, lines - lines // 2)
+            queries = [
+                self._query(p, watchers, limit)._replace(position=Position(direction, {}, {}, middle))
+                for limit, direction in zip(limits, (OLDER, NEWER), strict=True)
+            ]
         elif p.get("before") or p.get("after"):
             field = "before" if p.get("before") else "after"
-            query.position = self._from_line(_text(p, field), field, c.person.scope)
+            position = self._from_line(_text(p, field), field, c.person.scope)
+            queries = [query._replace(position=position) for query in queries]
         later = self._search(queries, p, c, watchers, _text(p, "key"))
         return Later(later.result, lambda replies: {**later.payload(replies), "watchers": meant})
 
@@ -138,8 +145,8 @@ class Searching:
                 }
                 for key, line in reversed(rows)
             ],
-            "older": Position(OLDER, before).encoded() if is_more else None,
-            "newer": Position(NEWER, {name: number - 1 for name, number in after.items()}).encoded(),
+            "older": Position(OLDER, before, {}).encoded() if is_more else None,
+            "newer": Position(NEWER, {name: number - 1 for name, number in after.items()}, {}).encoded(),
             "more": is_more,
             **_NOTHING_READ,
         }
@@ -152,9 +159,11 @@ class Searching:
         if p.get("cursor"):
             position = Position.decoded(_text(p, "cursor"))
         elif older:
-            position = Position(OLDER, {name: number for log in logs for name, number in log.next.items()})
+            position = Position(
+                OLDER, {name: number for log in logs for name, number in log.next.items()}, {}
+            )
         else:
-            position = Position(NEWER)
+            position = Position(NEWER, {}, {})
         since = _moment(p, "since") if p.get("since") else None
         until = _moment(p, "until") if p.get("until") else None
         if since is not None and until is not None and since > until:
@@ -196,10 +205,10 @@ class Searching:
                     if path:
                         shared[path] = logs[-1]
                 else:
-                    known.watchers += [watcher.name] if watcher.name not in known.watchers else []
-                    known.streams += [name] if name not in known.streams else []
-                    known.keys += keys
-                    known.next |= after
+                    known.watchers.extend([watcher.name] if watcher.name not in known.watchers else [])
+                    known.streams.extend([name] if name not in known.streams else [])
+                    known.keys.extend(keys)
+                    known.next.update(after)
         return logs
 
     def _strangers(self, logs: list[Log], scope: Scope) -> list[dict[str, str]]:
@@ -209,7 +218,7 @@ class Searching:
             for stream, path in watcher.output.files().items():
                 users.setdefault(path, set()).add((watcher.name, stream))
         told = []
-        for log in logs:
+        for index, log in enumerate(logs):
             own = {(watcher, stream) for watcher in log.watchers for stream in log.streams}
             others = users.get(log.path, set()) - own
             if log.path and others:
@@ -224,7 +233,7 @@ class Searching:
                 told.append(
                     {"file": log.path, "reason": f"it holds {who} too, and lines do not say whose they are"}
                 )
-                log.path = ""
+                logs[index] = log._replace(path="")
         return told
 
     def _from_line(self, text: str, field: str, scope: Scope) -> Position:
@@ -237,7 +246,7 @@ class Searching:
         if not lines:
             raise BadRequest("there is no such line", field=field)
         when = lines[0].time if lines[0].number == number else None
-        return Position(OLDER if field == "before" else NEWER, {name_of(key): number}, time=when)
+        return Position(OLDER if field == "before" else NEWER, {name_of(key): number}, {}, when)
 
     def _search(
         self, queries: list[Query], p: dict[str, Any], c: Context, watchers: list[Watcher], key: str = ""
@@ -254,7 +263,9 @@ class Searching:
 
         def payload(replies: list[dict[str, Any]]) -> dict[str, Any]:
             reply = replies[0] if len(replies) == 1 else _joined(*replies)
-            if start == Position(NEWER) or (start.direction == OLDER and not (reply["more"] or has_files)):
+            if start == Position(NEWER, {}, {}) or (
+                start.direction == OLDER and not (reply["more"] or has_files)
+            ):
                 # It has the first line of all.
                 reply["older"] = None
             reply["unsearched"] += list(strangers.values())
