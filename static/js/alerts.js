@@ -11,7 +11,7 @@ import { alertsKey, base, page } from './page.js';
 import { loadSheet } from './pages.js';
 import { lineClock, parsed } from './query.js';
 import { html, mark } from './shapes.js';
-import { store } from './store.js';
+import { now as daemonTime, store } from './store.js';
 
 export const MOST = 20; // that are looked for
 const PAUSE = 30000; // milliseconds between two times that one is told
@@ -19,6 +19,8 @@ const MARKS = 4; // in the page at once
 const LONGEST = 400; // characters of a line that are shown
 const TEXT = 500; // characters that are looked for
 const SOURCES = 5000; // whose last line is known
+const PAST = 500; // lines that come first, among which may be what was missed
+const AWAY = 60000; // milliseconds between two pages of which nothing is missed
 
 let watches = []; // {rule, pattern, names, told, more, busy, failed}
 let marks = []; // newest first: {rule, watcher, wid, time, text, address, more}
@@ -27,6 +29,8 @@ let followed = ''; // what it follows
 let problem = ''; // why it does not
 let last = new Map(); // by source: the number of its last line
 let epoch = '';
+let latest = 0; // when the last line of all came
+let since = 0; // the same when the stream was opened
 let drawn = () => {};
 
 const isRule = (rule) => typeof rule?.q === 'string' && rule.q.length <= TEXT && typeof rule.exact === 'boolean'
@@ -90,20 +94,31 @@ function listen() {
   if (!watches.length) {
     stream?.close();
     stream = null;
-  } else if (!stream) stream = follow(names, 0, { take: (run) => look(run), ended: (error) => { problem = error.text; }, opened: () => { problem = ''; } });
-  else if (key !== followed) stream.change(names);
+    last.clear();
+    latest = 0;
+  } else if (!stream) {
+    stream = follow(names, PAST, { take: look, ended: (error) => { problem = error.text; }, opened: () => { problem = ''; since = latest; } });
+  } else if (key !== followed) {
+    // What others wrote before is no news.
+    latest = 0;
+    stream.change(names);
+  }
   followed = key;
 }
 
 function look(run) {
+  if (!run.lines.length) return;
   if (store.daemon && store.daemon.epoch !== epoch) { epoch = store.daemon.epoch; last.clear(); }
   const source = `${run.stream}/${run.wid}/${run.watcher}`;
-  const before = last.get(source) ?? 0;
-  const lines = run.lines.filter(([number]) => number > before);
-  if (!lines.length) return;
+  const before = last.get(source);
+  // Of what was written before, news is what came while the page was changed, or its connection was gone.
+  const isNews = before !== undefined ? ([number]) => number > before : ([, time]) => !run.past || (since > 0 && time > since);
+  const lines = run.lines.filter(isNews);
+  const [number, time] = run.lines[run.lines.length - 1];
   if (last.size >= SOURCES) last = new Map();
-  last.set(source, lines[lines.length - 1][0]);
-  if (run.past) return; // was written before anybody wanted to be told
+  last.set(source, Math.max(number, before ?? 0));
+  latest = Math.max(latest, time);
+  if (!lines.length) return;
   const texts = lines.map(([, , text]) => (hasEscapes(text) ? strip(text) : text));
   const name = run.watcher.toLowerCase();
   for (const watch of watches) {
@@ -161,9 +176,25 @@ function Marks() {
     <footer>${one.more > 0 && html`<span class="dim">${told.more(count(one.more), one.more !== 1)}</span>`}<a class="say" href=${one.address} onClick=${() => away(one)}>${told.show}</a></footer></article>`)}</section>`;
 }
 
+/** The next page in this tab goes on where this one ends. */
+function leave() {
+  if (!stream) return;
+  try { sessionStorage.setItem(alertsKey, JSON.stringify({ at: Date.now(), epoch, latest: latest || daemonTime(), last: [...last] })); } catch { /* What comes meanwhile is not told. */ }
+}
+
+function goOn() {
+  try {
+    const left = JSON.parse(sessionStorage.getItem(alertsKey) || '{}');
+    sessionStorage.removeItem(alertsKey);
+    if (left.at > Date.now() - AWAY) { epoch = left.epoch; latest = left.latest; last = new Map(left.last); }
+  } catch { /* As if there had been no page before. */ }
+}
+
 loadSheet('alerts');
 const place = document.createElement('div');
 document.body.append(place);
 render(html`<${Marks} />`, place);
-addEventListener('storage', (event) => { if (event.key === alertsKey) take(kept()); });
+addEventListener('storage', (event) => { if (event.storageArea === localStorage && event.key === alertsKey) take(kept()); });
+addEventListener('pagehide', leave);
+goOn();
 take(kept());

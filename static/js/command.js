@@ -107,8 +107,9 @@ function Again({ list }) {
 function Done({ row, done, dismiss }) {
   if (done.error) {
     const { error } = done;
+    const hint = error.isOpen && row.name === 'quit' ? say.consoleEndsToo : error.hint;
     return html`<section class="sheet" aria-labelledby="done-h" data-state="error"><header><h2 id="done-h"><span class="st is-fail">${mark('fail')}${error.isOpen ? say.notKnown(row.name) : say.notDone(row.name)}</span></h2><span class="grow"></span><button class="btn small quiet" type="button" onClick=${dismiss}>${verbs.dismiss}</button></header>
-      <p class="sum" role="alert">${visible(error.message)}${error.hint ? html`; <b>${visible(error.hint)}</b>` : ''}${error.id ? html` <code>id ${error.id}</code>` : ''}</p></section>`;
+      <p class="sum" role="alert">${visible(error.message)}${hint ? html`; <b>${visible(hint)}</b>` : ''}${error.id ? html` <code>id ${error.id}</code>` : ''}</p></section>`;
   }
   return html`<section class="sheet" aria-labelledby="done-h" data-state="done"><header><h2 id="done-h"><span class="st is-run">${mark('run')}${done.trial ? say.trialDone : say.done(row.name, done.waited)}</span></h2></header>
     <div class="answer" role="status"><${Reply} row=${row} reply=${done.reply} /></div>${done.again?.length > 0 && html`<${Again} list=${done.again} />`}</section>`;

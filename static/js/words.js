@@ -268,6 +268,7 @@ export const say = {
   done: (name, waited) => (waited ? `${name} is done` : `${name}: circusd says ok`),
   notDone: (name) => `${name} was not done`,
   notKnown: (name) => `${name}: what came of it is not known here`,
+  consoleEndsToo: 'This console ends with circusd, so that nobody is left to answer',
   putRight: (names) => `To put right: ${names.join(', ')}`,
   isMissing: (names) => `Still missing: ${names.join(', ')}`,
   leadsToLog: 'The console shows this on each watcher’s own page, as it is written:',

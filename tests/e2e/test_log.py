@@ -78,9 +78,10 @@ def test_a_loggerconfig_rules_the_log(kind: str, tmp_path: Path) -> None:
     ini = f"[circus]\nloggerconfig = {config}\nlogoutput = {tmp_path}/not-this.log\n{WEB}"
     with Daemon(ini, tmp_path) as daemon:
         eventually(lambda: "INFO|circus.daemon|circusd runs name=circus" in own.read_text())
+        eventually(lambda: daemon.log.read_text() == "from-the-child\n")
         daemon.call("stop", name="web", waiting=True)
         eventually(lambda: re.search(r"^INFO\|circus\.controller\|command=stop ", own.read_text(), re.M))
-        eventually(lambda: daemon.log.read_text() == "from-the-child\n")
+        assert daemon.log.read_text() == "from-the-child\n"
     assert not (tmp_path / "not-this.log").exists()
     assert own.read_text().endswith("INFO|circus.daemon|circusd ends name=circus\n")
 

@@ -34,6 +34,8 @@ time.sleep(1000)
 def test_share_is_measured_between_looks(run: Run) -> None:
     """The first look is 0; then per cent of one processor since the last, and the memory in bytes."""
     busy, idle = run.start(*BUSY), run.start("/bin/sleep", "1000")
+    # What is only being executed has no memory yet.
+    eventually(lambda: Meter().look([busy.pid])[busy.pid][1] > 100_000)
     meter = Meter()
     first = meter.look([busy.pid, idle.pid])
     assert [share for share, _ in first.values()] == [0, 0]

@@ -832,4 +832,6 @@ class Watcher:
             self.output.close()
         if self.inputs is not None:
             self.inputs.close()
+        # They know this watcher.
+        self.inputs = self._pid_files = None
         self.arbiter.services.hooks.close(self.name)
