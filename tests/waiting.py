@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -41,3 +43,21 @@ def eventually(
                 f"not within {within:g} s: {wanted}; last seen after {tries} tries: {last!r}"
             )
         sleep(min(every, within - waited))
+
+
+def environment(pid: int) -> dict[str, str]:
+    """The environment with which circusd has started that process.
+
+    Linux shows it a moment after the program has begun to run, and before that none, or circusd's.
+    """
+    path = Path(f"/proc/{pid}/environ")
+    data = b""
+
+    def is_its_own() -> bool:
+        nonlocal data
+        data = path.read_bytes()
+        return b"CIRCUS_WATCHER=" in data
+
+    eventually(is_its_own, within=20)
+    pairs = (line.partition("=") for line in os.fsdecode(data).split("\0") if line)
+    return {name: value for name, _, value in pairs}

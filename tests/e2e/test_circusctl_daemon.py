@@ -17,7 +17,7 @@ import pytest
 
 from circusd.client import Client, running_daemons
 from tests.daemon import BIN, Daemon
-from tests.waiting import eventually
+from tests.waiting import environment, eventually
 
 CONFIGURATION = """
 [watcher:web]
@@ -77,11 +77,6 @@ class Program:
         self._reader.join(10)
         assert self.process.stdout is not None
         self.process.stdout.close()
-
-
-def environment_of(pid: int) -> dict[str, str]:
-    pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(pair.decode().split("=", 1) for pair in pairs if pair)
 
 
 def test_tail_follows_several_streams_live(daemon: Daemon) -> None:
@@ -180,7 +175,7 @@ def test_an_environment_that_is_set_arrives_in_the_processes(daemon: Daemon) -> 
     """The original's client died of this line."""
     daemon.ctl("add", "--start", "--waiting", "env", "sleep", "1000")
     daemon.ctl("set", "env", "env", "COLOR=red,SIZE=2", "--waiting")
-    eventually(lambda: [environment_of(pid).get("COLOR") for pid in daemon.pids("env")] == ["red"])
+    eventually(lambda: [environment(pid).get("COLOR") for pid in daemon.pids("env")] == ["red"])
     assert daemon.ctl("get", "env", "env").stdout == "env: COLOR=red,SIZE=2\n"
 
 
@@ -202,7 +197,7 @@ def test_what_add_was_given_is_what_the_processes_have(daemon: Daemon, tmp_path:
     assert len(pids) == 2
     for pid in pids:
         assert os.readlink(f"/proc/{pid}/cwd") == str(tmp_path)
-        assert environment_of(pid)["B"] == "x y,z"
+        assert environment(pid)["B"] == "x y,z"
         assert re.search(r"^Max open files +99 +99 ", Path(f"/proc/{pid}/limits").read_text(), re.MULTILINE)
     eventually(lambda: (tmp_path / "out.log").read_text() == "1  x y,z\n" * 2)
     done = daemon.ctl("add", "--numproceses", "2", "more", "sleep", "1", check=False)

@@ -14,7 +14,7 @@ import pytest
 from tests.daemon import BIN, Daemon
 from tests.faults.measures import descriptors
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import environment, eventually
 
 SERVE = """
 import os, socket, sys
@@ -49,11 +49,6 @@ def said_at(port: int) -> str:
         return client.recv(1000).decode()
 
 
-def variables(pid: int) -> dict[str, str]:
-    lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(line.decode().split("=", 1) for line in lines if line)
-
-
 def inodes(pid: int) -> set[str]:
     """The sockets that a process has."""
     return {name for name in descriptors(pid).values() if name.startswith("socket:")}
@@ -65,7 +60,7 @@ def test_a_socket_is_named_in_the_environment(tmp_path: Path) -> None:
         port = daemon.call("listsockets")["sockets"][0]["port"]
         assert said_at(port) in map(str, daemon.pids("web"))
         first, second = daemon.pids("web")
-        assert {variables(pid)["NUMBER"] for pid in (first, second)} == {"worker 1", "worker 2"}
+        assert {environment(pid)["NUMBER"] for pid in (first, second)} == {"worker 1", "worker 2"}
         assert inodes(first) & inodes(second)
 
 
@@ -140,7 +135,7 @@ def test_a_socket_of_the_service_manager_is_taken_by_its_name_or_address(
         shown = {row["name"]: row["port"] for row in daemon.call("listsockets")["sockets"]}
         assert shown == {"web": ports[0], "other": ports[1]}
         assert "hands over 'stray'" in daemon.log.read_text()
-        assert not {"LISTEN_FDS", "LISTEN_PID"} & set(variables(daemon.pids("web")[0]))
+        assert not {"LISTEN_FDS", "LISTEN_PID"} & set(environment(daemon.pids("web")[0]))
 
 
 BY_LIBRARY = """
@@ -175,10 +170,12 @@ def test_systemd_s_own_library_finds_the_sockets(tmp_path: Path) -> None:
         assert is_socket == {"web": 1, "admin": 1}
         assert words == ["3", "4"]
         pids = daemon.pids("web")
-        assert [variables(pid)["LISTEN_PID"] for pid in pids] == list(map(str, pids))
+        assert [environment(pid)["LISTEN_PID"] for pid in pids] == list(map(str, pids))
         os.kill(pids[0], 9)
         eventually(lambda: pids[0] not in daemon.pids("web") and len(daemon.pids("web")) == 2, within=10)
-        eventually(lambda: {variables(pid)["LISTEN_PID"] == str(pid) for pid in daemon.pids("web")} == {True})
+        eventually(
+            lambda: {environment(pid)["LISTEN_PID"] == str(pid) for pid in daemon.pids("web")} == {True}
+        )
 
 
 def test_a_server_that_knows_the_protocol_needs_no_address(tmp_path: Path) -> None:
@@ -200,7 +197,7 @@ def test_a_server_that_knows_the_protocol_needs_no_address(tmp_path: Path) -> No
                 client.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 assert client.makefile("rb").read().endswith(b"hello")
         daemon.ctl("set", "web", "listen_fds", "false", "--waiting")
-        eventually(lambda: not any(name.startswith("LISTEN") for name in variables(daemon.pids("web")[0])))
+        eventually(lambda: not any(name.startswith("LISTEN") for name in environment(daemon.pids("web")[0])))
 
 
 def test_what_can_not_be_handed_over_is_told_as_the_reason(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from circusweb.auth import COOKIE
 from tests.daemon import Daemon
 from tests.e2e.test_sessions import in_session, login
 from tests.other_user import OtherUser
-from tests.waiting import eventually
+from tests.waiting import environment, eventually
 
 VIEWER, OPERATOR = 60001, 60002
 
@@ -298,5 +298,9 @@ def test_the_daemon_s_user_can_see_what_he_has_set(daemon: Daemon) -> None:
     env = daemon.call("options", name="more")["options"]["env"]
     assert env["SET"] == PLANTED["env-by-set"]
     (pid,) = daemon.pids("web")
-    environ = Path(f"/proc/{pid}/environ").read_text()
-    assert set(found_in(environ)) == {"own-environment", "env-of-all", "env-of-one", "env-file"}
+    assert set(found_in("\n".join(environment(pid).values()))) == {
+        "own-environment",
+        "env-of-all",
+        "env-of-one",
+        "env-file",
+    }

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Daemon
-from tests.waiting import eventually
+from tests.waiting import environment, eventually
 
 WEB = "[watcher:web]\ncmd = sleep 1000\ncopy_env = 1\n"
 
@@ -138,10 +138,10 @@ def test_no_signs_of_life_are_sent_for_another_process(manager: Manager, tmp_pat
 def test_processes_do_not_get_the_way_to_the_manager(manager: Manager, tmp_path: Path) -> None:
     """Not even with copy_env: they would speak in circusd's name."""
     with under(manager, WEB, tmp_path, WATCHDOG_USEC="60000000", LANG="C") as daemon:
-        environ = Path(f"/proc/{daemon.pids('web')[0]}/environ").read_bytes()
-        assert b"LANG=C" in environ.split(b"\0")
-        assert manager.address.encode() not in environ
-        assert b"WATCHDOG" not in environ
+        variables = environment(daemon.pids("web")[0])
+        assert variables["LANG"] == "C"
+        assert manager.address not in str(variables)
+        assert "WATCHDOG" not in str(variables)
 
 
 def test_in_the_background_it_is_told_by_the_one_that_stays(manager: Manager, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from circusd.schema.options import WATCHER, Option
 from tests.daemon import Daemon
-from tests.waiting import eventually
+from tests.waiting import environment, eventually
 
 CONFIGURATION = """
 [watcher:web]
@@ -162,7 +162,7 @@ def test_what_is_set_is_what_the_processes_have(daemon: Daemon) -> None:
     daemon.ctl("set", "web", "send_hup", "true", "--waiting")
     daemon.ctl("set", "web", "env", "COLOR=red", "working_dir", "/", "--waiting")
     for pid in daemon.pids("web"):
-        assert b"COLOR=red" in Path(f"/proc/{pid}/environ").read_bytes()
+        assert environment(pid)["COLOR"] == "red"
         assert os.readlink(f"/proc/{pid}/cwd") == "/"
     daemon.ctl("set", "web", "send_hup", "false", "--waiting")
 

@@ -21,7 +21,7 @@ from circusd.cli import arguments
 from circusd.schema.commands import COMMANDS, WAITING, Command
 from tests.daemon import Daemon
 from tests.e2e.test_cases import CONFIGURATION, MAKES_A_SECRET, ask, holds, line_of, set_up
-from tests.waiting import eventually
+from tests.waiting import environment, eventually
 from tests.web.apiclient import ApiClient
 from tests.web.browser import opened
 
@@ -337,8 +337,8 @@ def test_add_takes_every_option(browser: Browser, tmp_path: Path) -> None:
         assert options["copy_env"] is True
         assert options["rlimit_nofile"] == 512
         assert list(options["env"]) == ["COLOR", "EMPTY"]
-        environ = Path(f"/proc/{daemon.pids('extra')[0]}/environ").read_bytes().split(b"\0")
-        assert {b"COLOR=red, blue", b"EMPTY="} <= set(environ)
+        variables = environment(daemon.pids("extra")[0])
+        assert {"COLOR": "red, blue", "EMPTY": ""}.items() <= variables.items()
         page.locator("#run").click()
         expect(page.locator('[data-state="error"]')).to_contain_text("extra")
 
