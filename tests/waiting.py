@@ -46,18 +46,25 @@ def eventually(
 
 
 def environment(pid: int) -> dict[str, str]:
-    """The environment with which circusd has started that process.
+    """The environment with which circusd has started that process; raises LookupError when it is gone.
 
     Linux shows it a moment after the program has begun to run, and before that none, or circusd's.
     """
-    path = Path(f"/proc/{pid}/environ")
     data = b""
 
     def is_its_own() -> bool:
         nonlocal data
-        data = path.read_bytes()
+        try:
+            # A zombie has an environment that is empty, and no program.
+            os.readlink(f"/proc/{pid}/exe")
+            data = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError as problem:
+            raise LookupError(f"process {pid} is gone") from problem
         return b"CIRCUS_WATCHER=" in data
 
-    eventually(is_its_own, within=20)
+    started = time.monotonic()
+    while not is_its_own():
+        assert time.monotonic() < started + 20, f"process {pid} has {data!r}"
+        time.sleep(0.01)
     pairs = (line.partition("=") for line in os.fsdecode(data).split("\0") if line)
     return {name: value for name, _, value in pairs}
