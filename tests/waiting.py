@@ -50,21 +50,18 @@ def environment(pid: int) -> dict[str, str]:
 
     Linux shows it a moment after the program has begun to run, and before that none, or circusd's.
     """
-    data = b""
 
-    def is_its_own() -> bool:
-        nonlocal data
+    def shown() -> bytes | LookupError:
         try:
             # A zombie has an environment that is empty, and no program.
             os.readlink(f"/proc/{pid}/exe")
             data = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError as problem:
-            raise LookupError(f"process {pid} is gone") from problem
-        return b"CIRCUS_WATCHER=" in data
+        except OSError:
+            return LookupError(f"process {pid} is gone")
+        return data if b"CIRCUS_WATCHER=" in data else b""
 
-    started = time.monotonic()
-    while not is_its_own():
-        assert time.monotonic() < started + 20, f"process {pid} has {data!r}"
-        time.sleep(0.01)
-    pairs = (line.partition("=") for line in os.fsdecode(data).split("\0") if line)
+    found = eventually(shown, within=20)
+    if isinstance(found, LookupError):
+        raise found
+    pairs = (line.partition("=") for line in os.fsdecode(found).split("\0") if line)
     return {name: value for name, _, value in pairs}
