@@ -107,7 +107,7 @@ function Again({ list }) {
 function Done({ row, done, dismiss }) {
   if (done.error) {
     const { error } = done;
-    const hint = error.isOpen && row.name === 'quit' ? say.consoleEndsToo : error.hint;
+    const hint = error.status === 0 && row.name === 'quit' ? say.consoleEndsToo : error.hint;
     return html`<section class="sheet" aria-labelledby="done-h" data-state="error"><header><h2 id="done-h"><span class="st is-fail">${mark('fail')}${error.isOpen ? say.notKnown(row.name) : say.notDone(row.name)}</span></h2><span class="grow"></span><button class="btn small quiet" type="button" onClick=${dismiss}>${verbs.dismiss}</button></header>
       <p class="sum" role="alert">${visible(error.message)}${hint ? html`; <b>${visible(hint)}</b>` : ''}${error.id ? html` <code>id ${error.id}</code>` : ''}</p></section>`;
   }

@@ -176,7 +176,7 @@ def test_a_changing_command_is_carried_out(browser: Browser, tmp_path: Path, row
         carry_out(page, daemon, row, line_of(daemon, row))
         if row.name == "quit":
             # Whether the answer still comes is a matter of moments.
-            told = re.compile("quit is done|quit: circusd says ok|console ends with circusd")
+            told = re.compile("quit is done|quit: circusd says ok|console ends")
             expect(page.locator("section[data-state]")).to_contain_text(told, timeout=30_000)
         else:
             expect(page.locator('[data-state="done"]')).to_be_visible(timeout=30_000)
